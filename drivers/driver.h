@@ -1,0 +1,165 @@
+/* The contract between the engine and what talks to the world.
+ *
+ * A driver is one file that ends in one `const struct driver` listed in drivers/table.c. A verb is a
+ * straight-line function that runs on a worker thread, one op at a time, and reads top to bottom. It gets
+ * everything from the op_* calls below and nothing else: no globals, no environment, no plan, no journal.
+ *
+ * Rules (DESIGN section 3, STYLE 3.3):
+ *  - all waiting goes through op_wait, which honours deadline and cancel; a sleep or retry loop in a driver
+ * is a bug, the core repeats short ops;
+ *  - a CHANGE verb names the verb that observes its effect; "already so" is ok with the fact changed=no;
+ *  - call op_sending(op) just before the first byte that may change the world. op_fail after it means
+ * UNKNOWN, unless the other side clearly refused: then say so with op_refused();
+ *  - read back after every write; when the write is accepted but its effect is not there yet, return OUT_OK
+ * with op_ready(op, false): the core then repeats the observe verb until it is ready or the step's deadline
+ * is gone;
+ *  - an observe verb (READ) answers "is the effect of my CHANGE there?" by op_ready(op, true|false), OUT_OK
+ * both times; OUT_UNKNOWN only when it could not find out. It gets the same arguments as the CHANGE verb.
+ */
+#ifndef RELEASE_DRIVERS_DRIVER_H
+#define RELEASE_DRIVERS_DRIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/words.h"
+
+struct op;
+
+enum param_type {
+    PARAM_STR,
+    PARAM_INT,
+    PARAM_BOOL,     /* "yes" | "no" once frozen */
+    PARAM_DURATION, /* "60s"; op_arg_ms */
+    PARAM_SIZE,     /* "64K"; op_arg_int gives bytes */
+    PARAM_LIST,     /* of scalars; op_arg_list */
+    PARAM_MAP,      /* string -> string; op_arg_map */
+    PARAM_CHOICE,   /* one of `choices` */
+    PARAM_SECRET,   /* file:PATH or env:NAME in the pillar; the value reaches the op, never plan or journal */
+};
+
+struct param {
+    const char *name; /* Salt's word where Salt has one */
+    enum param_type type;
+    bool required;
+    const char *deflt;   /* text form, NULL = not given */
+    const char *choices; /* "restore|proceed|kill" for PARAM_CHOICE */
+    const char *help;    /* one line, printed by docs and `release check` */
+};
+#define PARAM_END ((struct param){.name = NULL})
+
+/* Where a verb acts. NODE: needs the node's connection. BALANCER: talks to balancers about one node.
+ * CONTROLLER: runs here. FLEET: talks to balancers about all nodes, has no node (capacity, ban). */
+enum scope { SCOPE_NODE, SCOPE_BALANCER, SCOPE_CONTROLLER, SCOPE_FLEET };
+
+struct verb {
+    const char *name; /* "haproxy.drain": driver, dot, verb */
+    const char *help; /* one line */
+    enum effect effect;
+    enum scope scope;
+    const char *observe;        /* verb name; required when effect is CHANGE */
+    const char *undo;           /* verb name, or NULL: the backward walk of the plan brings the effect back */
+    const char *escalate;       /* for waiting verbs: the verb of ROLE_ESCALATE, or NULL */
+    const char *kill;           /* for waiting verbs: the verb of ROLE_KILL, or NULL */
+    bool waits;                 /* READ verb repeated until ready (wait_idle, wait_up, http.check) */
+    bool record_before;         /* run `observe` first and journal its facts before the first touch (drain) */
+    bool forward_only;          /* never run on the way back (fetch, clean, notify) */
+    int64_t default_timeout_ms; /* deadline of the step; the pillar's `timeout:` overrides */
+    int64_t interval_ms;        /* between repeats of a waiting verb or of settling; 0 = 500 */
+    const struct param
+        *params; /* ends with PARAM_END; NULL = none. `timeout`, `retries`, `once` are the engine's */
+    enum outcome (*run)(struct op *);
+};
+
+struct driver {
+    const char *name;         /* "haproxy" */
+    const char *help;         /* a paragraph: what it talks to, which versions, what it needs there */
+    const struct verb *verbs; /* ends with a zeroed row */
+};
+
+/* drivers/table.c: the explicit list, NULL-terminated. */
+extern const struct driver *const driver_table[];
+const struct verb *verb_find(const char *name, const struct driver **ret_driver); /* NULL when unknown */
+
+/* ---- what an op was asked -------------------------------------------------------------------------------
+ */
+
+/* Arguments after substitution. NULL / 0 / false / empty when not given and without default. */
+const char *op_arg(const struct op *op, const char *name);
+int64_t op_arg_int(const struct op *op, const char *name); /* also PARAM_SIZE, bytes */
+int64_t op_arg_ms(const struct op *op, const char *name);
+bool op_arg_bool(const struct op *op, const char *name);
+/* NULL-terminated array in the op's arena. */
+const char *const *op_arg_list(struct op *op, const char *name, size_t *ret_n);
+struct op_pair {
+    const char *name, *value;
+};
+const struct op_pair *op_arg_map(struct op *op, const char *name, size_t *ret_n);
+
+/* Variables of the release and node: env, app, release (number), node, host, port, rev (40 hex; on the way
+ * back the node's earlier revision), rev_before, dir, release_dir, user, operator, fence ... NULL when there
+ * is none. */
+const char *op_var(const struct op *op, const char *name);
+/* A fact that an earlier op of this node reported in this release (from the journal, so also after a resume).
+ */
+const char *op_recall(const struct op *op, const char *fact);
+bool op_going_back(const struct op *op); /* on the way back to the earlier revision */
+
+/* ---- waiting
+ * ------------------------------------------------------------------------------------------------ */
+
+/* Waits until fd is ready for `events` (POLLIN, POLLOUT), the deadline passes or the op is cancelled. true:
+ * ready. false: op_fail was called already (E_LATE, E_CANCELED); return op_end(op). fd -1 waits for nothing
+ * but the deadline. Never call poll, select or sleep yourself. */
+bool op_wait(struct op *op, int fd, short events);
+int op_left_ms(const struct op *op); /* until the deadline, 0 when it is gone */
+/* The same with an own, earlier bound: false with *ret_late = true when only the bound passed (op not
+ * failed). */
+bool op_wait_ms(struct op *op, int fd, short events, int bound_ms, bool *ret_late);
+/* Gives the op an earlier deadline for what follows (connect phases); returns the old one for
+ * op_deadline_set. */
+int64_t op_deadline_cap(struct op *op, int64_t ms_from_now);
+void op_deadline_set(struct op *op, int64_t deadline_mono_ms);
+
+/* Non-blocking, close-on-exec, TCP_NODELAY; "host", port 1..65535, or unix socket path. -1: op_fail was
+ * called. */
+int op_connect_tcp(struct op *op, const char *host, int port);
+int op_connect_unix(struct op *op, const char *path);
+bool op_write_all(struct op *op, int fd, const void *data, size_t n);
+/* Reads until EOF or max bytes into the arena, NUL-terminated. NULL: op_fail was called. */
+char *op_read_all(struct op *op, int fd, size_t max, size_t *ret_n);
+
+/* ---- what an op reports
+ * -------------------------------------------------------------------------------------- */
+
+void op_sending(struct op *op);
+void op_fact(struct op *op, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void op_ready(struct op *op, bool ready);     /* default true */
+void op_changed(struct op *op, bool changed); /* default true for CHANGE verbs */
+void op_lost(struct op *op); /* a balancer forgot a drain that we rely on (reload): drain again */
+void op_gauge(struct op *op,
+              int64_t value); /* the number people watch: sessions left, healthy in a row, up */
+/* One line of the step's log, without newline. */
+void op_say(struct op *op, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Raw output of a remote command; stream 1 or 2. Bounded and made safe further up. */
+void op_output(struct op *op, int stream, const void *data, size_t n);
+
+/* Each returns the outcome to return. op_fail: FAILED before op_sending, UNKNOWN after it. op_refused: FAILED
+ * in both cases: the other side answered, and the change was certainly not made. op_unknown: UNKNOWN in both
+ * cases. op_end: ok, or what op_fail recorded. The first recorded failure stays. */
+enum outcome op_fail(struct op *op, enum err_code code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+enum outcome op_refused(struct op *op, enum err_code code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+enum outcome op_unknown(struct op *op, enum err_code code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+enum outcome op_end(struct op *op);
+bool op_failed(const struct op *op);
+const struct err *op_err(const struct op *op);
+
+struct arena *op_arena(struct op *op); /* freed with the op */
+
+#endif

@@ -1,0 +1,383 @@
+/* HAProxy's answers as data. Pure, so that the tests and the fuzzer can feed it anything. */
+#include "drivers/haproxy.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+
+/* include/haproxy/server-t.h. Bit 4 ("disabled" in the configuration) stays set after the server was made
+ * ready, so it says nothing. */
+#define ADMIN_MAINT 0x23u /* forced, inherited, by name resolution */
+#define ADMIN_DRAIN 0x18u /* forced, inherited */
+
+#define ROWS_MAX    100000
+#define COLUMNS_MAX 256
+
+const char *hap_admin_name(enum hap_admin v)
+{
+    static const char *const names[] = {[HAP_READY] = "ready", [HAP_DRAIN] = "drain", [HAP_MAINT] = "maint"};
+    return names[v];
+}
+
+enum hap_admin hap_admin_of(const struct hap_server *s)
+{
+    if (s->admin_bits & ADMIN_MAINT)
+        return HAP_MAINT;
+    return s->admin_bits & ADMIN_DRAIN ? HAP_DRAIN : HAP_READY;
+}
+
+bool hap_is_out(const struct hap_server *s)
+{
+    return hap_admin_of(s) != HAP_READY;
+}
+
+bool hap_is_serving(const struct hap_server *s)
+{
+    return !hap_is_out(s) && (s->op_state == 1 || s->op_state == 2) && s->weight > 0;
+}
+
+struct hap_server *hap_table_find(const struct hap_table *t, const char *name)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        if (!strcmp(t->rows[i].name, name))
+            return &t->rows[i];
+    }
+    return NULL;
+}
+
+bool hap_name_valid(const char *s)
+{
+    size_t n = strlen(s);
+    if (n == 0 || n > 200 || s[0] == '-' || s[0] == '#')
+        return false;
+    for (; *s; s++) {
+        if (!isascii((unsigned char)*s) || !(isalnum((unsigned char)*s) || strchr("._:-", *s)))
+            return false;
+    }
+    return true;
+}
+
+/* ---- socket addresses ------------------------------------------------------ */
+
+static bool word_of(const char *s, const char *allowed)
+{
+    if (!*s)
+        return false;
+    for (; *s; s++) {
+        if (!isascii((unsigned char)*s) || !(isalnum((unsigned char)*s) || strchr(allowed, *s)))
+            return false;
+    }
+    return true;
+}
+
+static bool number(const char *s, long min, long max, int *ret)
+{
+    char *end;
+    if (!isdigit((unsigned char)s[0]) && !(s[0] == '-' && isdigit((unsigned char)s[1])))
+        return false;
+    errno = 0;
+    long v = strtol(s, &end, 10);
+    if (errno || *end || v < min || v > max)
+        return false;
+    *ret = (int)v;
+    return true;
+}
+
+static bool parse_tcp(const char *rest, struct arena *a, struct hap_socket *ret)
+{
+    const char *colon = strrchr(rest, ':');
+    if (!colon || !number(colon + 1, 1, 65535, &ret->port))
+        return false;
+    if (rest[0] == '[') {
+        if (colon - rest < 3 || colon[-1] != ']')
+            return false;
+        ret->host = arena_strndup(a, rest + 1, (size_t)(colon - rest) - 2);
+        return word_of(ret->host, ":.%");
+    }
+    ret->host = arena_strndup(a, rest, (size_t)(colon - rest));
+    return ret->host[0] != '-' && word_of(ret->host, ".-_");
+}
+
+/* The path also becomes part of a socat address on the balancer's host: no ',' or ':' in it. */
+static bool parse_unix(const char *rest, struct arena *a, struct hap_socket *ret)
+{
+    const char *at = strchr(rest, '@');
+    ret->path = at ? arena_strndup(a, rest, (size_t)(at - rest)) : arena_strdup(a, rest);
+    ret->host = at ? arena_strdup(a, at + 1) : NULL;
+    if (ret->path[0] != '/' || strlen(ret->path) > 107 || !word_of(ret->path, "/._-"))
+        return false;
+    return !at || (ret->host[0] != '-' && word_of(ret->host, ".-_:"));
+}
+
+bool hap_socket_parse(const char *text, struct arena *a, struct hap_socket *ret, struct err *err)
+{
+    *ret = (struct hap_socket){.text = arena_strdup(a, text)};
+    if (str_starts(text, "tcp://") && parse_tcp(text + 6, a, ret))
+        return true;
+    if (str_starts(text, "unix://") && parse_unix(text + 7, a, ret))
+        return true;
+    return err_set(err, E_CONFIG,
+                   "balancer socket \"%s\" is not an address; wanted tcp://HOST:PORT, unix:///PATH or "
+                   "unix:///PATH@HOST",
+                   text);
+}
+
+/* ---- tables ---------------------------------------------------------------- */
+
+/* The answer's first line, made safe and short, for messages. */
+static bool strange(struct err *err, const char *wanted, const char *text)
+{
+    auto_buf struct buf b = BUF_INIT(300);
+    text_visible(&b, text, strnlen(text, strcspn(text, "\r\n") < 80 ? strcspn(text, "\r\n") : 80));
+    if (!*text)
+        return err_set(err, E_PROTO, "the balancer answered nothing to %s", wanted);
+    return err_set(err, E_PROTO, "the balancer answered \"%s\" to %s", buf_str(&b), wanted);
+}
+
+/* Splits one line in place at `sep`; columns beyond COLUMNS_MAX are dropped. */
+static size_t split(char *line, char sep, char **cols)
+{
+    size_t n = 0;
+    while (n < COLUMNS_MAX) {
+        cols[n++] = line;
+        line = strchr(line, sep);
+        if (!line)
+            break;
+        *line++ = '\0';
+    }
+    return n;
+}
+
+static int column(char *const *cols, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!strcmp(cols[i], name))
+            return (int)i;
+    }
+    return -1;
+}
+
+static char *next_line(char **io)
+{
+    char *line = *io;
+    if (!line || !*line)
+        return NULL;
+    char *end = strchr(line, '\n');
+    *io = end ? end + 1 : NULL;
+    if (end)
+        *end = '\0';
+    size_t len = strlen(line);
+    if (len && line[len - 1] == '\r')
+        line[len - 1] = '\0';
+    return line;
+}
+
+static size_t count_lines(const char *s)
+{
+    size_t n = 1;
+    for (; *s; s++)
+        n += *s == '\n';
+    return n < ROWS_MAX ? n : ROWS_MAX;
+}
+
+enum state_col { ST_BACKEND, ST_NAME, ST_OP, ST_ADMIN, ST_WEIGHT, ST_COLS };
+static const char *const state_cols[ST_COLS] = {[ST_BACKEND] = "be_name",
+                                                [ST_NAME] = "srv_name",
+                                                [ST_OP] = "srv_op_state",
+                                                [ST_ADMIN] = "srv_admin_state",
+                                                [ST_WEIGHT] = "srv_uweight"};
+
+static bool state_header(char *line, int *at)
+{
+    char *cols[COLUMNS_MAX];
+    if (!line || !str_starts(line, "# "))
+        return false;
+    size_t n = split(line + 2, ' ', cols);
+    for (int i = 0; i < ST_COLS; i++) {
+        at[i] = column(cols, n, state_cols[i]);
+        if (at[i] < 0)
+            return false;
+    }
+    return true;
+}
+
+static bool state_row(char **cols, size_t n, const int *at, struct hap_server *ret)
+{
+    int admin;
+    for (int i = 0; i < ST_COLS; i++) {
+        if ((size_t)at[i] >= n)
+            return false;
+    }
+    if (!number(cols[at[ST_OP]], 0, 3, &ret->op_state) || !number(cols[at[ST_ADMIN]], 0, 0xffff, &admin) ||
+        !number(cols[at[ST_WEIGHT]], 0, 256, &ret->weight))
+        return false;
+    ret->admin_bits = (unsigned)admin;
+    ret->name = cols[at[ST_NAME]];
+    return true;
+}
+
+bool hap_parse_state(const char *text, const char *backend, struct arena *a, struct hap_table *ret,
+                     struct err *err)
+{
+    char *pos = arena_strdup(a, text);
+    int at[ST_COLS];
+    char *version = next_line(&pos);
+    if (!version || strcmp(version, "1") != 0 || !state_header(next_line(&pos), at))
+        return strange(err, "`show servers state`", text);
+    *ret = (struct hap_table){.rows = arena_array(a, count_lines(text), sizeof *ret->rows)};
+    for (char *line; (line = next_line(&pos)) && *line && ret->n < ROWS_MAX;) {
+        char *cols[COLUMNS_MAX];
+        size_t n = split(line, ' ', cols);
+        struct hap_server row = {.sessions = -1, .queued = -1};
+        if (!state_row(cols, n, at, &row))
+            return strange(err, "`show servers state`", line);
+        if (!strcmp(cols[at[ST_BACKEND]], backend))
+            ret->rows[ret->n++] = row;
+    }
+    return true;
+}
+
+enum stat_col { SC_PROXY, SC_NAME, SC_QCUR, SC_SCUR, SC_STATUS, SC_CHECK, SC_COLS };
+static const char *const stat_cols[SC_COLS] = {
+    [SC_PROXY] = "pxname", [SC_NAME] = "svname",   [SC_QCUR] = "qcur",
+    [SC_SCUR] = "scur",    [SC_STATUS] = "status", [SC_CHECK] = "check_status"};
+
+/* One field; quoted ones may hold commas and line ends, and what a health check answered stands in one: so a
+ * node must not be able to write rows. Returns the byte that ended it. */
+static char csv_field(char **io, char **ret)
+{
+    char *in = *io, *out = *io;
+    bool quoted = *in == '"';
+    in += quoted;
+    *ret = out;
+    for (; *in; in++) {
+        if (quoted && in[0] == '"' && in[1] == '"')
+            in++;
+        else if (quoted && in[0] == '"')
+            quoted = false;
+        else if (!quoted && (*in == ',' || *in == '\n'))
+            break;
+        else
+            *out++ = *in;
+        if (!quoted && in[0] == '"' && (in[1] == ',' || in[1] == '\n' || !in[1])) {
+            in++;
+            break;
+        }
+    }
+    char end = *in;
+    *io = end ? in + 1 : in;
+    *out = '\0';
+    return end;
+}
+
+/* Number of columns of the next row, 0 at an empty line or the end. */
+static size_t csv_row(char **io, char **cols)
+{
+    size_t n = 0;
+    if (!**io || **io == '\n')
+        return 0;
+    for (char end = ','; end == ',';) {
+        char *field;
+        end = csv_field(io, &field);
+        if (n < COLUMNS_MAX)
+            cols[n++] = field;
+    }
+    return n;
+}
+
+static bool stat_header(char **io, int *at)
+{
+    char *cols[COLUMNS_MAX];
+    if (!str_starts(*io, "# "))
+        return false;
+    *io += 2;
+    size_t n = csv_row(io, cols);
+    for (int i = 0; i < SC_COLS; i++) {
+        at[i] = column(cols, n, stat_cols[i]);
+        if (at[i] < 0)
+            return false;
+    }
+    return true;
+}
+
+static bool stat_row(char **cols, size_t n, const int *at, struct hap_table *io)
+{
+    int scur, qcur = 0;
+    for (int i = 0; i < SC_COLS; i++) {
+        if ((size_t)at[i] >= n)
+            return false;
+    }
+    struct hap_server *s = hap_table_find(io, cols[at[SC_NAME]]);
+    if (!s)
+        return true; /* another kind of row; a missing server is found out below */
+    if (!number(cols[at[SC_SCUR]], 0, INT_MAX, &scur) ||
+        (*cols[at[SC_QCUR]] && !number(cols[at[SC_QCUR]], 0, INT_MAX, &qcur)))
+        return false;
+    s->sessions = scur;
+    s->queued = qcur;
+    s->status = cols[at[SC_STATUS]];
+    s->check_status = cols[at[SC_CHECK]];
+    return true;
+}
+
+bool hap_parse_stat(const char *text, const char *backend, struct arena *a, struct hap_table *io,
+                    struct err *err)
+{
+    char *pos = arena_strdup(a, text);
+    int at[SC_COLS];
+    if (!stat_header(&pos, at))
+        return strange(err, "`show stat`", text);
+    char *cols[COLUMNS_MAX];
+    for (size_t n; (n = csv_row(&pos, cols)) > 0;) {
+        if (!strcmp(cols[0], backend) && !stat_row(cols, n, at, io))
+            return err_set(err, E_PROTO, "`show stat` has a row for %s that is not one", backend);
+    }
+    for (size_t i = 0; i < io->n; i++) {
+        if (!io->rows[i].status)
+            return err_set(err, E_PROTO, "`show stat` has no row for %s/%s, `show servers state` has one",
+                           backend, io->rows[i].name);
+    }
+    return true;
+}
+
+/* ---- lb.before ------------------------------------------------------------- */
+
+static bool before_value(const char *s, size_t n, struct hap_before *ret)
+{
+    char word[32];
+    if (n >= sizeof word)
+        return false;
+    memcpy(word, s, n);
+    word[n] = '\0';
+    char *comma = strchr(word, ',');
+    *ret = (struct hap_before){.weight = -1};
+    if (comma) {
+        *comma = '\0';
+        if (comma[1] != 'w' || !number(comma + 2, 0, 256, &ret->weight))
+            return false;
+    }
+    for (int i = HAP_READY; i <= HAP_MAINT; i++) {
+        ret->admin = (enum hap_admin)i;
+        if (!strcmp(word, hap_admin_name(ret->admin)))
+            return true;
+    }
+    return false;
+}
+
+bool hap_before_find(const char *fact, const char *socket, const char *backend, const char *server,
+                     struct hap_before *ret)
+{
+    auto_buf struct buf key = BUF_INIT(1024);
+    buf_printf(&key, "%s %s/%s=", socket, backend, server);
+    while (fact && *fact) {
+        size_t n = strcspn(fact, ";");
+        if (n > key.len && !memcmp(fact, key.data, key.len))
+            return before_value(fact + key.len, n - key.len, ret);
+        fact += n + (fact[n] == ';');
+    }
+    return false;
+}

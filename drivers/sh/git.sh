@@ -1,0 +1,133 @@
+# needs: lib gitlib
+# git on the node: the bare repository DIR/repo.git of rolling plans, or the checkout DIR of in-place plans.
+#   ACT LAYOUT DIR REPO REV FORCE
+act=$1 layout=$2 dir=$3 repo=$4 rev=$5 force=$6
+
+locate() {
+    if [ "$layout" = rolling ]; then
+        git_dir=$dir/repo.git
+        [ -d "$git_dir" ] || git_dir=''
+        return
+    fi
+    GIT_CEILING_DIRECTORIES=${dir%/*}
+    export GIT_CEILING_DIRECTORIES
+    git_dir=$(cd "$dir" 2>/dev/null && g rev-parse --absolute-git-dir 2>/dev/null) || git_dir=''
+}
+# A repository is made under another name and renamed, so that half of one is never found.
+create() {
+    mkdir -p "$dir" || refuse io "cannot make $dir; give its parent to $(id -un) or create it"
+    if [ "$layout" = rolling ]; then
+        rm -rf "$dir/.repo.git.new"
+        create_out=$(g init -q --bare "$dir/.repo.git.new" 2>&1 && mv "$dir/.repo.git.new" "$dir/repo.git" 2>&1) ||
+            git_failed "$create_out" "cannot make $dir/repo.git"
+    else
+        [ -z "$(ls -A "$dir")" ] || refuse state "$dir is not empty and not a git checkout; move it away or point \`dir\` elsewhere"
+        create_out=$(g init -q "$dir" 2>&1) || git_failed "$create_out" "cannot make a repository in $dir"
+    fi
+    locate
+}
+all_refs() {
+    if [ "$layout" = rolling ]; then
+        g --git-dir="$git_dir" fetch --no-write-fetch-head -- "$repo" '+refs/heads/*:refs/heads/*' '+refs/tags/*:refs/tags/*' 2>&1
+    else
+        g --git-dir="$git_dir" fetch --no-tags --no-write-fetch-head -- "$repo" '+refs/heads/*:refs/remotes/release/*' '+refs/tags/*:refs/release-tags/*' 2>&1
+    fi
+}
+# The one commit and what it needs; servers that give no commit by its hash are asked for all branches and tags.
+fetch_commit() {
+    fetch_out=$(g --git-dir="$git_dir" fetch --no-tags --no-write-fetch-head -- "$repo" "+$rev:refs/release/$rev" 2>&1) && return 0
+    case $fetch_out in
+    *'not our ref'* | *'unadvertised object'* | *"couldn't find remote ref"*) ;;
+    *) git_failed "$fetch_out" "cannot fetch ${rev%"${rev#????????????}"} from $repo" ;;
+    esac
+    fetch_out=$(all_refs) || git_failed "$fetch_out" "cannot fetch from $repo"
+}
+dirty_files() {
+    g --git-dir="$git_dir" --work-tree="$dir" status --porcelain -uno --ignore-submodules=all 2>&1
+}
+# The files an operator changed; those of our own interrupted checkout do not count.
+want_clean() {
+    [ "$force" != yes ] || return 0
+    [ ! -e "$git_dir/release-checkout" ] || return 0
+    g --git-dir="$git_dir" rev-parse -q --verify HEAD >/dev/null || return 0
+    clean_files=$(dirty_files)
+    [ -z "$clean_files" ] || refuse state "$dir has $(printf '%s\n' "$clean_files" | wc -l) files changed by hand: $(
+        printf '%s\n' "$clean_files" | head -n 10 | sed 's/^...//' | tr '\n' ' '
+    ); commit or undo them there, or give \`force: yes\` to lose them"
+}
+do_fetch() {
+    locate
+    [ -n "$git_dir" ] || create
+    [ "$layout" = rolling ] || want_clean
+    if has_commit "$git_dir" "$rev"; then
+        report 'changed no'
+        return 0
+    fi
+    case $layout in
+    rolling) unlock_stale "$git_dir" "$git_dir" ;;
+    *) unlock_stale "$git_dir" "$dir" ;;
+    esac
+    fetch_commit
+    has_commit "$git_dir" "$rev" || refuse not-found "$repo has no commit $rev; was it pushed, or pushed away by force?"
+    # Kept by a name of our own, so that no housekeeping drops a commit whose branch moved on.
+    keep_out=$(g --git-dir="$git_dir" update-ref "refs/release/$rev" "$rev" 2>&1) || git_failed "$keep_out" "cannot keep $rev"
+}
+do_fetched() {
+    locate
+    [ -n "$git_dir" ] && has_commit "$git_dir" "$rev" || wait_more "$dir does not have commit $rev yet"
+}
+head_rev() {
+    g --git-dir="$git_dir" rev-parse -q --verify 'HEAD^{commit}' 2>/dev/null
+}
+write_marker() {
+    printf 'rev %s\nbefore %s\n' "$rev" "$1" >"$git_dir/release-running.new" &&
+        sync "$git_dir/release-running.new" 2>/dev/null
+    mv "$git_dir/release-running.new" "$git_dir/release-running" || refuse io "cannot write $git_dir/release-running"
+    rm -f "$git_dir/release-checkout"
+}
+do_checkout() {
+    locate
+    [ -n "$git_dir" ] || refuse state "$dir is not a git checkout; git.fetch makes it one"
+    has_commit "$git_dir" "$rev" || refuse not-found "$dir does not have commit $rev; fetch it first (git.fetch)"
+    unlock_stale "$git_dir" "$dir"
+    want_clean
+    checkout_before=$(head_rev)
+    report "fact git.before $checkout_before"
+    if [ "$checkout_before" = "$rev" ] && [ ! -e "$git_dir/release-checkout" ] && [ -z "$(dirty_files)" ]; then
+        [ -e "$git_dir/release-running" ] || write_marker "$checkout_before"
+        report 'changed no'
+        return 0
+    fi
+    # From here to the marker the tree may be half of each: said in a file, so that the next attempt may overwrite it.
+    checkout_force=''
+    if [ "$force" = yes ] || [ -e "$git_dir/release-checkout" ]; then
+        checkout_force=-f
+    fi
+    printf '%s\n' "$rev" >"$git_dir/release-checkout" || refuse io "cannot write $git_dir/release-checkout"
+    checkout_out=$(cd "$dir" && g checkout -q $checkout_force --detach "$rev" -- 2>&1) || {
+        # A refusal before the first file leaves the old tree whole.
+        [ -n "$checkout_force" ] || [ -n "$(dirty_files)" ] || rm -f "$git_dir/release-checkout"
+        git_failed "$checkout_out" "cannot check out ${rev%"${rev#????????????}"} in $dir"
+    }
+    [ "$(head_rev)" = "$rev" ] || refuse state "$dir is at $(head_rev) after the checkout, wanted $rev"
+    write_marker "$checkout_before"
+}
+do_checked_out() {
+    locate
+    [ -n "$git_dir" ] || refuse state "$dir is not a git checkout"
+    if [ -e "$git_dir/release-checkout" ]; then
+        wait_more "a checkout of $(cat "$git_dir/release-checkout") did not end"
+    elif [ "$(head_rev)" != "$rev" ]; then
+        wait_more "$dir is at $(head_rev)"
+    elif [ -n "$(dirty_files)" ]; then
+        wait_more "$dir has changed files"
+    fi
+}
+
+case $act in
+fetch) do_fetch ;;
+fetched) do_fetched ;;
+checkout) do_checkout ;;
+checked_out) do_checked_out ;;
+esac
+finish

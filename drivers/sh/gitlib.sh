@@ -1,0 +1,70 @@
+# git as release uses it: asks nobody, runs no hook, reads no configuration but the repository's, speaks only the
+# protocols named here (PROMISES S2), and never starts its own housekeeping.
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR \
+    GIT_NAMESPACE GIT_CONFIG GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS GIT_ALLOW_PROTOCOL GIT_PROXY_COMMAND GIT_SSH \
+    GIT_EXTERNAL_DIFF GIT_TEMPLATE_DIR GIT_SHALLOW_FILE GIT_GRAFT_FILE GIT_REPLACE_REF_BASE GIT_TRACE
+GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=true SSH_ASKPASS=true GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
+GIT_ATTR_NOSYSTEM=1 GIT_OPTIONAL_LOCKS=0 GIT_NO_REPLACE_OBJECTS=1 GIT_SSH_COMMAND='ssh -oBatchMode=yes' GIT_PAGER=cat
+export GIT_TERMINAL_PROMPT GIT_ASKPASS SSH_ASKPASS GIT_CONFIG_NOSYSTEM GIT_CONFIG_GLOBAL GIT_ATTR_NOSYSTEM \
+    GIT_OPTIONAL_LOCKS GIT_NO_REPLACE_OBJECTS GIT_SSH_COMMAND GIT_PAGER
+g() {
+    git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false -c gc.auto=0 -c maintenance.auto=false \
+        -c protocol.allow=never -c protocol.https.allow=always -c protocol.ssh.allow=always \
+        -c protocol.git.allow=always -c protocol.file.allow=always -c submodule.recurse=false \
+        -c advice.detachedHead=false "$@"
+}
+command -v git >/dev/null || refuse not-found 'git is not installed there; install it'
+
+has_commit() {
+    g --git-dir="$1" cat-file -e "$2^{commit}" 2>/dev/null
+}
+# git_failed TEXT WHAT: refuses with the code that git's own words suggest.
+git_failed() {
+    printf '%s\n' "$1" >&2
+    failed_tail=$(printf '%s\n' "$1" | tail_line)
+    case $1 in
+    *'No space left'* | *'Disk quota'*) failed_code=no-space ;;
+    *'Authentication failed'* | *'Permission denied ('* | *'could not read Username'* | *'prompts disabled'*) failed_code=auth ;;
+    *'Could not resolve'* | *'Connection '* | *'Could not read from remote'* | *'unable to access'* | *'timed out'*) failed_code=network ;;
+    *) failed_code=refused ;;
+    esac
+    refuse "$failed_code" "$2: $failed_tail"
+}
+# A git process that works in git directory $1 or tree $2: its pid, else nothing.
+git_user() {
+    for user_proc in /proc/[0-9]*; do
+        { read -r user_comm <"$user_proc/comm"; } 2>/dev/null || continue
+        case $user_comm in
+        git | git-*) ;;
+        *) continue ;;
+        esac
+        user_cwd=$(readlink "$user_proc/cwd")
+        user_args=$(tr '\0' '\n' <"$user_proc/cmdline" 2>/dev/null)
+        case "$user_cwd/" in
+        "$1"/* | "$2"/*) ;;
+        *)
+            case "$user_args" in
+            *"$1"*) ;;
+            *) continue ;;
+            esac
+            ;;
+        esac
+        printf '%s' "${user_proc#/proc/}"
+        return 0
+    done
+}
+# Removes the locks and half-written packs that a killed git left in $1 (tree $2), unless a git works there now.
+unlock_stale() {
+    stale_locks=$(
+        find "$1" -maxdepth 1 -type f -name '*.lock' 2>/dev/null
+        find "$1/refs" "$1/objects/info" -type f -name '*.lock' 2>/dev/null
+    )
+    stale_junk=$(find "$1/objects" -maxdepth 2 \( -name 'tmp_objdir-*' -o -name 'incoming-*' -o -name 'tmp_pack_*' -o -name 'tmp_idx_*' \) 2>/dev/null)
+    [ -n "$stale_locks$stale_junk" ] || return 0
+    stale_pid=$(git_user "$1" "$2")
+    [ -z "$stale_pid" ] || refuse state "git is at work in $1 as pid $stale_pid; wait for it or end it, then try again"
+    printf '%s\n' "$stale_locks" "$stale_junk" | while IFS= read -r stale_one; do
+        [ -z "$stale_one" ] || rm -rf "$stale_one"
+    done
+    [ -z "$stale_locks" ] || report "say removed what a killed git left: $(printf '%s\n' "$stale_locks" | sed 's|.*/||' | tr '\n' ' ')"
+}

@@ -1,0 +1,56 @@
+# needs: lib gitlib dirlib
+# For preflight: what is deployed here, and is there room for more?
+#   LAYOUT DIR
+layout=$1 dir=$2
+
+probe_rolling() {
+    report "fact repo_present $([ -d "$dir/repo.git" ] && echo yes || echo no)"
+    if [ ! -e "$dir/current" ] && [ ! -L "$dir/current" ]; then
+        report 'fact rev_before '
+        report 'fact release.before '
+        return 0
+    fi
+    [ -L "$dir/current" ] || refuse state "$dir/current is not a symbolic link; move it away, \`current\` belongs to release"
+    probe_target=$(current_target)
+    [ -d "$probe_target" ] || refuse state "$dir/current leads to $probe_target, which is not there; correct or remove the link"
+    probe_rev=$(marker_rev "$probe_target") || refuse state "$dir/current leads to $probe_target, which has no .release-complete, so its revision cannot be named and nobody could go back to it; if you know it, write the line 'rev <40 digits>' into $probe_target/.release-complete"
+    printf '%s\n' "$probe_rev" | grep -qxE '[0-9a-f]{40}' || refuse state "$probe_target/.release-complete does not name a revision of 40 hex digits"
+    report "fact rev_before $probe_rev"
+    report "fact release.before $probe_target"
+    probe_old=$(inside "$dir/releases" | awk -v now="$probe_target" 'index($2, now) != 1 { printf "%s ", $1 }')
+    report "fact other_pids ${probe_old% }"
+}
+probe_in_place() {
+    report 'fact release.before '
+    GIT_CEILING_DIRECTORIES=${dir%/*}
+    export GIT_CEILING_DIRECTORIES
+    git_dir=$(cd "$dir" 2>/dev/null && g rev-parse --absolute-git-dir 2>/dev/null)
+    report "fact repo_present $([ -n "$git_dir" ] && echo yes || echo no)"
+    if [ -z "$git_dir" ]; then
+        [ -z "$(ls -A "$dir" 2>/dev/null)" ] || refuse state "$dir is not empty and git knows nothing of it (is it a checkout, and of user $(id -un)?); move it away or correct \`dir\` and \`user\`"
+        report 'fact rev_before '
+        return 0
+    fi
+    [ ! -e "$git_dir/release-checkout" ] || report "say a checkout of $(cat "$git_dir/release-checkout") was cut short here; the next one overwrites it"
+    report "fact rev_before $(g --git-dir="$git_dir" rev-parse -q --verify 'HEAD^{commit}' 2>/dev/null)"
+    probe_dirty=$(g --git-dir="$git_dir" --work-tree="$dir" status --porcelain -uno --ignore-submodules=all 2>/dev/null)
+    if [ -n "$probe_dirty" ]; then
+        report "fact dirty $(printf '%s\n' "$probe_dirty" | wc -l)"
+        report "fact dirty_files $(printf '%s\n' "$probe_dirty" | head -n 10 | sed 's/^...//' | tr '\n' ' ')"
+    else
+        report 'fact dirty 0'
+    fi
+}
+probe_up=$dir
+while [ ! -e "$probe_up" ] && [ -n "$probe_up" ]; do
+    probe_up=${probe_up%/*}
+done
+[ -w "${probe_up:-/}" ] || refuse io "$(id -un) cannot write ${probe_up:-/}; give it to that user, or correct \`dir\` and \`user\`"
+report "fact free_bytes $(df -Pk "${probe_up:-/}" | awk 'NR == 2 { printf "%.0f", $4 * 1024 }')"
+report "fact free_inodes $(df -Pi "${probe_up:-/}" 2>/dev/null | awk 'NR == 2 { print $4 }')"
+if [ "$layout" = rolling ]; then
+    probe_rolling
+else
+    probe_in_place
+fi
+finish

@@ -1,0 +1,145 @@
+# Processes and ports, out of /proc. A process is named pid:start, start being its start time in ticks after boot,
+# so that a pid that was given to another process is never taken for the first.
+
+# Is pid:start still that living process? Built-ins only: it is asked ten times a second.
+alive() {
+    { read -r alive_line <"/proc/${1%%:*}/stat"; } 2>/dev/null || return 1
+    alive_rest=${alive_line##*) }
+    # shellcheck disable=SC2086
+    set -- "$1" $alive_rest
+    [ "$2" != Z ] && [ "$2" != X ] && [ "${21}" = "${1#*:}" ]
+}
+still_alive() {
+    for still_one in "$@"; do
+        if alive "$still_one"; then
+            printf '%s ' "$still_one"
+        fi
+    done
+}
+# tree PID...: pid:start of each, of its process group and of all descendants.
+tree() {
+    cat /proc/[0-9]*/stat 2>/dev/null | awk -v roots="$*" '
+        {
+            pid = $1
+            if (!sub(/^[0-9]+ \(.*\) /, "") || $1 == "Z")
+                next
+            parent[pid] = $2; group[pid] = $3; start[pid] = $20
+        }
+        END {
+            n = split(roots, r, " ")
+            for (i = 1; i <= n; i++)
+                if (r[i] in parent)
+                    ours[r[i]] = 1
+            do {
+                grown = 0
+                for (p in parent)
+                    if (!(p in ours) && ((parent[p] in ours) || (group[p] in ours))) {
+                        ours[p] = 1
+                        grown = 1
+                    }
+            } while (grown)
+            for (p in ours)
+                printf "%s:%s ", p, start[p]
+        }'
+}
+# What a process is called, for messages.
+proc_name() {
+    proc_cmd=$(tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | cut -c 1-80)
+    [ -n "$proc_cmd" ] || proc_cmd=$(cat "/proc/$1/comm" 2>/dev/null)
+    printf 'pid %s (%s)' "$1" "${proc_cmd% }"
+}
+proc_names() {
+    for names_one in "$@"; do
+        proc_name "${names_one%%:*}"
+        printf ' '
+    done
+}
+# port_watch PORT ADDR: what `listening` looks for. ADDR empty or not an IPv4 literal: any address. Nodes that share
+# a machine are told apart by their loopback address; elsewhere an application behind a local proxy listens on
+# 127.0.0.1, which counts too.
+port_watch() {
+    port_hex='' addr_hex='' loop_hex=''
+    [ -n "$1" ] && [ "$1" != 0 ] || return 0
+    port_hex=$(printf ':%04X' "$1")
+    case $2 in
+    '' | *[!0-9.]*) return 0 ;;
+    esac
+    watch_ifs=$IFS
+    IFS=.
+    # shellcheck disable=SC2086
+    set -- $2
+    IFS=$watch_ifs
+    [ $# -eq 4 ] || return 0
+    addr_hex=$(printf '%02X%02X%02X%02X' "$4" "$3" "$2" "$1")
+    [ "$1" = 127 ] || loop_hex=0100007F
+}
+# Inodes of the sockets that listen there; status 1 when there is none.
+listening() {
+    [ -n "$port_hex" ] || return 1
+    listen_inodes=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+        awk -v port="$port_hex" -v addr="$addr_hex" -v loop="$loop_hex" '
+        $4 == "0A" && substr($2, length($2) - 4) == port {
+            ip = substr($2, 1, length($2) - 5)
+            sub(/^0000000000000000FFFF0000/, "", ip)
+            if (addr == "" || ip == addr || (loop != "" && ip == loop) || ip ~ /^0+$/)
+                print $10
+        }')
+    [ -n "$listen_inodes" ]
+}
+# pids that hold a listening socket there. Needs to be root or their user; prints nothing for others.
+port_holders() {
+    listening || return 0
+    for holder_inode in $listen_inodes; do
+        find /proc/[0-9]*/fd -maxdepth 1 -lname "socket:\[$holder_inode\]" 2>/dev/null
+    done | sed 's|^/proc/\([0-9]*\)/.*|\1|' | sort -un | tr '\n' ' '
+}
+# wait_gone SECONDS PID:START...: until all are gone and the port is closed; status 1 when time is up.
+wait_gone() {
+    wait_left=$(($1 * 10))
+    shift
+    while :; do
+        wait_pids=$(still_alive "$@")
+        if [ -z "$wait_pids" ] && ! listening; then
+            return 0
+        fi
+        [ "$wait_left" -gt 0 ] || return 1
+        wait_left=$((wait_left - 1))
+        sleep 0.1 2>/dev/null || { sleep 1; wait_left=$((wait_left - 9)); }
+    done
+}
+# kill_left PID:START...: KILL to those that are still the same processes.
+kill_left() {
+    for kill_one in "$@"; do
+        if alive "$kill_one"; then
+            kill -KILL "${kill_one%%:*}" 2>/dev/null
+        fi
+    done
+}
+# gone GRACE KILL PID:START...: waits, kills what survived the grace when KILL is yes, reports what is left.
+gone() {
+    gone_grace=$1 gone_kill=$2
+    shift 2
+    wait_gone "$gone_grace" "$@" && return 0
+    gone_left=$(still_alive "$@")
+    # shellcheck disable=SC2086
+    if [ -n "$gone_left" ] && [ "$gone_kill" = yes ]; then
+        report "say killed after ${gone_grace} s: $(proc_names $gone_left)"
+        report "fact app.killed $(printf '%s ' $gone_left | sed 's/:[0-9]*//g')"
+        kill_left $gone_left
+        wait_gone 2 "$@" && return 0
+    fi
+    wait_more
+    left_over "$@"
+    return 1
+}
+# Names what still runs or listens.
+left_over() {
+    over_pids=$(still_alive "$@")
+    # shellcheck disable=SC2086
+    [ -z "$over_pids" ] || wait_more "still running: $(proc_names $over_pids)"
+    if listening; then
+        over_holders=$(port_holders)
+        # shellcheck disable=SC2086
+        wait_more "the port still listens${over_holders:+: $(proc_names $over_holders)}"
+    fi
+}

@@ -1,0 +1,138 @@
+# needs: lib gitlib dirlib proc
+# Making release directories.
+#   unpack|unpacked DIR RELEASE_DIR REV SHARED...   seal|sealed DIR RELEASE_DIR REV
+act=$1
+shift
+
+want_place() {
+    place_name=${release_dir#"$dir/releases/"}
+    case $place_name in
+    "$release_dir" | '' | */* | .*) refuse config "$release_dir is not a directory of $dir/releases" ;;
+    esac
+    for place_one in "$dir/releases" "$release_dir"; do
+        [ ! -L "$place_one" ] || refuse state "$place_one is a symbolic link; release directories are real ones, move it away"
+    done
+}
+in_use() {
+    use_first=$(inside "$1" | head -n 1)
+    printf '%s' "${use_first%% *}"
+}
+
+# shared PATH: DIR/shared/PATH linked into the release. What is missing is made: a directory for "path/" and for
+# names without a dot, else an empty file; what the revision itself brings there becomes the first content.
+link_shared() {
+    shared_path=${1%/}
+    case /$shared_path/ in
+    *//* | */../* | */./* | */.git/*) refuse config "shared path '$1' must be relative and without '..'" ;;
+    esac
+    shared_up=$shared_path
+    while :; do
+        case $shared_up in
+        */*) shared_up=${shared_up%/*} ;;
+        *) break ;;
+        esac
+        [ ! -L "$release_dir/$shared_up" ] || refuse state "shared path '$1': $shared_up is a symbolic link in this revision"
+    done
+    shared_here=$release_dir/$shared_path shared_there=$dir/shared/$shared_path
+    mkdir -p "${shared_here%/*}" "${shared_there%/*}" || refuse io "cannot make the parents of shared path '$1'"
+    if [ ! -e "$shared_there" ] && [ ! -L "$shared_there" ]; then
+        if [ -e "$shared_here" ] && [ ! -L "$shared_here" ]; then
+            cp -a "$shared_here" "$shared_there" || refuse io "cannot copy $shared_path to $dir/shared"
+            report "say shared/$shared_path begins as a copy of what this revision holds"
+        else
+            case $1/${shared_path##*/} in
+            */*.*)
+                case $1 in
+                */) mkdir "$shared_there" ;;
+                *) true >"$shared_there" ;;
+                esac
+                ;;
+            *) mkdir "$shared_there" ;;
+            esac || refuse io "cannot make $shared_there"
+            report "say made shared/$shared_path, empty"
+        fi
+    fi
+    rm -rf "$shared_here"
+    ln -s "$shared_there" "$shared_here" || refuse io "cannot link $shared_here"
+}
+
+do_unpack() {
+    dir=$1 release_dir=$2 rev=$3
+    shift 3
+    want_place
+    if unpack_has=$(marker_rev "$release_dir"); then
+        [ "$unpack_has" = "$rev" ] || refuse state "$release_dir is complete, but for $unpack_has; remove it by hand if nothing uses it"
+        report 'fact complete yes'
+        report 'changed no'
+        return 0
+    fi
+    report 'fact complete no'
+    git_dir=$dir/repo.git
+    has_commit "$git_dir" "$rev" || refuse not-found "$git_dir does not have commit $rev; fetch it first (git.fetch)"
+    [ -z "$(g --git-dir="$git_dir" ls-tree --name-only "$rev" -- .release-complete .incomplete .release-index)" ] ||
+        refuse state 'this revision holds a file called .release-complete, .incomplete or .release-index; those names are ours'
+    if [ -d "$release_dir" ]; then
+        unpack_user=$(in_use "$release_dir")
+        [ -z "$unpack_user" ] || refuse state "$release_dir is not complete, yet $(proc_name "$unpack_user") works in it; end it"
+        [ "$(current_target)" != "$release_dir" ] || refuse state "$dir/current leads to $release_dir, which is not complete; correct it by hand"
+        rm -rf "$release_dir" || refuse io "cannot remove the incomplete $release_dir"
+        report 'say removed an incomplete directory of an earlier attempt'
+    fi
+    unpack_out=$(mkdir -p "$release_dir" 2>&1 && true >"$release_dir/.incomplete") || say_space "$unpack_out" "cannot make $release_dir"
+    # Through an index of its own, not `git archive`, which would leave out what .gitattributes calls export-ignore; and
+    # the index can then tell whether every file is there.
+    GIT_INDEX_FILE=$release_dir/.release-index
+    export GIT_INDEX_FILE
+    unpack_out=$(cd "$release_dir" && g --git-dir="$git_dir" --work-tree="$release_dir" -c core.bare=false read-tree -u --reset "$rev" 2>&1) ||
+        say_space "$unpack_out" "cannot unpack into $release_dir"
+    unpack_out=$(cd "$release_dir" && g --git-dir="$git_dir" --work-tree="$release_dir" -c core.bare=false diff-files --name-only --ignore-submodules=all 2>&1)
+    [ -z "$unpack_out" ] || refuse io "files of $release_dir are not as committed: $(printf '%s\n' "$unpack_out" | tail_line)"
+    rm -f "$GIT_INDEX_FILE"
+    unset GIT_INDEX_FILE
+    [ ! -f "$release_dir/.gitmodules" ] || report 'say this revision has submodules; they are not fetched'
+    for unpack_one in "$@"; do
+        link_shared "$unpack_one"
+    done
+}
+do_unpacked() {
+    dir=$1 release_dir=$2 rev=$3
+    if [ "$(marker_rev "$release_dir")" = "$rev" ]; then
+        report 'fact complete yes'
+    elif [ ! -d "$release_dir" ] || [ -e "$release_dir/.release-index" ] || [ ! -e "$release_dir/.incomplete" ]; then
+        wait_more "$release_dir is not unpacked"
+    else
+        # The index is gone, so the files are all there; the shared links come last, and making them again is cheap.
+        shift 3
+        for unpacked_one in "$@"; do
+            [ -L "$release_dir/${unpacked_one%/}" ] || wait_more "$unpacked_one is not linked yet"
+        done
+    fi
+}
+# The marker is on disk only after everything it stands for.
+do_seal() {
+    dir=$1 release_dir=$2 rev=$3
+    want_place
+    if seal_has=$(marker_rev "$release_dir"); then
+        [ "$seal_has" = "$rev" ] || refuse state "$release_dir is complete, but for $seal_has"
+        report 'changed no'
+        return 0
+    fi
+    [ -e "$release_dir/.incomplete" ] || refuse state "$release_dir was not unpacked (release.unpack)"
+    sync -f "$release_dir" 2>/dev/null || sync
+    seal_out=$(printf 'rev %s\nrecipe %s\n' "$rev" "${release_dir##*-}" 2>&1 >"$release_dir/.release-complete.new" &&
+        { sync "$release_dir/.release-complete.new" 2>/dev/null || sync; } &&
+        rm -f "$release_dir/.incomplete" &&
+        mv "$release_dir/.release-complete.new" "$release_dir/.release-complete" 2>&1) || say_space "$seal_out" "cannot mark $release_dir complete"
+    sync "$release_dir" 2>/dev/null || sync
+}
+do_sealed() {
+    [ "$(marker_rev "$2")" = "$3" ] || wait_more "$2 is not marked complete for $3"
+}
+
+case $act in
+unpack) do_unpack "$@" ;;
+unpacked) do_unpacked "$@" ;;
+seal) do_seal "$@" ;;
+sealed) do_sealed "$@" ;;
+esac
+finish

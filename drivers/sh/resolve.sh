@@ -1,0 +1,126 @@
+# needs: lib gitlib
+# On the controller: what a typed revision means, and what lies between two revisions, out of a bare mirror in the
+# user's cache.
+#   resolve KEY REPO TYPED | log KEY REPO FROM TO
+act=$1 key=$2 repo=$3
+
+mirror() {
+    umask 077
+    mirror_base=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/release/mirrors
+    mkdir -p "$mirror_base" || refuse io "cannot make $mirror_base; set XDG_CACHE_HOME to a directory of yours"
+    git_dir=$mirror_base/$key.git
+    true >>"$mirror_base/$key.lock" || refuse io "cannot write $mirror_base"
+    exec 9>>"$mirror_base/$key.lock"
+    ! command -v flock >/dev/null || flock 9
+    [ -d "$git_dir" ] || {
+        rm -rf "$git_dir.new"
+        mirror_out=$(g init -q --bare "$git_dir.new" 2>&1 && mv "$git_dir.new" "$git_dir" 2>&1) || git_failed "$mirror_out" "cannot make $git_dir"
+    }
+}
+refresh() {
+    unlock_stale "$git_dir" "$git_dir"
+    refresh_out=$(g --git-dir="$git_dir" fetch --prune --no-write-fetch-head -- "$repo" '+refs/heads/*:refs/heads/*' '+refs/tags/*:refs/tags/*' 2>&1 9>&-) ||
+        git_failed "$refresh_out" "cannot read $repo"
+}
+by_name() {
+    g --git-dir="$git_dir" rev-parse -q --verify "$1^{commit}" 2>/dev/null
+}
+# The commits whose hash begins with $1, one a line. Never through rev-parse NAME: a branch of that name would win.
+by_hash() {
+    for hash_one in $(g --git-dir="$git_dir" rev-parse --disambiguate="$1" 2>/dev/null); do
+        [ "$(g --git-dir="$git_dir" cat-file -t "$hash_one" 2>/dev/null)" != commit ] || printf '%s\n' "$hash_one"
+    done
+}
+one_line() {
+    g --git-dir="$git_dir" log -1 --format='%h %an, %ad: %s' --date=short "$1" --
+}
+found() {
+    report "fact rev $1"
+    report "fact rev_kind $2"
+    report "fact subject $(g --git-dir="$git_dir" log -1 --format=%s "$1" --)"
+    report "fact author $(g --git-dir="$git_dir" log -1 --format=%an "$1" --)"
+    report "fact date $(g --git-dir="$git_dir" log -1 --format=%cI "$1" --)"
+    finish
+}
+resolve_hash() {
+    if [ ${#typed} -eq 40 ]; then
+        # All of it is there already: no need of the network.
+        ! has_commit "$git_dir" "$typed" || found "$typed" hash
+        refresh
+        has_commit "$git_dir" "$typed" ||
+            g --git-dir="$git_dir" fetch --no-tags --no-write-fetch-head -- "$repo" "+$typed:refs/release/$typed" >/dev/null 2>&1 9>&- || true
+    else
+        refresh
+    fi
+    hash_found=$(by_hash "$typed")
+    case $hash_found in
+    '')
+        for hash_ref in "refs/heads/$typed" "refs/tags/$typed"; do
+            hash_tip=$(by_name "$hash_ref") || continue
+            refuse not-found "no commit of $repo begins with $typed, but $hash_ref has that name and is at $hash_tip; write --rev $hash_ref if you mean it"
+        done
+        refuse not-found "no commit of $repo begins with $typed; was it pushed, or pushed away by force?"
+        ;;
+    *[!0-9a-f]*)
+        # More than one: a line feed between them.
+        refuse refused "$typed is ambiguous in $repo: $(for hash_one in $hash_found; do one_line "$hash_one"; done | head -n 10 | tr '\n' ';') write more digits"
+        ;;
+    esac
+    by_name "refs/heads/$typed" >/dev/null && report "say a branch is called $typed too; the commit was taken"
+    found "$hash_found" hash
+}
+resolve_name() {
+    refresh
+    case $typed in
+    refs/heads/* | refs/tags/*)
+        name_tip=$(by_name "$typed") || refuse not-found "$repo has no $typed"
+        found "$name_tip" "$(case $typed in refs/heads/*) echo branch ;; *) echo tag ;; esac)"
+        ;;
+    esac
+    name_branch=$(by_name "refs/heads/$typed")
+    name_tag=$(by_name "refs/tags/$typed")
+    if [ -n "$name_branch" ] && [ -n "$name_tag" ] && [ "$name_branch" != "$name_tag" ]; then
+        refuse refused "$typed is ambiguous in $repo: refs/heads/$typed is $(one_line "$name_branch"); refs/tags/$typed is $(one_line "$name_tag"); write one of the two full names"
+    fi
+    [ -z "$name_branch" ] || found "$name_branch" branch
+    [ -z "$name_tag" ] || found "$name_tag" tag
+    refuse not-found "$repo has no branch and no tag called $typed (branches: $(
+        g --git-dir="$git_dir" for-each-ref --sort=-committerdate --count=8 --format='%(refname:lstrip=2)' refs/heads | tr '\n' ' ' | sed 's/ $//'
+    ))"
+}
+do_log() {
+    log_from=$1 log_to=$2
+    has_commit "$git_dir" "$log_from" && has_commit "$git_dir" "$log_to" || refresh
+    for log_one in "$log_from" "$log_to"; do
+        has_commit "$git_dir" "$log_one" || refuse not-found "$repo has no commit $log_one (pushed away by force?)"
+    done
+    log_range=$log_from..$log_to
+    if [ "$log_from" = "$log_to" ]; then
+        report 'fact direction same'
+    elif g --git-dir="$git_dir" merge-base --is-ancestor "$log_from" "$log_to"; then
+        report 'fact direction forward'
+    elif g --git-dir="$git_dir" merge-base --is-ancestor "$log_to" "$log_from"; then
+        # An older revision: what is listed are the commits that it takes away.
+        report 'fact direction backward'
+        log_range=$log_to..$log_from
+    else
+        report 'fact direction sideways'
+        report "fact removed $(g --git-dir="$git_dir" rev-list --count "$log_to..$log_from" --)"
+    fi
+    report "fact count $(g --git-dir="$git_dir" rev-list --count "$log_range" --)"
+    g --git-dir="$git_dir" log --format='%h %an %s' -n 50 "$log_range" -- | awk '{ printf "fact commit.%d %s\n", NR, $0 }'
+}
+
+mirror
+case $act in
+resolve)
+    typed=$4
+    if printf '%s\n' "$typed" | grep -qxE '[0-9a-f]{4,40}'; then
+        resolve_hash
+    else
+        resolve_name
+    fi
+    ;;
+log) do_log "$4" "$5" ;;
+esac
+finish

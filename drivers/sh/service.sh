@@ -1,0 +1,175 @@
+# needs: lib proc
+# A service of systemd, or of commands that the pillar gives.
+#   ACT PIDS_FACT BEFORE NAME GRACE KILL PORT ADDR STOP START STATUS
+act=$1 pids_fact=$2 before=$3 name=$4 grace=$5 kill=$6
+port_watch "$7" "$8"
+shift 8
+stop_cmd=$1 start_cmd=$2 status_cmd=$3
+
+# One property per line, so that one call answers everything.
+unit() {
+    unit_text=$(systemctl show -p LoadState,ActiveState,SubState,Type,MainPID,ControlGroup,Result,ExecMainStatus -- "$name" 2>&1) ||
+        cannot_tell state "systemctl show $name: $(printf '%s\n' "$unit_text" | tail_line)"
+    [ "$(of LoadState)" != not-found ] || refuse not-found "systemd has no service $name; correct \`name\`"
+}
+of() {
+    printf '%s\n' "$unit_text" | sed -n "s/^$1=//p"
+}
+unit_pids() {
+    unit_main=$(of MainPID)
+    unit_group=$(of ControlGroup)
+    unit_all=''
+    # Never the root group: that is every process of the machine.
+    case $unit_group in
+    '' | /) ;;
+    *) unit_all=$(cat "/sys/fs/cgroup$unit_group/cgroup.procs" "/sys/fs/cgroup/systemd$unit_group/cgroup.procs" 2>/dev/null) ;;
+    esac
+    [ "${unit_main:-0}" = 0 ] || unit_all="$unit_all $unit_main"
+    # shellcheck disable=SC2086
+    [ -z "$unit_all" ] || tree $unit_all
+}
+# pid:start of what serves now: systemd's, or for commands whoever holds the port.
+members() {
+    if [ -n "$name" ]; then
+        unit
+        unit_pids
+    else
+        members_pids=$(port_holders)
+        # shellcheck disable=SC2086
+        for members_one in $members_pids; do
+            printf '%s ' "$(tree "$members_one")"
+        done
+    fi
+}
+# Commands end in status 0 for "running".
+command_up() {
+    if [ -n "$status_cmd" ]; then
+        sh -c "$status_cmd" >&2 </dev/null
+    else
+        listening
+    fi
+}
+run_command() {
+    run_out=$(sh -c "$2" 2>&1 </dev/null 9>&-) || {
+        run_status=$?
+        printf '%s\n' "$run_out" >&2
+        refuse exit-status "$1 command ended with status $run_status: $(printf '%s\n' "$run_out" | tail_line)"
+    }
+    [ -z "$run_out" ] || printf '%s\n' "$run_out" >&2
+}
+is_down() {
+    if [ -n "$name" ]; then
+        unit
+        case $(of ActiveState) in
+        inactive | failed) return 0 ;;
+        esac
+        return 1
+    fi
+    ! command_up
+}
+do_stop() {
+    service_pids=$(members)
+    report "fact $pids_fact ${service_pids% }"
+    if is_down && ! listening; then
+        report 'changed no'
+        return 0
+    fi
+    if [ -n "$name" ]; then
+        run_command "stop" "exec systemctl stop -- $(printf '%s' "$name" | sed "s/[^A-Za-z0-9@:._-]//g")"
+    else
+        run_command "stop" "$stop_cmd"
+    fi
+    # shellcheck disable=SC2086
+    gone "$grace" "$kill" $service_pids
+    is_down || wait_more "still up: $(state_text)"
+}
+state_text() {
+    if [ -n "$name" ]; then
+        printf '%s is %s (%s)' "$name" "$(of ActiveState)" "$(of SubState)"
+    else
+        printf 'the status command says so'
+    fi
+}
+do_stopped() {
+    is_down || wait_more "$(state_text)"
+    # shellcheck disable=SC2086
+    wait_gone 0 $before || left_over $before
+}
+log_tail() {
+    journalctl -u "$name" -n 5 --no-pager -o cat 2>/dev/null | tail_line
+}
+judge_running() {
+    if [ -z "$name" ]; then
+        if ! command_up || { [ -n "$port_hex" ] && ! listening; }; then
+            wait_more 'not up yet'
+            return 0
+        fi
+    else
+        unit
+        case $(of ActiveState) in
+        active) ;;
+        failed)
+            refuse state "$name failed ($(of Result), status $(of ExecMainStatus)); it wrote last: $(log_tail)"
+            ;;
+        *)
+            wait_more "$(state_text)"
+            return 0
+            ;;
+        esac
+    fi
+    judge_now=$(members)
+    for judge_one in $before; do
+        case " $judge_now" in
+        *" $judge_one "*)
+            wait_more "$(proc_name "${judge_one%%:*}") is still a process from before"
+            return 0
+            ;;
+        esac
+    done
+    report "fact app.started $(for judge_one in $judge_now; do printf '%s:%s ' "${name:-service}" "${judge_one%%:*}"; done | sed 's/ $//')"
+}
+do_start() {
+    if is_down; then
+        if [ -n "$name" ]; then
+            run_command start "exec systemctl start -- $(printf '%s' "$name" | sed "s/[^A-Za-z0-9@:._-]//g")"
+        else
+            run_command start "$start_cmd"
+        fi
+    else
+        report 'changed no'
+    fi
+    judge_running
+}
+do_restart() {
+    do_stop
+    [ -z "$not_ready" ] || refuse state 'not restarted: the old processes did not go (see the lines above)'
+    before=$service_pids
+    report 'changed yes'
+    do_start
+}
+do_restarted() {
+    if [ -n "$before" ]; then
+        judge_running
+    else
+        report "fact $pids_fact $(members | sed 's/ $//')"
+        wait_more
+    fi
+}
+do_probe() {
+    if is_down; then
+        report 'fact app.states down'
+    else
+        report 'fact app.states up'
+    fi
+}
+
+case $act in
+stop) do_stop ;;
+stopped) do_stopped ;;
+start) do_start ;;
+running) judge_running ;;
+restart) do_restart ;;
+restarted) do_restarted ;;
+probe) do_probe ;;
+esac
+finish

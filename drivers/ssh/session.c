@@ -1,0 +1,437 @@
+/* One SSH session: connect, host key, jump hosts, liveness. Login is in auth.c.
+ *
+ * libssh2 is used non-blocking throughout: every call that returns EAGAIN is followed by session_wait, which
+ * honours the op's deadline and cancel. A session is used by one thread at a time. */
+#include "drivers/ssh/ssh_priv.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* No sign of life asked for or seen this long: ask. That long after: the link is dead. */
+#define ALIVE_ASK_MS  15000
+#define ALIVE_DEAD_MS 45000
+
+void session_err(struct session *s, struct err *err, enum err_code code, const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    err_vset(err, code, fmt, ap);
+    va_end(ap);
+    if (libssh2_session_last_error(s->ssh, &text, NULL, 0) != 0 && text && *text)
+        err_set(err, code, "%s (%s)", err->text, text);
+}
+
+/* ---- the wire
+ * ------------------------------------------------------------------------------------------------------ */
+
+/* Without QUICKACK re-armed each time, the kernel delays acknowledgements and a small command costs 40 ms
+ * more (PROTOCOLS section 10). */
+static LIBSSH2_RECV_FUNC(wire_recv)
+{
+    struct session *s = *abstract;
+    ssize_t n;
+    (void)socket;
+    if (s->outer) {
+        n = libssh2_channel_read(s->via, buffer, length);
+        if (n == LIBSSH2_ERROR_EAGAIN)
+            return -EAGAIN;
+        if (n < 0)
+            return -ECONNRESET;
+    } else {
+        n = recv(s->fd, buffer, length, flags);
+        if (n < 0)
+            return errno == EINTR ? -EAGAIN : -errno;
+        setsockopt(s->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
+    }
+    if (n > 0)
+        s->heard_ms = clock_mono_ms();
+    return n;
+}
+
+static LIBSSH2_SEND_FUNC(wire_send)
+{
+    struct session *s = *abstract;
+    (void)socket;
+    if (s->outer) {
+        ssize_t n = libssh2_channel_write(s->via, buffer, length);
+        return n == LIBSSH2_ERROR_EAGAIN ? -EAGAIN : n < 0 ? -ECONNRESET : n;
+    }
+    ssize_t n = send(s->fd, buffer, length, flags | MSG_NOSIGNAL);
+    if (n < 0)
+        return errno == EINTR ? -EAGAIN : -errno;
+    return n;
+}
+
+static int root_fd(const struct session *s)
+{
+    while (s->outer)
+        s = s->outer;
+    return s->fd;
+}
+
+static short wanted_events(const struct session *s)
+{
+    short events = POLLIN;
+    for (; s; s = s->outer)
+        if (libssh2_session_block_directions(s->ssh) & LIBSSH2_SESSION_BLOCK_OUTBOUND)
+            events |= POLLOUT;
+    return events;
+}
+
+/* Asks for a sign of life when nothing came for a while. False: none came for too long. */
+static bool alive_look(struct session *s)
+{
+    int64_t now = clock_mono_ms();
+    if (now - s->heard_ms >= ALIVE_DEAD_MS)
+        return false;
+    if (now - s->heard_ms >= ALIVE_ASK_MS && now - s->asked_ms >= ALIVE_ASK_MS &&
+        !(libssh2_session_block_directions(s->ssh) & LIBSSH2_SESSION_BLOCK_OUTBOUND)) {
+        int next = 0;
+        s->asked_ms = now;
+        libssh2_keepalive_send(s->ssh, &next);
+    }
+    return true;
+}
+
+enum link_end session_wait(struct op *op, struct session *s, int64_t bound_ms, struct err *err)
+{
+    struct pollfd p = {.fd = root_fd(s), .events = wanted_events(s)};
+    for (;;) {
+        int64_t look = clock_mono_ms() + ALIVE_ASK_MS;
+        switch (op_poll(op, &p, 1, look < bound_ms ? look : bound_ms)) {
+        case WAIT_READY: return LINK_OK;
+        case WAIT_LATE: return LINK_LATE;
+        case WAIT_CANCELED: return LINK_CANCELED;
+        case WAIT_BOUND: break;
+        }
+        if (clock_mono_ms() >= bound_ms)
+            return LINK_BOUND;
+        if (!alive_look(s)) {
+            err_set(err, E_NET, "no sign of life for %d s", ALIVE_DEAD_MS / 1000);
+            return LINK_LOST;
+        }
+    }
+}
+
+/* ---- the host key
+ * ------------------------------------------------------------------------------------------------ */
+
+static void bad_lines_say(struct op *op, const struct known_hosts *known)
+{
+    if (known->n_bad)
+        op_say(op, "%s: %s, line skipped%s", known->bad_where, known->bad_why,
+               known->n_bad > 1 ? " (and others in the same files)" : "");
+}
+
+static void host_key_message(const struct ssh_settings *set, enum known verdict, const char *name,
+                             const char *print, const struct known_key *key, struct err *err)
+{
+    const char *file = set->known_hosts[0] ? set->known_hosts[0] : "known_hosts";
+    switch (verdict) {
+    case KNOWN_MATCH: break;
+    case KNOWN_MISSING:
+        err_set(err, E_HOSTKEY,
+                "%s: host key missing: %s shows %s, and no line of %s names %s. Compare it with "
+                "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host itself, then add the host's "
+                "key there",
+                set->name, set->host, print, file, name);
+        break;
+    case KNOWN_CHANGED:
+        err_set(err, E_HOSTKEY,
+                "%s: host key changed: %s shows %s, and %s:%d knows another key for %s. Somebody may be in "
+                "between. If the host was set up anew, replace that line",
+                set->name, set->host, print, key->file, key->line, name);
+        break;
+    case KNOWN_REVOKED:
+        err_set(err, E_HOSTKEY,
+                "%s: host key revoked: %s shows %s, which %s:%d revokes. Do not connect; give the "
+                "host a new key",
+                set->name, set->host, print, key->file, key->line);
+        break;
+    case KNOWN_AUTHORITY:
+        err_set(err, E_HOSTKEY,
+                "%s: %s is known only by @cert-authority (%s:%d), which the ssh transport cannot "
+                "check; set `ssh: {transport: openssh}` in the pillar, or add the host's own key (%s)",
+                set->name, name, key->file, key->line, print);
+        break;
+    case KNOWN_BAD:
+        err_set(err, E_HOSTKEY,
+                "%s: %s:%d: the known key of %s is damaged; the host shows %s. Correct that line", set->name,
+                key->file, key->line, name, print);
+        break;
+    }
+}
+
+static enum link_end host_key_check(struct op *op, struct session *s, const struct ssh_settings *set,
+                                    const struct known_hosts *known, const char *name, struct err *err)
+{
+    size_t len = 0;
+    int type = 0;
+    const char *blob = libssh2_session_hostkey(s->ssh, &len, &type);
+    const struct known_key *key = NULL;
+    if (!blob || len == 0) {
+        err_set(err, E_HOSTKEY, "%s: %s showed no host key", set->name, set->host);
+        return LINK_REFUSED;
+    }
+    enum known verdict = known_hosts_check(known, (const unsigned char *)blob, len, &key);
+    if (verdict == KNOWN_MATCH)
+        return LINK_OK;
+    host_key_message(set, verdict, name, key_fingerprint((const unsigned char *)blob, len, op_arena(op)), key,
+                     err);
+    return LINK_REFUSED;
+}
+
+/* A host known only by keys that libssh2 cannot verify would come out as changed: say what it is instead. */
+static bool host_key_unable(const struct ssh_settings *set, const struct known_hosts *known,
+                            const char *types, struct err *err)
+{
+    for (const struct known_key *key = known->keys; key && !types; key = key->next)
+        if (!key->bad && !key->revoked && !key->authority) {
+            err_set(err, E_HOSTKEY,
+                    "%s: %s:%d knows only a key of type %s, which the ssh transport cannot check; add the "
+                    "host's ed25519 key, or set `ssh: {transport: openssh}` in the pillar",
+                    set->name, key->file, key->line, key->type);
+            return true;
+        }
+    return false;
+}
+
+/* ---- opening
+ * ------------------------------------------------------------------------------------------------------ */
+
+static enum link_end handshake(struct op *op, struct session *s, const struct ssh_settings *set,
+                               int64_t bound_ms, struct err *err)
+{
+    int rc;
+    while ((rc = libssh2_session_handshake(s->ssh, root_fd(s))) == LIBSSH2_ERROR_EAGAIN) {
+        enum link_end end = session_wait(op, s, bound_ms, err);
+        if (end == LINK_BOUND) {
+            err_set(err, E_NET, "%s: %s port %d accepts connections, but no SSH greeting came in %d s",
+                    set->name, set->host, set->port, CONNECT_MS / 1000);
+            return LINK_LOST;
+        }
+        if (end != LINK_OK)
+            return end;
+    }
+    if (rc == 0)
+        return LINK_OK;
+    if (rc == LIBSSH2_ERROR_KEX_FAILURE || rc == LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE) {
+        session_err(
+            s, err, E_PROTO,
+            "%s: %s offers no key exchange, cipher or known host key type that the ssh transport can use; "
+            "set `ssh: {transport: openssh}` in the pillar",
+            set->name, set->host);
+        return LINK_REFUSED;
+    }
+    session_err(s, err, E_NET, "%s: %s port %d: the SSH handshake broke off", set->name, set->host,
+                set->port);
+    return LINK_LOST;
+}
+
+static enum link_end handshake_checked(struct op *op, struct session *s, const struct ssh_settings *set,
+                                       int64_t bound_ms, struct err *err)
+{
+    struct arena *arena = op_arena(op);
+    struct known_hosts known;
+    const char *name = known_hosts_name(set, arena);
+    known_hosts_load(set->known_hosts, name, arena, &known);
+    bad_lines_say(op, &known);
+    const char *types = known_hosts_types(&known, arena);
+    if (host_key_unable(set, &known, types, err))
+        return LINK_REFUSED;
+    /* Else libssh2 picks ecdsa first, and a good host known by ed25519 looks like a changed one. */
+    if (types)
+        libssh2_session_method_pref(s->ssh, LIBSSH2_METHOD_HOSTKEY, types);
+    enum link_end end = handshake(op, s, set, bound_ms, err);
+    return end == LINK_OK ? host_key_check(op, s, set, &known, name, err) : end;
+}
+
+/* libssh2 zeroes 50 KiB of packet buffers in each session, of which small commands use one page or two. The
+ * pages that are still all zero go back to the kernel, which gives zeroes when they are touched: 200 idle
+ * sessions cost a third. */
+static void zero_pages_return(void *block)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uintptr_t end = ((uintptr_t)block + malloc_usable_size(block)) / page * page;
+    for (uintptr_t p = ((uintptr_t)block + page - 1) / page * page; p + page <= end; p += page) {
+        const char *bytes = (const char *)p;
+        if (bytes[0] == 0 && memcmp(bytes, bytes + 1, page - 1) == 0)
+            madvise((void *)p, page, MADV_DONTNEED);
+    }
+}
+
+static struct session *session_new(void)
+{
+    struct session *s = xcalloc(1, sizeof(*s));
+    s->fd = -1;
+    s->ssh = libssh2_session_init_ex(NULL, NULL, NULL, s);
+    must(s->ssh != NULL);
+    zero_pages_return(s->ssh);
+    libssh2_session_set_blocking(s->ssh, 0);
+    /* libssh2's interface takes functions as void *. */
+    LIBSSH2_RECV_FUNC((*recv_fn)) = wire_recv;
+    LIBSSH2_SEND_FUNC((*send_fn)) = wire_send;
+    void *p;
+    memcpy(&p, &recv_fn, sizeof(p));
+    libssh2_session_callback_set(s->ssh, LIBSSH2_CALLBACK_RECV, p);
+    memcpy(&p, &send_fn, sizeof(p));
+    libssh2_session_callback_set(s->ssh, LIBSSH2_CALLBACK_SEND, p);
+    libssh2_keepalive_config(s->ssh, 1, 1);
+    s->heard_ms = clock_mono_ms();
+    return s;
+}
+
+void session_close(struct session *s)
+{
+    if (!s)
+        return;
+    /* Without good-bye: closing must not wait for anybody, and TCP tells the other side. On a shut socket
+     * every call of libssh2 ends at once. */
+    if (root_fd(s) >= 0)
+        shutdown(root_fd(s), SHUT_RDWR);
+    for (int i = 0; i < 100 && libssh2_session_free(s->ssh) == LIBSSH2_ERROR_EAGAIN; i++)
+        continue;
+    session_close(s->outer);
+    if (s->fd >= 0)
+        close(s->fd);
+    free(s);
+}
+
+/* The way to `set`'s host through an open session. Takes `outer`. */
+static enum link_end tunnel(struct op *op, struct session *s, struct session *outer,
+                            const struct ssh_settings *set, int64_t bound_ms, struct err *err)
+{
+    s->outer = outer;
+    while (!(s->via = libssh2_channel_direct_tcpip_ex(outer->ssh, set->host, set->port, "127.0.0.1", 0))) {
+        if (libssh2_session_last_errno(outer->ssh) != LIBSSH2_ERROR_EAGAIN) {
+            session_err(outer, err, E_NET, "%s: the jump host cannot reach %s port %d", set->name, set->host,
+                        set->port);
+            return LINK_LOST;
+        }
+        enum link_end end = session_wait(op, outer, bound_ms, err);
+        if (end == LINK_BOUND) {
+            err_set(err, E_NET, "%s: the jump host did not reach %s port %d in %d s", set->name, set->host,
+                    set->port, CONNECT_MS / 1000);
+            return LINK_LOST;
+        }
+        if (end != LINK_OK)
+            return end;
+    }
+    return LINK_OK;
+}
+
+/* One hop: s is connected by socket or tunnel, then greeted, checked, logged in. */
+static enum link_end hop(struct op *op, struct session *s, struct session *outer,
+                         const struct ssh_settings *set, struct err *err)
+{
+    int64_t bound_ms = clock_mono_ms() + CONNECT_MS;
+    enum link_end end = outer ? tunnel(op, s, outer, set, bound_ms, err)
+                              : net_connect(op, set->host, set->port, bound_ms, &s->fd, err);
+    if (end == LINK_LOST && !outer)
+        err_wrap(err, "%s", set->name);
+    if (end == LINK_OK)
+        end = handshake_checked(op, s, set, bound_ms, err);
+    return end == LINK_OK ? session_login(op, s, set, err) : end;
+}
+
+/* "user@host:port" -> a target that inherits the rest. False: not of that form. */
+static bool jump_target(struct op *op, const struct target *t, const char *word, struct target *ret)
+{
+    struct arena *arena = op_arena(op);
+    char *text = arena_strdup(arena, word), *at = strrchr(text, '@');
+    char *host = at ? at + 1 : text, *colon = strrchr(host, ':');
+    *ret = (struct target){.key = t->key, .known_hosts = t->known_hosts, .ssh_config = t->ssh_config};
+    ret->proxy_jump = "";
+    if (str_starts(text, "ssh://"))
+        host = at ? host : text + 6;
+    if (at) {
+        *at = '\0';
+        ret->user = str_starts(text, "ssh://") ? text + 6 : text;
+    }
+    if (host[0] == '[' && strchr(host, ']')) {
+        colon = strchr(host, ']')[1] == ':' ? strchr(host, ']') + 1 : NULL;
+        *strchr(host, ']') = '\0';
+        host++;
+    }
+    if (colon) {
+        *colon = '\0';
+        ret->port = atoi(colon + 1);
+    }
+    ret->host = host;
+    ret->id = arena_printf(arena, "%s: jump host %s", t->id, host);
+    return *host && (!colon || (ret->port > 0 && ret->port < 65536));
+}
+
+static enum link_end open_over(struct op *op, struct conns *conns, const struct target *t,
+                               struct session **outer, struct err *err)
+{
+    const struct ssh_settings *set = NULL;
+    enum link_end end = ssh_settings_find(op, conns, t, &set, err);
+    if (end != LINK_OK)
+        return end;
+    struct session *s = session_new();
+    struct session *below = *outer;
+    *outer = NULL;
+    end = hop(op, s, below, set, err);
+    if (end != LINK_OK) {
+        if (!s->outer)
+            session_close(below);
+        session_close(s);
+        return end;
+    }
+    *outer = s;
+    return LINK_OK;
+}
+
+static enum link_end open_once(struct op *op, struct conns *conns, const struct target *t,
+                               struct session **ret, struct err *err)
+{
+    const struct ssh_settings *set = NULL;
+    struct session *at = NULL;
+    enum link_end end = ssh_settings_find(op, conns, t, &set, err);
+    char *rest = NULL,
+         *jumps = end == LINK_OK && set->proxy_jump ? arena_strdup(op_arena(op), set->proxy_jump) : NULL;
+    for (char *word = jumps ? strtok_r(jumps, ",", &rest) : NULL; word && end == LINK_OK;
+         word = strtok_r(NULL, ",", &rest)) {
+        struct target jump;
+        if (!jump_target(op, t, word, &jump)) {
+            err_set(err, E_CONFIG, "%s: proxy_jump: '%s' is not user@host:port", t->id, word);
+            end = LINK_REFUSED;
+        } else {
+            end = open_over(op, conns, &jump, &at, err);
+        }
+    }
+    if (end == LINK_OK)
+        end = open_over(op, conns, t, &at, err);
+    if (end != LINK_OK)
+        session_close(at);
+    *ret = end == LINK_OK ? at : NULL;
+    return end;
+}
+
+enum link_end session_open(struct op *op, struct conns *conns, const struct target *t, struct session **ret,
+                           struct err *err)
+{
+    struct pollfd none = {.fd = -1};
+    for (int attempt = 0;; attempt++) {
+        enum link_end end = open_once(op, conns, t, ret, err);
+        /* sshd drops connections at random while more than MaxStartups are logging in: that is not an answer.
+         */
+        if (end != LINK_LOST || attempt == 3 || !strstr(err->text, "broke off"))
+            return end;
+        enum wait w = op_poll(op, &none, 1, clock_mono_ms() + (100 << attempt) + clock_mono_ms() % 100);
+        if (w != WAIT_BOUND)
+            return w == WAIT_LATE ? LINK_LATE : LINK_CANCELED;
+    }
+}

@@ -1,0 +1,337 @@
+/* Transport `ssh`: commands over one libssh2 session per target.
+ *
+ * A channel costs two round trips, a login shell and whatever its rc files do. So commands without input are
+ * fed as text to a `sh` that stays: one round trip each. It says where each begins and ends by lines with a
+ * nonce, on both streams. While one is busy (a long step) the next call opens another. */
+#include "drivers/scan.h"
+#include "drivers/ssh/ssh_priv.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+
+/* Shells kept per session; sshd allows 10 channels by default. */
+#define SHELLS_MAX 3
+
+struct ssh_link {
+    struct link link;
+    struct session *s;
+    char *name;                          /* the target's id, for messages */
+    LIBSSH2_CHANNEL *shells[SHELLS_MAX]; /* idle ones */
+};
+
+enum step { STEP_OPEN, STEP_EXEC, STEP_RUN, STEP_CLOSE, STEP_DONE };
+struct call {
+    struct ssh_link *l;
+    const struct call_req *req;
+    LIBSSH2_CHANNEL *channel;
+    enum step step;
+    const char *input; /* req's, or the text for the shell */
+    size_t input_len, n_written;
+    bool eof_sent;
+    bool shell;
+    struct buf text;
+    struct part {
+        struct call *call;
+        int stream;
+        struct scan scan;
+        bool begun, ended;
+    } parts[2];
+    int status;
+};
+
+static enum link_end ssh_open(struct op *op, struct conns *conns, const struct target *t, struct link **ret,
+                              struct err *err)
+{
+    struct session *s = NULL;
+    enum link_end end = session_open(op, conns, t, &s, err);
+    if (end != LINK_OK)
+        return end;
+    struct ssh_link *l = xcalloc(1, sizeof(*l));
+    *l = (struct ssh_link){.link = {.transport = &transport_ssh}, .s = s, .name = xstrdup(t->id)};
+    *ret = &l->link;
+    return LINK_OK;
+}
+
+/* An idle link that has something to say is asked what: a peer that closed is found here, not in the next
+ * step. */
+static bool ssh_alive(struct link *link)
+{
+    struct ssh_link *l = (struct ssh_link *)link;
+    const struct session *root = l->s;
+    while (root->outer)
+        root = root->outer;
+    char byte;
+    ssize_t n = recv(root->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n == 0)
+        return false;
+    l->s->heard_ms = clock_mono_ms();
+    return true;
+}
+
+static void ssh_close(struct link *link)
+{
+    struct ssh_link *l = (struct ssh_link *)link;
+    session_close(l->s);
+    free(l->name);
+    free(l);
+}
+
+/* What came before the first line is the login shell's own. */
+static void part_plain(void *ctx, const char *data, size_t n)
+{
+    struct part *p = ctx;
+    if (p->begun)
+        p->call->req->output(p->call->req->ctx, p->stream, data, n);
+}
+
+static void part_line(void *ctx, const char *data, size_t n)
+{
+    struct part *p = ctx;
+    (void)n;
+    if (strcmp(data, "begin\n") == 0) {
+        p->begun = true;
+        return;
+    }
+    p->ended = true;
+    p->call->status = atoi(data);
+}
+
+static void shell_text(struct call *c, const char *nonce)
+{
+    buf_printf(&c->text,
+               "printf '\\001%%s begin\\n' %s; printf '\\001%%s begin\\n' %s >&2\n"
+               "%s\n(%s\n) </dev/null\n"
+               "s=$?; printf '\\001%%s %%s\\n' %s $s; printf '\\001%%s %%s\\n' %s $s >&2\n",
+               nonce, nonce, c->req->prelude ? c->req->prelude : ":", c->req->command, nonce, nonce);
+    c->input = c->text.data;
+    c->input_len = c->text.len;
+}
+
+/* An idle shell of the link, or one to be opened. */
+static void shell_take(struct call *c)
+{
+    char nonce[NONCE_LEN + 1];
+    c->shell = true;
+    nonce_make(nonce);
+    shell_text(c, nonce);
+    for (int i = 0; i < 2; i++) {
+        c->parts[i] = (struct part){.call = c, .stream = i + 1};
+        scan_init(&c->parts[i].scan, nonce, part_plain, part_line, &c->parts[i]);
+    }
+    for (int i = 0; i < SHELLS_MAX; i++)
+        if (c->l->shells[i]) {
+            c->channel = c->l->shells[i];
+            c->l->shells[i] = NULL;
+            c->step = STEP_RUN;
+            return;
+        }
+}
+
+/* False: there are enough. */
+static bool shell_keep(struct call *c)
+{
+    for (int i = 0; i < SHELLS_MAX; i++)
+        if (!c->l->shells[i]) {
+            c->l->shells[i] = c->channel;
+            return true;
+        }
+    return false;
+}
+
+static enum link_end ssh_call(struct op *op, struct link *link, const struct call_req *req, struct call **ret,
+                              struct err *err)
+{
+    (void)op, (void)err;
+    struct call *c = xcalloc(1, sizeof(*c));
+    c->l = (struct ssh_link *)link;
+    c->req = req;
+    c->text = BUF_INIT(SIZE_MAX);
+    c->input = req->input;
+    c->input_len = req->input_len;
+    if (req->input_len == 0)
+        shell_take(c);
+    *ret = c;
+    return LINK_OK;
+}
+
+/* LIBSSH2_ERROR_EAGAIN: wait and come again. 0: next step. Else the session is lost, or refuses. */
+static int step_open(struct call *c)
+{
+    LIBSSH2_SESSION *ssh = c->l->s->ssh;
+    c->channel = libssh2_channel_open_session(ssh);
+    if (!c->channel)
+        return libssh2_session_last_errno(ssh);
+    c->step = STEP_EXEC;
+    return 0;
+}
+
+static int step_exec(struct call *c)
+{
+    int rc = libssh2_channel_exec(c->channel, c->shell ? "exec sh" : c->req->command);
+    if (rc == 0)
+        c->step = STEP_RUN;
+    return rc;
+}
+
+/* Both streams, always: data that nobody takes closes the window for the other one, too. */
+static int drain(struct call *c, int stream, char *piece, size_t size, bool *ret_any)
+{
+    ssize_t n = libssh2_channel_read_ex(c->channel, stream - 1, piece, size);
+    if (n <= 0)
+        return (int)n;
+    *ret_any = true;
+    if (c->shell)
+        scan_add(&c->parts[stream - 1].scan, piece, (size_t)n);
+    else
+        c->req->output(c->req->ctx, stream, piece, (size_t)n);
+    return 0;
+}
+
+static int input_write(struct call *c, bool *ret_any)
+{
+    if (c->n_written < c->input_len) {
+        ssize_t n = libssh2_channel_write(c->channel, c->input + c->n_written, c->input_len - c->n_written);
+        if (n < 0)
+            return (int)n;
+        c->n_written += (size_t)n;
+        *ret_any |= n > 0;
+        return 0;
+    }
+    if (!c->eof_sent && !c->shell) {
+        int rc = libssh2_channel_send_eof(c->channel);
+        if (rc == 0)
+            c->eof_sent = true;
+        return rc;
+    }
+    return 0;
+}
+
+static int step_run(struct call *c)
+{
+    char piece[32768];
+    bool any = false;
+    int out = drain(c, 1, piece, sizeof(piece), &any);
+    int errs = drain(c, 2, piece, sizeof(piece), &any);
+    if (out < 0 && out != LIBSSH2_ERROR_EAGAIN)
+        return out;
+    if (errs < 0 && errs != LIBSSH2_ERROR_EAGAIN)
+        return errs;
+    if (c->shell && c->parts[0].ended && c->parts[1].ended) {
+        c->step = STEP_DONE;
+        return 0;
+    }
+    if (libssh2_channel_eof(c->channel)) {
+        if (c->shell)
+            return LIBSSH2_ERROR_CHANNEL_CLOSED;
+        c->step = STEP_CLOSE;
+        return 0;
+    }
+    int in = input_write(c, &any);
+    if (in < 0 && in != LIBSSH2_ERROR_EAGAIN && in != LIBSSH2_ERROR_CHANNEL_EOF_SENT &&
+        in != LIBSSH2_ERROR_CHANNEL_CLOSED)
+        return in;
+    return any ? 0 : LIBSSH2_ERROR_EAGAIN;
+}
+
+static int step_close(struct call *c)
+{
+    int rc = libssh2_channel_close(c->channel);
+    if (rc == 0)
+        rc = libssh2_channel_wait_closed(c->channel);
+    if (rc == 0)
+        c->step = STEP_DONE;
+    return rc;
+}
+
+static int signal_number(const char *name)
+{
+    static const struct {
+        const char *name;
+        int number;
+    } known[] = {{"ABRT", SIGABRT}, {"ALRM", SIGALRM}, {"FPE", SIGFPE},   {"HUP", SIGHUP},
+                 {"ILL", SIGILL},   {"INT", SIGINT},   {"KILL", SIGKILL}, {"PIPE", SIGPIPE},
+                 {"QUIT", SIGQUIT}, {"SEGV", SIGSEGV}, {"TERM", SIGTERM}, {"USR1", SIGUSR1},
+                 {"USR2", SIGUSR2}};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strcmp(known[i].name, name) == 0)
+            return known[i].number;
+    return 255;
+}
+
+/* libssh2 says status 0 for a killed command: only the exit signal tells. */
+static void status_take(struct call *c, struct call_end *ret)
+{
+    char *name = NULL, *text = NULL, *lang = NULL;
+    size_t n = 0, n_text = 0, n_lang = 0;
+    *ret = (struct call_end){.status = libssh2_channel_get_exit_status(c->channel)};
+    libssh2_channel_get_exit_signal(c->channel, &name, &n, &text, &n_text, &lang, &n_lang);
+    if (name) {
+        ret->status = -1;
+        ret->signal = signal_number(name);
+    }
+    libssh2_free(c->l->s->ssh, name);
+    libssh2_free(c->l->s->ssh, text);
+    libssh2_free(c->l->s->ssh, lang);
+}
+
+static enum link_end ssh_pump(struct op *op, struct call *c, int64_t bound_ms, struct call_end *ret,
+                              struct err *err)
+{
+    static int (*const steps[])(struct call *) = {step_open, step_exec, step_run, step_close};
+    while (c->step != STEP_DONE) {
+        int rc = steps[c->step](c);
+        if (rc == LIBSSH2_ERROR_CHANNEL_FAILURE && c->step < STEP_RUN) {
+            session_err(c->l->s, err, E_NET, "%s: the server opens no further channel (MaxSessions?)",
+                        c->l->name);
+            return LINK_REFUSED;
+        }
+        if (rc < 0 && rc != LIBSSH2_ERROR_EAGAIN) {
+            session_err(c->l->s, err, E_NET, "%s: connection lost", c->l->name);
+            return LINK_LOST;
+        }
+        if (rc == LIBSSH2_ERROR_EAGAIN) {
+            /* A packet that is half sent must go before another call may use the session. */
+            bool half = libssh2_session_block_directions(c->l->s->ssh) & LIBSSH2_SESSION_BLOCK_OUTBOUND;
+            enum link_end end =
+                session_wait(op, c->l->s, c->step == STEP_RUN && !half ? bound_ms : CLOCK_NEVER, err);
+            if (end == LINK_LOST)
+                err_wrap(err, "%s", c->l->name);
+            if (end != LINK_OK)
+                return end;
+        }
+    }
+    if (c->shell)
+        *ret = (struct call_end){.status = c->status};
+    else
+        status_take(c, ret);
+    return LINK_OK;
+}
+
+static void ssh_call_free(struct call *c)
+{
+    if (!c)
+        return;
+    /* A call that did not end leaves its channel half open: the link is not worth keeping for that. */
+    if (c->step != STEP_DONE || (c->shell && !shell_keep(c)))
+        c->l->link.broken = true;
+    else if (!c->shell)
+        libssh2_channel_free(c->channel);
+    scan_fini(&c->parts[0].scan);
+    scan_fini(&c->parts[1].scan);
+    buf_fini(&c->text);
+    free(c);
+}
+
+const struct transport transport_ssh = {
+    .name = "ssh",
+    .open = ssh_open,
+    .alive = ssh_alive,
+    .close = ssh_close,
+    .call = ssh_call,
+    .pump = ssh_pump,
+    .call_free = ssh_call_free,
+};

@@ -1,0 +1,149 @@
+/* Inside drivers/ssh/: settings, known hosts, keys, sessions. */
+#ifndef RELEASE_DRIVERS_SSH_PRIV_H
+#define RELEASE_DRIVERS_SSH_PRIV_H
+
+#include <libssh2.h>
+
+#include "drivers/op_priv.h"
+
+/* ---- settings.c: the pillar's words, else those of the user's ssh configuration
+ * ---------------------------------------- */
+
+#define SSH_FILES_MAX 16
+
+struct ssh_settings {
+    struct arena arena;
+    const char *name; /* for messages: the target's id */
+    const char *host, *user;
+    int port;
+    const char *alias; /* HostKeyAlias: the name to look for in known_hosts; NULL = host and port */
+    const char *known_hosts[SSH_FILES_MAX + 1];
+    const char *keys[SSH_FILES_MAX + 1];
+    bool key_given;         /* by the pillar: this one and no other */
+    bool identities_only;   /* agent keys only when they are one of `keys` */
+    const char *agent;      /* socket, NULL = none */
+    const char *proxy_jump; /* "a,user@b:22" or NULL */
+};
+
+/* The settings of t; conns keeps them. */
+enum link_end ssh_settings_find(struct op *op, struct conns *conns, const struct target *t,
+                                const struct ssh_settings **ret, struct err *err);
+/* What `ssh -G` printed, into s. For tests, too. */
+void ssh_settings_parse(struct ssh_settings *s, char *text);
+/* config.c: the configuration in `file` (NULL: the user's and the system's) says the same for every host. */
+bool ssh_config_uniform(const char *file, const char *home);
+
+/* ---- known_hosts.c
+ * ------------------------------------------------------------------------------------------------- */
+
+enum known {
+    KNOWN_MATCH,     /* the only one that goes on */
+    KNOWN_MISSING,   /* no line for this host */
+    KNOWN_CHANGED,   /* lines for this host, all with other keys */
+    KNOWN_REVOKED,   /* @revoked names this very key */
+    KNOWN_AUTHORITY, /* only an @cert-authority line */
+    KNOWN_BAD,       /* no match, and lines that could not be read */
+};
+
+struct known_key {
+    struct known_key *next;
+    const char *type;
+    const unsigned char *blob;
+    size_t len;
+    bool revoked, authority, bad; /* bad: named for this host, key unreadable */
+    const char *file;
+    int line;
+};
+
+struct known_hosts {
+    struct known_key *keys; /* of the host asked for, in file order */
+    const char *bad_where;  /* first line that could not be read: "FILE:LINE", NULL = none */
+    const char *bad_why;
+    size_t n_bad, n_files;
+};
+
+/* All lines of the files that name the host. name: "host" for port 22, "[host]:port" else; no falling back
+ * from one to the other. A missing file is an empty one. */
+void known_hosts_load(const char *const *files, const char *name, struct arena *arena,
+                      struct known_hosts *ret);
+void known_hosts_parse(const char *file, const char *text, size_t n, const char *name, struct arena *arena,
+                       struct known_hosts *ret);
+enum known known_hosts_check(const struct known_hosts *k, const unsigned char *blob, size_t len,
+                             const struct known_key **ret_key);
+/* "ssh-ed25519,ecdsa-sha2-nistp256": the types known for this host that libssh2 can do, NULL = none. */
+char *known_hosts_types(const struct known_hosts *k, struct arena *arena);
+const char *known_hosts_name(const struct ssh_settings *s, struct arena *arena);
+/* "SHA256:..." as ssh-keygen -l prints it. */
+const char *key_fingerprint(const unsigned char *blob, size_t len, struct arena *arena);
+/* Length of what was decoded, -1 when it is not base64. out holds 3/4 of n. */
+int base64_decode(const char *text, size_t n, unsigned char *out);
+
+/* ---- keys.c: private key files; agent.c: ssh-agent
+ * ----------------------------------------------------------------- */
+
+enum key_kind {
+    KEY_MISSING,   /* no such file */
+    KEY_GOOD,      /* libssh2 can use it */
+    KEY_ENCRYPTED, /* only through the agent */
+    KEY_UNABLE,    /* RSA, FIDO, DSA: the openssh transport can */
+    KEY_BROKEN     /* not a private key, or unreadable */
+};
+struct key_file {
+    enum key_kind kind;
+    char *text; /* KEY_GOOD: the file */
+    size_t len;
+    const char *why;           /* for messages: "is an RSA key" */
+    const unsigned char *blob; /* public half when the format tells it, NULL else */
+    size_t blob_len;
+};
+/* Into the arena. */
+struct key_file key_file_read(const char *path, struct arena *arena);
+struct key_file key_text_judge(char *text, size_t n, struct arena *arena);
+
+struct agent_key {
+    const unsigned char *blob;
+    size_t len;
+    const char *type, *comment;
+};
+struct agent {
+    int fd;
+    struct op *op;
+    enum link_end end; /* why the last exchange failed: late and cancel end the op */
+};
+/* Connects; false: no agent there, or it does not answer. */
+bool agent_open(struct agent *a, struct op *op, const char *path);
+bool agent_list(struct agent *a, struct arena *arena, struct agent_key **ret, size_t *ret_n);
+/* For libssh2_userauth_publickey; the abstract is a struct agent_sign *. */
+struct agent_sign {
+    struct agent *agent;
+    const struct agent_key *key;
+};
+int agent_sign_cb(LIBSSH2_SESSION *session, unsigned char **sig, size_t *sig_len, const unsigned char *data,
+                  size_t data_len, void **abstract);
+void agent_close(struct agent *a);
+
+/* ---- session.c, auth.c
+ * ----------------------------------------------------------------------------------------------- */
+
+struct session {
+    LIBSSH2_SESSION *ssh;
+    int fd;                /* -1 when it goes through `outer` */
+    struct session *outer; /* jump host, owned */
+    LIBSSH2_CHANNEL *via;  /* direct-tcpip on outer */
+    int64_t heard_ms;      /* when anything came last: liveness, apart from progress */
+    int64_t asked_ms;      /* when we last asked for a sign of life */
+};
+#define CONNECT_MS 10000
+
+enum link_end session_open(struct op *op, struct conns *conns, const struct target *t, struct session **ret,
+                           struct err *err);
+void session_close(struct session *s);
+/* After EAGAIN: until the other side makes progress possible. LINK_LOST: no sign of life any more. */
+enum link_end session_wait(struct op *op, struct session *s, int64_t bound_ms, struct err *err);
+enum link_end session_login(struct op *op, struct session *s, const struct ssh_settings *set,
+                            struct err *err);
+/* "text (libssh2's own words)". */
+void session_err(struct session *s, struct err *err, enum err_code code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#endif

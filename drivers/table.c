@@ -1,0 +1,48 @@
+/* All drivers, and the transports. Adding one is a line here. */
+#include "drivers/op_priv.h"
+
+#include <string.h>
+
+extern const struct driver haproxy_driver, http_driver, notify_driver, varnish_driver, varnish_service_driver;
+extern const struct driver cmd_driver, git_driver, npm_driver, release_driver, service_driver, supervisord_driver;
+
+const struct driver *const driver_table[] = {
+    &cmd_driver,
+    &git_driver,
+    &haproxy_driver,
+    &http_driver,
+    &notify_driver,
+    &npm_driver,
+    &release_driver,
+    &service_driver,
+    &supervisord_driver,
+    &varnish_driver,
+    &varnish_service_driver,
+    NULL,
+};
+
+static const struct transport *const transports[] = {
+    &transport_ssh,
+    &transport_openssh,
+    &transport_local,
+};
+
+const struct verb *verb_find(const char *name, const struct driver **ret_driver)
+{
+    for (const struct driver *const *d = driver_table; *d; d++)
+        for (const struct verb *v = (*d)->verbs; v->name; v++)
+            if (strcmp(v->name, name) == 0) {
+                if (ret_driver)
+                    *ret_driver = *d;
+                return v;
+            }
+    return NULL;
+}
+
+const struct transport *transport_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(transports) / sizeof(transports[0]); i++)
+        if (strcmp(transports[i]->name, name) == 0)
+            return transports[i];
+    return NULL;
+}

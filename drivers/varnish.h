@@ -1,0 +1,122 @@
+/* What the varnish and varnish-service drivers share: Varnish's CLI (6.0 and later; 7.1 is what the tests
+ * run). Inside drivers/ only.
+ *
+ * The CLI's frames are a 13-byte head (status, length) and a body. A health set by hand belongs to one VCL:
+ * after vcl.load / vcl.use the new VCL's backends are back to their probes (PROTOCOLS section 4). Everything
+ * lives in the op's arena. */
+#ifndef RELEASE_DRIVERS_VARNISH_H
+#define RELEASE_DRIVERS_VARNISH_H
+
+#include "drivers/driver.h"
+
+/* ---- pure: varnish_parse.c ------------------------------------------------------------------------ */
+
+#define VARNISH_HEAD 13
+/* "200 19      \n". false: not a head, or more than we accept. */
+bool varnish_head_parse(const char head[VARNISH_HEAD], int *ret_status, size_t *ret_len);
+/* 64 hex digits: sha256(challenge "\n" secret challenge "\n"). */
+#define VARNISH_CHALLENGE 32
+void varnish_auth(const char *challenge, const char *secret, char ret[65]);
+
+struct varnish_vcl {
+    const char *name;
+    bool active, label;
+    const char *target; /* of a label */
+};
+struct varnish_vcls {
+    struct varnish_vcl *rows;
+    size_t n;
+    const char *active; /* NULL: none */
+};
+bool varnish_vcls_parse(const char *json, struct arena *a, struct varnish_vcls *ret, struct err *err);
+
+struct varnish_backend {
+    const char *vcl, *name;
+    const char *admin; /* "probe", "sick", "healthy" */
+    bool healthy;      /* what its probe says; a backend without one is */
+    bool director;
+};
+struct varnish_backends {
+    struct varnish_backend *rows;
+    size_t n;
+};
+bool varnish_backends_parse(const char *json, struct arena *a, struct varnish_backends *ret, struct err *err);
+/* `varnishstat -1 -j`: the sum of VBE.*.BACKEND.conn over all VCLs. false: no such counter. */
+bool varnish_conns_parse(const char *json, const char *backend, int64_t *ret, struct err *err);
+/* `ban.list -j`: is a ban of exactly this text there, made at most max_age_s ago? */
+bool varnish_ban_parse(const char *json, const char *ban, double max_age_s, bool *ret, struct err *err);
+/* [A-Za-z0-9_.-], no glob, no space: a backend's name as one word of a command (PROMISES S21). */
+bool varnish_name_valid(const char *s);
+
+/* ---- dialog: varnish_cli.c ------------------------------------------------------------------------- */
+
+struct varnish_admin {
+    const char *text, *host;
+    int port;
+};
+bool varnish_admin_parse(const char *text, struct arena *a, struct varnish_admin *ret, struct err *err);
+
+struct vcli {
+    struct op *op;
+    const struct varnish_admin *admin;
+    int fd;
+};
+#define auto_vcli __attribute__((cleanup(vcli_close)))
+/* Connected and logged in with the argument `secret`. false: op failed. */
+bool vcli_open(struct op *op, const struct varnish_admin *admin, struct vcli *ret);
+void vcli_close(struct vcli *c);
+/* One command. false: op failed (link, nonsense). */
+bool vcli_ask(struct vcli *c, int *ret_status, char **ret_body, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* The same where only status 200 will do; another one is a refusal. */
+bool vcli_want(struct vcli *c, char **ret_body, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+bool vcli_vcls(struct vcli *c, struct varnish_vcls *ret);
+bool vcli_backends(struct vcli *c, struct varnish_backends *ret);
+
+/* ---- looking: varnish_look.c ----------------------------------------------------------------------- */
+
+#define VARN_ADMINS_MAX 32
+
+/* One backend, in one Varnish. */
+struct place {
+    struct varnish_backend *at; /* in every VCL that may get requests */
+    size_t n;
+};
+struct varn {
+    struct op *op;
+    const char *backend;
+    struct varnish_admin *admins;
+    struct place *now; /* per Varnish */
+    size_t n;
+};
+
+/* From the arguments `admin` (and `backend`). false: op failed. varn_open_read: for READ verbs, a Varnish
+ * that cannot be asked leaves the answer UNKNOWN. */
+bool varn_open(struct varn *v);
+bool varn_open_node(struct op *op, struct varn *ret);
+bool varn_open_read(struct op *op, struct varn *ret);
+/* Backends of one name (NULL: all) in the VCLs that may get requests; directors are left out. */
+bool varn_live(struct vcli *c, const char *name, struct place *ret);
+/* Our backend in Varnish i into v->now[i]; an unknown one is a refusal. */
+bool varn_look(struct varn *v, struct vcli *c, size_t i);
+bool varn_look_all(struct varn *v);
+/* "sick" only when every VCL says so; else the word of the first that does not. */
+const char *varn_word(const struct place *p);
+bool varn_is_out(const struct varn *v, size_t i);
+bool varn_out_everywhere(const struct varn *v);
+bool varn_backend_serving(const struct varnish_backend *b);
+bool varn_serving(const struct place *p);
+const char *varn_text(struct varn *v);
+/* What lb.before says of Varnish i; NULL: nothing. Reported once a release: later looks see our own drain. */
+const char *varn_before(struct varn *v, size_t i);
+bool varn_recorded(struct varn *v);
+void varn_report_before(struct varn *v);
+
+enum outcome varnish_run_capacity(struct op *op);
+enum outcome varnish_run_show(struct op *op);
+enum outcome varnish_run_ban(struct op *op);
+enum outcome varnish_run_banned(struct op *op);
+
+extern const struct driver varnish_driver, varnish_service_driver;
+
+#endif

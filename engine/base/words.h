@@ -1,0 +1,102 @@
+/* The shared vocabulary: one meaning each, in code, journal rows and messages (DESIGN section 1).
+ *
+ * Header-only on purpose: the core includes it and still links to nothing. Every list is an X-macro of
+ * (ENUM_SUFFIX, "text"); the text is what the journal, --json and people see, so it never changes once
+ * released. xxx_name() is total: an out-of-range value gives "?". */
+#ifndef RELEASE_BASE_WORDS_H
+#define RELEASE_BASE_WORDS_H
+
+/* Three outcomes, never two. failed = certainly not done, or refused. unknown = deadline, cancel or a broken
+ * link after something may have been sent: observe before anything else. */
+#define OUTCOME_LIST(X) X(OK, "ok") X(FAILED, "failed") X(UNKNOWN, "unknown")
+
+/* What a verb does to the world. READ: nothing, may be repeated freely. CHANGE: has an observe verb,
+ * repeatable once observed. ONEWAY: cannot be observed afterwards (a webhook); done at most once. */
+#define EFFECT_LIST(X) X(READ, "read") X(CHANGE, "change") X(ONEWAY, "oneway")
+
+/* The phases of a plan in the order of a release. BEFORE and AFTER hold the run-once steps `once: before` and
+ * `once: after`; HOOK_* run on the controller. Drain to enable are walked by one node at a time inside window
+ * and floor; prepare, verify and finish run on all nodes in parallel. */
+#define PHASE_LIST(X)                                                                                        \
+    X(HOOK_BEFORE, "hook-before")                                                                            \
+    X(PREPARE, "prepare")                                                                                    \
+    X(BEFORE, "before")                                                                                      \
+    X(DRAIN, "drain")                                                                                        \
+    X(CHANGE, "change")                                                                                      \
+    X(CHECK, "check")                                                                                        \
+    X(ENABLE, "enable")                                                                                      \
+    X(AFTER, "after")                                                                                        \
+    X(VERIFY, "verify")                                                                                      \
+    X(FINISH, "finish")                                                                                      \
+    X(HOOK_AFTER, "hook-after")                                                                              \
+    X(HOOK_FAILURE, "hook-failure")
+
+/* once: how often a step runs in one release. */
+#define ONCE_LIST(X) X(NO, "no") X(BEFORE, "before") X(FIRST, "first") X(AFTER, "after")
+
+/* What to do when a waiting step (balancer.wait_idle) reaches its deadline with sessions left. */
+#define ON_TIMEOUT_LIST(X) X(RESTORE, "restore") X(PROCEED, "proceed") X(KILL, "kill")
+
+/* Why an op was dispatched. */
+#define ROLE_LIST(X)                                                                                         \
+    X(NONE, "none")                                                                                          \
+    X(RUN, "run")           /* the step's own verb */                                                        \
+    X(OBSERVE, "observe")   /* its observe verb: after unknown, crash, or while it settles */                \
+    X(BEFORE, "before")     /* its observe verb, to record the state before the first touch */               \
+    X(UNDO, "undo")         /* its undo verb or command */                                                   \
+    X(ESCALATE, "escalate") /* its escalate verb: half of the drain deadline is gone (maint for sticky) */   \
+    X(KILL, "kill")         /* its kill verb: the deadline is gone and on_timeout says kill */               \
+    X(GUARD, "guard")       /* is the node that we hold still out of rotation? */                            \
+    X(SOAK, "soak")         /* health of a finished node while a stage soaks */                              \
+    X(CAPACITY, "capacity") /* how many nodes does the balancer see in rotation now? */
+
+/* Kinds of journal rows. */
+#define ROW_LIST(X) X(INTENT, "intent") X(OUTCOME, "outcome") X(NOTE, "note") X(ORDER, "order")
+
+/* What an operator may order. STOP = ctrl-C once: finish current nodes, start no other. ABORT = twice: now.
+ */
+#define ORDER_LIST(X)                                                                                        \
+    X(START, "start")                                                                                        \
+    X(STOP, "stop")                                                                                          \
+    X(ABORT, "abort")                                                                                        \
+    X(RESUME, "resume")                                                                                      \
+    X(ROLLBACK, "rollback")                                                                                  \
+    X(ABANDON, "abandon")
+
+#define WORDS_ENUM_OUT(n, t)    OUT_##n,
+#define WORDS_ENUM_EFFECT(n, t) EFFECT_##n,
+#define WORDS_ENUM_PHASE(n, t)  PHASE_##n,
+#define WORDS_ENUM_ONCE(n, t)   ONCE_##n,
+#define WORDS_ENUM_ONT(n, t)    ON_TIMEOUT_##n,
+#define WORDS_ENUM_ROLE(n, t)   ROLE_##n,
+#define WORDS_ENUM_ROW(n, t)    ROW_##n,
+#define WORDS_ENUM_ORDER(n, t)  ORDER_##n,
+
+enum outcome { OUTCOME_LIST(WORDS_ENUM_OUT) OUT_COUNT };
+enum effect { EFFECT_LIST(WORDS_ENUM_EFFECT) EFFECT_COUNT };
+enum phase { PHASE_LIST(WORDS_ENUM_PHASE) PHASE_COUNT };
+enum once { ONCE_LIST(WORDS_ENUM_ONCE) ONCE_COUNT };
+enum on_timeout { ON_TIMEOUT_LIST(WORDS_ENUM_ONT) ON_TIMEOUT_COUNT };
+enum role { ROLE_LIST(WORDS_ENUM_ROLE) ROLE_COUNT };
+enum row_kind { ROW_LIST(WORDS_ENUM_ROW) ROW_COUNT };
+enum order { ORDER_LIST(WORDS_ENUM_ORDER) ORDER_COUNT };
+
+/* Implemented in engine/base/words.c; the core never needs the texts. */
+const char *outcome_name(enum outcome v);
+const char *effect_name(enum effect v);
+const char *phase_name(enum phase v);
+const char *once_name(enum once v);
+const char *on_timeout_name(enum on_timeout v);
+const char *role_name(enum role v);
+const char *row_kind_name(enum row_kind v);
+const char *order_name(enum order v);
+/* The reverse: -1 when the text is none of them. */
+int phase_from_name(const char *text);
+int once_from_name(const char *text);
+int on_timeout_from_name(const char *text);
+int outcome_from_name(const char *text);
+int role_from_name(const char *text);
+int row_kind_from_name(const char *text);
+int order_from_name(const char *text);
+
+#endif

@@ -1,0 +1,70 @@
+/* release check: pillar, plan and the world, looked at without touching anything. */
+#include "cli/session.h"
+
+#include <inttypes.h>
+
+static const struct option_def options[] = {
+    PLAN_OPTIONS,
+    OPTION_END,
+};
+
+static size_t count_up(const struct plan *plan)
+{
+    size_t up = 0;
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        up += plan->nodes[i].was_up;
+    return up;
+}
+
+static int check(struct session *s, struct plan *plan)
+{
+    int status;
+    if ((status = session_secrets(s, plan)) || (status = session_preflight(s, plan)))
+        return status;
+    if (cli_flag(s->cli, "json")) {
+        out_printf("{\"kind\":\"check\",\"env\":\"%s\",\"plan\":\"%s\",\"rev\":\"%s\",\"nodes\":%zu,\"up\":%"
+                   "zu,\"steps\":%zu,"
+                   "\"window\":%" PRIu32 ",\"min_up\":%" PRIu32 "}\n",
+                   s->env, plan->name, plan->rev ? plan->rev : "", plan->n_nodes, count_up(plan),
+                   plan->n_steps, plan->window, plan->min_up);
+        return 0;
+    }
+    out_printf("%s: %zu node%s, %s, plan %s with %zu steps%s%.12s: fine\n", s->env, plan->n_nodes,
+               plan->n_nodes == 1 ? "" : "s",
+               plan->capacity ? arena_printf(&s->cli->arena, "%zu of them in rotation", count_up(plan))
+                              : "no balancer",
+               plan->name, plan->n_steps, plan->rev && plan->rev[0] ? ", revision " : "",
+               plan->rev ? plan->rev : "");
+    return 0;
+}
+
+static int run(struct cli *cli)
+{
+    const char *env = cli_env(cli, 0);
+    auto_pillar struct pillar *pillar = NULL;
+    struct plan *plan;
+    struct session s;
+    int status;
+    if (!env)
+        return EXIT_USAGE;
+    if ((status = cli_plan_look(cli, env, &pillar, &plan)))
+        return status;
+    status = session_begin(&s, cli, env, STORE_READ);
+    s.pillar = pillar;
+    pillar = NULL;
+    if (!status)
+        status = check(&s, plan);
+    return session_end(&s, status, "");
+}
+
+const struct command command_check = {
+    .name = "check",
+    .summary = "Preflight only: is everything fit for a release?",
+    .usage = "[ENV]",
+    .text = "Reports every problem of pillar and plan (exit 2) or of nodes, balancers and repository (exit "
+            "6) at once.",
+    .example = "  release check prod",
+    .options = options,
+    .max_words = 1,
+    .run = run,
+};

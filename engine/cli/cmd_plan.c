@@ -1,0 +1,188 @@
+/* release plan: everything that a release would do, without doing any of it. */
+#include "cli/session.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "cli/watching.h"
+
+static const struct option_def options[] = {
+    PLAN_OPTIONS,
+    OPTION_END,
+};
+
+/* Is nodes[i] the first that runs this revision? Each distinct one is asked for once. */
+static bool first_with_revision(const struct plan *plan, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(plan->nodes[k].rev_before, plan->nodes[i].rev_before) == 0)
+            return false;
+    return true;
+}
+
+static void list_runners(const struct plan *plan, const char *rev, struct buf *out)
+{
+    size_t n = 0, shown = 0;
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        if (strcmp(plan->nodes[i].rev_before, rev) == 0 && ++n <= 6)
+            buf_printf(out, "%s%s", shown++ ? ", " : "", plan->nodes[i].id);
+    if (n > 6)
+        buf_printf(out, " and %zu more", n - 6);
+}
+
+static const char *probe_fact(const struct probe *probe, const char *name)
+{
+    for (size_t i = 0; i < probe->n_facts; i++)
+        if (strcmp(probe->facts[i].name, name) == 0)
+            return probe->facts[i].value;
+    return "";
+}
+
+static const char *direction_text(const char *direction)
+{
+    if (strcmp(direction, "backward") == 0)
+        return "    BACK to an ancestor; it takes away:\n";
+    if (strcmp(direction, "sideways") == 0)
+        return "    another line of history; it adds:\n";
+    return "";
+}
+
+static void put_log(const struct probe *probe, struct buf *out)
+{
+    size_t shown = 0;
+    buf_puts(out, direction_text(probe_fact(probe, "direction")));
+    for (size_t i = 0; i < probe->n_facts; i++)
+        if (str_starts(probe->facts[i].name, "commit.")) {
+            buf_puts(out, "    ");
+            text_visible(out, probe->facts[i].value, strlen(probe->facts[i].value));
+            buf_puts(out, "\n");
+            shown++;
+        }
+    long long count;
+    if (parse_number(probe_fact(probe, "count"), &count) && count > (long long)shown)
+        buf_printf(out, "    ... and %lld more\n", count - (long long)shown);
+}
+
+/* git.log with our revisions in place of its defaults: outside a release there is no {rev_before}. */
+static struct plan_step log_step(struct arena *arena, const struct plan *plan, const char *before)
+{
+    struct plan_step step = plan->log_step;
+    struct op_pair *args = arena_array(arena, step.n_args + 2, sizeof *args);
+    size_t n = 0;
+    for (size_t i = 0; i < step.n_args; i++)
+        if (strcmp(step.args[i].name, "from") != 0 && strcmp(step.args[i].name, "rev") != 0)
+            args[n++] = step.args[i];
+    args[n++] = (struct op_pair){.name = "from", .value = before};
+    args[n++] = (struct op_pair){.name = "rev", .value = plan->rev};
+    step.args = args;
+    step.n_args = n;
+    return step;
+}
+
+/* The commits between what nodes run and what they shall run; asked of the repository, which may not know. */
+static void put_commits(struct session *s, const struct plan *plan, const char *before, struct buf *out)
+{
+    struct probe *probes;
+    struct err err;
+    size_t n;
+    if (!plan->log_step.verb) {
+        buf_puts(out, "    (the commits cannot be listed: this plan has no repository)\n");
+        return;
+    }
+    struct plan_step step = log_step(&s->cli->arena, plan, before);
+    if (!run_probe(plan, &step, &s->cli->arena, &s->opt, &probes, &n, &err))
+        buf_printf(out, "    (the commits cannot be listed: %s)\n", err.text);
+    else if (n == 0 || probes[0].outcome != OUT_OK)
+        buf_printf(out, "    (the commits cannot be listed: %s)\n", n ? probes[0].text : "no answer");
+    else
+        put_log(&probes[0], out);
+}
+
+static void put_changes(struct session *s, const struct plan *plan, struct buf *out)
+{
+    buf_puts(out, "\ncommits:\n");
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        const char *before = plan->nodes[i].rev_before;
+        if (!first_with_revision(plan, i))
+            continue;
+        buf_printf(out, "  %.12s -> %s  on ", before[0] ? before : "nothing", plan->rev);
+        list_runners(plan, before, out);
+        buf_puts(out, "\n");
+        if (strcmp(before, plan->rev) == 0)
+            buf_puts(out, "    (runs it already)\n");
+        else if (before[0])
+            put_commits(s, plan, before, out);
+    }
+}
+
+static void put_eta(struct session *s, const struct plan *plan, struct buf *out)
+{
+    struct model m;
+    char text[DURATION_TEXT_MAX];
+    model_init(&m, watching_plan(&s->cli->arena, s->store, plan, 0));
+    m.started_ms = clock_wall_ms();
+    int64_t left = model_left_ms(&m, m.started_ms);
+    if (left >= 0)
+        buf_printf(out, "\ntime: about %s, by past releases of %s\n",
+                   duration_text((left + 999) / 1000 * 1000, text, sizeof text), plan->env);
+    else
+        buf_printf(out, "\ntime: not known; there is no past release of %s with this plan\n", plan->env);
+    model_fini(&m);
+}
+
+static int show(struct session *s, struct plan *plan)
+{
+    int status;
+    if ((status = session_secrets(s, plan)) || (status = session_preflight(s, plan)))
+        return status;
+    if (cli_flag(s->cli, "json")) {
+        auto_free char *json = plan_encode(plan);
+        out_printf("%s\n", json);
+        return 0;
+    }
+    auto_buf struct buf out = BUF_INIT(32 * 1024 * 1024);
+    auto_free char *text = plan_text(plan);
+    buf_puts(&out, text);
+    if (plan->needs_rev)
+        put_changes(s, plan, &out);
+    put_eta(s, plan, &out);
+    out_buf(&out);
+    return 0;
+}
+
+static int run(struct cli *cli)
+{
+    const char *env = cli_env(cli, 0);
+    auto_pillar struct pillar *pillar = NULL;
+    struct plan *plan;
+    struct session s;
+    int status;
+    if (!env)
+        return EXIT_USAGE;
+    if ((status = cli_plan(cli, env, &pillar, &plan)))
+        return status;
+    status = session_begin(&s, cli, env, STORE_READ);
+    s.pillar = pillar;
+    pillar = NULL;
+    if (!status)
+        status = show(&s, plan);
+    return session_end(&s, status, "");
+}
+
+const struct command command_plan = {
+    .name = "plan",
+    .summary = "Everything that a release would do, read-only",
+    .usage = "--rev REV [ENV]",
+    .text = "Asks nodes, balancers and repository, changes nothing, and prints the order of the nodes, "
+            "stages, window and\n"
+            "floor, every step, the commits between what each node runs and REV, run-once steps and the time "
+            "it takes.\n"
+            "With --json the frozen plan itself.",
+    .example = "  release plan --rev f5d9859 prod",
+    .options = options,
+    .max_words = 1,
+    .run = run,
+};

@@ -1,0 +1,242 @@
+/* release rollback: every node back to what it ran before. An unfinished release is walked back on its own
+ * plan; a finished one gets a new plan whose targets are each node's own earlier revision, out of the
+ * journal. */
+#include "cli/session.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "cli/watching.h"
+
+static const struct option_def options[] = {
+    {.name = "release", .arg = "N", .help = "take back release N instead of the last one"},
+    {.name = "yes", .help = "do not ask, also in production"},
+    {.name = "dry-run", .help = "preflight, show the plan, change nothing"},
+    OPTION_END,
+};
+
+/* ---- the plan that goes back */
+
+static const char *fact_of(const struct plan_node *node, const char *name)
+{
+    for (size_t i = 0; i < node->n_facts; i++)
+        if (strcmp(node->facts[i].name, name) == 0)
+            return node->facts[i].value;
+    return "";
+}
+
+/* Exactly the directory that it ran: an earlier recipe may have made another one of the same revision. */
+static void keep_release_dir(struct arena *arena, struct plan_node *node)
+{
+    const char *before = fact_of(node, "release.before");
+    struct op_pair *vars = arena_array(arena, node->n_vars + 1, sizeof *vars);
+    size_t n = 0;
+    if (*before == '\0')
+        return;
+    for (size_t i = 0; i < node->n_vars; i++)
+        if (strcmp(node->vars[i].name, "release_dir") != 0)
+            vars[n++] = node->vars[i];
+    vars[n++] = (struct op_pair){.name = "release_dir", .value = before};
+    node->vars = vars;
+    node->n_vars = n;
+}
+
+/* Nodes that ran nothing before have nothing to go back to: they are left alone, and said. */
+static void keep_nodes_with_past(struct arena *arena, struct plan *plan)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        struct plan_node node = plan->nodes[i];
+        if (!node.rev_before || node.rev_before[0] == '\0') {
+            say_note("%s: ran nothing before that release; it is left as it is", node.id);
+            continue;
+        }
+        keep_release_dir(arena, &node);
+        node.rev = node.rev_before;
+        node.rev_before = "";
+        node.was_up = false;
+        node.target.identity = NULL;
+        node.facts = NULL;
+        node.n_facts = 0;
+        plan->nodes[n++] = node;
+    }
+    plan->n_nodes = n;
+}
+
+static const struct op_pair *with_command(struct arena *arena, const struct plan_step *step)
+{
+    struct op_pair *args = arena_array(arena, step->n_args + 1, sizeof *args);
+    for (size_t i = 0; i < step->n_args; i++) {
+        args[i] = step->args[i];
+        if (strcmp(args[i].name, "cmd") == 0)
+            args[i].value = step->undo_cmd;
+    }
+    return args;
+}
+
+/* Run-once steps (migrations) are not run again for an old revision; one that names its own undo runs that.
+ */
+static void once_steps_back(struct arena *arena, struct plan *plan)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        struct plan_step step = plan->steps[i];
+        if (step.once != ONCE_NO) {
+            if (!step.undo_cmd)
+                continue;
+            step.args = with_command(arena, &step);
+            step.label = arena_printf(arena, "undo %s", step.label);
+            step.undo_cmd = NULL;
+        }
+        plan->steps[n++] = step;
+    }
+    plan->n_steps = n;
+}
+
+/* One stage, no soak: what it goes back to has served before. Window and floor stay. */
+static void plan_turn(struct arena *arena, struct plan *plan, int64_t of_release)
+{
+    keep_nodes_with_past(arena, plan);
+    once_steps_back(arena, plan);
+    plan->kind = "rollback";
+    plan->rev_typed = arena_printf(arena, "before release %" PRId64, of_release);
+    plan->rev = plan->n_nodes ? plan->nodes[0].rev : "";
+    plan->n_stages = 1;
+    plan->stage_end[0] = (uint32_t)plan->n_nodes;
+    plan->soak_ms = 0;
+    if (plan->window > plan->n_nodes)
+        plan->window = (uint32_t)plan->n_nodes;
+}
+
+/* ---- which release */
+
+static bool can_be_taken_back(const struct release_info *r)
+{
+    return r->exit_status == EXIT_RELEASED &&
+           (strcmp(r->kind, "release") == 0 || strcmp(r->kind, "rollback") == 0);
+}
+
+/* The newest release that is still in force: a second `rollback` goes further back, never forward again to
+ * what was just taken back. */
+static int last_finished(struct session *s, struct release_info **ret)
+{
+    struct release_info *list;
+    size_t n;
+    int64_t before = 0, taken_back = INT64_MAX; /* this release and what came after it */
+    struct err err;
+    *ret = NULL;
+    do {
+        if (!release_list(s->store, s->env, 100, before, &s->cli->arena, &list, &n, &err))
+            return say_err(&err);
+        for (size_t i = 0; i < n; i++) {
+            before = list[i].id;
+            if (!can_be_taken_back(&list[i]))
+                continue;
+            bool turned = list[i].of_release > 0;
+            if (turned && list[i].of_release < taken_back)
+                taken_back = list[i].of_release;
+            if (!turned && list[i].id < taken_back) {
+                *ret = &list[i];
+                return 0;
+            }
+        }
+    } while (n == 100);
+    say_error("rollback: %s has no finished release to take back; 'release history %s' lists what there was; "
+              "nothing was "
+              "touched",
+              s->env, s->env);
+    return EXIT_USAGE;
+}
+
+static int named_release(struct session *s, int64_t id, struct release_info **ret)
+{
+    struct err err;
+    if (!release_get(s->store, id, &s->cli->arena, ret, &err))
+        return say_err(&err);
+    if (*ret && strcmp((*ret)->env, s->env) == 0 && can_be_taken_back(*ret))
+        return 0;
+    if (!*ret)
+        say_error("rollback: there is no release %" PRId64 "; 'release history %s' lists them", id, s->env);
+    else if (strcmp((*ret)->env, s->env) != 0)
+        say_error("rollback: release %" PRId64 " is of %s, not of %s; 'release history %s' lists them", id,
+                  (*ret)->env, s->env, s->env);
+    else
+        say_error("rollback: %s %" PRId64
+                  " ended with %d (%s); only a release that was finished can be taken back by "
+                  "number",
+                  (*ret)->kind, id, (*ret)->exit_status, exit_text((*ret)->kind, (*ret)->exit_status));
+    return EXIT_USAGE;
+}
+
+static int roll_finished_back(struct session *s, const struct release_info *r)
+{
+    struct cli *cli = s->cli;
+    struct plan *plan;
+    int status;
+    if ((status = stored_plan(cli, s->store, r->id, &plan)))
+        return status;
+    plan_turn(&cli->arena, plan, r->id);
+    if (plan->n_nodes == 0) {
+        say_error("rollback: no node of %s ran anything before release %" PRId64 "; nothing was touched",
+                  s->env, r->id);
+        return EXIT_USAGE;
+    }
+    session_pillar_if_readable(s);
+    const char *why = arena_printf(&cli->arena, "rolling release %" PRId64 " back", r->id);
+    if ((status = session_lock(s, why, 0, false)) || (status = session_secrets(s, plan)) ||
+        (status = session_preflight(s, plan)))
+        return status;
+    auto_free char *text = plan_text(plan);
+    if (!cli_flag(cli, "json"))
+        out_text(text);
+    if (cli_flag(cli, "dry-run"))
+        return 0;
+    return session_confirm(s, plan) ? session_start(s, plan, r->id) : EXIT_USAGE;
+}
+
+static int rollback(struct session *s)
+{
+    struct release_info *r;
+    struct err err;
+    long long wanted;
+    int status;
+    if (!cli_number(s->cli, "release", 0, &wanted, &err) ||
+        !release_unfinished(s->store, s->env, &s->cli->arena, &r, &err))
+        return say_err(&err);
+    if (r && (wanted == 0 || wanted == r->id))
+        return session_continue(s, r, ORDER_ROLLBACK);
+    if (r)
+        return session_refuse_unfinished(s);
+    status = wanted ? named_release(s, wanted, &r) : last_finished(s, &r);
+    return status ? status : roll_finished_back(s, r);
+}
+
+static int run(struct cli *cli)
+{
+    struct session s;
+    const char *env = cli_env(cli, 0);
+    if (!env)
+        return EXIT_USAGE;
+    int status = session_begin(&s, cli, env, STORE_WRITE);
+    if (!status)
+        status = rollback(&s);
+    return session_end(&s, status, "rollback ended");
+}
+
+const struct command command_rollback = {
+    .name = "rollback",
+    .summary = "Back to what each node ran before",
+    .usage = "[ENV]",
+    .text = "An unfinished release is walked back on its own plan. Otherwise the last finished release (or "
+            "--release N)\n"
+            "is taken back: each node goes to its own earlier revision, with the same window, floor and "
+            "checks. A second\n"
+            "rollback goes further back; --release N of a rollback goes forward again. Run-once\n"
+            "steps are not run again; one that names its own `undo:` command runs that.",
+    .example = "  release rollback prod",
+    .options = options,
+    .max_words = 1,
+    .run = run,
+};

@@ -1,0 +1,78 @@
+/* release run: a new revision on every node of an environment. */
+#include "cli/session.h"
+
+#include <stdlib.h>
+
+#include "base/auto.h"
+
+static const struct option_def options[] = {
+    PLAN_OPTIONS,
+    {.name = "yes", .help = "do not ask, also in production"},
+    {.name = "dry-run", .help = "preflight, show the plan, change nothing"},
+    OPTION_END,
+};
+
+static int show_plan(struct cli *cli, const struct plan *plan)
+{
+    auto_free char *text = plan_text(plan);
+    if (!cli_flag(cli, "json"))
+        out_text(text);
+    return 0;
+}
+
+static int run_locked(struct session *s, struct plan *plan)
+{
+    struct cli *cli = s->cli;
+    int status;
+    if ((status = session_secrets(s, plan)) || (status = session_preflight(s, plan)) ||
+        (status = show_plan(cli, plan)))
+        return status;
+    if (cli_flag(cli, "dry-run")) {
+        auto_free char *json = cli_flag(cli, "json") ? plan_encode(plan) : NULL;
+        if (json)
+            out_printf("%s\n", json);
+        return 0;
+    }
+    if (!session_confirm(s, plan))
+        return EXIT_USAGE;
+    return session_start(s, plan, 0);
+}
+
+static int run(struct cli *cli)
+{
+    const char *env = cli_env(cli, 0);
+    auto_pillar struct pillar *pillar = NULL;
+    struct plan *plan;
+    struct session s;
+    int status;
+    if (!env)
+        return EXIT_USAGE;
+    if ((status = cli_plan(cli, env, &pillar, &plan)))
+        return status;
+    if ((status = session_begin(&s, cli, env, STORE_WRITE)))
+        return session_end(&s, status, "");
+    s.pillar = pillar;
+    pillar = NULL;
+    const char *why =
+        arena_printf(&cli->arena, "releasing %s", plan->rev_typed ? plan->rev_typed : plan->name);
+    if (!(status = session_refuse_unfinished(&s)) && !(status = session_lock(&s, why, 0, false)))
+        status = run_locked(&s, plan);
+    return session_end(&s, status, "run ended");
+}
+
+const struct command command_run = {
+    .name = "run",
+    .summary = "Release a revision to an environment, node by node",
+    .usage = "--rev REV [ENV]",
+    .text = "Takes the lock, asks every node and balancer whether they are fit (preflight), freezes the plan "
+            "in the\n"
+            "journal and walks it: prepare on all nodes, then node by node drain, change, check, enable. On "
+            "a failure\n"
+            "every touched node goes back to what it ran before (on_failure: rollback). Ctrl-C once finishes "
+            "the nodes\n"
+            "that are out and stops; twice stops now. Both leave the release resumable.",
+    .example = "  release run --rev f5d9859 prod",
+    .options = options,
+    .max_words = 1,
+    .run = run,
+};

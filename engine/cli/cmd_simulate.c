@@ -1,0 +1,251 @@
+/* release simulate: rehearse a plan. The same rules as `release run` in virtual time, against a simulated
+ * fleet. */
+#include "cli/session.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "cli/watching.h"
+#include "sim/from_plan.h"
+
+#define SHOWN_NODES 50 /* with more, lines about single nodes only when something went wrong there */
+#define THEN_MAX    8
+
+static const struct option_def options[] = {
+    PLAN_OPTIONS,
+    {.name = "nodes", .arg = "N", .help = "as if there were N nodes"},
+    {.name = "fault", .arg = "FAULT", .help = "something that goes wrong, as below", .many = true},
+    {.name = "then",
+     .arg = "ORDER",
+     .help = "afterwards: resume, rollback, or heal (the faults are gone)",
+     .many = true},
+    {.name = "seed", .arg = "S", .help = "draw durations from S; the same S is the same run"},
+    {.name = "all", .help = "every line also with many nodes"},
+    OPTION_END,
+};
+
+struct stage {
+    bool json, all;
+    const struct sim_plan *plan;
+    const char **sorted; /* its nodes' names */
+    struct buf out;
+};
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* "app3: stop" and the like: one node doing what it should. */
+static bool is_routine(const struct stage *st, const char *text)
+{
+    char id[256];
+    size_t n = strcspn(text, ":");
+    if (strstr(text, "fail") || strstr(text, "unknown") || strstr(text, "left out") ||
+        strstr(text, "going back"))
+        return false;
+    if (n >= sizeof id)
+        return false;
+    memcpy(id, text, n);
+    id[n] = '\0';
+    const char *key = id;
+    return bsearch(&key, st->sorted, st->plan->core.n_nodes, sizeof(char *), by_name) != NULL;
+}
+
+static void tell(void *ctx, int64_t at_ms, const char *text)
+{
+    struct stage *st = ctx;
+    if (!st->all && st->plan->core.n_nodes > SHOWN_NODES && is_routine(st, text))
+        return;
+    if (st->json) {
+        buf_printf(&st->out, "{\"kind\":\"line\",\"at_ms\":%" PRId64 ",\"text\":\"", at_ms);
+        for (const char *p = text; *p; p++)
+            buf_printf(&st->out, *p == '"' || *p == '\\' ? "\\%c" : "%c", *p);
+        buf_puts(&st->out, "\"}\n");
+    } else {
+        buf_printf(&st->out, "[%7" PRId64 ".%03d] %s\n", at_ms / 1000, (int)(at_ms % 1000), text);
+    }
+}
+
+static int add_faults(struct cli *cli, const struct sim_plan *plan, struct sim *sim)
+{
+    size_t n;
+    const char *const *texts = cli_opts(cli, "fault", &n);
+    for (size_t i = 0; i < n; i++) {
+        struct sim_fault fault;
+        struct err err;
+        if (i >= SIM_FAULTS_MAX) {
+            say_error("simulate: more than %d faults", SIM_FAULTS_MAX);
+            return EXIT_USAGE;
+        }
+        if (!sim_fault_parse(plan, texts[i], &fault, &err)) {
+            err_wrap(&err, "simulate: --fault %s", texts[i]);
+            return say_err(&err);
+        }
+        sim_fault(sim, &fault);
+    }
+    return 0;
+}
+
+/* What past releases took, where the journal knows. */
+static void use_past_times(struct cli *cli, const struct plan *plan, struct sim_plan *sp)
+{
+    struct store *store;
+    struct step_time *times;
+    struct err err;
+    size_t n;
+    if (!store_open(cli_opt(cli, "state"), STORE_READ, &store, &err))
+        return;
+    if (journal_step_times(store, plan->env, plan->name, &cli->arena, &times, &n, &err))
+        for (size_t i = 0; i < n; i++)
+            if (times[i].step >= 0 && (size_t)times[i].step < plan->n_steps && times[i].median_ms >= 0 &&
+                strcmp(times[i].verb, plan->steps[times[i].step].verb) == 0)
+                sp->steps[times[i].step].ms = times[i].median_ms;
+    store_close(store);
+}
+
+static bool order_of(const char *text, enum order *ret)
+{
+    *ret = strcmp(text, "resume") == 0 ? ORDER_RESUME : ORDER_ROLLBACK;
+    return *ret == ORDER_RESUME || strcmp(text, "rollback") == 0;
+}
+
+static void put_end(struct stage *st, const struct plan *plan, struct sim *sim, int status)
+{
+    struct sim_figures fig = sim_figures(sim);
+    char text[DURATION_TEXT_MAX];
+    uint32_t n = st->plan->core.n_nodes, least = fig.least_up > n ? n : fig.least_up;
+    if (st->json) {
+        buf_printf(&st->out,
+                   "{\"kind\":\"simulated\",\"env\":\"%s\",\"plan\":\"%s\",\"nodes\":%u,\"exit\":%d,"
+                   "\"duration_ms\":%" PRId64 ",\"least_up\":%u,\"min_up\":%u,\"commits\":%" PRIu64
+                   ",\"ops\":%" PRIu64 "}\n",
+                   plan->env, plan->name, n, status, fig.now_ms, least, plan->min_up, fig.n_commits,
+                   fig.n_ops);
+        return;
+    }
+    buf_printf(&st->out, "\n%u node%s, plan %s with %zu steps: %s; ", n, n == 1 ? "" : "s", plan->name,
+               plan->n_steps, duration_text(fig.now_ms, text, sizeof text));
+    if (st->plan->n_lbs > 0)
+        buf_printf(&st->out, "at least %u of %u in rotation (%u must stay); ", least, n, plan->min_up);
+    buf_printf(&st->out, "it would end with exit status %d\n", status);
+}
+
+static int play(struct cli *cli, const struct plan *plan, struct stage *st, struct sim *sim)
+{
+    size_t n;
+    int status, unused;
+    const char *const *then = cli_opts(cli, "then", &n);
+    if ((status = add_faults(cli, st->plan, sim)))
+        return status;
+    sim_session(sim, ORDER_START, &status);
+    for (size_t i = 0; i < n; i++) {
+        enum order order;
+        if (strcmp(then[i], "heal") == 0)
+            sim_heal(sim);
+        else if (!order_of(then[i], &order)) {
+            say_error("simulate: --then %s: wanted resume, rollback or heal", then[i]);
+            return EXIT_USAGE;
+        } else if (sim_resumable(sim))
+            sim_session(sim, order, &status);
+    }
+    put_end(st, plan, sim, status);
+    out_buf(&st->out);
+    unused = status;
+    if (sim_broken(sim)) {
+        say_error("simulate: a promise is broken, please report it with this command line: %s",
+                  sim_broken(sim));
+        return EXIT_PERSON;
+    }
+    return unused;
+}
+
+static int compile(struct cli *cli, const char *env, struct pillar **ret_pillar, struct plan **ret)
+{
+    long long n_nodes;
+    struct err err;
+    int status = cli_pillar(cli, env, ret_pillar);
+    if (status)
+        return status;
+    if (!cli_number(cli, "nodes", 0, &n_nodes, &err))
+        return say_err(&err);
+    if (n_nodes > PLAN_NODES_MAX) {
+        say_error("simulate: --nodes %lld: at most %d", n_nodes, PLAN_NODES_MAX);
+        return EXIT_USAGE;
+    }
+    struct compile_request req = {
+        .root = cli_root(cli),
+        .env = env,
+        .plan_name = cli_opt(cli, "plan"),
+        .rev_typed = cli_opt(cli, "rev"),
+        .only = cli_opt(cli, "only"),
+        .exclude = cli_opt(cli, "exclude"),
+        .stages = cli_opt(cli, "stages") ? cli_opt(cli, "stages") : cli_opt(cli, "stage"),
+        .window = cli_opt(cli, "window"),
+        .n_rehearsed = (size_t)n_nodes,
+    };
+    return cli_compile(cli, *ret_pillar, &req, ret);
+}
+
+static int run(struct cli *cli)
+{
+    const char *env = cli_env(cli, 0);
+    auto_pillar struct pillar *pillar = NULL;
+    struct plan *plan;
+    struct sim_plan sp;
+    struct err err;
+    long long seed;
+    int status;
+    if (!env)
+        return EXIT_USAGE;
+    if ((status = compile(cli, env, &pillar, &plan)))
+        return status;
+    if (!cli_number(cli, "seed", 0, &seed, &err))
+        return say_err(&err);
+    sim_plan_of(plan, &cli->arena, &sp);
+    use_past_times(cli, plan, &sp);
+    struct stage st = {.json = cli_flag(cli, "json"),
+                       .all = cli_flag(cli, "all"),
+                       .plan = &sp,
+                       .out = BUF_INIT(256u * 1024u * 1024u)};
+    st.sorted = arena_array(&cli->arena, sp.core.n_nodes + 1, sizeof(char *));
+    memcpy(st.sorted, sp.names, sp.core.n_nodes * sizeof(char *));
+    qsort(st.sorted, sp.core.n_nodes, sizeof(char *), by_name);
+    struct sim *sim = sim_new(&sp, &(struct sim_options){.seed = (uint64_t)seed,
+                                                         .steady = !cli_opt(cli, "seed"),
+                                                         .fast = sp.core.n_nodes > 200,
+                                                         .story = tell,
+                                                         .ctx = &st});
+    status = play(cli, plan, &st, sim);
+    sim_free(sim);
+    buf_fini(&st.out);
+    return status;
+}
+
+#define FAULT_LINE(n, t, w, h) "  " t ": " h "\n"
+const struct command command_simulate = {
+    .name = "simulate",
+    .summary = "Rehearse a release in virtual time, on a simulated fleet",
+    .usage = "--rev REV [ENV] [--nodes N] [--fault NAME@NODE/STEP] [--seed S]",
+    .text =
+        "The same engine in virtual time, on simulated nodes and balancers: nothing is connected to. Prints "
+        "what\n"
+        "would happen and when, the fewest nodes in rotation, and how long it takes (by past releases where "
+        "the\n"
+        "journal knows, else by rule of thumb). Ends with the exit status that the release would end "
+        "with.\n\n"
+        "FAULT is NAME@NODE/STEP (NODE and STEP may be '*'; a step by its label, by what it does or by its\n"
+        "phase; 'back:' before the step: only on the way back), NAME@NODE/+12s, or NAME@7 for the seventh\n"
+        "commit of the journal. 'x3' or 'x*' behind it, after a blank: how often. Faults:\n" SIM_FAULT_LIST(
+            FAULT_LINE),
+    .example = "  release simulate --rev f5d9859 prod\n"
+               "  release simulate --rev f5d9859 prod --nodes 10000 --window 5%\n"
+               "  release simulate --rev f5d9859 prod --fault kill-after-commit@40 --then rollback\n"
+               "  release simulate --rev f5d9859 prod --fault 'unhealthy@app3/*'",
+    .options = options,
+    .max_words = 1,
+    .run = run,
+};

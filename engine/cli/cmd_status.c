@@ -1,0 +1,387 @@
+/* release status: what runs, what ran last, who holds the lock, what is owed, what each node was last known
+ * to run. */
+#include "cli/session.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "cli/signals.h"
+#include "cli/watching.h"
+
+static const struct option_def options[] = {
+    {.name = "watch", .help = "the live board of the running release, until it ends"},
+    {.name = "probe", .help = "ask every node what it runs now, and show where that differs"},
+    OPTION_END,
+};
+
+struct state_of {
+    const char *env;
+    struct lock_info lock;
+    struct release_info *last;       /* newest release or rollback, or NULL */
+    struct release_info *unfinished; /* resumable, or running */
+    struct node_state_info *nodes;
+    size_t n_nodes;
+    struct release_info *running; /* the lock's release while its engine lives */
+};
+
+static bool same(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+/* Tasks and exec are not what an environment runs. */
+static bool find_last(struct store *store, const char *env, struct arena *arena, struct release_info **ret,
+                      struct err *err)
+{
+    struct release_info *list;
+    int64_t before = 0;
+    size_t n;
+    *ret = NULL;
+    do {
+        if (!release_list(store, env, 50, before, arena, &list, &n, err))
+            return false;
+        for (size_t i = 0; i < n; i++) {
+            before = list[i].id;
+            if (!same(list[i].kind, "task") && !same(list[i].kind, "exec")) {
+                *ret = &list[i];
+                return true;
+            }
+        }
+    } while (n == 50);
+    return true;
+}
+
+static bool read_state(struct cli *cli, struct store *store, const char *env, struct state_of *st,
+                       struct err *err)
+{
+    struct arena *a = &cli->arena;
+    *st = (struct state_of){.env = env};
+    if (!lock_get(store, env, a, &st->lock, err) || !find_last(store, env, a, &st->last, err) ||
+        !release_unfinished(store, env, a, &st->unfinished, err) ||
+        !node_states(store, env, a, &st->nodes, &st->n_nodes, err))
+        return false;
+    bool lives = st->lock.held && st->lock.release &&
+                 (st->lock.holder == HOLDER_ALIVE || st->lock.holder == HOLDER_ELSEWHERE);
+    return !lives || release_get(store, st->lock.release, a, &st->running, err);
+}
+
+/* ---- progress of a running release, out of its rows */
+
+static bool load_model(struct cli *cli, struct store *store, int64_t release, struct model *m)
+{
+    struct plan *plan;
+    struct err err;
+    const char *json;
+    int64_t seq = 0;
+    size_t n;
+    if (!release_plan(store, release, &cli->arena, &json, &err) ||
+        !plan_decode(&cli->arena, json, &plan, &err))
+        return false;
+    model_init(m, watching_plan(&cli->arena, store, plan, release));
+    do {
+        auto_arena struct arena arena = {0};
+        struct row *rows;
+        if (!journal_read(store, release, seq, 1000, &arena, &rows, &n, &err))
+            break;
+        for (size_t i = 0; i < n; i++) {
+            model_apply(m, &rows[i]);
+            seq = rows[i].seq;
+        }
+    } while (n == 1000);
+    return true;
+}
+
+static void put_progress(struct cli *cli, struct store *store, int64_t release, struct buf *out)
+{
+    struct model m;
+    if (!load_model(cli, store, release, &m))
+        return;
+    auto_buf struct buf board = BUF_INIT(4 * 1024 * 1024);
+    board_render(&m, clock_wall_ms(), 110, 1000, false, &board);
+    for (const char *p = buf_str(&board); *p;) {
+        size_t n = strcspn(p, "\n");
+        buf_printf(out, "    %.*s\n", (int)n, p);
+        p += n + (p[n] == '\n');
+    }
+    model_fini(&m);
+}
+
+/* ---- for people */
+
+static void put_release(struct arena *arena, const struct release_info *r, const char *what, struct buf *out)
+{
+    char when[CLOCK_TEXT_MAX];
+    clock_text(r->started_ms, when, sizeof when);
+    const char *rev = r->rev[0] ? arena_strndup(arena, r->rev, 12) : r->plan_name;
+    buf_printf(out, "  %-10s %s %" PRId64 ": %s, by %s@%s, %s: ", what, r->kind, r->id, rev, r->who, r->host,
+               when);
+    if (r->exit_status < 0)
+        buf_puts(out, r->resumable ? "unfinished\n" : "unfinished, given up\n");
+    else
+        buf_printf(out, "%s (exit %d)\n", exit_text(r->kind, r->exit_status), r->exit_status);
+}
+
+static void put_lock(struct cli *cli, const struct state_of *st, struct buf *out)
+{
+    buf_printf(out, "  lock       %s\n", st->lock.held ? lock_text(&st->lock, &cli->arena) : "free");
+    if (st->lock.held && st->lock.holder == HOLDER_BY_HAND)
+        buf_printf(out, "             'release unlock %s' frees it\n", st->env);
+}
+
+static void put_unfinished(const struct state_of *st, struct buf *out)
+{
+    if (!st->unfinished || (st->running && st->running->id == st->unfinished->id))
+        return;
+    buf_printf(out,
+               "  unfinished %s %" PRId64
+               ": 'release resume %s' goes on, 'release rollback %s' takes it back\n",
+               st->unfinished->kind, st->unfinished->id, st->env, st->env);
+}
+
+static void put_nodes(struct cli *cli, const struct state_of *st, struct buf *out)
+{
+    struct table t;
+    char when[CLOCK_TEXT_MAX];
+    table_init(&t, &cli->arena, 5);
+    for (size_t i = 0; i < st->n_nodes; i++) {
+        const struct node_state_info *n = &st->nodes[i];
+        if (n->debt)
+            buf_printf(out, "  owed       %s: %s\n", n->node, n->debt_text);
+        TABLE_ROW(&t, "   ", n->node, n->rev && n->rev[0] ? arena_strndup(&cli->arena, n->rev, 12) : "-",
+                  n->at_ms ? clock_text(n->at_ms, when, sizeof when) : "",
+                  n->release ? arena_printf(&cli->arena, "release %" PRId64, n->release) : "");
+    }
+    if (st->n_nodes)
+        buf_puts(out, "  nodes      as last known:\n");
+    table_render(&t, out);
+}
+
+static void put_env(struct cli *cli, struct store *store, const struct state_of *st, struct buf *out)
+{
+    buf_printf(out, "%s\n", st->env);
+    if (st->running) {
+        put_release(&cli->arena, st->running, "running", out);
+        put_progress(cli, store, st->running->id, out);
+    }
+    if (st->last && !(st->running && st->running->id == st->last->id))
+        put_release(&cli->arena, st->last, "last", out);
+    if (!st->last && !st->running)
+        buf_puts(out, "  last       no release yet\n");
+    put_unfinished(st, out);
+    put_lock(cli, st, out);
+    put_nodes(cli, st, out);
+}
+
+/* ---- for programs */
+
+static json_t *release_json(const struct release_info *r)
+{
+    if (!r)
+        return json_null();
+    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:i, s:b}", "release", (json_int_t)r->id, "what",
+                     r->kind, "rev", r->rev, "who", r->who, "host", r->host, "started",
+                     (json_int_t)r->started_ms, "exit", r->exit_status, "resumable", (int)r->resumable);
+}
+
+static json_t *lock_json(struct cli *cli, const struct lock_info *l)
+{
+    static const char *const holders[] = {[HOLDER_ALIVE] = "alive",
+                                          [HOLDER_DEAD] = "dead",
+                                          [HOLDER_ELSEWHERE] = "elsewhere",
+                                          [HOLDER_BY_HAND] = "by-hand"};
+    if (!l->held)
+        return json_null();
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s}", "who", l->who, "host", l->host, "why",
+                     l->why, "since", (json_int_t)l->since_ms, "release", (json_int_t)l->release, "fence",
+                     (json_int_t)l->fence, "pid", (json_int_t)l->pid, "holder", holders[l->holder], "text",
+                     lock_text(l, &cli->arena));
+}
+
+static void put_json(struct cli *cli, const struct state_of *st, struct buf *out)
+{
+    json_t *nodes = json_array();
+    for (size_t i = 0; i < st->n_nodes; i++) {
+        const struct node_state_info *n = &st->nodes[i];
+        json_array_append_new(nodes, json_pack("{s:s, s:s, s:I, s:I, s:s?}", "node", n->node, "rev",
+                                               n->rev ? n->rev : "", "release", (json_int_t)n->release, "at",
+                                               (json_int_t)n->at_ms, "owed", n->debt ? n->debt_text : NULL));
+    }
+    json_t *o = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "kind", "status", "env", st->env, "running",
+                          release_json(st->running), "last", release_json(st->last), "unfinished",
+                          release_json(st->unfinished), "lock", lock_json(cli, &st->lock), "nodes", nodes);
+    must(o);
+    auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
+    buf_printf(out, "%s\n", text);
+    json_decref(o);
+}
+
+/* ---- drift */
+
+static const char *known_rev(const struct state_of *st, const char *node)
+{
+    for (size_t i = 0; i < st->n_nodes; i++)
+        if (same(st->nodes[i].node, node))
+            return st->nodes[i].rev ? st->nodes[i].rev : "";
+    return "";
+}
+
+static const char *fact(const struct probe *p, const char *name)
+{
+    for (size_t i = 0; i < p->n_facts; i++)
+        if (same(p->facts[i].name, name))
+            return p->facts[i].value;
+    return "";
+}
+
+static int put_drift(struct session *s, const struct state_of *st, struct buf *out)
+{
+    struct plan *plan;
+    struct probe *probes;
+    size_t n;
+    int status;
+    if ((status = cli_plan_look(s->cli, s->env, &s->pillar, &plan)) || (status = session_secrets(s, plan)))
+        return status;
+    if (!plan->probe_step.verb) {
+        say_error("status: the plan %s of %s knows no way to ask a node what it runs", plan->name, s->env);
+        return EXIT_USAGE;
+    }
+    if ((status = probe_step(s, plan, &plan->probe_step, &probes, &n)))
+        return status;
+    struct table t;
+    table_init(&t, &s->cli->arena, 4);
+    for (size_t i = 0; i < n; i++) {
+        const char *runs = fact(&probes[i], "rev_before"), *known = known_rev(st, probes[i].node);
+        const char *word =
+            probes[i].outcome != OUT_OK ? arena_printf(&s->cli->arena, "not known: %s", probes[i].text)
+            : !known[0]                 ? "never released from here"
+            : same(known, runs)         ? "as released"
+                                        : arena_printf(&s->cli->arena, "DRIFT: released was %.12s", known);
+        TABLE_ROW(&t, "   ", probes[i].node, runs[0] ? arena_strndup(&s->cli->arena, runs, 12) : "-", word);
+    }
+    buf_puts(out, "  asked now:\n");
+    table_render(&t, out);
+    return 0;
+}
+
+/* ---- which environments */
+
+static bool has_env(const char *const *envs, size_t n, const char *env)
+{
+    for (size_t i = 0; i < n; i++)
+        if (same(envs[i], env))
+            return true;
+    return false;
+}
+
+/* The pillar's environments, then those that only the journal knows. */
+static const char *const *all_envs(struct cli *cli, struct store *store, size_t *ret_n)
+{
+    const char *const *pillar = pillar_envs(cli_root(cli), &cli->arena);
+    struct release_info *list;
+    struct err err;
+    size_t n = 0, n_list = 0;
+    if (!release_list(store, NULL, 1000, 0, &cli->arena, &list, &n_list, &err))
+        n_list = 0;
+    size_t most = n_list;
+    for (size_t i = 0; pillar && pillar[i]; i++)
+        most++;
+    const char **envs = arena_array(&cli->arena, most + 1, sizeof *envs);
+    for (size_t i = 0; pillar && pillar[i]; i++)
+        envs[n++] = pillar[i];
+    for (size_t i = 0; i < n_list; i++)
+        if (!has_env(envs, n, list[i].env))
+            envs[n++] = list[i].env;
+    *ret_n = n;
+    return envs;
+}
+
+/* ---- the board of somebody else's release */
+
+static int watch(struct cli *cli, struct store *store, const char *env)
+{
+    struct state_of st;
+    struct plan *plan;
+    struct err err;
+    int status;
+    if (!read_state(cli, store, env, &st, &err))
+        return say_err(&err);
+    if (!st.running) {
+        out_printf("%s: nothing is running; 'release status %s' has the rest\n", env, env);
+        return 0;
+    }
+    if ((status = stored_plan(cli, store, st.running->id, &plan)))
+        return status;
+    struct watch_spec spec = {.state_path = cli_opt(cli, "state"),
+                              .plan = watching_plan(&cli->arena, store, plan, st.running->id),
+                              .form = watching_form(cli),
+                              .out_fd = STDOUT_FILENO,
+                              .wake_fd = -1,
+                              .colour = watching_colour(STDOUT_FILENO),
+                              .quit_on_death = true,
+                              .step = -1};
+    auto_fd int stop_fd = signals_open();
+    if (!watch_run(&spec, stop_fd, &err))
+        return say_err(&err);
+    return signals_taken(stop_fd) ? EXIT_SIGINT : 0;
+}
+
+static int status_of(struct cli *cli, struct store *store, const char *env, struct buf *out)
+{
+    struct state_of st;
+    struct err err;
+    if (!read_state(cli, store, env, &st, &err))
+        return say_err(&err);
+    int status = st.last || st.lock.held ? 0 : cli_env_known(cli, store, env);
+    if (status)
+        return status;
+    if (cli_flag(cli, "json")) {
+        put_json(cli, &st, out);
+        return 0;
+    }
+    put_env(cli, store, &st, out);
+    if (!cli_flag(cli, "probe"))
+        return 0;
+    struct session s;
+    status = session_begin(&s, cli, env, STORE_READ);
+    if (!status)
+        status = put_drift(&s, &st, out);
+    return session_end(&s, status, "");
+}
+
+static int run(struct cli *cli)
+{
+    auto_store struct store *store = NULL;
+    const char *env;
+    int status;
+    if ((status = cli_env_or_all(cli, 0, &env)) || (status = cli_store(cli, STORE_READ, &store)))
+        return status;
+    if (cli_flag(cli, "watch")) {
+        env = cli_env(cli, 0);
+        return env ? watch(cli, store, env) : EXIT_USAGE;
+    }
+    size_t n = 1;
+    const char *const *envs = env ? &env : all_envs(cli, store, &n);
+    auto_buf struct buf out = BUF_INIT(32 * 1024 * 1024);
+    for (size_t i = 0; i < n && !status; i++)
+        status = status_of(cli, store, envs[i], &out);
+    if (n == 0)
+        buf_puts(&out, "no environment in the pillar and no release in the journal yet\n");
+    out_buf(&out);
+    return status;
+}
+
+const struct command command_status = {
+    .name = "status",
+    .summary = "What runs, who holds the lock, what is owed; --watch for the live board",
+    .usage = "[ENV] [--watch] [--probe]",
+    .text = "Without --probe this only reads the journal, so nodes are shown as last known.",
+    .example = "  release status prod --watch",
+    .options = options,
+    .max_words = 1,
+    .run = run,
+};

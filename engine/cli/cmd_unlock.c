@@ -1,0 +1,125 @@
+/* release unlock: free a lock that was taken by hand; with --force, one whose holder is gone (or, knowingly,
+ * lives). */
+#include "cli/session.h"
+
+#include <inttypes.h>
+
+#include "base/clock.h"
+
+static const struct option_def options[] = {
+    {.name = "force", .help = "free it although a run holds it; needs --reason"},
+    {.name = "reason", .arg = "TEXT", .help = "why; recorded"},
+    {.name = "fence", .arg = "N", .help = "later grants get numbers above N (nodes have seen grant N)"},
+    OPTION_END,
+};
+
+/* An unfinished release whose lock is broken is given up: it can be neither resumed nor rolled back any more.
+ */
+static bool abandon(struct session *s, const char *reason, struct err *err)
+{
+    struct release_info *r;
+    if (!release_unfinished(s->store, s->env, &s->cli->arena, &r, err))
+        return false;
+    if (!r)
+        return true;
+    struct row row = {.at_ms = clock_wall_ms(),
+                      .release = r->id,
+                      .kind = ROW_ORDER,
+                      .node = "",
+                      .step = -1,
+                      .verb = "",
+                      .role = role_name(ROLE_NONE),
+                      .code = order_name(ORDER_ABANDON),
+                      .facts = "",
+                      .text = arena_printf(&s->cli->arena, "%s@%s: %s", s->opt.who, s->opt.host, reason)};
+    if (!store_begin(s->store, err))
+        return false;
+    if (!journal_append(s->store, &row, err) || !store_commit(s->store, err)) {
+        store_rollback(s->store);
+        return false;
+    }
+    out_printf("release %" PRId64
+               " is given up: what it left undone is yours ('release status %s' lists debts)\n",
+               r->id, s->env);
+    return true;
+}
+
+static int force(struct session *s, const struct lock_info *lock, const char *reason)
+{
+    struct err err;
+    long long above;
+    if (!reason || !reason[0]) {
+        say_error("unlock: --force needs a reason: 'release unlock %s --force --reason \"ctl1 is gone\"'",
+                  s->env);
+        return EXIT_USAGE;
+    }
+    if (!cli_number(s->cli, "fence", 0, &above, &err) ||
+        !lock_force(s->store, s->env, s->opt.who, reason, above, &err))
+        return say_err(&err);
+    bool by_hand = lock->held && lock->holder == HOLDER_BY_HAND; /* says nothing about a release */
+    if (!by_hand && !abandon(s, reason, &err))
+        return say_err(&err);
+    out_printf("%s is free; it was %s\n", s->env,
+               lock->held ? lock_text(lock, &s->cli->arena) : "free before");
+    session_tell_lock(s, arena_printf(&s->cli->arena, "lock broken by %s: %s", s->opt.who, reason));
+    return 0;
+}
+
+static int unlock(struct session *s)
+{
+    struct cli *cli = s->cli;
+    const char *reason = cli_opt(cli, "reason");
+    struct lock_info lock;
+    struct err err;
+    if (!lock_get(s->store, s->env, &cli->arena, &lock, &err))
+        return say_err(&err);
+    if (cli_flag(cli, "force"))
+        return force(s, &lock, reason);
+    int status = lock.held ? 0 : cli_env_known(cli, s->store, s->env);
+    if (status)
+        return status;
+    if (!lock.held) {
+        out_printf("%s is not locked\n", s->env);
+        return 0;
+    }
+    if (lock.holder != HOLDER_BY_HAND) {
+        say_error("unlock: %s %s; %s", s->env, lock_text(&lock, &cli->arena),
+                  lock.release
+                      ? "'release resume' or 'release rollback' take it over when that run is gone; --force "
+                        "--reason WHY gives the release up"
+                      : "--force --reason WHY frees it");
+        return EXIT_LOCKED;
+    }
+    if (!lock_free(s->store, s->env, lock.fence, s->opt.who, reason ? reason : "by hand", &err))
+        return say_err(&err);
+    out_printf("%s is free; it was %s\n", s->env, lock_text(&lock, &cli->arena));
+    session_tell_lock(s, arena_printf(&cli->arena, "freed by %s", s->opt.who));
+    return 0;
+}
+
+static int run(struct cli *cli)
+{
+    struct session s;
+    const char *env = cli_env(cli, 0);
+    if (!env)
+        return EXIT_USAGE;
+    int status = session_begin(&s, cli, env, STORE_WRITE);
+    if (!status)
+        status = unlock(&s);
+    return session_end(&s, status, "");
+}
+
+const struct command command_unlock = {
+    .name = "unlock",
+    .summary = "Free an environment's lock",
+    .usage = "[ENV] [--force --reason TEXT]",
+    .text = "A lock taken by hand is freed at once. The lock of a run is left to `resume` and `rollback`, "
+            "which take it\n"
+            "over when that run is gone; --force gives its unfinished release up, for good, also one that "
+            "nobody holds\n"
+            "any more.",
+    .example = "  release unlock prod\n  release unlock prod --force --reason 'ctl1 burnt down'",
+    .options = options,
+    .max_words = 1,
+    .run = run,
+};

@@ -1,0 +1,193 @@
+/* Which root, environment, pillar, journal and person a command works with. */
+#include "cli/session.h"
+
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char *cli_root(const struct cli *cli)
+{
+    const char *root = cli_opt(cli, "root");
+    struct stat st;
+    if (root)
+        return root;
+    return stat("pillar", &st) == 0 && S_ISDIR(st.st_mode) ? "." : "/etc/release";
+}
+
+static void list_envs(struct buf *out, const char *const *envs)
+{
+    for (size_t i = 0; envs[i]; i++)
+        buf_printf(out, "%s%s", i ? ", " : "", envs[i]);
+}
+
+const char *cli_env(struct cli *cli, size_t index)
+{
+    if (index < cli->n_words)
+        return cli->words[index];
+    const char *const *envs = pillar_envs(cli_root(cli), &cli->arena);
+    if (envs && envs[0] && !envs[1])
+        return envs[0];
+    auto_buf struct buf list = BUF_INIT(4096);
+    if (envs)
+        list_envs(&list, envs);
+    if (list.len)
+        say_error("%s: which environment? %s/pillar has %s: 'release %s %s'", cli->command->name,
+                  cli_root(cli), list.data, cli->command->name, cli->command->usage);
+    else
+        say_error("%s: no environment in %s/pillar (wanted a file such as pillar/prod.sls); 'release init' "
+                  "writes a first "
+                  "one, --root names another directory",
+                  cli->command->name, cli_root(cli));
+    return NULL;
+}
+
+int cli_env_or_all(struct cli *cli, size_t index, const char **ret)
+{
+    *ret = index < cli->n_words ? cli->words[index] : NULL;
+    if (!*ret || name_valid(*ret, 64))
+        return 0;
+    say_error("%s: '%s' cannot be an environment's name (letters, digits, '.', '_' and '-')",
+              cli->command->name, *ret);
+    return EXIT_USAGE;
+}
+
+int cli_env_known(struct cli *cli, struct store *store, const char *env)
+{
+    auto_problems struct problems problems = {0};
+    auto_pillar struct pillar *pillar = NULL;
+    struct release_info *list;
+    struct err err;
+    size_t n = 0;
+    if (!release_list(store, env, 1, 0, &cli->arena, &list, &n, &err))
+        return say_err(&err);
+    if (n > 0 || pillar_load(cli_root(cli), env, NULL, 0, &pillar, &problems))
+        return 0;
+    pillar = NULL;
+    const char *const *envs = pillar_envs(cli_root(cli), &cli->arena);
+    for (size_t i = 0; envs[0] && i < problems.n; i++)
+        if (str_starts(problems.lines[i], "unknown environment")) {
+            say_error("%s: %s", cli->command->name, problems.lines[i]);
+            return EXIT_USAGE;
+        }
+    return 0; /* it is there and damaged, or this is a controller without a pillar */
+}
+
+/* One mistake in the pillar may be met on several ways through it. */
+static bool said_before(const struct problems *problems, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(problems->lines[k], problems->lines[i]) == 0)
+            return true;
+    return false;
+}
+
+int cli_problems(const struct problems *problems, const char *what, int status)
+{
+    size_t repeated = 0;
+    for (size_t i = 0; i < problems->n; i++)
+        if (said_before(problems, i))
+            repeated++;
+        else
+            say_note("%s", problems->lines[i]);
+    size_t n = problems->n + problems->dropped - repeated;
+    if (problems->dropped)
+        say_note("... and %zu more", problems->dropped);
+    say_error("%s: %zu problem%s; nothing was touched", what, n, n == 1 ? "" : "s");
+    return status;
+}
+
+int cli_pillar(struct cli *cli, const char *env, struct pillar **ret)
+{
+    auto_problems struct problems problems = {0};
+    size_t n;
+    const char *const *overrides = cli_opts(cli, "pillar", &n);
+    if (pillar_load(cli_root(cli), env, overrides, n, ret, &problems))
+        return 0;
+    return cli_problems(&problems, cli->command->name, EXIT_USAGE);
+}
+
+int cli_compile(struct cli *cli, const struct pillar *pillar, const struct compile_request *req,
+                struct plan **ret)
+{
+    auto_problems struct problems problems = {0};
+    if (req->rev_typed && !rev_valid(req->rev_typed)) {
+        say_error(
+            "%s: '%s' is not a revision (wanted a commit in hex, a branch or a tag); nothing was touched",
+            cli->command->name, req->rev_typed);
+        return EXIT_USAGE;
+    }
+    if (plan_compile(pillar, req, &cli->arena, ret, &problems))
+        return 0;
+    return cli_problems(&problems, cli->command->name, EXIT_USAGE);
+}
+
+static int plan_of(struct cli *cli, const char *env, bool look, struct pillar **ret_pillar, struct plan **ret)
+{
+    int status = cli_pillar(cli, env, ret_pillar);
+    if (status)
+        return status;
+    struct compile_request req = {
+        .root = cli_root(cli),
+        .env = env,
+        .plan_name = cli_opt(cli, "plan"),
+        .rev_typed = cli_opt(cli, "rev"),
+        .only = cli_opt(cli, "only"),
+        .exclude = cli_opt(cli, "exclude"),
+        .stages = cli_opt(cli, "stages") ? cli_opt(cli, "stages") : cli_opt(cli, "stage"),
+        .window = cli_opt(cli, "window"),
+        .look = look,
+    };
+    return cli_compile(cli, *ret_pillar, &req, ret);
+}
+
+int cli_plan(struct cli *cli, const char *env, struct pillar **ret_pillar, struct plan **ret)
+{
+    return plan_of(cli, env, false, ret_pillar, ret);
+}
+
+int cli_plan_look(struct cli *cli, const char *env, struct pillar **ret_pillar, struct plan **ret)
+{
+    int status = plan_of(cli, env, true, ret_pillar, ret);
+    if (!status && (!(*ret)->rev_typed || !(*ret)->rev_typed[0]))
+        (*ret)->needs_rev = false; /* preflight has nothing to resolve */
+    return status;
+}
+
+int cli_store(struct cli *cli, enum store_mode mode, struct store **ret)
+{
+    struct err err;
+    if (store_open(cli_opt(cli, "state"), mode, ret, &err))
+        return 0;
+    err_wrap(&err, "%s", cli->command->name);
+    return say_err(&err);
+}
+
+static const char *login_name(uid_t uid)
+{
+    const struct passwd *pw = getpwuid(uid); /* main thread only, before any other is started */
+    return pw ? pw->pw_name : NULL;
+}
+
+const char *cli_who(struct cli *cli)
+{
+    const char *sudo = getenv("SUDO_USER");
+    const char *name = geteuid() == 0 && sudo && name_valid(sudo, 64) ? sudo : login_name(getuid());
+    return name ? arena_strdup(&cli->arena, name) : arena_printf(&cli->arena, "uid-%u", (unsigned)getuid());
+}
+
+const char *cli_host(struct cli *cli)
+{
+    char name[256] = "";
+    if (gethostname(name, sizeof name - 1) != 0 || name[0] == '\0')
+        return "localhost";
+    return arena_strdup(&cli->arena, name);
+}
+
+void auto_pillar_fn(struct pillar **p)
+{
+    if (*p)
+        pillar_free(*p);
+    *p = NULL;
+}

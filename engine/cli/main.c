@@ -1,0 +1,71 @@
+/* main: hardening, then one row of the command table. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/docs.h"
+#include "cli/signals.h"
+
+static int unknown_command(const char *name)
+{
+    const char *names[64];
+    size_t n = 0;
+    for (const struct command *const *c = command_table; *c && n < 64; c++)
+        names[n++] = (*c)->name;
+    int near = str_nearest(name, names, n);
+    if (near >= 0)
+        say_error("unknown verb '%s'; did you mean '%s'? 'release help' lists them", name, names[near]);
+    else
+        say_error("unknown verb '%s'; 'release help' lists them", name);
+    return EXIT_USAGE;
+}
+
+static int show_help(const char *topic)
+{
+    auto_buf struct buf text = BUF_INIT(1024 * 1024);
+    const struct command *command = topic ? command_find(topic) : NULL;
+    if (!topic)
+        help_all(&text);
+    else if (command)
+        help_command(&text, command);
+    else if (strcmp(topic, "--markdown") == 0)
+        docs_cli(&text);
+    else if (strcmp(topic, "--verbs") == 0)
+        docs_verbs(&text);
+    else if (!help_verb(&text, topic))
+        return unknown_command(topic);
+    out_buf(&text);
+    return 0;
+}
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+    static struct cli cli; /* static: the commands' data hang on its arena until the very end */
+    struct err err;
+    if (!cli_parse(&cli, command, argc, argv, &err))
+        return cli.help ? show_help(command->name) : say_err(&err);
+    if (cli.help)
+        return show_help(command->name);
+    int status = command->run(&cli);
+    arena_fini(&cli.arena);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    process_harden();
+    const char *verb = argc > 1 ? argv[1] : "help";
+    if (strcmp(verb, "--version") == 0 || strcmp(verb, "version") == 0) {
+        out_text("release " RELEASE_VERSION "\n");
+        return 0;
+    }
+    if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
+        /* `release help --root X` asks for help, not for a verb called --root. */
+        const char *topic = argc > 2 ? argv[2] : "";
+        bool page = strcmp(topic, "--markdown") == 0 || strcmp(topic, "--verbs") == 0;
+        int status = show_help(topic[0] && (page || topic[0] != '-') ? topic : NULL);
+        return argc > 1 ? status : EXIT_USAGE;
+    }
+    const struct command *command = command_find(verb);
+    return command ? run_command(command, argc - 2, argv + 2) : unknown_command(verb);
+}

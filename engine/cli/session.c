@@ -1,0 +1,330 @@
+/* The one way in which a plan becomes a running release: journal, lock, preflight, freeze, run, free. */
+#include "cli/session.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "cli/signals.h"
+#include "cli/watching.h"
+#include "drivers/op.h"
+
+int session_begin(struct session *s, struct cli *cli, const char *env, enum store_mode mode)
+{
+    *s = (struct session){.cli = cli, .env = env, .signal_fd = -1, .wake_fd = -1};
+    /* Before the first thread: names of people and machines, and who gets the signals. */
+    s->opt = (struct run_options){.who = cli_who(cli), .host = cli_host(cli), .wake_fd = -1, .signal_fd = -1};
+    drivers_init(); /* not in main: it would be most of the time of a command that only reads the journal */
+    s->opt.conns = conns_new(); /* what preflight opened serves the release */
+    s->signal_fd = s->opt.signal_fd = signals_open();
+    s->wake_fd = s->opt.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->signal_fd < 0 || s->wake_fd < 0) {
+        say_error("%s: no descriptors for signals and events (limit reached?); nothing was touched",
+                  cli->command->name);
+        return EXIT_JOURNAL;
+    }
+    int status = cli_store(cli, mode, &s->store);
+    s->opt.store = s->store;
+    return status;
+}
+
+/* Where an unfinished release was: the last step that the journal knows, as "app3/stop". */
+static const char *last_place(struct session *s, int64_t release)
+{
+    struct row *rows;
+    size_t n;
+    struct err err;
+    struct plan *plan;
+    const char *json, *place = "its beginning";
+    int64_t seq = 0;
+    if (!release_plan(s->store, release, &s->cli->arena, &json, &err) || !json ||
+        !plan_decode(&s->cli->arena, json, &plan, &err))
+        return place;
+    do {
+        if (!journal_read(s->store, release, seq, 1000, &s->cli->arena, &rows, &n, &err))
+            return place;
+        for (size_t i = 0; i < n; i++) {
+            seq = rows[i].seq;
+            if (rows[i].node[0] && rows[i].step >= 0 && rows[i].step < (int)plan->n_steps)
+                place = arena_printf(&s->cli->arena, "%s/%s", rows[i].node, plan->steps[rows[i].step].label);
+        }
+    } while (n == 1000);
+    return place;
+}
+
+int session_refuse_unfinished(struct session *s)
+{
+    struct release_info *r;
+    struct err err;
+    if (!release_unfinished(s->store, s->env, &s->cli->arena, &r, &err))
+        return say_err(&err);
+    if (!r)
+        return 0;
+    /* While its engine lives it is not unfinished but running: the lock will say so. */
+    struct lock_info lock;
+    if (lock_get(s->store, s->env, &s->cli->arena, &lock, &err) && lock.held && lock.release == r->id &&
+        lock.holder != HOLDER_DEAD)
+        return 0;
+    say_error("%s %" PRId64
+              " of %s is unfinished at %s%s%s: 'release resume %s' goes on with it, 'release rollback %s' "
+              "takes it back; nothing was touched",
+              r->kind, r->id, s->env, last_place(s, r->id), r->exit_status < 0 ? "" : ", ",
+              r->exit_status < 0 ? "" : exit_text(r->kind, r->exit_status), s->env, s->env);
+    return EXIT_STOPPED;
+}
+
+static int refuse_locked(struct session *s, const struct lock_info *held)
+{
+    const char *how =
+        held->holder == HOLDER_BY_HAND ? arena_printf(&s->cli->arena, "'release unlock %s' frees it", s->env)
+        : held->holder == HOLDER_ALIVE
+            ? arena_printf(&s->cli->arena, "'release status %s --watch' shows it", s->env)
+            : arena_printf(&s->cli->arena,
+                           "when that run is certainly over: 'release unlock %s --force --reason WHY'",
+                           s->env);
+    say_error("%s: %s %s; %s; nothing was touched", s->cli->command->name, s->env,
+              lock_text(held, &s->cli->arena), how);
+    return EXIT_LOCKED;
+}
+
+/* A holder that died before its release had a number touched nothing; one that died after the last row of its
+ * release left nothing to do. Either lock is taken over without ado. What lies between is for resume,
+ * rollback or unlock. */
+static bool died_with_nothing_open(struct session *s, const struct lock_info *held)
+{
+    struct release_info *r = NULL;
+    struct err err;
+    if (!held->held || held->holder != HOLDER_DEAD)
+        return false;
+    if (held->release == 0)
+        return true;
+    return release_get(s->store, held->release, &s->cli->arena, &r, &err) && r && r->ended_ms > 0 &&
+           !r->resumable;
+}
+
+int session_lock(struct session *s, const char *why, int64_t release, bool take_over)
+{
+    struct lock_request req = {
+        .env = s->env, .who = s->opt.who, .why = why, .release = release, .take_over = take_over};
+    struct err err;
+    bool ok = lock_take(s->store, &req, &s->cli->arena, &s->lock, &err);
+    if (!ok && err.code == E_LOCKED && !take_over && died_with_nothing_open(s, &s->lock)) {
+        req.take_over = true;
+        ok = lock_take(s->store, &req, &s->cli->arena, &s->lock, &err);
+    }
+    if (!ok)
+        return err.code == E_LOCKED && s->lock.held ? refuse_locked(s, &s->lock) : say_err(&err);
+    s->locked = true;
+    s->opt.fence = s->lock.fence;
+    return 0;
+}
+
+int session_secrets(struct session *s, const struct plan *plan)
+{
+    struct err err;
+    if (secrets_load(plan, s->pillar, &s->secrets, &err)) {
+        s->opt.secrets = s->secrets;
+        return 0;
+    }
+    return say_err(&err);
+}
+
+int session_preflight(struct session *s, struct plan *plan)
+{
+    auto_problems struct problems problems = {0};
+    int signo = 0;
+    s->opt.ret_signal = &signo;
+    bool ok = run_preflight(plan, &s->cli->arena, &s->opt, &problems);
+    s->opt.ret_signal = NULL;
+    if (!signo)
+        signo = signals_taken(s->signal_fd); /* it came when the last answer was in already */
+    if (signo) {
+        say_error("%s: stopped by a signal in preflight; nothing was touched", s->cli->command->name);
+        return signo == SIGINT ? EXIT_SIGINT : EXIT_SIGTERM;
+    }
+    return ok ? 0 : cli_problems(&problems, "preflight", EXIT_PREFLIGHT);
+}
+
+/* ---- the question */
+
+/* `confirm:` of the pillar, else whether it looks like production. */
+static bool wants_confirmation(struct session *s)
+{
+    auto_free char *asked = s->pillar ? pillar_json(s->pillar, "release:confirm") : NULL;
+    if (asked && (strstr(asked, "true") || strstr(asked, "yes")))
+        return true;
+    if (asked && (strstr(asked, "false") || strstr(asked, "no")))
+        return false;
+    return str_starts(s->env, "prod");
+}
+
+bool session_confirm(struct session *s, const struct plan *plan)
+{
+    bool person = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    if (!person || cli_flag(s->cli, "yes") || cli_flag(s->cli, "json"))
+        return true;
+    if (!wants_confirmation(s) && !cli_opt(s->cli, "window"))
+        return true;
+    out_printf("This will change %zu node%s of %s. Type '%s' to go on: ", plan->n_nodes,
+               plan->n_nodes == 1 ? "" : "s", s->env, s->env);
+    char line[256];
+    ssize_t n = signals_or_input(s->signal_fd, STDIN_FILENO) ? read(STDIN_FILENO, line, sizeof line - 1) : 0;
+    line[n > 0 ? n : 0] = '\0';
+    line[strcspn(line, "\r\n")] = '\0';
+    if (strcmp(line, s->env) == 0)
+        return true;
+    say_error("%s: not confirmed (read '%s', wanted '%s'); nothing was touched", s->cli->command->name, line,
+              s->env);
+    return false;
+}
+
+/* ---- running */
+
+static bool freeze(struct session *s, struct plan *plan, const char *json, int64_t of_release,
+                   int64_t *ret_id, struct err *err)
+{
+    struct release_new r = {.env = plan->env,
+                            .app = plan->app,
+                            .kind = plan->kind,
+                            .plan_name = plan->name,
+                            .rev = plan->rev,
+                            .rev_typed = plan->rev_typed,
+                            .who = s->opt.who,
+                            .host = s->opt.host,
+                            .plan_json = json,
+                            .plan_digest = plan->digest,
+                            .of_release = of_release,
+                            .at_ms = clock_wall_ms()};
+    if (!store_begin(s->store, err))
+        return false;
+    if (release_insert(s->store, &r, ret_id, err) && lock_bind(s->store, s->env, s->lock.fence, *ret_id, err))
+        return store_commit(s->store, err);
+    store_rollback(s->store);
+    return false;
+}
+
+int session_start(struct session *s, struct plan *plan, int64_t of_release)
+{
+    struct err err;
+    int64_t id;
+    auto_free char *json = plan_encode(plan);
+    if (!freeze(s, plan, json, of_release, &id, &err))
+        return say_err(&err);
+    return session_run(s, plan, id, ORDER_START);
+}
+
+static struct watcher *start_watcher(struct session *s, const struct plan *plan, int64_t id)
+{
+    enum watch_form form = watching_form(s->cli);
+    struct watch_spec spec = {.state_path = store_path(s->store),
+                              .plan = watching_plan(&s->cli->arena, s->store, plan, id),
+                              .form = form,
+                              .out_fd = STDOUT_FILENO,
+                              .wake_fd = s->wake_fd,
+                              .output = form != WATCH_BOARD,
+                              .colour = watching_colour(STDOUT_FILENO),
+                              .after = journal_last_seq(s->store),
+                              .step = -1};
+    struct watcher *w = NULL;
+    struct err err;
+    if (!watch_start(&spec, &w, &err))
+        say_note("cannot show how it goes (%s); the release runs all the same, 'release status' shows it",
+                 err.text);
+    return w;
+}
+
+int session_run(struct session *s, const struct plan *plan, int64_t id, enum order order)
+{
+    struct err err;
+    int status = EXIT_JOURNAL;
+    struct watcher *w = start_watcher(s, plan, id);
+    bool ok = run_release(plan, id, order, &s->opt, &status, &err);
+    watch_stop(w);
+    if (!ok) {
+        say_error("%s %" PRId64
+                  " of %s: %s; nothing more was started; when the journal can be written again, 'release "
+                  "resume %s' or 'release rollback %s'",
+                  plan->kind, id, s->env, err.text, s->env, s->env);
+        return EXIT_JOURNAL;
+    }
+    /* Back on the old revision is a failure of the release, and just what was asked of a rollback. */
+    bool as_ordered = order == ORDER_ROLLBACK && status == EXIT_ROLLED_BACK;
+    final_words(s->cli, s->store, plan, id, as_ordered ? EXIT_RELEASED : status);
+    return as_ordered ? EXIT_RELEASED : status;
+}
+
+/* The pillar serves for secrets only: the plan is the frozen one. It may be broken or gone by now. */
+void session_pillar_if_readable(struct session *s)
+{
+    auto_problems struct problems problems = {0};
+    if (!pillar_load(cli_root(s->cli), s->env, NULL, 0, &s->pillar, &problems))
+        s->pillar = NULL;
+}
+
+void session_tell_lock(struct session *s, const char *what)
+{
+    auto_problems struct problems problems = {0};
+    const struct compile_request req = {.root = cli_root(s->cli), .env = s->env, .look = true};
+    struct plan *plan;
+    struct err err;
+    session_pillar_if_readable(s);
+    if (!s->pillar || !plan_compile(s->pillar, &req, &s->cli->arena, &plan, &problems) ||
+        !secrets_load(plan, s->pillar, &s->secrets, &err))
+        return;
+    s->opt.secrets = s->secrets;
+    run_tell(plan, "lock", arena_printf(&s->cli->arena, "%s %s: %s", plan->app, s->env, what), &s->opt);
+}
+
+int session_continue(struct session *s, const struct release_info *r, enum order order)
+{
+    struct cli *cli = s->cli;
+    struct plan *plan;
+    int status;
+    session_pillar_if_readable(s);
+    const char *why = arena_printf(&cli->arena, "%s of release %" PRId64, order_name(order), r->id);
+    if ((status = stored_plan(cli, s->store, r->id, &plan)) || (status = session_secrets(s, plan)) ||
+        (status = session_lock(s, why, r->id, true)))
+        return status;
+    return session_run(s, plan, r->id, order);
+}
+
+int session_end(struct session *s, int status, const char *why)
+{
+    struct err err;
+    if (s->locked && !lock_free(s->store, s->env, s->lock.fence, s->opt.who, why, &err))
+        say_error("%s: the lock of %s could not be freed: %s; 'release unlock %s' frees it",
+                  s->cli->command->name, s->env, err.text, s->env);
+    conns_free(s->opt.conns);
+    secrets_free(s->secrets);
+    auto_pillar_fn(&s->pillar);
+    store_close(s->store);
+    auto_fd_fn(&s->signal_fd);
+    auto_fd_fn(&s->wake_fd);
+    return status;
+}
+
+int stored_plan(struct cli *cli, struct store *store, int64_t id, struct plan **ret)
+{
+    struct err err;
+    const char *json;
+    if (release_plan(store, id, &cli->arena, &json, &err) && json &&
+        plan_decode(&cli->arena, json, ret, &err))
+        return 0;
+    err_wrap(&err, "release %" PRId64, id);
+    return say_err(&err);
+}
+
+int probe_step(struct session *s, const struct plan *plan, const struct plan_step *step, struct probe **ret,
+               size_t *ret_n)
+{
+    struct err err;
+    if (run_probe(plan, step, &s->cli->arena, &s->opt, ret, ret_n, &err))
+        return 0;
+    err_wrap(&err, "%s", step->verb);
+    return say_err(&err);
+}

@@ -1,0 +1,94 @@
+/* What the commands share about releases: the environment and its pillar, the journal, and the one way in
+ * which a plan becomes a running release (session_*). Each function that can fail for a reason says it and
+ * returns the exit status, 0 = go on: a command is then a straight line of `if ((status = ...)) return
+ * status;`. */
+#ifndef RELEASE_CLI_SESSION_H
+#define RELEASE_CLI_SESSION_H
+
+#include "cli/cli.h"
+#include "plans/pillar.h"
+#include "plans/plan.h"
+#include "run/run.h"
+#include "state/store.h"
+
+/* ---- environment, pillar, journal (context.c) */
+
+/* --root, else "." when it has a pillar/, else /etc/release. */
+const char *cli_root(const struct cli *cli);
+/* The word ENV at `index`, else the pillar's only environment. NULL: said why (exit 2). */
+const char *cli_env(struct cli *cli, size_t index);
+/* The same when no word means all: *ret NULL. */
+int cli_env_or_all(struct cli *cli, size_t index, const char **ret);
+/* For commands that need no pillar: an environment of which neither journal nor pillar know is a mistake. */
+int cli_env_known(struct cli *cli, struct store *store, const char *env);
+int cli_pillar(struct cli *cli, const char *env, struct pillar **ret);
+int cli_store(struct cli *cli, enum store_mode mode, struct store **ret);
+int cli_problems(const struct problems *problems, const char *what, int status);
+int cli_compile(struct cli *cli, const struct pillar *pillar, const struct compile_request *req,
+                struct plan **ret);
+/* The plan of `env` as the options of run, plan and check say. */
+int cli_plan(struct cli *cli, const char *env, struct pillar **ret_pillar, struct plan **ret);
+/* The same for commands that release nothing: a revision that is nowhere to be found is then no mistake. */
+int cli_plan_look(struct cli *cli, const char *env, struct pillar **ret_pillar, struct plan **ret);
+const char *cli_who(struct cli *cli);  /* who gives the order: the person behind sudo, else the login */
+const char *cli_host(struct cli *cli); /* this controller */
+void auto_pillar_fn(struct pillar **p);
+#define auto_pillar __attribute__((cleanup(auto_pillar_fn)))
+
+/* Options that run, plan and check have in common; X-macro so that each table names them once. */
+#define PLAN_OPTIONS                                                                                         \
+    {.name = "rev", .arg = "REV", .help = "commit, branch or tag (default: the pillar's branch)"},           \
+        {.name = "plan", .arg = "NAME", .help = "plan to follow (default: the pillar's plan)"},              \
+        {.name = "pillar", .arg = "JSON", .help = "merged into the pillar, deep", .many = true},             \
+        {.name = "only", .arg = "NODE,..", .help = "only these nodes"},                                      \
+        {.name = "exclude", .arg = "NODE,..", .help = "all but these nodes; recorded"},                      \
+        {.name = "stages", .arg = "LIST", .help = "how far to go before judging, as in 1,25%,100%"},         \
+        {.name = "stage", .arg = "LIST", .help = "the same"},                                                \
+    {                                                                                                        \
+        .name = "window", .arg = "N", .help = "nodes out at once, a number or a percentage"                  \
+    }
+
+/* ---- running (session.c) */
+
+struct session {
+    struct cli *cli;
+    const char *env;
+    struct store *store;
+    struct lock_info lock;
+    bool locked;
+    struct pillar *pillar; /* NULL when a frozen plan is used and the pillar cannot be read any more */
+    struct secrets *secrets;
+    struct run_options opt;
+    int signal_fd, wake_fd;
+};
+
+/* Signals, journal, who. Nothing is locked yet. READ for commands that only look. */
+int session_begin(struct session *s, struct cli *cli, const char *env, enum store_mode mode);
+/* An unfinished release of the environment stands in the way of a new one. */
+int session_refuse_unfinished(struct session *s);
+int session_lock(struct session *s, const char *why, int64_t release, bool take_over);
+int session_secrets(struct session *s, const struct plan *plan);
+/* Preflight, lock held; problems are said. */
+int session_preflight(struct session *s, struct plan *plan);
+/* Freezes the plan in the journal under a new number, binds the lock to it and runs it. */
+int session_start(struct session *s, struct plan *plan, int64_t of_release);
+/* Runs release `id` with its frozen plan: START, RESUME or ROLLBACK. */
+int session_run(struct session *s, const struct plan *plan, int64_t id, enum order order);
+/* Lock taken over from the dead, frozen plan, RESUME or ROLLBACK. */
+int session_continue(struct session *s, const struct release_info *r, enum order order);
+/* For the secrets of a frozen plan: the pillar of today when it can be read. */
+void session_pillar_if_readable(struct session *s);
+/* Tells the chat rooms of today's pillar that the lock was taken or freed by hand, when there are any. */
+void session_tell_lock(struct session *s, const char *what);
+/* Shows the question on the terminal and reads the environment's name. Only with a person in front of it. */
+bool session_confirm(struct session *s, const struct plan *plan);
+/* Frees lock, journal, descriptors; returns `status`. */
+int session_end(struct session *s, int status, const char *why);
+
+/* A frozen plan out of the journal. */
+int stored_plan(struct cli *cli, struct store *store, int64_t id, struct plan **ret);
+/* Probes for commands that only read: no lock, no journal rows. */
+int probe_step(struct session *s, const struct plan *plan, const struct plan_step *step, struct probe **ret,
+               size_t *ret_n);
+
+#endif

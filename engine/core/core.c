@@ -1,0 +1,182 @@
+/* The switch on events, and what the outside may ask. */
+#include "core/core_priv.h"
+
+#include <string.h>
+
+size_t core_size(const struct core_plan *plan)
+{
+    return sizeof(struct core) + ((size_t)plan->n_nodes + 1) * sizeof(struct node);
+}
+
+static void find_steps(struct core *core)
+{
+    const struct core_plan *plan = core->plan;
+    core->drain_step = core->up_step = core->soak_step = CORE_NO_STEP;
+    uint32_t s = 0;
+    for (uint32_t phase = 0; phase <= PHASE_COUNT; phase++) {
+        while (s < plan->n_steps && plan->steps[s].phase < phase)
+            s++;
+        core->phase_first[phase] = (uint16_t)s;
+    }
+    for (uint16_t i = (uint16_t)plan->n_steps; i-- > 0;) {
+        if (plan->steps[i].phase == PHASE_DRAIN && plan->steps[i].effect == EFFECT_CHANGE)
+            core->drain_step = i;
+        if (plan->steps[i].phase == PHASE_ENABLE && plan->steps[i].waits)
+            core->up_step = i;
+        /* The last one: it asks the most (http.check stands behind app.running). */
+        if (plan->steps[i].phase == PHASE_CHECK && plan->steps[i].waits && core->soak_step == CORE_NO_STEP)
+            core->soak_step = i;
+    }
+}
+
+struct core *core_init(void *mem, const struct core_plan *plan)
+{
+    struct core *core = mem;
+    memset(mem, 0, core_size(plan));
+    core->plan = plan;
+    find_steps(core);
+    core->life = LIFE_NEW;
+    core->counts[NODE_PENDING] = plan->n_nodes;
+    core->held_most = plan->window;
+    core->floor_since = -1;
+    core->min_due = CORE_NEVER;
+    for (uint32_t i = 0; i <= plan->n_nodes; i++) {
+        struct node *n = &core->nodes[i];
+        n->inflight_step = CORE_NO_STEP;
+        n->started = -1;
+        n->gauge_said = -1;
+        n->guard_due = 0;
+    }
+    return core;
+}
+
+void core_replay(struct core *core, const struct record *row)
+{
+    core_apply(core, row);
+}
+
+static void on_outcome(struct core *core, struct update *up, const struct event *ev)
+{
+    uint32_t none = core->plan->n_nodes;
+    if (ev->op == 0 || ev->node > none)
+        return;
+    struct node *n = &core->nodes[ev->node];
+    if (n->op == ev->op) {
+        core->n_inflight--;
+        node_outcome(core, up, ev->node, ev);
+    } else if (n->side_op == ev->op && ev->node == none) {
+        core->n_inflight--;
+        n->side_op = 0;
+        roll_capacity_outcome(core, ev);
+    } else if (n->side_op == ev->op) {
+        core->n_inflight--;
+        guard_outcome(core, up, ev->node, ev);
+    }
+}
+
+/* Everybody whose time has come. */
+static void on_time(struct core *core, struct update *up)
+{
+    if (core->now < core->min_due)
+        return;
+    each_node(core, i)
+    {
+        struct node *n = &core->nodes[i];
+        if (core->soaking && n->state == NODE_DONE && core->soak_step != CORE_NO_STEP)
+            roll_soak_look(core, up, i);
+        else if (n->due <= core->now)
+            node_advance(core, up, i);
+        guard_look(core, up, i);
+    }
+    node_advance(core, up, core->plan->n_nodes);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The next moment at which somebody's time comes. What is due already had its turn above; it moves on by an
+ * outcome, or, when the update was full, at once. */
+static void find_min_due(struct core *core)
+{
+    if (core->now < core->min_due)
+        return;
+    core->min_due = core->more ? core->now : CORE_NEVER;
+    for (uint32_t i = 0; i <= core->plan->n_nodes; i++) {
+        const struct node *n = &core->nodes[i];
+        if (!n->op && n->due > core->now)
+            core->min_due = least(core->min_due, n->due);
+        if (!n->side_op && n->drained && n->guard_due > core->now)
+            core->min_due = least(core->min_due, n->guard_due);
+        if (core->soaking && !core->stop && n->state == NODE_DONE && !n->op && n->due <= core->now)
+            core->min_due = core->now; /* its first look of this soak */
+    }
+    if (core->soaking && core->soak_until > core->now)
+        core->min_due = least(core->min_due, core->soak_until);
+    if (core->cap_due > core->now)
+        core->min_due = least(core->min_due, core->cap_due);
+}
+
+void core_step(struct core *core, const struct event *ev, struct update *ret)
+{
+    ret->n_records = ret->n_ops = 0;
+    ret->cancel_all = false;
+    if (ev->now_ms > core->now)
+        core->now = ev->now_ms; /* time never runs back in here */
+    core->more = false;
+    switch (ev->kind) {
+    case EV_START:
+        if (core->life == LIFE_NEW)
+            emit(core, ret,
+                 (struct record){.kind = ROW_ORDER,
+                                 .code = ORDER_START,
+                                 .node = core->plan->n_nodes,
+                                 .step = CORE_NO_STEP});
+        else
+            life_order(core, ret, ORDER_RESUME);
+        break;
+    case EV_OUTCOME: on_outcome(core, ret, ev); break;
+    case EV_ORDER: life_order(core, ret, ev->order); break;
+    case EV_TIMER: break;
+    }
+    on_time(core, ret);
+    life_pump(core, ret);
+    find_min_due(core);
+}
+
+int64_t core_due(const struct core *core)
+{
+    if (core->ended)
+        return CORE_NEVER;
+    return core->more ? core->now : core->min_due;
+}
+
+bool core_ended(const struct core *core, int *ret_exit, enum why *ret_why)
+{
+    *ret_exit = core->exit_status;
+    *ret_why = (enum why)core->why;
+    return core->ended;
+}
+
+enum life core_life(const struct core *core)
+{
+    return (enum life)core->life;
+}
+
+void core_view(const struct core *core, uint32_t node, struct core_view *ret)
+{
+    const struct node *n = &core->nodes[node];
+    *ret = (struct core_view){.state = (enum node_state)n->state,
+                              .step = n->op ? n->op_step : n->step,
+                              .back = n->state == NODE_BACK,
+                              .debt = n->debt,
+                              .touched = n->touched,
+                              .busy = n->op != 0,
+                              .attempt = n->attempt};
+}
+
+uint32_t core_count(const struct core *core, enum node_state state)
+{
+    return core->counts[state];
+}

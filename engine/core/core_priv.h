@@ -1,0 +1,136 @@
+/* Inside of the core: its state and the functions that its files share. Not for other folders. */
+#ifndef RELEASE_CORE_CORE_PRIV_H
+#define RELEASE_CORE_CORE_PRIV_H
+
+#include "core/core.h"
+
+/* An op that only looks gets this long, unless its step has less left. */
+#define LOOK_MS         10000
+#define STALE_MS        5000  /* what a balancer said longer ago than this is asked again */
+#define READ_MS         30000 /* one look of a waiting step, a slow page included */
+#define RETRY_FIRST_MS  1000
+#define RETRY_MOST_MS   30000
+#define OBSERVE_MOST_MS 8000  /* longest pause between two looks after an unknown outcome */
+#define KILL_GRACE_MS   10000 /* after ROLE_KILL: how long sessions may still take to go */
+#define RERUNS_MAX      3 /* runs of a change whose outcome stayed unknown and whose effect was not there */
+#define SOAK_FAILS_MAX  3
+#define LOSSES_MAX      5 /* then the balancer, or somebody behind it, does not want this node out */
+
+struct node {
+    /* Durable: changed by apply() only. */
+    uint8_t state;      /* enum node_state */
+    uint8_t inflight;   /* role of an intent without outcome */
+    uint8_t attempt;    /* runs of the present step */
+    uint8_t walk;       /* how often its walk was begun anew */
+    uint8_t losses;     /* how often its balancer forgot the drain of this walk */
+    bool debt;          /* its balancer was touched and is owed its earlier state */
+    bool drained;       /* our drain is in force: the guard looks after it */
+    bool touched;       /* a change step was begun: it may no longer be what it was */
+    bool unknown;       /* the present step's outcome is unknown: observe before anything else */
+    bool gang_done;     /* through the present parallel phase */
+    bool left_in;       /* it was in rotation when it was left for a person */
+    bool left_back;     /* ... on its way back */
+    bool may_be_in;     /* its walk began anew while it may be in rotation: look, and mind the floor */
+    bool sick;          /* unhealthy while its stage was judged: in rotation, and no use there */
+    bool suspect;       /* in rotation, and certainly not running what it should: a resume walks it again */
+    uint16_t step;      /* next step of its walk */
+    uint16_t before_of; /* 1 + the step whose state before is in the journal; 0 = none in this walk */
+    uint16_t inflight_step;
+
+    /* Volatile: timers and counters, anew after a resume. */
+    uint8_t op_role, side_role, ready_count, soak_fails, looks;
+    bool settling, escalated, killed;
+    bool last_unknown; /* the last look could not find out */
+    uint8_t seen_in;   /* enum seen_in: what the looks at one that may be in rotation found */
+    uint16_t op_step;
+    uint32_t op, side_op; /* op numbers in flight, 0 = none */
+    int64_t op_at;        /* when op was sent */
+    int64_t started;      /* when the present step began, -1 = not yet */
+    int64_t kill_until;
+    int64_t due; /* when to go on, CORE_NEVER = on an outcome only */
+    int64_t guard_due;
+    int64_t gauge, gauge_said;
+};
+
+/* SOME: in rotation somewhere, but not up at every balancer, so a reading of the least does not count it. */
+enum seen_in { SEEN_NOT_YET, SEEN_SOMEWHERE, SEEN_SOME, SEEN_ALL };
+
+enum once_state { ONCE_FREE, ONCE_RUNNING, ONCE_DONE, ONCE_FAILED, ONCE_UNDOING };
+
+struct core {
+    const struct core_plan *plan;
+    uint16_t phase_first[PHASE_COUNT + 1]; /* constant: first step of each phase */
+    /* Constant: the first drain, the first wait for the balancer's "up", the check repeated while soaking. */
+    uint16_t drain_step, up_step, soak_step;
+
+    /* Durable. */
+    uint8_t life, why;
+    bool stop, abort, back, ended;
+    int exit_status;
+    uint32_t stage;
+    bool soaking;
+    uint32_t n_failed, n_sick;
+    uint32_t held_most; /* the window, or what a resume found out of rotation already */
+    uint32_t gang_todo;
+    uint32_t counts[NODE_STATE_COUNT];
+    uint8_t once_state[CORE_STEPS_MAX];
+    uint32_t once_node[CORE_STEPS_MAX];
+    uint8_t once_walk[CORE_STEPS_MAX]; /* how often it was undone: it may run once after each */
+
+    /* Volatile. */
+    int64_t now;
+    uint32_t last_op, n_inflight;
+    uint32_t scan;       /* nodes before it have had their turn in pump() since the last global change */
+    uint32_t admit_hint; /* nodes before it (behind it, going back) are not waiting for admission */
+    bool more;           /* the update was full: come again at once */
+    bool cap_valid;
+    bool cap_unknown; /* the last reading failed */
+    int64_t cap_avail, cap_undrained, cap_most, cap_due, floor_since, soak_until, min_due;
+
+    struct node nodes[]; /* n_nodes + 1: the last belongs to no server (hooks, capacity) */
+};
+
+#define each_node(core, i) for (uint32_t i = 0; i < (core)->plan->n_nodes; i++)
+
+/* apply.c: the fold. */
+void core_apply(struct core *core, const struct record *row);
+/* Applies a record and puts it into the update. */
+void emit(struct core *core, struct update *up, struct record row);
+void emit_note(struct core *core, struct update *up, enum note code, uint32_t node, uint16_t step, int64_t a,
+               int64_t b);
+bool has_room(struct core *core, const struct update *up);
+
+/* life.c: the release as a whole. */
+bool life_gang_phase(enum life life, enum phase *ret_phase);
+bool life_takes_part(const struct core *core, uint32_t node);
+void life_pump(struct core *core, struct update *up);
+void life_fail(struct core *core, struct update *up, enum why why);
+void life_next(struct core *core, struct update *up);
+void life_order(struct core *core, struct update *up, enum order order);
+
+/* node.c: one node's ladder, both directions. */
+void node_advance(struct core *core, struct update *up, uint32_t i);
+void node_outcome(struct core *core, struct update *up, uint32_t i, const struct event *ev);
+uint32_t node_dispatch(struct core *core, struct update *up, uint32_t i, uint16_t step, enum role role,
+                       int64_t deadline);
+void node_due(struct core *core, struct node *n, int64_t at);
+
+/* failure.c: what a failing step means where it stands. */
+void node_failed(struct core *core, struct update *up, uint32_t i, uint16_t step, bool unknown);
+void node_turn(struct core *core, struct update *up, uint32_t i, enum why why);
+
+/* roll.c: who may leave rotation, stages, soak. */
+void roll_pump(struct core *core, struct update *up);
+/* May a node that is held, and in rotation all the same, be drained now? It asks for a reading when it must.
+ */
+bool roll_may_drain(struct core *core, struct update *up, uint32_t i);
+void roll_capacity_outcome(struct core *core, const struct event *ev);
+void roll_soak_outcome(struct core *core, struct update *up, uint32_t i, const struct event *ev);
+void roll_soak_look(struct core *core, struct update *up, uint32_t i);
+
+/* guard.c: a held node stays out. */
+void guard_again(struct core *core, struct node *n);
+void guard_look(struct core *core, struct update *up, uint32_t i);
+void guard_outcome(struct core *core, struct update *up, uint32_t i, const struct event *ev);
+
+#endif

@@ -1,0 +1,108 @@
+/* What a failing step means, by where it stands (docs/ARCHITECTURE.md "Rules that DESIGN leaves open"). */
+#include "core/core_priv.h"
+
+static void leave(struct core *core, struct update *up, uint32_t i, uint16_t step, enum why why)
+{
+    emit_note(core, up, NOTE_NODE_LEFT, i, step, why, 0);
+}
+
+/* Back to where this release found it. Only what was touched is walked: a node that never left rotation, or
+ * was not changed, has its balancer state given back and nothing else. */
+void node_turn(struct core *core, struct update *up, uint32_t i, enum why why)
+{
+    const struct node *n = &core->nodes[i];
+    bool has_before = core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE;
+    if (n->touched && !has_before)
+        leave(core, up, i, CORE_NO_STEP, WHY_NOTHING_BEFORE);
+    else if (n->touched)
+        emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_DRAIN], why);
+    else if (n->debt)
+        emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_ENABLE], why);
+    else {
+        emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_AFTER], why);
+        emit_note(core, up, NOTE_NODE_IN, i, CORE_NO_STEP, 1, 0);
+    }
+}
+
+/* In the walk forward, drain to enable. */
+static void failed_out(struct core *core, struct update *up, uint32_t i, uint16_t step, bool unknown)
+{
+    const struct core_step_def *def = &core->plan->steps[step];
+    if (def->phase == PHASE_DRAIN) {
+        emit_note(core, up, NOTE_NODE_FAILED, i, step, 0, 0);
+        node_turn(core, up, i, WHY_DRAIN);
+        life_fail(core, up, WHY_DRAIN);
+        node_advance(core, up, i);
+        return;
+    }
+    /* A healthy node that its balancer does not take back, and anything that could not be learnt, says
+     * nothing about the revision: the node stays as it is and a person looks. */
+    bool balancer = def->phase == PHASE_ENABLE && (def->effect != EFFECT_READ || unknown);
+    if (unknown || balancer) {
+        leave(core, up, i, step, balancer ? WHY_BALANCER : WHY_UNKNOWN);
+        life_fail(core, up, balancer ? WHY_BALANCER : WHY_UNKNOWN);
+        return;
+    }
+    /* It waited for a run-once step of another node, and nobody knows what became of that. */
+    bool waited =
+        def->once != ONCE_NO && core->once_state[step] == ONCE_RUNNING && core->once_node[step] != i;
+    emit_note(core, up, NOTE_NODE_FAILED, i, step, waited, 0);
+    node_turn(core, up, i, WHY_FAILED);
+    if (def->once != ONCE_NO)
+        life_fail(core, up, waited ? WHY_UNKNOWN : WHY_ONCE);
+    else if (core->n_failed > core->plan->max_failed)
+        life_fail(core, up, WHY_FAILED);
+    node_advance(core, up, i);
+}
+
+/* In a phase that all nodes take in parallel, or a run-once step or hook of the release. */
+static void failed_gang(struct core *core, struct update *up, uint32_t i, uint16_t step, bool unknown)
+{
+    enum phase phase = (enum phase)core->plan->steps[step].phase;
+    bool waited;
+    emit_note(core, up, NOTE_GANG_BAD, i, step, phase, unknown);
+    switch (phase) {
+    case PHASE_PREPARE:
+        emit_note(core, up, NOTE_NODE_FAILED, i, step, unknown, 0);
+        if (core->n_failed > core->plan->max_failed)
+            life_fail(core, up, unknown ? WHY_UNKNOWN : WHY_PREPARE);
+        break;
+    case PHASE_VERIFY:
+        if (core->life == LIFE_BACK_VERIFY)
+            leave(core, up, i, step, WHY_VERIFY);
+        else if (unknown)
+            leave(core, up, i, step, WHY_UNKNOWN);
+        else
+            life_fail(core, up, WHY_VERIFY);
+        break;
+    case PHASE_BEFORE:
+    case PHASE_AFTER:
+        waited = core->once_state[step] == ONCE_RUNNING && core->once_node[step] != i;
+        if (unknown)
+            leave(core, up, i, step, WHY_UNKNOWN);
+        else
+            emit_note(core, up, NOTE_NODE_FAILED, i, step, waited, 0);
+        life_fail(core, up, unknown || waited ? WHY_UNKNOWN : WHY_ONCE);
+        break;
+    case PHASE_HOOK_BEFORE: life_fail(core, up, WHY_HOOK); break;
+    case PHASE_FINISH: /* released and verified: what is left to clean is a warning */
+    case PHASE_HOOK_AFTER:
+    case PHASE_HOOK_FAILURE: break;
+    case PHASE_DRAIN:
+    case PHASE_CHANGE:
+    case PHASE_CHECK:
+    case PHASE_ENABLE:
+    case PHASE_COUNT: break;
+    }
+}
+
+void node_failed(struct core *core, struct update *up, uint32_t i, uint16_t step, bool unknown)
+{
+    const struct node *n = &core->nodes[i];
+    if (n->state == NODE_BACK)
+        leave(core, up, i, step, unknown ? WHY_UNKNOWN : WHY_BACK_FAILED);
+    else if (n->state == NODE_OUT)
+        failed_out(core, up, i, step, unknown);
+    else
+        failed_gang(core, up, i, step, unknown);
+}

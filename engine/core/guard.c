@@ -1,0 +1,57 @@
+/* A node that we hold out of rotation stays out: a balancer that reloads forgets our drain, and the next
+ * request would meet a stopped application (PROMISES row 24). While the node works, a short look repeats
+ * beside its own steps. */
+#include "core/core_priv.h"
+
+static bool guarded(const struct core *core, const struct node *n)
+{
+    return core->plan->has_guard && n->drained && (n->state == NODE_OUT || n->state == NODE_BACK) &&
+           core->drain_step != CORE_NO_STEP && !core->abort;
+}
+
+void guard_look(struct core *core, struct update *up, uint32_t i)
+{
+    struct node *n = &core->nodes[i];
+    if (!guarded(core, n) || n->side_op || n->guard_due > core->now || !has_room(core, up))
+        return;
+    n->side_op = node_dispatch(core, up, i, CORE_NO_STEP, ROLE_GUARD, core->now + LOOK_MS);
+    n->side_role = ROLE_GUARD;
+    n->guard_due = CORE_NEVER;
+}
+
+void guard_again(struct core *core, struct node *n)
+{
+    n->guard_due = core->now + core->plan->guard_ms;
+    if (n->guard_due < core->min_due)
+        core->min_due = n->guard_due;
+}
+
+void guard_outcome(struct core *core, struct update *up, uint32_t i, const struct event *ev)
+{
+    struct node *n = &core->nodes[i];
+    bool was_drain = n->side_role == ROLE_RUN;
+    n->side_op = 0;
+    if (was_drain)
+        emit(core, up,
+             (struct record){.kind = ROW_OUTCOME,
+                             .code = (uint8_t)ev->outcome,
+                             .role = ROLE_GUARD,
+                             .back = n->state == NODE_BACK,
+                             .node = i,
+                             .step = core->drain_step,
+                             .op = ev->op});
+    if (!guarded(core, n)) {
+        node_advance(core, up, i);
+        return;
+    }
+    bool lost = !was_drain && ev->outcome == OUT_OK && (ev->lost || !ev->ready);
+    bool enabling = n->step >= core->phase_first[PHASE_ENABLE] && !n->op;
+    if (lost && !enabling && n->step >= core->phase_first[PHASE_CHANGE]) {
+        emit_note(core, up, NOTE_LOST, i, core->drain_step, 0, 0);
+        n->side_op = node_dispatch(core, up, i, core->drain_step, ROLE_GUARD, core->now + LOOK_MS);
+        n->side_role = ROLE_RUN;
+        return;
+    }
+    guard_again(core, n);
+    node_advance(core, up, i);
+}

@@ -1,0 +1,228 @@
+/* The release as a whole: which part of its life comes next, when it ends and with what. */
+#include "core/core_priv.h"
+
+/* Lives that walk one phase: on every node in parallel, on one node (run-once), or on the controller (hooks).
+ */
+bool life_gang_phase(enum life life, enum phase *ret_phase)
+{
+    static const struct {
+        bool gang;
+        enum phase phase;
+    } table[LIFE_COUNT] = {
+        [LIFE_HOOK_BEFORE] = {true, PHASE_HOOK_BEFORE},
+        [LIFE_PREPARE] = {true, PHASE_PREPARE},
+        [LIFE_BEFORE] = {true, PHASE_BEFORE},
+        [LIFE_AFTER] = {true, PHASE_AFTER},
+        [LIFE_VERIFY] = {true, PHASE_VERIFY},
+        [LIFE_FINISH] = {true, PHASE_FINISH},
+        [LIFE_HOOK_AFTER] = {true, PHASE_HOOK_AFTER},
+        [LIFE_BACK_VERIFY] = {true, PHASE_VERIFY},
+        [LIFE_HOOK_FAILURE] = {true, PHASE_HOOK_FAILURE},
+    };
+    *ret_phase = table[life].phase;
+    return table[life].gang;
+}
+
+static uint32_t first_in_state(const struct core *core, enum node_state state)
+{
+    each_node(core, i) if (core->nodes[i].state == state) return i;
+    return core->plan->n_nodes;
+}
+
+/* The node that a run-once life is walked on: who has begun it already (only there can be seen what became of
+ * it), else the first. */
+static uint32_t once_node_of(const struct core *core, enum phase phase, enum node_state state)
+{
+    for (uint16_t s = core->phase_first[phase]; s < core->phase_first[phase + 1]; s++)
+        if (core->once_state[s] == ONCE_RUNNING && core->nodes[core->once_node[s]].state == state)
+            return core->once_node[s];
+    return first_in_state(core, state);
+}
+
+/* Called for every node when a life begins, and for one node in each of its turns: cheap but for run-once
+ * lives, which have few turns. */
+bool life_takes_part(const struct core *core, uint32_t i)
+{
+    uint32_t none = core->plan->n_nodes;
+    const struct node *n = &core->nodes[i];
+    switch ((enum life)core->life) {
+    case LIFE_HOOK_BEFORE:
+    case LIFE_HOOK_AFTER:
+    case LIFE_HOOK_FAILURE: return i == none;
+    case LIFE_PREPARE: return i != none && n->state == NODE_PENDING;
+    case LIFE_BEFORE: return i != none && i == once_node_of(core, PHASE_BEFORE, NODE_PENDING);
+    case LIFE_AFTER: return i != none && i == once_node_of(core, PHASE_AFTER, NODE_DONE);
+    case LIFE_VERIFY:
+    case LIFE_FINISH: return i != none && n->state == NODE_DONE;
+    case LIFE_BACK_VERIFY: return i != none && n->state == NODE_UNDONE && n->touched;
+    case LIFE_NEW:
+    case LIFE_ROLL:
+    case LIFE_BACK:
+    case LIFE_END:
+    case LIFE_COUNT: return false;
+    }
+    return false;
+}
+
+static void begin(struct core *core, struct update *up, enum life life, enum why why)
+{
+    emit_note(core, up, NOTE_LIFE, core->plan->n_nodes, CORE_NO_STEP, life, why);
+    if (life == LIFE_ROLL)
+        emit_note(core, up, NOTE_STAGE, core->plan->n_nodes, CORE_NO_STEP, core->stage,
+                  core->plan->stage_end[core->stage]); /* a resume goes on in the stage that it had reached */
+}
+
+static enum life life_after(enum life life)
+{
+    switch (life) {
+    case LIFE_BACK: return LIFE_BACK_VERIFY;
+    case LIFE_BACK_VERIFY: return LIFE_HOOK_FAILURE;
+    case LIFE_HOOK_AFTER:
+    case LIFE_HOOK_FAILURE: return LIFE_END;
+    case LIFE_NEW:
+    case LIFE_HOOK_BEFORE:
+    case LIFE_PREPARE:
+    case LIFE_BEFORE:
+    case LIFE_ROLL:
+    case LIFE_AFTER:
+    case LIFE_VERIFY:
+    case LIFE_FINISH:
+    case LIFE_END:
+    case LIFE_COUNT: break;
+    }
+    return (enum life)(life + 1);
+}
+
+static bool life_has_steps(const struct core *core, enum life life)
+{
+    enum phase phase;
+    if (!life_gang_phase(life, &phase))
+        return true;
+    return core->phase_first[phase] < core->phase_first[phase + 1];
+}
+
+void life_next(struct core *core, struct update *up)
+{
+    enum life life = life_after((enum life)core->life);
+    while (life != LIFE_END && !life_has_steps(core, life))
+        life = life_after(life);
+    begin(core, up, life, (enum why)core->why);
+}
+
+/* The revision is at fault, or the release cannot go on: turn round or stop. Reasons that say nothing about
+ * the revision never roll back what is finished and healthy. */
+void life_fail(struct core *core, struct update *up, enum why why)
+{
+    bool revision = why == WHY_FAILED || why == WHY_SOAK || why == WHY_VERIFY || why == WHY_PREPARE ||
+                    why == WHY_ONCE || why == WHY_HOOK;
+    if (core->back || core->ended)
+        return;
+    if (revision && core->plan->rollback_on_failure)
+        begin(core, up, LIFE_BACK, why);
+    else if (!core->stop)
+        emit_note(core, up, NOTE_STOPPING, core->plan->n_nodes, CORE_NO_STEP, 0, why);
+}
+
+static int exit_status_of(const struct core *core)
+{
+    const uint32_t *counts = core->counts;
+    if (counts[NODE_LEFT] + counts[NODE_OUT] + counts[NODE_BACK] > 0)
+        return 5;
+    if (core->stop)
+        return 4;
+    if (core->back)
+        return 1;
+    return counts[NODE_DONE] == core->plan->n_nodes ? 0 : 4;
+}
+
+static void end(struct core *core, struct update *up)
+{
+    emit_note(core, up, NOTE_END, core->plan->n_nodes, CORE_NO_STEP, exit_status_of(core), core->why);
+}
+
+static bool nobody_out(const struct core *core)
+{
+    return core->counts[NODE_OUT] == 0 && core->counts[NODE_BACK] == 0;
+}
+
+/* Every node that has not had its turn since the last global change. */
+static void scan_nodes(struct core *core, struct update *up)
+{
+    for (; core->scan <= core->plan->n_nodes; core->scan++) {
+        if (!has_room(core, up))
+            return;
+        node_advance(core, up, core->scan);
+    }
+}
+
+static bool part_finished(const struct core *core)
+{
+    enum phase phase;
+    if (life_gang_phase((enum life)core->life, &phase))
+        return core->gang_todo == 0;
+    if (core->life == LIFE_BACK)
+        return nobody_out(core) && core->counts[NODE_DONE] == 0 && core->n_inflight == 0;
+    return core->life == LIFE_NEW;
+}
+
+void life_pump(struct core *core, struct update *up)
+{
+    for (;;) {
+        if (core->ended || !has_room(core, up))
+            return;
+        if (core->abort) {
+            if (core->n_inflight == 0)
+                end(core, up);
+            return;
+        }
+        scan_nodes(core, up);
+        if (core->scan <= core->plan->n_nodes)
+            return; /* the update is full: go on in the next one */
+        if (core->life == LIFE_END || (core->stop && nobody_out(core))) {
+            if (core->n_inflight == 0 && core->scan > core->plan->n_nodes)
+                end(core, up);
+            return;
+        }
+        uint8_t life = core->life;
+        if (life == LIFE_ROLL || life == LIFE_BACK)
+            roll_pump(core, up);
+        if (core->life == life && core->scan > core->plan->n_nodes && part_finished(core))
+            life_next(core, up);
+        if (core->life == life && core->scan > core->plan->n_nodes)
+            return; /* nothing moved but by outcomes and timers */
+    }
+}
+
+/* Intents whose outcome the journal does not have: the controller died in between. Said before the order,
+ * which begins walks and phases anew. */
+static void close_open_intents(struct core *core, struct update *up)
+{
+    for (uint32_t i = 0; i <= core->plan->n_nodes; i++) {
+        const struct node *n = &core->nodes[i];
+        if (n->inflight != ROLE_NONE && !n->op)
+            emit(core, up,
+                 (struct record){.kind = ROW_OUTCOME,
+                                 .code = OUT_UNKNOWN,
+                                 .role = n->inflight,
+                                 .attempt = n->attempt,
+                                 .back = n->state == NODE_BACK,
+                                 .node = i,
+                                 .step = n->inflight_step});
+    }
+}
+
+void life_order(struct core *core, struct update *up, enum order order)
+{
+    bool goes_on = order == ORDER_RESUME || order == ORDER_ROLLBACK;
+    bool known = order == ORDER_STOP || order == ORDER_ABORT || goes_on;
+    if (!known || (core->ended && !goes_on))
+        return;
+    if (goes_on)
+        close_open_intents(core, up);
+    emit(core, up,
+         (struct record){
+             .kind = ROW_ORDER, .code = (uint8_t)order, .node = core->plan->n_nodes, .step = CORE_NO_STEP});
+    up->cancel_all = order == ORDER_ABORT;
+    if (goes_on)
+        core->min_due = core->now; /* timers start anew: everybody has a turn */
+}

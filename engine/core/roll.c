@@ -1,0 +1,248 @@
+/* Who may leave rotation: window, floor, stages, soak. Forward in node order, back in reverse. */
+#include "core/core_priv.h"
+
+#define CAPACITY_AGAIN_MS 1000
+
+static uint32_t nodes_out(const struct core *core)
+{
+    return core->counts[NODE_OUT] + core->counts[NODE_BACK];
+}
+
+static bool waits_forward(const struct node *n)
+{
+    return n->state == NODE_PENDING || (n->state == NODE_DONE && n->suspect);
+}
+
+/* The next node that waits for admission, or n_nodes. */
+static uint32_t next_waiting(struct core *core)
+{
+    uint32_t none = core->plan->n_nodes;
+    if (core->life == LIFE_BACK) {
+        if (core->n_sick > 0)
+            each_node(core, i) if (core->nodes[i].state == NODE_DONE && core->nodes[i].sick) return i;
+        for (; core->admit_hint > 0; core->admit_hint--)
+            if (core->nodes[core->admit_hint - 1].state == NODE_DONE)
+                return core->admit_hint - 1;
+        return none;
+    }
+    for (; core->admit_hint < core->plan->stage_end[core->stage]; core->admit_hint++)
+        if (waits_forward(&core->nodes[core->admit_hint]))
+            return core->admit_hint;
+    return none;
+}
+
+static void ask_capacity(struct core *core, struct update *up)
+{
+    struct node *none = &core->nodes[core->plan->n_nodes];
+    if (none->side_op || core->cap_due > core->now)
+        return;
+    /* Nodes on their way out whose drain the balancer has not confirmed yet: the reading may still count
+     * them. And those that we hold serve nobody, whatever a balancer that forgot our drain says of them. */
+    core->cap_undrained = 0;
+    core->cap_most = core->plan->n_nodes + core->plan->n_others;
+    if (nodes_out(core) + core->counts[NODE_LEFT] > 0)
+        each_node(core, i)
+        {
+            const struct node *n = &core->nodes[i];
+            /* Left for a person while its guard drained it again. */
+            core->cap_undrained += n->state == NODE_LEFT && n->side_op && n->side_role == ROLE_RUN;
+            bool ours = n->state == NODE_OUT || n->state == NODE_BACK;
+            bool held = ours && (!n->may_be_in || n->seen_in == SEEN_SOME);
+            core->cap_undrained += (core->plan->node_flags[i] & CORE_NODE_WAS_UP) && ours && !n->may_be_in &&
+                                   !n->drained && n->step < core->phase_first[PHASE_CHANGE];
+            core->cap_most -= held && n->step < core->phase_first[PHASE_ENABLE];
+        }
+    none->side_op =
+        node_dispatch(core, up, core->plan->n_nodes, CORE_NO_STEP, ROLE_CAPACITY, core->now + LOOK_MS);
+    none->side_role = ROLE_CAPACITY;
+}
+
+void roll_capacity_outcome(struct core *core, const struct event *ev)
+{
+    core->cap_valid = ev->outcome == OUT_OK;
+    core->cap_unknown = ev->outcome != OUT_OK;
+    core->cap_avail = ev->outcome == OUT_OK ? ev->gauge - core->cap_undrained : 0;
+    if (core->cap_avail > core->cap_most)
+        core->cap_avail = core->cap_most;
+    core->cap_due = ev->outcome == OUT_OK ? core->now : core->now + CAPACITY_AGAIN_MS;
+    if (core->cap_due < core->min_due)
+        core->min_due = core->cap_due;
+}
+
+/* Too few in rotation, or the balancer does not answer: wait a while, then stop. */
+static void floor_short(struct core *core, struct update *up)
+{
+    uint32_t none = core->plan->n_nodes;
+    if (core->floor_since < 0) {
+        core->floor_since = core->now;
+        emit_note(core, up, NOTE_FLOOR_WAIT, none, CORE_NO_STEP, core->cap_avail, core->plan->min_up);
+    }
+    core->cap_valid = false;
+    core->cap_due = core->now + CAPACITY_AGAIN_MS;
+    if (core->cap_due < core->min_due)
+        core->min_due = core->cap_due;
+    if (core->now - core->floor_since < core->plan->floor_wait_ms)
+        return;
+    emit_note(core, up, NOTE_FLOOR_STOP, none, CORE_NO_STEP, core->cap_avail, core->plan->min_up);
+    if (!core->stop)
+        emit_note(core, up, NOTE_STOPPING, none, CORE_NO_STEP, 0,
+                  core->cap_unknown ? WHY_BALANCER : WHY_FLOOR);
+}
+
+/* May node i leave rotation now? true: yes. false: a reading was asked for, or there are too few. */
+static bool floor_allows(struct core *core, struct update *up, uint32_t i)
+{
+    bool counts = core->plan->node_flags[i] & CORE_NODE_WAS_UP;
+    if (!counts)
+        return true;
+    if (!core->plan->has_capacity) {
+        int64_t in = (int64_t)core->plan->n_nodes - nodes_out(core) - core->counts[NODE_LEFT];
+        core->cap_avail = in;
+        core->cap_valid = true;
+    }
+    if (core->cap_unknown && core->cap_due > core->now) {
+        if (core->floor_since < 0 || core->now - core->floor_since >= core->plan->floor_wait_ms)
+            floor_short(core, up);
+        return false;
+    }
+    if (!core->cap_valid) {
+        ask_capacity(core, up);
+        return false;
+    }
+    /* A node that failed its health check while its stage was judged serves nobody, and one that a balancer
+     * has out is in no reading of the least: they may go even when the others are just enough. */
+    bool uncounted = core->nodes[i].sick || core->nodes[i].seen_in == SEEN_SOME;
+    if (core->plan->min_up > 0 && core->cap_avail - !uncounted < (int64_t)core->plan->min_up) {
+        floor_short(core, up);
+        return false;
+    }
+    return true;
+}
+
+bool roll_may_drain(struct core *core, struct update *up, uint32_t i)
+{
+    if (floor_allows(core, up, i)) {
+        core->cap_avail -= core->nodes[i].seen_in != SEEN_SOME;
+        core->floor_since = -1;
+        return true;
+    }
+    if (core->floor_since >= 0 && core->now - core->floor_since >= core->plan->floor_wait_ms)
+        emit_note(core, up, NOTE_NODE_LEFT, i, core->drain_step, WHY_FLOOR, 0);
+    return false;
+}
+
+static void admit(struct core *core, struct update *up, uint32_t i)
+{
+    bool counted = (core->plan->node_flags[i] & CORE_NODE_WAS_UP) && !core->nodes[i].sick;
+    emit_note(core, up, NOTE_ADMIT, i, CORE_NO_STEP, core->cap_avail, core->plan->min_up);
+    core->cap_avail -= counted;
+    core->floor_since = -1;
+    node_advance(core, up, i);
+}
+
+static void admit_all(struct core *core, struct update *up)
+{
+    while (!core->stop && nodes_out(core) < core->plan->window && has_room(core, up)) {
+        uint8_t life = core->life;
+        uint32_t i = next_waiting(core);
+        if (i == core->plan->n_nodes || !floor_allows(core, up, i))
+            break;
+        if (core->life == LIFE_BACK && !(core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE) &&
+            core->nodes[i].touched)
+            emit_note(core, up, NOTE_NODE_LEFT, i, CORE_NO_STEP, WHY_NOTHING_BEFORE, 0);
+        else
+            admit(core, up, i);
+        if (core->life != life)
+            break;
+    }
+    if (!core->more)
+        core->cap_valid = false; /* a reading serves the admissions of one moment */
+}
+
+void roll_soak_look(struct core *core, struct update *up, uint32_t i)
+{
+    struct node *n = &core->nodes[i];
+    if (n->state != NODE_DONE || n->op || n->due > core->now || core->stop || !has_room(core, up))
+        return;
+    n->op = node_dispatch(core, up, i, core->soak_step, ROLE_SOAK, core->now + LOOK_MS);
+    n->op_role = ROLE_SOAK;
+    n->op_step = core->soak_step;
+    n->due = CORE_NEVER;
+}
+
+void roll_soak_outcome(struct core *core, struct update *up, uint32_t i, const struct event *ev)
+{
+    struct node *n = &core->nodes[i];
+    if (n->state == NODE_OUT || n->state == NODE_BACK) { /* admitted while it was being looked at */
+        node_advance(core, up, i);
+        return;
+    }
+    n->due = CORE_NEVER;
+    if (!core->soaking || n->state != NODE_DONE)
+        return;
+    bool good = ev->outcome == OUT_OK && ev->ready;
+    n->soak_fails = good ? 0 : (uint8_t)(n->soak_fails + 1);
+    if (n->soak_fails >= SOAK_FAILS_MAX) {
+        emit_note(core, up, NOTE_SOAK_FAILED, i, core->soak_step, n->soak_fails, 0);
+        life_fail(core, up, WHY_SOAK);
+        return;
+    }
+    int64_t pause = core->plan->soak_ms / 5;
+    pause = pause < 500 ? 500 : pause > 10000 ? 10000 : pause;
+    if (!good)
+        pause = 1000;
+    if (core->now + pause <= core->soak_until || !good)
+        node_due(core, n, core->now + pause);
+}
+
+static void soak_begin(struct core *core, struct update *up)
+{
+    if (!core->soaking)
+        emit_note(core, up, NOTE_SOAK, core->plan->n_nodes, CORE_NO_STEP, core->stage, core->plan->soak_ms);
+    core->soak_until = core->now + core->plan->soak_ms;
+    if (core->soak_until < core->min_due)
+        core->min_due = core->soak_until;
+    if (core->soak_step != CORE_NO_STEP)
+        each_node(core, i) if (core->nodes[i].state == NODE_DONE) node_due(core, &core->nodes[i], core->now);
+}
+
+static bool soak_finished(struct core *core)
+{
+    if (core->now < core->soak_until)
+        return false;
+    each_node(core, i)
+    {
+        const struct node *n = &core->nodes[i];
+        if (n->state == NODE_DONE && (n->op || n->soak_fails > 0))
+            return false;
+    }
+    return true;
+}
+
+static void stage_next(struct core *core, struct update *up)
+{
+    uint32_t none = core->plan->n_nodes;
+    if (core->soaking)
+        emit_note(core, up, NOTE_SOAKED, none, CORE_NO_STEP, core->stage, 0);
+    if (core->stage + 1 < core->plan->n_stages) {
+        emit_note(core, up, NOTE_STAGE, none, CORE_NO_STEP, core->stage + 1,
+                  core->plan->stage_end[core->stage + 1]);
+        return;
+    }
+    life_next(core, up);
+}
+
+void roll_pump(struct core *core, struct update *up)
+{
+    if (!core->soaking)
+        admit_all(core, up);
+    if (core->life != LIFE_ROLL || core->stop || core->more)
+        return;
+    bool stage_out = next_waiting(core) != core->plan->n_nodes || nodes_out(core) > 0;
+    if (stage_out)
+        return;
+    if (!core->soaking && core->plan->soak_ms > 0 && core->counts[NODE_DONE] > 0)
+        soak_begin(core, up);
+    else if (!core->soaking || soak_finished(core))
+        stage_next(core, up);
+}

@@ -1,0 +1,337 @@
+/* From the plan to the core's view of it, and from the core's requests to jobs for the workers. */
+#include "run/run_priv.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_TIMEOUT_MS 60000
+#define GUARD_MS           2000
+#define FLOOR_WAIT_MS      60000
+#define UNKNOWN_GRACE_MS   30000
+
+static struct core_step_def step_def(const struct plan_step *step)
+{
+    const struct verb *verb = verb_find(step->verb, NULL);
+    must(verb != NULL);
+    int64_t timeout = step->timeout_ms > 0 ? step->timeout_ms : verb->default_timeout_ms;
+    return (struct core_step_def){
+        .phase = (uint8_t)step->phase,
+        .effect = (uint8_t)verb->effect,
+        .once = (uint8_t)step->once,
+        .on_timeout = (uint8_t)step->on_timeout,
+        .retries = (uint8_t)(step->retries > 255 ? 255 : step->retries),
+        .stable = (uint8_t)(step->stable > 255 ? 255 : step->stable),
+        .waits = verb->waits,
+        .record_before = verb->record_before && verb->observe,
+        .forward_only = step->forward_only || verb->forward_only,
+        .has_observe = verb->observe != NULL,
+        .has_undo = step->undo_cmd != NULL,
+        .has_escalate = verb->escalate != NULL,
+        .has_kill = verb->kill != NULL,
+        .timeout_ms = timeout > 0 ? timeout : DEFAULT_TIMEOUT_MS,
+        .interval_ms = step->interval_ms > 0 ? step->interval_ms : verb->interval_ms,
+        .escalate_ms = step->escalate_ms,
+    };
+}
+
+static bool step_known(const struct plan_step *step)
+{
+    for (; step && step->verb; step = step->also)
+        if (!verb_find(step->verb, NULL))
+            return false;
+    return true;
+}
+
+static bool unfit(struct err *err, const char *what, size_t at)
+{
+    return err_set(err, E_JOURNAL, "the frozen plan is damaged: %s %zu", what, at);
+}
+
+static bool stages_fit(const struct plan *plan, struct err *err)
+{
+    uint32_t before = 0;
+    if (plan->n_stages < 1 || plan->n_stages > CORE_STAGES_MAX)
+        return unfit(err, "its number of stages is", plan->n_stages);
+    for (size_t i = 0; i < plan->n_stages; i++) {
+        if (plan->stage_end[i] <= before || plan->stage_end[i] > plan->n_nodes)
+            return unfit(err, "a stage ends at node", plan->stage_end[i]);
+        before = plan->stage_end[i];
+    }
+    return before == plan->n_nodes || unfit(err, "the last stage ends at node", before);
+}
+
+bool bridge_fit(const struct plan *plan, struct err *err)
+{
+    const struct plan_step *beside[] = {&plan->capacity_step, &plan->guard_step,   &plan->show_step,
+                                        &plan->probe_step,    &plan->resolve_step, &plan->log_step};
+    for (size_t i = 0; i < plan->n_steps + 6; i++) {
+        const struct plan_step *step = i < plan->n_steps ? &plan->steps[i] : beside[i - plan->n_steps];
+        if (!step_known(step))
+            return err_set(
+                err, E_JOURNAL,
+                "the frozen plan has the verb '%s', which this program does not know; go on with the "
+                "version of release that began it",
+                step->verb);
+        if (i > 0 && i < plan->n_steps && step->phase < plan->steps[i - 1].phase)
+            return unfit(err, "its phases are out of order at step", i);
+    }
+    return plan->n_steps > CORE_STEPS_MAX ? unfit(err, "its number of steps is", plan->n_steps)
+                                          : stages_fit(plan, err);
+}
+
+/* Nodes of the environment that --only and --exclude leave alone serve, too: the balancer is asked about all.
+ */
+static uint32_t others(const struct plan *plan)
+{
+    const struct plan_step *s = &plan->capacity_step;
+    size_t all = PLAN_NODES_MAX;
+    for (size_t i = 0; s->verb && i < s->n_args; i++) {
+        json_t *servers =
+            strcmp(s->args[i].name, "servers") == 0 ? json_loads(s->args[i].value, 0, NULL) : NULL;
+        if (json_is_array(servers))
+            all = json_array_size(servers);
+        json_decref(servers);
+    }
+    return all > plan->n_nodes ? (uint32_t)(all - plan->n_nodes) : 0;
+}
+
+void bridge_core_plan(const struct plan *plan, struct arena *arena, struct core_plan *ret)
+{
+    must(plan->n_steps <= CORE_STEPS_MAX && plan->n_stages >= 1 && plan->n_stages <= CORE_STAGES_MAX);
+    *ret = (struct core_plan){.n_nodes = (uint32_t)plan->n_nodes,
+                              .n_steps = (uint32_t)plan->n_steps,
+                              .n_stages = (uint32_t)plan->n_stages,
+                              .window = plan->window > 0 ? plan->window : 1,
+                              .min_up = plan->min_up,
+                              .max_failed = plan->max_failed,
+                              .n_others = others(plan),
+                              .rollback_on_failure = plan->rollback_on_failure,
+                              .has_capacity = plan->capacity && plan->capacity_step.verb,
+                              .has_guard = plan->guard_step.verb != NULL,
+                              .soak_ms = plan->soak_ms,
+                              .guard_ms = GUARD_MS,
+                              .floor_wait_ms = FLOOR_WAIT_MS,
+                              .unknown_grace_ms = UNKNOWN_GRACE_MS};
+    for (size_t i = 0; i < plan->n_steps; i++)
+        ret->steps[i] = step_def(&plan->steps[i]);
+    for (size_t i = 0; i < plan->n_stages; i++)
+        ret->stage_end[i] = plan->stage_end[i];
+    uint8_t *flags = arena_array(arena, plan->n_nodes + 1, 1);
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        const struct plan_node *node = &plan->nodes[i];
+        bool has_before = !plan->needs_rev || (node->rev_before && *node->rev_before);
+        flags[i] =
+            (uint8_t)((node->was_up ? CORE_NODE_WAS_UP : 0u) | (has_before ? CORE_NODE_HAS_BEFORE : 0u));
+    }
+    ret->node_flags = flags;
+}
+
+const struct verb *bridge_verb(const struct plan *plan, const struct op_req *req,
+                               const struct plan_step **ret_step)
+{
+    const struct plan_step *step = req->step < plan->n_steps ? &plan->steps[req->step] : NULL;
+    const char *name = NULL;
+    if (req->role == ROLE_CAPACITY)
+        step = &plan->capacity_step;
+    else if (req->role == ROLE_GUARD && !step)
+        step = &plan->guard_step;
+    must(step && step->verb);
+    const struct verb *verb = verb_find(step->verb, NULL);
+    must(verb != NULL);
+    switch (req->role) {
+    case ROLE_OBSERVE:
+    case ROLE_BEFORE: name = verb->effect == EFFECT_READ ? verb->name : verb->observe; break;
+    case ROLE_ESCALATE: name = verb->escalate; break;
+    case ROLE_KILL: name = verb->kill; break;
+    case ROLE_UNDO: /* the step's own `undo:` command, by the same verb */
+    case ROLE_NONE:
+    case ROLE_RUN:
+    case ROLE_GUARD:
+    case ROLE_SOAK:
+    case ROLE_CAPACITY:
+    case ROLE_COUNT: name = verb->name; break;
+    }
+    must(name != NULL);
+    *ret_step = step;
+    return verb_find(name, NULL);
+}
+
+static const struct op_pair *with_pair(struct arena *arena, const struct op_pair *pairs, size_t *n,
+                                       const char *name, const char *value)
+{
+    struct op_pair *more = arena_array(arena, *n + 1, sizeof(*more));
+    size_t k = 0;
+    for (size_t i = 0; i < *n; i++)
+        if (strcmp(pairs[i].name, name) != 0)
+            more[k++] = pairs[i];
+    more[k++] = (struct op_pair){.name = name, .value = value};
+    *n = k;
+    return more;
+}
+
+/* Secret arguments are references in the plan; the value is put in here, on its way to the op and nowhere
+ * else. */
+static void resolve_secrets(struct job *job, const struct verb *verb, const struct secrets *secrets)
+{
+    for (const struct param *p = verb->params; secrets && p && p->name; p++) {
+        if (p->type != PARAM_SECRET)
+            continue;
+        for (size_t i = 0; i < job->spec.n_args; i++) {
+            const char *value = strcmp(job->spec.args[i].name, p->name) == 0
+                                    ? secrets_get(secrets, job->spec.args[i].value)
+                                    : NULL;
+            if (value) {
+                job->spec.args = with_pair(&job->arena, job->spec.args, &job->spec.n_args, p->name, value);
+                break;
+            }
+        }
+    }
+}
+
+/* The controller itself as a target, for hooks and repository questions. */
+static const struct target *controller_target(const struct plan *plan, struct arena *arena)
+{
+    struct target *t = arena_alloc(arena, sizeof(*t));
+    *t = (struct target){.id = "controller",
+                         .transport = "local",
+                         .host = "localhost",
+                         .state_dir = arena_printf(arena, ".release/%s/controller", plan->env)};
+    return t;
+}
+
+static struct job *job_new(const struct plan *plan, const struct plan_step *step, const struct verb *verb,
+                           const struct plan_node *node, bool back, const struct run_options *opt,
+                           struct conns *conns, int waker_fd)
+{
+    struct job *job = xcalloc(1, sizeof(*job));
+    outbuf_init(&job->out, waker_fd);
+    job->label = step->label ? step->label : verb->name;
+    struct op_spec *spec = &job->spec;
+    *spec = (struct op_spec){
+        .verb = verb,
+        .target =
+            verb->scope == SCOPE_CONTROLLER || !node ? controller_target(plan, &job->arena) : &node->target,
+        .ssh_defaults = &plan->ssh_defaults,
+        .secrets = opt->secrets ? secrets_values(opt->secrets) : NULL,
+        .conns = conns,
+        .sink = {.write = outbuf_write, .ctx = &job->out},
+        .cancel_fd = -1,
+        .fence = opt->fence,
+        .holder = arena_printf(&job->arena, "%s@%s", opt->who ? opt->who : "?", opt->host ? opt->host : "?"),
+        .attempt = 1,
+        .going_back = back};
+    spec->args = plan_args(plan, step, node, back, &job->arena, &spec->n_args);
+    spec->vars = plan_vars(plan, node, back, &job->arena, &spec->n_vars);
+    spec->vars = with_pair(&job->arena, spec->vars, &spec->n_vars, "phase", phase_name(step->phase));
+    spec->vars = with_pair(&job->arena, spec->vars, &spec->n_vars, "once", once_name(step->once));
+    spec->vars = with_pair(&job->arena, spec->vars, &spec->n_vars, "operator", opt->who ? opt->who : "");
+    resolve_secrets(job, verb, opt->secrets);
+    return job;
+}
+
+/* What all jobs of a release are made of. */
+struct asking {
+    const struct plan *plan;
+    const struct facts *facts;
+    int64_t release;
+    const struct run_options *opt;
+    struct conns *conns;
+    int waker_fd;
+};
+
+/* What else the name of a job on a node says. A drain that the guard repeats is a new one each time. */
+static const char *key_suffix(const struct op_req *req, struct arena *arena)
+{
+    const char *walk = req->walk ? arena_printf(arena, "-w%u", req->walk + 1u) : "";
+    if (req->role == ROLE_GUARD)
+        return arena_printf(arena, "%s-guard%u", walk, req->op);
+    return arena_printf(arena, "%s%s", walk,
+                        req->role == ROLE_ESCALATE ? "-escalate"
+                        : req->role == ROLE_KILL   ? "-kill"
+                                                   : "");
+}
+
+static struct job *step_job(const struct asking *a, const struct plan_step *step, const struct verb *verb,
+                            const struct op_req *req)
+{
+    const struct plan *plan = a->plan;
+    const struct plan_node *node = req->node < plan->n_nodes ? &plan->nodes[req->node] : NULL;
+    struct job *job = job_new(plan, step, verb, node, req->back, a->opt, a->conns, a->waker_fd);
+    struct arena *arena = &job->arena;
+    struct op_spec *spec = &job->spec;
+    job->req = *req;
+    if (req->role == ROLE_UNDO && step->undo_cmd)
+        spec->args = with_pair(arena, spec->args, &spec->n_args, "cmd", step->undo_cmd);
+    spec->vars = with_pair(arena, spec->vars, &spec->n_vars, "release",
+                           arena_printf(arena, "%lld", (long long)a->release));
+    spec->recall = facts_all(a->facts, req->node, arena, &spec->n_recall);
+    spec->release = a->release;
+    spec->attempt = req->attempt;
+    /* The digest keeps two journals with the same numbers apart on a node; the walk a step that is to be done
+     * again because the node went back meanwhile. */
+    spec->step_key = arena_printf(arena, "%lld-%.6s-%d%s%s", (long long)a->release, plan->digest,
+                                  req->step == CORE_NO_STEP ? -1 : (int)req->step, req->back ? "-back" : "",
+                                  key_suffix(req, arena));
+    return job;
+}
+
+/* The worker of `job` also does `more`; both speak with one voice. */
+static void job_also(struct job *job, struct job *more)
+{
+    for (struct job *m = more; m; m = m->also)
+        m->spec.sink = job->spec.sink;
+    while (job->also)
+        job = job->also;
+    job->also = more;
+}
+
+/* A balancer that forgot a drain is drained again, and so are the others: where it is in force that is
+ * nothing. */
+static void other_drains(const struct asking *a, struct job *job)
+{
+    for (size_t s = 0; s < a->plan->n_steps; s++) {
+        const struct plan_step *step = &a->plan->steps[s];
+        const struct verb *verb = verb_find(step->verb, NULL);
+        struct op_req req = job->req;
+        if (step->phase != PHASE_DRAIN || s == req.step || !verb->record_before ||
+            verb->scope != SCOPE_BALANCER)
+            continue;
+        req.step = (uint16_t)s;
+        job_also(job, step_job(a, step, verb, &req));
+    }
+}
+
+struct job *bridge_job(const struct plan *plan, const struct op_req *req, const struct facts *facts,
+                       int64_t release, const struct run_options *opt, struct conns *conns, int waker_fd)
+{
+    const struct asking a = {plan, facts, release, opt, conns, waker_fd};
+    const struct plan_step *step;
+    const struct verb *verb = bridge_verb(plan, req, &step);
+    struct job *job = step_job(&a, step, verb, req);
+    if (req->role == ROLE_GUARD && req->step != CORE_NO_STEP)
+        other_drains(&a, job);
+    for (const struct plan_step *also = step->also; also; also = also->also)
+        job_also(job, step_job(&a, also, verb_find(also->verb, NULL), req));
+    return job;
+}
+
+struct job *bridge_probe_job(const struct plan *plan, const struct plan_step *step, const struct verb *verb,
+                             const struct plan_node *node, const struct facts *facts,
+                             const struct run_options *opt, struct conns *conns, int waker_fd)
+{
+    struct job *job = job_new(plan, step, verb, node, false, opt, conns, waker_fd);
+    job->req = (struct op_req){.node = node ? (uint32_t)(node - plan->nodes) : (uint32_t)plan->n_nodes,
+                               .step = CORE_NO_STEP,
+                               .role = ROLE_OBSERVE,
+                               .attempt = 1};
+    if (facts)
+        job->spec.recall = facts_all(facts, job->req.node, &job->arena, &job->spec.n_recall);
+    job->spec.step_key = "probe";
+    job->budget_ms =
+        step->timeout_ms > 0 && step->timeout_ms < DEFAULT_TIMEOUT_MS ? step->timeout_ms : DEFAULT_TIMEOUT_MS;
+    if (step->also)
+        job_also(job, bridge_probe_job(plan, step->also, verb_find(step->also->verb, NULL), node, facts, opt,
+                                       conns, waker_fd));
+    return job;
+}

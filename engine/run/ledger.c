@@ -1,0 +1,167 @@
+/* The ledger of one turn: rows and output that wait for the next commit, and that commit (DESIGN section 3,
+ * PROMISES I4). */
+#include "run/run_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+void *grown(void *array, size_t n, size_t *cap, size_t size)
+{
+    if (n < *cap)
+        return array;
+    *cap = *cap ? *cap * 2 : 64;
+    return xrealloc(array, *cap * size);
+}
+
+void ledger_init(struct ledger *l, const struct plan *plan, int64_t release, const struct run_options *opt)
+{
+    *l = (struct ledger){.plan = plan, .release = release, .opt = opt, .output_since = -1};
+}
+
+static void clear(struct ledger *l)
+{
+    for (size_t i = 0; i < l->n_outputs; i++) {
+        l->chunks[i]->next = NULL;
+        chunks_free(l->chunks[i]);
+    }
+    l->n_rows = l->n_outputs = 0;
+    l->output_since = -1;
+    arena_reset(&l->arena);
+}
+
+void ledger_fini(struct ledger *l)
+{
+    clear(l);
+    free(l->rows);
+    free(l->outputs);
+    free(l->chunks);
+    arena_fini(&l->arena);
+}
+
+void ledger_record(struct ledger *l, const struct record *record, const struct facts *facts,
+                   const struct job *job)
+{
+    struct row_context ctx = {
+        .plan = l->plan, .release = l->release, .facts = facts, .job = job, .arena = &l->arena};
+    l->rows = grown(l->rows, l->n_rows, &l->cap_rows, sizeof(*l->rows));
+    rows_from_record(&ctx, record, &l->rows[l->n_rows++]);
+}
+
+/* Whose output it is; stream, data and n are the caller's to set. */
+static struct output output_of(const struct ledger *l, const struct job *job)
+{
+    return (struct output){.release = l->release,
+                           .node = job->req.node < l->plan->n_nodes ? l->plan->nodes[job->req.node].id : "",
+                           .step = job->req.step == CORE_NO_STEP ? -1 : job->req.step,
+                           .attempt = job->req.attempt,
+                           .back = job->req.back};
+}
+
+static void add_chunk(struct ledger *l, const struct job *job, struct output_chunk *chunk)
+{
+    size_t cap = l->cap_outputs;
+    l->outputs = grown(l->outputs, l->n_outputs, &l->cap_outputs, sizeof(*l->outputs));
+    if (l->cap_outputs != cap)
+        l->chunks = xrealloc(l->chunks, l->cap_outputs * sizeof(struct output_chunk *));
+    l->chunks[l->n_outputs] = chunk;
+    l->outputs[l->n_outputs] = output_of(l, job);
+    l->outputs[l->n_outputs].stream = chunk->stream;
+    l->outputs[l->n_outputs].data = chunk->data;
+    l->outputs[l->n_outputs++].n = chunk->n;
+    if (l->output_since < 0)
+        l->output_since = clock_mono_ms();
+}
+
+void ledger_output(struct ledger *l, const struct job *job, struct output_chunk *chunks)
+{
+    for (struct output_chunk *next; chunks; chunks = next) {
+        next = chunks->next;
+        add_chunk(l, job, chunks);
+    }
+}
+
+/* Looks repeat every half second for minutes: what they say goes to the journal only when they end a step or
+ * fail. */
+bool job_is_quiet_look(const struct job *job)
+{
+    return job->spec.verb->effect == EFFECT_READ && job->result->outcome == OUT_OK && !job->result->ready;
+}
+
+static bool write_outputs(struct ledger *l, int64_t at_ms, struct err *err)
+{
+    for (size_t i = 0; i < l->n_outputs; i++) {
+        l->outputs[i].at_ms = at_ms;
+        if (!output_append(l->opt->store, &l->outputs[i], err))
+            return false;
+    }
+    return true;
+}
+
+static bool write_rows(struct ledger *l, int64_t at_ms, struct err *err)
+{
+    for (size_t i = 0; i < l->n_rows; i++) {
+        l->rows[i].at_ms = at_ms;
+        if (!journal_append(l->opt->store, &l->rows[i], err))
+            return false;
+    }
+    return true;
+}
+
+/* Totals of the ops that ended in this turn and printed something. */
+static bool write_totals(struct ledger *l, int64_t at_ms, struct job *done, struct err *err)
+{
+    for (struct job *job = done; job; job = job->next) {
+        char hash[SHA256_HEX_LEN + 1] = "";
+        if (!job->out.hash || job_is_quiet_look(job))
+            continue;
+        struct sha256 *h = job->out.hash;
+        job->out.hash = NULL;
+        sha256_end(h, hash);
+        struct output o = output_of(l, job);
+        o.at_ms = at_ms;
+        if (!output_end(l->opt->store, &o, job->out.total_bytes, job->out.tail_n > 0, hash, err))
+            return false;
+    }
+    return true;
+}
+
+static bool has_totals(struct job *done)
+{
+    for (const struct job *job = done; job; job = job->next)
+        if (job->out.hash && !job_is_quiet_look(job))
+            return true;
+    return false;
+}
+
+int64_t ledger_due(const struct ledger *l)
+{
+    return l->output_since < 0 ? CLOCK_NEVER : l->output_since + OUTPUT_COMMIT_MS;
+}
+
+bool ledger_commit(struct ledger *l, struct job *done, const struct release_ending *ending, struct err *err)
+{
+    struct store *store = l->opt->store;
+    bool only_output = l->n_rows == 0 && !has_totals(done) && !ending;
+    if (only_output && (l->n_outputs == 0 || clock_mono_ms() < ledger_due(l)))
+        return true;
+    int64_t at_ms = clock_wall_ms();
+    failpoint("commit-before");
+    bool ok = store_begin(store, err) && write_outputs(l, at_ms, err) && write_rows(l, at_ms, err) &&
+              write_totals(l, at_ms, done, err) &&
+              (!ending || release_end(store, l->release, ending->exit_status, ending->summary, at_ms, err)) &&
+              store_commit(store, err);
+    if (!ok) {
+        store_rollback(store);
+        return false;
+    }
+    failpoint("commit-after");
+    clear(l);
+    uint64_t one = 1;
+    if (l->opt->wake_fd >= 0 && write(l->opt->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+        return err_errno(err, E_IO, "cannot wake the watcher");
+    return true;
+}

@@ -1,0 +1,353 @@
+/* Preflight: everything that can be known before the first change is asked, everywhere and at once, and every
+ * problem is reported (DESIGN section 2). What only the world knows is filled into the plan, which is then
+ * frozen. */
+#include "run/probe_priv.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Less than this free where releases are unpacked: the release would fill the disk half-way. */
+#define FREE_BYTES_MIN (64 * 1024 * 1024)
+
+static enum outcome probe_run(struct op *op)
+{
+    return node_probe(op, op_var(op, "dir"), op_var(op, "user"));
+}
+static const struct verb probe_verb = {.name = "node.probe",
+                                       .help = "can the node be used at all",
+                                       .effect = EFFECT_READ,
+                                       .scope = SCOPE_NODE,
+                                       .run = probe_run};
+static const struct plan_step probe_step = {.verb = "node.probe", .label = "preflight", .timeout_ms = 30000};
+
+struct asked {
+    struct job *node, *runs, *app, *balancer[8];
+    size_t n_balancers;
+};
+
+struct preflight {
+    struct plan *plan;
+    struct arena *arena;
+    const struct run_options *opt;
+    struct problems *problems;
+    struct batch *batch;
+    struct asked *asked;
+    struct job *resolve, *capacity;
+};
+
+static const char *fact(const struct job *job, const char *name)
+{
+    for (size_t i = 0; job && job->result && i < job->result->n_facts; i++)
+        if (strcmp(job->result->facts[i].name, name) == 0)
+            return job->result->facts[i].value;
+    return NULL;
+}
+
+static bool good(const struct job *job)
+{
+    return job && job->result->outcome == OUT_OK;
+}
+
+/* "node: what went wrong"; many of the drivers' messages name the node already. */
+static void add_problem(struct preflight *p, const struct plan_node *node, const struct job *job)
+{
+    const char *text = job->result->err.text;
+    size_t n = strlen(node->id);
+    bool named = strncmp(text, node->id, n) == 0 && strncmp(text + n, ": ", 2) == 0;
+    problems_add(p->problems, "%s%s%s", named ? "" : node->id, named ? "" : ": ", text);
+}
+
+/* What starts and stops the application can be asked too: a supervisord that is not there, or an orphan that
+ * serves without it, is known before anything is touched (PROMISES row 30). */
+static void ask_app(struct preflight *p, struct asked *a, const struct plan_node *node)
+{
+    for (size_t s = 0; s < p->plan->n_steps && !a->app; s++) {
+        const struct plan_step *step = &p->plan->steps[s];
+        const char *name = arena_printf(p->arena, "%.*s.probe", (int)strcspn(step->verb, "."), step->verb);
+        const struct verb *verb = step->phase == PHASE_CHANGE ? verb_find(name, NULL) : NULL;
+        if (verb && verb->effect == EFFECT_READ && verb != verb_find("release.probe", NULL))
+            a->app = batch_add_after(p->batch, a->node, step, verb, node);
+    }
+}
+
+/* All of a node's questions are lined up before the first is asked, so that they share its one connection. */
+static void ask_node(struct preflight *p, size_t i)
+{
+    struct asked *a = &p->asked[i];
+    const struct plan *plan = p->plan;
+    const struct plan_node *node = &plan->nodes[i];
+    a->node = batch_later(p->batch, &probe_step, &probe_verb, node);
+    ask_app(p, a, node);
+    if (plan->probe_step.verb)
+        a->runs = batch_add_after(p->batch, a->node, &plan->probe_step,
+                                  verb_find(plan->probe_step.verb, NULL), node);
+    batch_start(p->batch, a->node);
+    for (size_t s = 0; s < plan->n_steps && a->n_balancers < 8; s++) {
+        const struct verb *verb = verb_find(plan->steps[s].verb, NULL);
+        if (plan->steps[s].phase == PHASE_DRAIN && verb->record_before && verb->observe)
+            a->balancer[a->n_balancers++] =
+                batch_add(p->batch, &plan->steps[s], verb_find(verb->observe, NULL), node);
+    }
+}
+
+static void ask(struct preflight *p)
+{
+    const struct plan *plan = p->plan;
+    bool typed = strcmp(plan->kind, "rollback") != 0; /* a rollback's revisions come out of the journal */
+    if (plan->needs_rev && typed && plan->resolve_step.verb)
+        p->resolve = batch_add(p->batch, &plan->resolve_step, verb_find(plan->resolve_step.verb, NULL), NULL);
+    if (plan->capacity && plan->capacity_step.verb)
+        p->capacity =
+            batch_add(p->batch, &plan->capacity_step, verb_find(plan->capacity_step.verb, NULL), NULL);
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        ask_node(p, i);
+    batch_wait(p->batch);
+}
+
+/* "--rev resolves once to 40 hex digits that begin with what was typed" */
+static void take_revision(struct preflight *p)
+{
+    struct plan *plan = p->plan;
+    if (!p->resolve) {
+        bool ok = !plan->needs_rev || (plan->rev && strlen(plan->rev) == 40 && is_hex(plan->rev, 40));
+        if (!ok)
+            problems_add(p->problems,
+                         "revision '%s': not 40 hexadecimal digits, and this plan has no repository to ask",
+                         plan->rev_typed ? plan->rev_typed : "");
+        return;
+    }
+    const char *rev = fact(p->resolve, "rev");
+    const char *typed = plan->rev_typed;
+    if (!good(p->resolve)) {
+        problems_add(p->problems, "revision '%s': %s", typed, p->resolve->result->err.text);
+    } else if (!rev || strlen(rev) != 40 || !is_hex(rev, 40)) {
+        problems_add(p->problems, "revision '%s': the repository answered '%s' instead of a 40-digit commit",
+                     typed, rev ? rev : "");
+    } else if (strlen(typed) >= 7 && strlen(typed) <= 40 && is_hex(typed, strlen(typed)) &&
+               !str_starts(rev, typed)) {
+        problems_add(
+            p->problems,
+            "revision '%s': it names commit %s, which does not begin with it (a branch or tag named like a "
+            "hash?); give all 40 digits",
+            typed, rev);
+    } else {
+        plan->rev = arena_strdup(p->arena, rev);
+        for (size_t i = 0; i < plan->n_nodes; i++)
+            if (!plan->nodes[i].rev || !*plan->nodes[i].rev)
+                plan->nodes[i].rev = plan->rev;
+    }
+}
+
+static void check_identity(struct preflight *p, struct plan_node *node, const struct job *job,
+                           const struct node_state_info *known, size_t n_known)
+{
+    const char *seen = fact(job, "identity");
+    const char *wanted = node->target.identity;
+    if (!seen)
+        return;
+    for (size_t k = 0; !wanted && k < n_known; k++)
+        if (strcmp(known[k].node, node->id) == 0 && known[k].identity && *known[k].identity)
+            wanted = known[k].identity;
+    /* A pillar may name the host alone; what was seen is "hostname:machine-id". */
+    bool same = !wanted || strcmp(seen, wanted) == 0 ||
+                (!strchr(wanted, ':') && str_starts(seen, wanted) && seen[strlen(wanted)] == ':');
+    if (!same)
+        problems_add(p->problems,
+                     "%s: it is another machine: identity %s, wanted %s. Check host and port in the pillar; "
+                     "if the machine "
+                     "was replaced, give 'identity: \"%s\"' for this node",
+                     node->id, seen, wanted, seen);
+    node->target.identity = arena_strdup(p->arena, seen);
+}
+
+static void check_node(struct preflight *p, struct plan_node *node, const struct job *job)
+{
+    if (!good(job)) {
+        add_problem(p, node, job);
+        return;
+    }
+    const char *fence = fact(job, "fence");
+    if (fence && strtoll(fence, NULL, 10) > p->opt->fence && p->opt->fence > 0)
+        problems_add(
+            p->problems,
+            "%s: it has seen lock grant %s, this journal is at %" PRId64
+            ": another controller or a newer journal has released here. Use that journal; if it is lost, "
+            "'release unlock %s --force --fence %s --reason ...' goes on above it",
+            node->id, fence, p->opt->fence, p->plan->env, fence);
+    const char *free_bytes = fact(job, "free_bytes");
+    if (free_bytes && *free_bytes && strtoll(free_bytes, NULL, 10) < FREE_BYTES_MIN)
+        problems_add(p->problems, "%s: %lld MiB free for %s, wanted at least %d MiB: make room", node->id,
+                     strtoll(free_bytes, NULL, 10) / 1048576, p->plan->dir, FREE_BYTES_MIN / 1048576);
+}
+
+/* A checkout changed by hand would lose those changes, unless the pillar says that it may. */
+static void check_tree(struct preflight *p, const struct plan_node *node, const struct job *runs)
+{
+    const char *dirty = fact(runs, "dirty"), *files = fact(runs, "dirty_files");
+    bool checks_out = false;
+    for (size_t s = 0; s < p->plan->n_steps; s++) {
+        const struct plan_step *step = &p->plan->steps[s];
+        bool forced = false;
+        for (size_t k = 0; k < step->n_args; k++)
+            forced |= strcmp(step->args[k].name, "force") == 0 && strcmp(step->args[k].value, "yes") == 0;
+        checks_out |= strcmp(step->verb, "git.checkout") == 0 && !forced;
+    }
+    if (checks_out && dirty && strcmp(dirty, "0") != 0)
+        problems_add(p->problems,
+                     "%s: %s has %s files changed by hand: %s; commit or undo them there, or give `force: "
+                     "yes` to lose them",
+                     node->id, p->plan->dir, dirty, files ? files : "");
+}
+
+static void take_facts(struct preflight *p, struct plan_node *node, const struct job *runs)
+{
+    if (!runs)
+        return;
+    if (!good(runs)) {
+        add_problem(p, node, runs);
+        return;
+    }
+    const char *before = fact(runs, "rev_before");
+    node->rev_before = arena_strdup(p->arena, before ? before : "");
+    size_t n = node->n_facts + runs->result->n_facts;
+    struct op_pair *facts = arena_array(p->arena, n + 1, sizeof(*facts));
+    for (size_t k = 0; k < node->n_facts; k++)
+        facts[k] = node->facts[k];
+    const struct op_pair *more = pairs_copy(runs->result->facts, runs->result->n_facts, p->arena);
+    memcpy(facts + node->n_facts, more, runs->result->n_facts * sizeof(*facts));
+    node->facts = facts;
+    node->n_facts = n;
+}
+
+/* Its state before a drain is recorded again right before that drain: an operator may change it until then.
+ */
+static void take_balancer(struct preflight *p, struct plan_node *node, const struct asked *a)
+{
+    node->was_up = a->n_balancers > 0 || !p->plan->capacity;
+    for (size_t k = 0; k < a->n_balancers; k++) {
+        const char *in = fact(a->balancer[k], "in_rotation");
+        if (!good(a->balancer[k]))
+            add_problem(p, node, a->balancer[k]);
+        else if (in && strcmp(in, "no") == 0)
+            node->was_up = false;
+    }
+}
+
+/* The entries of lb.before in the words of a debt ("haproxy.drain: out of rotation by release 41; before:
+ * ..."). */
+static const char *owed(const char *debt, struct arena *arena)
+{
+    auto_buf struct buf entries = BUF_INIT(16384);
+    while (*debt) {
+        size_t n = strcspn(debt, ";");
+        const char *entry = debt + strspn(debt, " ");
+        if (str_starts(entry, "before: "))
+            entry += strlen("before: ");
+        size_t len = entry < debt + n ? (size_t)(debt + n - entry) : 0;
+        if (memchr(entry, '=', len))
+            buf_printf(&entries, "%s%.*s", entries.len ? ";" : "", (int)len, entry);
+        debt += n + (debt[n] == ';');
+    }
+    return arena_strdup(arena, buf_str(&entries));
+}
+
+/* An earlier release that was given up left this node drained: what it owes the balancers is paid by this
+ * one. Seen for the first time now, the drain itself would pass for what was before, and be given back. */
+static void take_debt(struct preflight *p, struct plan_node *node, const struct node_state_info *known,
+                      size_t n_known)
+{
+    for (size_t k = 0; k < n_known; k++) {
+        const char *before =
+            known[k].debt && strcmp(known[k].node, node->id) == 0 ? owed(known[k].debt_text, p->arena) : "";
+        if (node->was_up || *before == '\0')
+            continue;
+        struct op_pair *facts = arena_array(p->arena, node->n_facts + 1, sizeof(*facts));
+        for (size_t i = 0; i < node->n_facts; i++)
+            facts[i] = node->facts[i];
+        facts[node->n_facts++] = (struct op_pair){.name = "lb.before", .value = before};
+        node->facts = facts;
+    }
+}
+
+static void check_floor(struct preflight *p)
+{
+    const struct plan *plan = p->plan;
+    bool any_up = false;
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        any_up |= plan->nodes[i].was_up;
+    if (!p->capacity)
+        return;
+    if (!good(p->capacity)) {
+        problems_add(p->problems, "balancer: %s", p->capacity->result->err.text);
+        return;
+    }
+    int64_t up = p->capacity->result->gauge;
+    if (any_up && up - 1 < (int64_t)plan->min_up)
+        problems_add(p->problems,
+                     "balancer: %" PRId64
+                     " nodes are in rotation and min_up wants %u to stay: none may leave. Bring nodes back "
+                     "('--only NODE' releases one that is out already), or lower min_up",
+                     up, plan->min_up);
+}
+
+/* A balancer that is down is one problem, not one for each node. */
+static void fold_repeats(struct problems *problems)
+{
+    for (size_t i = 0; i < problems->n; i++) {
+        const char *text = strstr(problems->lines[i], ": ");
+        size_t same = 0, k = i + 1;
+        for (size_t j = i + 1; text && j < problems->n; j++) {
+            const char *other = strstr(problems->lines[j], ": ");
+            if (other && strcmp(other, text) == 0)
+                same++;
+            else
+                problems->lines[k++] = problems->lines[j];
+        }
+        if (same > 0) {
+            problems->n = k;
+            problems->lines[i] =
+                arena_printf(&problems->arena, "%.*s and %zu more%s", (int)(text - problems->lines[i]),
+                             problems->lines[i], same, text);
+        }
+    }
+}
+
+bool run_preflight(struct plan *plan, struct arena *arena, const struct run_options *opt,
+                   struct problems *problems)
+{
+    struct preflight p = {.plan = plan,
+                          .arena = arena,
+                          .opt = opt,
+                          .problems = problems,
+                          .asked = xcalloc(plan->n_nodes + 1, sizeof(struct asked)),
+                          .batch = batch_new(plan, opt)};
+    struct node_state_info *known = NULL;
+    size_t n_known = 0;
+    struct err err = {0};
+    if (opt->store && !node_states(opt->store, plan->env, arena, &known, &n_known, &err))
+        problems_add(problems, "journal: %s", err.text);
+    ask(&p);
+    if (p.batch->canceled) {
+        problems_add(problems, "preflight: stopped by a signal");
+    } else {
+        take_revision(&p);
+        for (size_t i = 0; i < plan->n_nodes; i++) {
+            struct plan_node *node = &plan->nodes[i];
+            check_node(&p, node, p.asked[i].node);
+            check_identity(&p, node, p.asked[i].node, known, n_known);
+            if (good(p.asked[i].node))
+                take_facts(&p, node, p.asked[i].runs);
+            check_tree(&p, node, p.asked[i].runs);
+            if (good(p.asked[i].node) && p.asked[i].app && !good(p.asked[i].app))
+                add_problem(&p, node, p.asked[i].app);
+            take_balancer(&p, node, &p.asked[i]);
+            take_debt(&p, node, known, n_known);
+        }
+        check_floor(&p);
+        fold_repeats(problems);
+    }
+    batch_free(p.batch);
+    free(p.asked);
+    return problems->n == 0;
+}

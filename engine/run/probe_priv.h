@@ -1,0 +1,33 @@
+/* Many READ ops at once, without core and journal: shared by probes and preflight. */
+#ifndef RELEASE_RUN_PROBE_PRIV_H
+#define RELEASE_RUN_PROBE_PRIV_H
+
+#include "run/run_priv.h"
+
+struct batch {
+    const struct plan *plan;
+    const struct run_options *opt;
+    struct pool *pool;
+    struct conns *conns, *own_conns;
+    int cancel_fd;
+    struct job **jobs; /* in the order of batch_add; results stay valid until batch_free */
+    size_t n;
+    bool canceled; /* by a signal */
+};
+struct batch *batch_new(const struct plan *plan, const struct run_options *opt);
+/* Starts at once. node NULL: FLEET and CONTROLLER verbs. */
+struct job *batch_add(struct batch *b, const struct plan_step *step, const struct verb *verb,
+                      const struct plan_node *node);
+/* The same in two parts, for jobs that others are to follow. */
+struct job *batch_later(struct batch *b, const struct plan_step *step, const struct verb *verb,
+                        const struct plan_node *node);
+void batch_take(struct batch *b, struct job *job); /* a job made elsewhere */
+void batch_start(struct batch *b, struct job *job);
+/* Starts when `after` is done: a node is asked one thing after the other over one connection. */
+struct job *batch_add_after(struct batch *b, struct job *after, const struct plan_step *step,
+                            const struct verb *verb, const struct plan_node *node);
+void batch_wait(struct batch *b);
+void batch_free(struct batch *b);
+const struct op_pair *pairs_copy(const struct op_pair *pairs, size_t n, struct arena *arena);
+
+#endif

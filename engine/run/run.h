@@ -1,0 +1,51 @@
+/* The shell around the core: preflight, loop, worker pool, recovery. One thread calls run_*; it owns the core
+ * and the writing store. Workers run ops and hand back copies. */
+#ifndef RELEASE_RUN_RUN_H
+#define RELEASE_RUN_RUN_H
+
+#include "base/err.h"
+#include "plans/pillar.h"
+#include "plans/plan.h"
+#include "state/store.h"
+
+struct run_options {
+    struct store *store;
+    const char *who, *host; /* operator, controller host */
+    int64_t fence;          /* of the lock grant held */
+    const struct secrets *secrets;
+    struct conns *conns; /* open connections, kept from preflight to release; NULL = own ones */
+    size_t workers;      /* 0 = 64, at most 1024 */
+    int wake_fd;         /* eventfd written after each commit, for watchers; -1 = none */
+    int signal_fd;       /* signalfd with SIGINT, SIGTERM, SIGHUP; -1 = none */
+    int *ret_signal;     /* preflight and probes: the signal that ended them; NULL = not wanted */
+};
+
+/* Preflight (DESIGN section 2): asks every node and balancer in parallel, changes nothing, reports every
+ * problem at once. Fills rev (resolved by the repository when rev_typed is not 40 hex, see git.resolve),
+ * rev_before, was_up, identity and facts of the plan. false: problems has at least one line, "node: what,
+ * observed, wanted, what next". */
+bool run_preflight(struct plan *plan, struct arena *arena, const struct run_options *opt,
+                   struct problems *problems) MUST_CHECK;
+
+/* Runs or continues a release whose row and plan are in the store. order: START for a new one; RESUME or
+ * ROLLBACK for one that was interrupted. Ends when the core ends; writes release_end. *ret_exit by the table
+ * of exit statuses. false: the journal failed (E_JOURNAL), nothing more was dispatched. */
+bool run_release(const struct plan *plan, int64_t release, enum order order, const struct run_options *opt,
+                 int *ret_exit, struct err *err) MUST_CHECK;
+
+/* One READ verb per node (or one FLEET verb) outside a release, in parallel: for lb, status, check. Results
+ * in node order; text is "" or the failure. */
+struct probe {
+    const char *node;
+    enum outcome outcome;
+    const char *text;
+    const struct op_pair *facts;
+    size_t n_facts;
+};
+bool run_probe(const struct plan *plan, const struct plan_step *step, struct arena *arena,
+               const struct run_options *opt, struct probe **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+
+/* Tells the chat rooms that want to hear of `event`, outside a release; waits a few seconds at most. */
+void run_tell(const struct plan *plan, const char *event, const char *text, const struct run_options *opt);
+
+#endif

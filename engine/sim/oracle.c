@@ -1,0 +1,230 @@
+/* The oracle: judges what the engine does to the simulated world, by that world alone. It knows no rule of
+ * the core and asks it nothing; it reads processes, disks, balancers, and the journal's rows as they become
+ * durable. */
+#include "sim/sim_priv.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A forgotten drain is found by a guard that looks every 2 s; a stop that was under way lands meanwhile. */
+#define FORGOT_MS 9000
+
+void oracle_broken(struct sim *s, const char *fmt, ...)
+{
+    if (s->broken[0])
+        return;
+    int n = snprintf(s->broken, sizeof(s->broken), "at %lld ms: ", (long long)s->now);
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(s->broken + n, sizeof(s->broken) - (size_t)n, fmt, ap);
+    va_end(ap);
+}
+
+static const char *name_of(const struct sim *s, uint32_t node, char buf[32])
+{
+    return sim_node_name(s->plan, node, buf);
+}
+
+/* ---- I4: no change without an earlier durable intent */
+
+void oracle_durable(struct sim *s, const struct record *row)
+{
+    if (row->kind != ROW_INTENT)
+        return;
+    if (row->op >= s->cap_intents) {
+        uint32_t cap = s->cap_intents ? s->cap_intents : 1024;
+        while (cap <= row->op)
+            cap *= 2;
+        s->intents = xrealloc(s->intents, cap);
+        memset(s->intents + s->cap_intents, 0, cap - s->cap_intents);
+        s->cap_intents = cap;
+    }
+    s->intents[row->op] = 1;
+}
+
+void oracle_effect(struct sim *s, const struct sim_op *op)
+{
+    if (op->ghost)
+        return; /* of a controller that is gone: its intents were looked at when it sent them */
+    if (op->req.op >= s->cap_intents || !s->intents[op->req.op])
+        oracle_broken(s, "op %u changes %u without a durable intent", op->req.op, op->req.node);
+}
+
+/* ---- ctrl-C: no other node is begun */
+
+void oracle_sent(struct sim *s, const struct op_req *req)
+{
+    char name[32];
+    if (req->node >= s->plan->core.n_nodes || req->step == CORE_NO_STEP || req->back ||
+        s->plan->core.steps[req->step].phase != PHASE_DRAIN)
+        return;
+    struct sim_node *n = &s->nodes[req->node];
+    if (n->begun_in != s->session && s->stops_given > 0 && s->stopped_at < s->now)
+        oracle_broken(s, "%s is begun after ctrl-C", name_of(s, req->node, name));
+    n->begun_in = s->session;
+}
+
+/* ---- run-once steps: never twice, unless it certainly failed or was undone */
+
+void oracle_once(struct sim *s, uint16_t step, bool undo, enum once_truth truth)
+{
+    uint8_t *was = &s->once[step];
+    if (undo) {
+        if (truth == TRUTH_OK)
+            *was = TRUTH_NONE;
+        return;
+    }
+    if (truth == TRUTH_RUNNING && *was != TRUTH_NONE && *was != TRUTH_FAILED)
+        oracle_broken(s, "%s is started again though it %s", s->plan->steps[step].label,
+                      *was == TRUTH_OK        ? "is done"
+                      : *was == TRUTH_RUNNING ? "is running"
+                                              : "may be done: nobody saw its end");
+    *was = (uint8_t)truth;
+}
+
+/* ---- I1: the floor */
+
+static bool lost_since(const struct sim *s, int64_t since)
+{
+    for (uint32_t i = 0; i < s->plan->core.n_nodes; i++) {
+        const struct sim_node *n = &s->nodes[i];
+        int64_t bad = node_bad_since(n, s->now);
+        if (bad != NEVER && bad >= since)
+            return true;
+        if (n->frozen.from != NEVER && n->frozen.to >= since)
+            return true;
+        for (uint32_t b = 0; b < s->plan->n_lbs; b++)
+            if (n->lb[b].by_hand || (n->lb[b].forgot_at >= 0 && n->lb[b].out_at >= since))
+                return true;
+    }
+    return false;
+}
+
+/* A node that served was drained by us just now. */
+void oracle_taken_out(struct sim *s, uint32_t node)
+{
+    int64_t least = NEVER;
+    char name[32];
+    for (uint32_t b = 0; b < s->plan->n_lbs; b++) {
+        int64_t n = lb_count(s, b);
+        least = n < least ? n : least;
+    }
+    if (least < s->fig.least_up)
+        s->fig.least_up = (uint32_t)least;
+    if (least >= (int64_t)s->plan->core.min_up || lost_since(s, s->reading_at - 3000))
+        return;
+    oracle_broken(s, "%s was drained and only %lld nodes serve; %u must", name_of(s, node, name),
+                  (long long)least, s->plan->core.min_up);
+}
+
+/* ---- I2, I3: who is in rotation runs something complete and healthy; who is stopped gets no requests */
+
+static bool forgot_lately(const struct sim *s, uint32_t node)
+{
+    for (uint32_t b = 0; b < s->plan->n_lbs; b++) {
+        const struct lb_node *l = &s->nodes[node].lb[b];
+        bool blind = s->lb_down_until[b] != 0 && s->lb_down_until[b] > s->now - FORGOT_MS;
+        if (l->forgot_at >= 0 && (l->forgot_at + FORGOT_MS > s->now || blind))
+            return true;
+    }
+    return false;
+}
+
+static bool may_cut_sessions(const struct sim *s)
+{
+    const struct core_plan *plan = &s->plan->core;
+    bool waits = false;
+    for (uint32_t k = 0; k < plan->n_steps; k++)
+        if (s->plan->steps[k].does == DOES_IDLE) {
+            waits = true;
+            if (plan->steps[k].on_timeout != ON_TIMEOUT_RESTORE)
+                return true;
+        }
+    return !waits;
+}
+
+void oracle_stopping(struct sim *s, uint32_t node, uint16_t step)
+{
+    char name[32];
+    if (!proc_alive(&s->nodes[node], s->now) || forgot_lately(s, node))
+        return;
+    for (uint32_t b = 0; b < s->plan->n_lbs; b++)
+        if (lb_sends(s, b, node))
+            oracle_broken(s, "%s: %s while balancer %u sends requests there", name_of(s, node, name),
+                          s->plan->steps[step].label, b + 1);
+    int64_t left = lb_sessions(s, node);
+    if (left > 0 && !may_cut_sessions(s))
+        oracle_broken(s, "%s: %s with %lld sessions left", name_of(s, node, name), s->plan->steps[step].label,
+                      (long long)left);
+}
+
+static bool has_check(const struct sim *s)
+{
+    for (uint32_t k = 0; k < s->plan->core.n_steps; k++)
+        if (s->plan->steps[k].does == DOES_HEALTH)
+            return true;
+    return false;
+}
+
+void oracle_given_back(struct sim *s, uint32_t node)
+{
+    const struct sim_node *n = &s->nodes[node];
+    char name[32];
+    if (n->touched_at < 0 || !has_check(s))
+        return;
+    int64_t bad = node_healthy(n, s->now) ? NEVER : node_bad_since(n, s->now);
+    if (!node_complete(s, n, n->current))
+        oracle_broken(s, "%s is put into rotation with an incomplete revision", name_of(s, node, name));
+    else if (n->checked_at < n->touched_at)
+        oracle_broken(s, "%s is put into rotation without a good check since it was changed",
+                      name_of(s, node, name));
+    else if (!node_healthy(n, s->now) && (bad == NEVER || bad < n->checked_at))
+        oracle_broken(s, "%s is put into rotation though it is not healthy", name_of(s, node, name));
+}
+
+/* ---- I5, I10: the exit status is true */
+
+static bool runs(const struct sim *s, const struct sim_node *n, uint8_t rev)
+{
+    if (n->hurt || !s->changes_rev)
+        return true;
+    if (rev == REV_NONE)
+        return !proc_alive(n, s->now);
+    return proc_alive(n, s->now) && n->proc.rev == rev;
+}
+
+static void end_of_node(struct sim *s, uint32_t i, int status)
+{
+    const struct sim_node *n = &s->nodes[i];
+    char name[32];
+    name_of(s, i, name);
+    if (!lb_as_before(s, i))
+        oracle_broken(s, "%s is not in the balancer's state of before, yet the exit status is %d", name,
+                      status);
+    else if (status == 0 && !runs(s, n, REV_NEW))
+        oracle_broken(s, "%s does not run the new revision, yet the exit status is 0", name);
+    else if (status == 1 && !runs(s, n, n->before))
+        oracle_broken(s, "%s does not run what it ran before, yet the exit status is 1", name);
+    else if (status == 4 && !n->hurt && n->before != REV_NONE && !proc_alive(n, s->now))
+        oracle_broken(s, "%s runs nothing, yet the exit status is 4", name);
+    else if (status != 5 && !node_complete(s, n, n->current) && n->current != REV_NONE)
+        oracle_broken(s, "%s has an incomplete revision as its current one, yet the exit status is %d", name,
+                      status);
+}
+
+void oracle_end(struct sim *s, int status)
+{
+    if (status != 0 && status != 1 && status != 4 && status != 5) {
+        oracle_broken(s, "exit status %d", status);
+        return;
+    }
+    if (status == 5 && !s->ever_faulty)
+        oracle_broken(s, "exit status 5 though nothing was wrong");
+    for (uint32_t i = 0; i < s->plan->core.n_nodes && status != 5 && !s->broken[0]; i++)
+        end_of_node(s, i, status);
+    for (uint32_t k = 0; k < s->plan->core.n_steps && status == 0; k++)
+        if (s->plan->core.steps[k].once != ONCE_NO && s->plan->steps[k].does == DOES_ONCE &&
+            s->once[k] != TRUTH_OK)
+            oracle_broken(s, "%s was not run, yet the exit status is 0", s->plan->steps[k].label);
+}

@@ -1,0 +1,465 @@
+/* The loop in virtual time, with the rules of engine/run/loop.c: take what finished, step the core for each,
+ * commit all rows at once, only then hand out the new ops; a failed commit hands out nothing. Here it may
+ * also die between any two of these. */
+#include "sim/sim_priv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAUSE_MS      40000
+#define RESTART_MS    1000 /* from one controller to the next */
+#define EVENTS_MAX    100000
+#define EVENTS_A_NODE 5000
+#define TIME_MAX_MS   (7 * 24 * 3600 * INT64_C(1000))
+
+uint64_t sim_draw(struct sim *s, uint64_t below)
+{
+    uint64_t z = s->rng += UINT64_C(0x9e3779b97f4a7c15); /* splitmix64 */
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (z ^ (z >> 31)) % below;
+}
+
+bool sim_coin(struct sim *s, unsigned per_cent)
+{
+    return sim_draw(s, 100) < per_cent;
+}
+
+/* ---- events: a heap by time, then by order of birth */
+
+static bool earlier(const struct sim_event *a, const struct sim_event *b)
+{
+    return a->at != b->at ? a->at < b->at : a->seq < b->seq;
+}
+
+void event_push(struct sim *s, int64_t at, enum sim_event_kind kind, uint32_t a, uint32_t b, uint32_t c)
+{
+    if (s->n_heap == s->cap_heap) {
+        s->cap_heap = s->cap_heap ? s->cap_heap * 2 : 128;
+        s->heap = xrealloc(s->heap, s->cap_heap * sizeof(*s->heap));
+    }
+    struct sim_event ev = {.at = at, .seq = ++s->last_seq, .kind = kind, .a = a, .b = b, .c = c};
+    size_t i = s->n_heap++;
+    for (; i > 0 && earlier(&ev, &s->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        s->heap[i] = s->heap[(i - 1) / 2];
+    s->heap[i] = ev;
+}
+
+bool event_pop(struct sim *s, int64_t until, struct sim_event *ret)
+{
+    if (s->n_heap == 0 || s->heap[0].at > until)
+        return false;
+    *ret = s->heap[0];
+    struct sim_event last = s->heap[--s->n_heap];
+    size_t i = 0;
+    for (;;) {
+        size_t child = 2 * i + 1;
+        if (child >= s->n_heap)
+            break;
+        if (child + 1 < s->n_heap && earlier(&s->heap[child + 1], &s->heap[child]))
+            child++;
+        if (!earlier(&s->heap[child], &last))
+            break;
+        s->heap[i] = s->heap[child];
+        i = child;
+    }
+    s->heap[i] = last;
+    return true;
+}
+
+/* ---- making */
+
+static void world_init(struct sim *s)
+{
+    const struct core_plan *plan = &s->plan->core;
+    int bit = 0;
+    for (uint32_t k = 0; k < plan->n_steps; k++) {
+        enum sim_does does = s->plan->steps[k].does;
+        bool makes = does == DOES_FETCH || does == DOES_UNPACK || does == DOES_BUILD || does == DOES_SEAL ||
+                     does == DOES_CHECKOUT;
+        s->bit_of[k] = -1;
+        s->changes_rev |= does == DOES_SWITCH || does == DOES_CHECKOUT;
+        if (!makes)
+            continue;
+        s->bit_of[k] = (int8_t)bit;
+        s->need |= UINT64_C(1) << bit;
+        if (plan->steps[k].phase == PHASE_PREPARE)
+            s->prepare_bits |= UINT64_C(1) << bit;
+        bit += bit < 63;
+    }
+    for (uint32_t i = 0; i <= plan->n_nodes; i++) {
+        struct sim_node *n = &s->nodes[i];
+        bool ran = i < plan->n_nodes && (plan->node_flags[i] & CORE_NODE_HAS_BEFORE);
+        bool up = i < plan->n_nodes && (plan->node_flags[i] & CORE_NODE_WAS_UP);
+        n->before = n->current = ran ? REV_OLD : REV_NONE;
+        n->made[REV_OLD] = ran ? s->need : 0;
+        n->dead = n->frozen = (struct span){NEVER, NEVER};
+        n->proc = (struct proc){.stopped_at = ran ? NEVER : INT64_MIN / 2,
+                                .started_at = INT64_MIN / 2,
+                                .ready_at = INT64_MIN / 2,
+                                .dies_at = NEVER,
+                                .bad_at = NEVER,
+                                .rev = n->before};
+        n->job_now = UINT32_MAX;
+        n->touched_at = n->checked_at = n->sessions_gone_at = n->stop_began_at = -1;
+        for (uint32_t b = 0; b < SIM_LBS_MAX; b++)
+            n->lb[b] = (struct lb_node){.admin = up ? LB_READY : LB_MAINT,
+                                        .before = up ? LB_READY : LB_MAINT,
+                                        .out_at = -1,
+                                        .maint_at = -1,
+                                        .forgot_at = -1};
+        s->ever_faulty |= i < plan->n_nodes && !ran;
+        if (i < plan->n_nodes)
+            lb_touch(s, i);
+    }
+}
+
+struct sim *sim_new(const struct sim_plan *plan, const struct sim_options *opt)
+{
+    struct sim *s = xcalloc(1, sizeof(*s));
+    size_t n = (size_t)plan->core.n_nodes + 1;
+    s->plan = plan;
+    s->opt = *opt;
+    s->rng = opt->seed * UINT64_C(2654435761) + 1;
+    s->core = core_init(xcalloc(1, core_size(&plan->core)), &plan->core);
+    s->twin = core_init(xcalloc(1, core_size(&plan->core)), &plan->core);
+    s->nodes = xcalloc(n, sizeof(*s->nodes));
+    s->jobs = xcalloc(n * (plan->core.n_steps + 1u) * 2, sizeof(*s->jobs));
+    s->unsettled = xcalloc(n, sizeof(*s->unsettled));
+    s->free_op = UINT32_MAX;
+    s->reading_at = -1;
+    s->fig.least_up = UINT32_MAX;
+    s->last_exit = -1;
+    world_init(s);
+    return s;
+}
+
+void sim_free(struct sim *s)
+{
+    if (!s)
+        return;
+    free(s->core);
+    free(s->twin);
+    free(s->rows);
+    free(s->todo);
+    free(s->ops);
+    free(s->heap);
+    free(s->nodes);
+    free(s->jobs);
+    free(s->unsettled);
+    free(s->intents);
+    free(s);
+}
+
+void sim_fault(struct sim *s, const struct sim_fault *fault)
+{
+    must(s->n_faults < SIM_FAULTS_MAX);
+    s->ever_faulty = true;
+    s->struck[s->n_faults] = 0;
+    s->faults[s->n_faults++] = *fault;
+    if (sim_fault_at(fault->kind) == FAULT_AT_WORLD && fault->at_ms >= 0)
+        event_push(s, s->now + fault->at_ms, E_WORLD, (uint32_t)(s->n_faults - 1), UINT32_MAX, 0);
+}
+
+static void heal_node(struct sim *s, uint32_t i)
+{
+    struct sim_node *n = &s->nodes[i];
+    bool was_dead = span_holds(&n->dead, s->now);
+    bool fell = n->proc.stopped_at == NEVER && (n->proc.dies_at <= s->now || was_dead);
+    if (was_dead && n->job_now != UINT32_MAX) {
+        struct sim_job *job = node_job_of(s, i, (uint16_t)(n->job_now / 2), n->job_now % 2);
+        if (job->state == SIM_JOB_RUNNING)
+            event_push(s, n->dead.from, E_JOB, i, n->job_now, job->gen);
+    }
+    if (span_holds(&n->frozen, s->now))
+        n->frozen.to = s->now;
+    for (uint32_t k = 0; k < s->plan->core.n_steps * 2;
+         k++) { /* what hung goes on, what was recorded is true */
+        struct sim_job *job = node_job_of(s, i, (uint16_t)(k / 2), k % 2);
+        if (job->lies && job->state == SIM_JOB_ENDED)
+            job->state = SIM_JOB_NEVER;
+        job->lies = false;
+        if (job->state == SIM_JOB_RUNNING && job->hangs)
+            event_push(s, s->now + 2 * RESTART_MS, E_JOB, i, k, job->gen);
+    }
+    if (was_dead)
+        n->dead.to = s->now;
+    n->hurt = n->disk_full = n->sessions_stay = n->sticky = false;
+    n->crashes = n->unhealthy = n->unhealthy_later = n->wrong_rev = n->slow_start = false;
+    n->proc.dies_at = n->proc.dies_at <= s->now ? n->proc.dies_at : NEVER;
+    n->proc.bad_at = NEVER;
+    if (n->proc.ready_at > s->now && node_complete(s, n, n->proc.rev))
+        n->proc.ready_at = s->now;
+    if (fell && n->current != REV_NONE)
+        node_spawn(s, i, n->current);
+    for (uint32_t b = 0; b < s->plan->n_lbs; b++) { /* whoever set it to maintenance is done */
+        bool was_by_hand = n->lb[b].by_hand;
+        n->lb[b].by_hand = false;
+        if (was_by_hand && (n->lb[b].before != LB_READY || proc_alive(n, s->now))) {
+            lb_set(s, b, i, (enum lb_admin)n->lb[b].before);
+            n->lb[b].forgot_at = s->now;
+        }
+    }
+    lb_touch(s, i);
+}
+
+void sim_heal(struct sim *s)
+{
+    sim_say(s, "    all faults are gone");
+    s->n_faults = 0;
+    for (uint32_t i = 0; i < s->n_ops; i++)
+        s->ops[i].has_fault &= s->ops[i].fault == FAULT_LATE_COMMAND;
+    s->git_down_until = 0;
+    s->now += RESTART_MS;
+    memset(s->lb_down_until, 0, sizeof(s->lb_down_until));
+    for (uint32_t i = 0; i < s->plan->core.n_nodes; i++)
+        heal_node(s, i);
+}
+
+/* ---- one controller */
+
+static void feed(struct sim *s, struct event ev)
+{
+    ev.now_ms = s->now - s->session_start;
+    core_step(s->core, &ev, &s->up);
+    s->fig.n_events++;
+    for (uint32_t i = 0; i < s->up.n_records; i++) {
+        if (s->n_rows == s->cap_rows) {
+            s->cap_rows = s->cap_rows ? s->cap_rows * 2 : 1024;
+            s->rows = xrealloc(s->rows, s->cap_rows * sizeof(*s->rows));
+        }
+        s->rows[s->n_rows++] = s->up.records[i];
+    }
+    for (uint32_t i = 0; i < s->up.n_ops; i++) {
+        if (s->n_todo == s->cap_todo) {
+            s->cap_todo = s->cap_todo ? s->cap_todo * 2 : 64;
+            s->todo = xrealloc(s->todo, s->cap_todo * sizeof(*s->todo));
+        }
+        s->todo[s->n_todo++] = s->up.ops[i];
+    }
+    for (uint32_t i = 0; s->up.cancel_all && i < s->n_ops; i++)
+        if (s->ops[i].live && !s->ops[i].ghost && !s->ops[i].answered)
+            sim_op_reply(s, &s->ops[i], 1, OUT_UNKNOWN, false);
+    enum invariant broken = s->opt.fast ? INVARIANT_NONE : core_check(s->core);
+    if (broken != INVARIANT_NONE)
+        oracle_broken(s, "core_check: invariant %d", (int)broken);
+}
+
+static void answer(struct sim *s, uint32_t index, uint32_t uid)
+{
+    struct sim_op *op = &s->ops[index];
+    if (!op->live || op->uid != uid)
+        return;
+    struct event ev = {.kind = EV_OUTCOME,
+                       .op = op->req.op,
+                       .node = op->req.node,
+                       .outcome = op->outcome,
+                       .ready = op->ready,
+                       .changed = true,
+                       .lost = op->lost,
+                       .gauge = op->gauge};
+    bool ghost = op->ghost;
+    if (op->has_fault && op->fault == FAULT_LATE_COMMAND && !ghost)
+        sim_ops_give_up(s, op);
+    sim_op_free(s, index);
+    if (!ghost)
+        feed(s, ev);
+}
+
+static void handle(struct sim *s, const struct sim_event *ev)
+{
+    if (s->now < ev->at)
+        s->now = ev->at;
+    switch ((enum sim_event_kind)ev->kind) {
+    case E_ARRIVE: sim_op_arrive(s, ev->a, ev->b); break;
+    case E_JOB: job_event(s, ev->a, ev->b, ev->c); break;
+    case E_DEADLINE: sim_op_deadline(s, ev->a, ev->b); break;
+    case E_WORLD: fault_world(s, ev->a, ev->b); break;
+    case E_ANSWER:
+        if (s->now < s->paused_until)
+            event_push(s, s->paused_until, E_ANSWER, ev->a, ev->b, 0);
+        else
+            answer(s, ev->a, ev->b);
+        break;
+    }
+}
+
+static void journal(struct sim *s)
+{
+    for (; s->n_durable < s->n_rows; s->n_durable++) {
+        const struct record *row = &s->rows[s->n_durable];
+        oracle_durable(s, row);
+        story_row(s, row);
+        if (!s->opt.fast)
+            core_replay(s->twin, row);
+    }
+    if (!s->opt.fast && !core_same(s->core, s->twin))
+        oracle_broken(s, "the core replayed from the journal differs from the live one");
+}
+
+/* The turn's rows. SIM_ENDED: go on. */
+static enum sim_end commit(struct sim *s)
+{
+    if (s->n_rows == s->n_durable)
+        return SIM_ENDED;
+    if (fault_at_commit(s, FAULT_KILL_BEFORE_COMMIT)) {
+        s->n_commits++;
+        return SIM_KILLED;
+    }
+    bool fails = fault_at_commit(s, FAULT_JOURNAL_IO) || fault_at_commit(s, FAULT_JOURNAL_FULL);
+    bool dies = fault_at_commit(s, FAULT_KILL_AFTER_COMMIT), pauses = fault_at_commit(s, FAULT_PAUSED);
+    if (fault_at_commit(s, FAULT_CTRL_C))
+        s->stops_wanted = 1;
+    if (fault_at_commit(s, FAULT_CTRL_C_TWICE))
+        s->stops_wanted = 2;
+    s->n_commits++;
+    if (fails)
+        return SIM_JOURNAL;
+    journal(s);
+    s->now += s->plan->commit_ms;
+    if (pauses)
+        s->paused_until = s->now + PAUSE_MS;
+    return dies ? SIM_KILLED : SIM_ENDED;
+}
+
+static void orders(struct sim *s)
+{
+    if (s->stops_given == 0)
+        s->stopped_at = s->now;
+    for (; s->stops_given < s->stops_wanted; s->stops_given++)
+        feed(s, (struct event){.kind = EV_ORDER, .order = s->stops_given == 0 ? ORDER_STOP : ORDER_ABORT});
+}
+
+/* When the next thing happens; NEVER when nothing will. */
+static int64_t next_time(const struct sim *s)
+{
+    int64_t due = core_due(s->core), heap = s->n_heap ? s->heap[0].at : NEVER;
+    if (due != CORE_NEVER) {
+        due += s->session_start;
+        due = due < s->paused_until ? s->paused_until : due;
+    }
+    if (s->stops_given < s->stops_wanted)
+        return s->now;
+    return due < heap ? due : heap;
+}
+
+/* One turn of the loop. SIM_ENDED: go on. */
+static enum sim_end turn(struct sim *s)
+{
+    struct sim_event ev;
+    int64_t at = next_time(s);
+    if (at == NEVER)
+        return SIM_STUCK;
+    if (at > s->now)
+        s->now = at;
+    while (!s->kill_now && event_pop(s, s->now, &ev))
+        handle(s, &ev);
+    if (s->kill_now)
+        return SIM_KILLED;
+    orders(s);
+    int64_t due = core_due(s->core);
+    if (due != CORE_NEVER && s->now >= due + s->session_start && s->now >= s->paused_until)
+        feed(s, (struct event){.kind = EV_TIMER});
+    enum sim_end end = commit(s);
+    if (end != SIM_ENDED)
+        return end;
+    for (size_t i = 0; i < s->n_todo; i++)
+        sim_op_dispatch(s, &s->todo[i]);
+    s->n_todo = 0;
+    return SIM_ENDED;
+}
+
+static void controller_new(struct sim *s)
+{
+    s->session++;
+    s->fence++;
+    s->now += s->begun ? RESTART_MS : 0;
+    s->session_start = s->now;
+    s->kill_now = false;
+    s->stops_wanted = s->stops_given = 0;
+    s->paused_until = INT64_MIN;
+    s->begun = true;
+    core_init(s->core, &s->plan->core);
+    for (size_t i = 0; i < s->n_durable; i++)
+        core_replay(s->core, &s->rows[i]);
+    s->n_rows = s->n_durable;
+    s->n_todo = 0;
+    if (s->cap_intents)
+        memset(s->intents, 0, s->cap_intents);
+}
+
+static enum sim_end controller_run(struct sim *s, enum order order, int *ret_status)
+{
+    enum why why;
+    uint64_t most = EVENTS_MAX + (uint64_t)s->plan->core.n_nodes * EVENTS_A_NODE;
+    uint64_t turns = 0;
+    feed(s, order == ORDER_START ? (struct event){.kind = EV_START}
+                                 : (struct event){.kind = EV_ORDER, .order = order});
+    enum sim_end end = commit(s);
+    for (size_t i = 0; end == SIM_ENDED && i < s->n_todo; i++)
+        sim_op_dispatch(s, &s->todo[i]);
+    s->n_todo = 0;
+    while (end == SIM_ENDED && !core_ended(s->core, ret_status, &why)) {
+        end = turn(s);
+        if (++turns > most || s->now - s->session_start > TIME_MAX_MS)
+            return SIM_STUCK;
+    }
+    return end;
+}
+
+static int exit_of(struct sim *s, enum sim_end end, int status)
+{
+    switch (end) {
+    case SIM_KILLED: return 137;
+    case SIM_JOURNAL: return EXIT_JOURNAL;
+    case SIM_STUCK: return -1;
+    case SIM_ENDED: break;
+    }
+    oracle_end(s, status);
+    return s->stops_given > 0 && (status == EXIT_STOPPED || status == EXIT_PERSON) ? EXIT_SIGINT : status;
+}
+
+enum sim_end sim_session(struct sim *s, enum order order, int *ret_exit)
+{
+    int status = -1;
+    controller_new(s);
+    enum sim_end end = controller_run(s, order, &status);
+    *ret_exit = s->last_exit = exit_of(s, end, status);
+    if (end == SIM_STUCK)
+        oracle_broken(s, "nothing moves any more and the release has not ended");
+    sim_ops_forget(s);
+    s->n_rows = s->n_durable;
+    sim_say(s, "exit %d", *ret_exit);
+    return end;
+}
+
+bool sim_resumable(const struct sim *s)
+{
+    return s->n_durable > 0 && s->last_exit != 0 && s->last_exit != 1;
+}
+
+const char *sim_broken(const struct sim *s)
+{
+    return s->broken[0] ? s->broken : NULL;
+}
+
+struct sim_figures sim_figures(const struct sim *s)
+{
+    struct sim_figures fig = s->fig;
+    fig.now_ms = s->now;
+    fig.n_commits = s->n_commits;
+    fig.n_rows = s->n_durable;
+    return fig;
+}
+
+int sim_running(const struct sim *s, uint32_t node)
+{
+    const struct sim_node *n = &s->nodes[node];
+    return proc_alive(n, s->now) ? n->proc.rev : -1;
+}
+
+bool sim_in_rotation(const struct sim *s, uint32_t node)
+{
+    return lb_in_rotation(s, node);
+}

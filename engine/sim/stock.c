@@ -1,0 +1,165 @@
+/* The stock plans in small: the steps of plans/rolling.yml, in-place.yml and restart.yml with usual
+ * durations. */
+#include "sim/sim_priv.h"
+
+#include <string.h>
+
+#define BUILD_TIMEOUT_MS 600000
+
+struct row {
+    enum phase phase;
+    enum sim_does does;
+};
+
+static const struct row rolling[] = {
+    {PHASE_PREPARE, DOES_FETCH}, {PHASE_PREPARE, DOES_UNPACK}, {PHASE_PREPARE, DOES_BUILD},
+    {PHASE_PREPARE, DOES_SEAL},  {PHASE_DRAIN, DOES_DRAIN},    {PHASE_DRAIN, DOES_IDLE},
+    {PHASE_CHANGE, DOES_STOP},   {PHASE_CHANGE, DOES_SWITCH},  {PHASE_CHANGE, DOES_ONCE},
+    {PHASE_CHANGE, DOES_START},  {PHASE_CHECK, DOES_RUNNING},  {PHASE_CHECK, DOES_HEALTH},
+    {PHASE_ENABLE, DOES_ENABLE}, {PHASE_ENABLE, DOES_WAIT_UP}, {PHASE_VERIFY, DOES_VERIFY},
+    {PHASE_FINISH, DOES_CLEAN},  {PHASE_COUNT, DOES_COUNT},
+};
+static const struct row in_place[] = {
+    {PHASE_PREPARE, DOES_FETCH}, {PHASE_DRAIN, DOES_DRAIN},     {PHASE_DRAIN, DOES_IDLE},
+    {PHASE_CHANGE, DOES_STOP},   {PHASE_CHANGE, DOES_CHECKOUT}, {PHASE_CHANGE, DOES_BUILD},
+    {PHASE_CHANGE, DOES_ONCE},   {PHASE_CHANGE, DOES_START},    {PHASE_CHECK, DOES_RUNNING},
+    {PHASE_CHECK, DOES_HEALTH},  {PHASE_ENABLE, DOES_ENABLE},   {PHASE_ENABLE, DOES_WAIT_UP},
+    {PHASE_VERIFY, DOES_VERIFY}, {PHASE_COUNT, DOES_COUNT},
+};
+static const struct row restart[] = {
+    {PHASE_DRAIN, DOES_DRAIN},   {PHASE_DRAIN, DOES_IDLE},     {PHASE_CHANGE, DOES_STOP},
+    {PHASE_CHANGE, DOES_START},  {PHASE_CHECK, DOES_RUNNING},  {PHASE_CHECK, DOES_HEALTH},
+    {PHASE_ENABLE, DOES_ENABLE}, {PHASE_ENABLE, DOES_WAIT_UP}, {PHASE_COUNT, DOES_COUNT},
+};
+
+static int64_t usual_ms(enum sim_does does)
+{
+    static const int64_t ms[] = {
+#define MS(n, t, m) m,
+        SIM_DOES_LIST(MS)
+#undef MS
+    };
+    return ms[does];
+}
+
+static bool is_lb_step(enum sim_does does)
+{
+    return does == DOES_DRAIN || does == DOES_IDLE || does == DOES_ENABLE || does == DOES_WAIT_UP;
+}
+
+static bool waits(enum sim_does does)
+{
+    return does == DOES_IDLE || does == DOES_RUNNING || does == DOES_HEALTH || does == DOES_WAIT_UP ||
+           does == DOES_VERIFY;
+}
+
+static struct core_step_def define(const struct sim_shape *shape, enum phase phase, enum sim_does does)
+{
+    struct core_step_def def = {.phase = (uint8_t)phase,
+                                .effect = waits(does) ? EFFECT_READ : EFFECT_CHANGE,
+                                .waits = waits(does),
+                                .has_observe = true,
+                                .timeout_ms = 60000,
+                                .interval_ms = 500};
+    if (does == DOES_BUILD || does == DOES_ONCE || does == DOES_FETCH) {
+        def.timeout_ms = BUILD_TIMEOUT_MS;
+        def.interval_ms = 1000;
+    }
+    def.forward_only = does == DOES_FETCH || does == DOES_CLEAN;
+    def.record_before = does == DOES_DRAIN;
+    def.stable = does == DOES_HEALTH ? 3 : 0;
+    def.retries = waits(does) ? 0 : shape->retries;
+    if (does == DOES_ONCE) {
+        def.once = (uint8_t)shape->once;
+        def.has_undo = shape->once_undo;
+    }
+    if (does == DOES_IDLE) {
+        def.on_timeout = (uint8_t)shape->on_timeout;
+        def.has_escalate = def.has_kill = true;
+        def.escalate_ms = 30000;
+    }
+    if (does == DOES_TELL) {
+        def.effect = EFFECT_ONEWAY;
+        def.has_observe = false;
+    }
+    return def;
+}
+
+static void add(const struct sim_shape *shape, struct sim_plan *p, enum phase phase, enum sim_does does,
+                const char *label)
+{
+    uint32_t k = p->core.n_steps++;
+    p->core.steps[k] = define(shape, phase, does);
+    p->steps[k] = (struct sim_step){.label = label, .does = does, .ms = usual_ms(does)};
+}
+
+static enum phase once_phase(const struct sim_shape *shape, enum phase phase)
+{
+    return shape->once == ONCE_BEFORE ? PHASE_BEFORE : shape->once == ONCE_AFTER ? PHASE_AFTER : phase;
+}
+
+static void add_all(const struct sim_shape *shape, const struct row *rows, struct sim_plan *p)
+{
+    if (shape->hooks)
+        add(shape, p, PHASE_HOOK_BEFORE, DOES_CMD, "hook-before");
+    for (int phase = 0; phase < PHASE_COUNT; phase++)
+        for (const struct row *r = rows; r->phase != PHASE_COUNT; r++) {
+            enum phase at = r->does == DOES_ONCE ? once_phase(shape, r->phase) : r->phase;
+            bool skipped = (r->does == DOES_ONCE && shape->once == ONCE_NO) ||
+                           (is_lb_step(r->does) && shape->n_lbs == 0);
+            if ((int)at == phase && !skipped)
+                add(shape, p, at, r->does, sim_does_name(r->does));
+        }
+    if (shape->hooks) {
+        add(shape, p, PHASE_HOOK_AFTER, DOES_TELL, "hook-after");
+        add(shape, p, PHASE_HOOK_FAILURE, DOES_CMD, "hook-failure");
+    }
+}
+
+static bool set_stages(const struct sim_shape *shape, struct core_plan *core, struct err *err)
+{
+    core->n_stages = shape->n_stages ? shape->n_stages : 1;
+    core->stage_end[0] = shape->n_nodes;
+    for (uint32_t i = 0; i < shape->n_stages; i++) {
+        if (shape->stages[i] <= (i ? shape->stages[i - 1] : 0) || shape->stages[i] > shape->n_nodes)
+            return err_set(err, E_USAGE, "stages must rise up to the number of nodes");
+        core->stage_end[i] = shape->stages[i];
+    }
+    return core->stage_end[core->n_stages - 1] == shape->n_nodes ||
+           err_set(err, E_USAGE, "the last stage must be all nodes");
+}
+
+bool sim_plan_stock(const struct sim_shape *shape, struct arena *arena, struct sim_plan *ret, struct err *err)
+{
+    const struct row *rows = strcmp(shape->plan, "rolling") == 0    ? rolling
+                             : strcmp(shape->plan, "in-place") == 0 ? in_place
+                             : strcmp(shape->plan, "restart") == 0  ? restart
+                                                                    : NULL;
+    if (!rows)
+        return err_set(err, E_USAGE, "there is no plan '%s' (rolling, in-place, restart)", shape->plan);
+    if (shape->n_nodes == 0 || shape->n_lbs > SIM_LBS_MAX || shape->n_maint + shape->n_new > shape->n_nodes)
+        return err_set(err, E_USAGE, "wanted at least one node and at most %d balancers", SIM_LBS_MAX);
+    *ret = (struct sim_plan){
+        .n_lbs = shape->n_lbs, .session_ms = 1500, .warm_ms = 800, .check_sees_rev = !shape->blind_check};
+    ret->core = (struct core_plan){.n_nodes = shape->n_nodes,
+                                   .window = shape->window ? shape->window : 1,
+                                   .min_up = shape->min_up,
+                                   .max_failed = shape->max_failed,
+                                   .rollback_on_failure = !shape->stop_on_failure,
+                                   .has_capacity = shape->n_lbs > 0,
+                                   .has_guard = shape->n_lbs > 0,
+                                   .soak_ms = shape->soak_ms,
+                                   .guard_ms = 2000,
+                                   .floor_wait_ms = 60000,
+                                   .unknown_grace_ms = 30000};
+    uint8_t *flags = arena_array(arena, shape->n_nodes, 1);
+    for (uint32_t i = 0; i < shape->n_nodes; i++) {
+        uint32_t behind =
+            shape->n_nodes - i; /* the last n_new ran nothing, those before them were in maintenance */
+        bool is_new = behind <= shape->n_new, maint = behind <= shape->n_new + shape->n_maint;
+        flags[i] = (uint8_t)((is_new ? 0 : CORE_NODE_HAS_BEFORE) | (maint ? 0 : CORE_NODE_WAS_UP));
+    }
+    ret->core.node_flags = flags;
+    add_all(shape, rows, ret);
+    return set_stages(shape, &ret->core, err);
+}

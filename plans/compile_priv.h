@@ -1,0 +1,119 @@
+/* The compiler's parts share this: pillar blocks in, plan out. Private to plans/.
+ *
+ * block.c reads the release: block, nodes.c its app_servers, steps.c walks the plan file, args.c checks one
+ * step against its verb's table, stages.c works out numbers of nodes, compile.c ties them together. Every
+ * part reports its problems and goes on, so that one run shows all of them. */
+#ifndef RELEASE_PLANS_COMPILE_PRIV_H
+#define RELEASE_PLANS_COMPILE_PRIV_H
+
+#include "plans/pillar_priv.h"
+#include "plans/schema.h"
+
+#define LAYOUT_RELEASES "releases" /* dir holds repo.git, releases/, shared/, current */
+#define LAYOUT_IN_PLACE "in-place" /* dir is the checkout */
+
+/* A block of the pillar that gives a driver's verbs their arguments. */
+struct driver_block {
+    const char *driver;
+    const char *what; /* for messages: "release: balancer: haproxy" */
+    const struct value *map;
+};
+
+struct ssh_block {
+    const char *user, *key, *known_hosts, *proxy_jump, *config, *transport;
+    int64_t port;
+};
+
+struct release_block {
+    const struct value *map;
+    const char *app, *repo, *branch, *dir, *user, *plan, *on_failure, *confirm;
+    const struct value *app_servers, *ssh, *balancer, *supervisor, *service, *shared, *build, *check, *stages,
+        *hooks, *notify;
+    struct share window, min_up, max_failed;
+    int64_t soak_ms, keep;
+    struct ssh_block ssh_defaults;
+    struct driver_block *balancers, *apps, *checks;
+    size_t n_balancers, n_apps, n_checks;
+};
+
+/* A {name} that nodes must have, and where it was first used. */
+struct var_use {
+    const char *name;
+    struct place at;
+};
+
+struct compiler {
+    struct schema_reader r; /* arena of the plan, problems */
+    struct pillar *pillar;
+    const struct compile_request *req;
+    const struct driver *const *table;
+    struct release_block b;
+    struct plan *plan;
+    const char *layout;
+    bool revision;        /* the plan is about a revision: {rev} and {release_dir} mean something */
+    size_t n_all_nodes;   /* before --only and --exclude */
+    const char **servers; /* lb_server of all of them */
+    bool all_have_port;
+    const char **node_names; /* every variable that some node has */
+    size_t n_node_names;
+    struct var_use *uses;
+    size_t n_uses, cap_uses;
+    size_t n_plan_problems; /* problems that were there before */
+};
+
+/* One step as written, with what it takes its defaults from. */
+struct item {
+    const char *verb;
+    const struct value *args;         /* map, scalar or NULL */
+    const struct driver_block *block; /* NULL: found by the verb's driver */
+    struct place at;
+    enum phase phase;
+    enum once once; /* ONCE_NO: as the step's own `once:` says */
+};
+
+/* block.c */
+bool block_read(struct compiler *c);
+const struct driver_block *block_of_driver(struct compiler *c, const char *driver);
+bool ssh_read(struct compiler *c, const struct value *map, const char *what, struct ssh_block *ret);
+
+/* nodes.c */
+void nodes_read(struct compiler *c);
+const char *pair_get(const struct op_pair *pairs, size_t n, const char *name);
+/* Every {name} used is a variable of every node; adds per-node {pillar:...} values. */
+void nodes_prove(struct compiler *c);
+/* For a rehearsal: as many nodes as were asked for, copies of the ones that there are. */
+void nodes_rehearse(struct compiler *c);
+
+/* args.c: adds the step to the plan when it is sound. */
+void step_add(struct compiler *c, const struct item *item);
+/* Adds nothing to the plan; false: problems has why. */
+bool step_make(struct compiler *c, const struct item *item, struct plan_step *ret);
+
+/* template.c */
+struct template_place {
+    struct place at;
+    bool no_node; /* runs on the controller or for the fleet: no {node} */
+};
+/* Written text -> canonical template in the arena; problems for unknown names. */
+const char *template_text(struct compiler *c, const char *written, const struct template_place *where);
+bool is_plan_name(const struct compiler *c, const char *name);
+
+/* steps.c */
+void steps_read(struct compiler *c, const struct value *plan_file);
+const struct value *plan_file_load(struct compiler *c, const char *name);
+const char *plan_file_layout(const struct value *file);
+
+/* stages.c */
+void stages_set(struct compiler *c);
+
+/* events.c */
+void events_set(struct compiler *c);
+
+/* compile.c: plan_compile with another table of drivers. */
+bool plan_compile_with(const struct pillar *pillar, const struct compile_request *req,
+                       const struct driver *const *table, struct arena *arena, struct plan **ret,
+                       struct problems *problems);
+const struct verb *table_verb(const struct driver *const *table, const char *name);
+const char *driver_of(struct arena *a, const char *verb);
+
+#endif

@@ -1,0 +1,172 @@
+/* Templates of a frozen plan -> arguments and variables of one node. Cannot fail: the compiler proved every
+ * name; one that is unknown all the same (a plan made by hand in a test) stays as it stands. */
+#include "plans/plan.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "plans/subst.h"
+
+#define ARG_BYTES_MAX ((size_t)16 * 1024 * 1024)
+#define REV_SHORT     8
+#define REV_DIR       12
+
+static const char *get(const struct op_pair *pairs, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(pairs[i].name, name) == 0)
+            return pairs[i].value;
+    return NULL;
+}
+
+static const char *rev_of(const struct plan *plan, const struct plan_node *node, bool going_back)
+{
+    const char *rev = plan->rev;
+    if (node != NULL && going_back)
+        rev = node->rev_before;
+    else if (node != NULL && node->rev != NULL && node->rev[0] != '\0')
+        rev = node->rev;
+    return rev == NULL ? "" : rev;
+}
+
+static const char *dir_of(const struct plan *plan, const struct plan_node *node)
+{
+    const char *dir = node == NULL ? NULL : get(node->vars, node->n_vars, "dir");
+    return dir != NULL ? dir : plan->dir == NULL ? "" : plan->dir;
+}
+
+/* Where the revision is, or will be. What a node ran before may have been made by another recipe: preflight's
+ * fact `release.before` names its directory. */
+static const char *release_dir_of(const struct plan *plan, const struct plan_node *node, bool going_back,
+                                  struct arena *a)
+{
+    const char *dir = dir_of(plan, node), *rev = rev_of(plan, node, going_back);
+    const char *layout = get(plan->vars, plan->n_vars, "layout"),
+               *recipe = get(plan->vars, plan->n_vars, "recipe");
+    const char *before = node == NULL ? NULL : get(node->facts, node->n_facts, "release.before");
+    const char *own = node == NULL ? NULL : get(node->vars, node->n_vars, "release_dir");
+    if (layout != NULL && strcmp(layout, "in-place") == 0)
+        return dir;
+    if (going_back && before != NULL && before[0] != '\0')
+        return before;
+    if (!going_back && own != NULL)
+        return own; /* a rollback of an older release says where each node's revision is */
+    if (rev[0] == '\0' && going_back)
+        return "";
+    if (rev[0] == '\0')
+        return arena_printf(a, "%s/current", dir);
+    return arena_printf(a, "%s/releases/%.*s-%s", dir, REV_DIR, rev, recipe == NULL ? "000000" : recipe);
+}
+
+struct vars {
+    struct op_pair *pairs;
+    size_t n;
+};
+
+/* The first one of a name stays. */
+static void add(struct vars *v, const char *name, const char *value)
+{
+    if (get(v->pairs, v->n, name) == NULL)
+        v->pairs[v->n++] = (struct op_pair){.name = name, .value = value == NULL ? "" : value};
+}
+
+static struct vars vars_of(const struct plan *plan, const struct plan_node *node, bool going_back,
+                           struct arena *arena)
+{
+    size_t n_node = node == NULL ? 0 : node->n_vars;
+    struct vars v = {.pairs = arena_array(arena, plan->n_vars + n_node + 10, sizeof(*v.pairs))};
+    const char *rev = rev_of(plan, node, going_back);
+    add(&v, "rev", rev);
+    add(&v, "rev_short", arena_strndup(arena, rev, strnlen(rev, REV_SHORT)));
+    add(&v, "rev_before", node == NULL ? "" : node->rev_before);
+    add(&v, "rev_typed", plan->rev_typed);
+    add(&v, "release_dir", release_dir_of(plan, node, going_back, arena));
+    for (size_t i = 0; i < n_node; i++)
+        add(&v, node->vars[i].name, node->vars[i].value);
+    for (size_t i = 0; i < plan->n_vars; i++)
+        add(&v, plan->vars[i].name, plan->vars[i].value);
+    return v;
+}
+
+const struct op_pair *plan_vars(const struct plan *plan, const struct plan_node *node, bool going_back,
+                                struct arena *arena, size_t *ret_n)
+{
+    struct vars v = vars_of(plan, node, going_back, arena);
+    *ret_n = v.n;
+    return v.pairs;
+}
+
+static void name_value(void *ctx, const char *name, struct buf *out)
+{
+    const struct vars *v = ctx;
+    const char *value = get(v->pairs, v->n, name);
+    if (value != NULL)
+        buf_puts(out, value);
+    else
+        buf_printf(out, "{%s}", name);
+}
+
+static const char *expand(const char *template, const struct vars *v, struct arena *arena)
+{
+    if (strpbrk(template, "{}") == NULL)
+        return template;
+    auto_buf struct buf out = BUF_INIT(ARG_BYTES_MAX);
+    struct vars copy = *v;
+    subst_expand(&out, template, name_value, &copy);
+    return arena_strdup(arena, buf_str(&out));
+}
+
+static json_t *expanded(const json_t *item, const struct vars *v, struct arena *arena)
+{
+    const char *s = json_string_value(item);
+    json_t *ret = s == NULL ? NULL : json_string(expand(s, v, arena));
+    return ret == NULL ? json_string("") : ret;
+}
+
+/* Lists and maps are JSON whose strings are templates, so that a value with quotes cannot break out of its
+ * string. */
+static const char *expand_json(const char *template, const struct vars *v, struct arena *arena)
+{
+    json_t *in = json_loads(template, 0, NULL), *out = json_is_array(in) ? json_array() : json_object();
+    const char *key;
+    json_t *item;
+    size_t i;
+    if (json_is_array(in))
+        json_array_foreach(in, i, item) must(json_array_append_new(out, expanded(item, v, arena)) == 0);
+    else
+        json_object_foreach(in, key, item) must(json_object_set_new(out, key, expanded(item, v, arena)) == 0);
+    char *dumped = json_dumps(out, JSON_COMPACT);
+    const char *ret = arena_strdup(arena, dumped);
+    free(dumped);
+    json_decref(in);
+    json_decref(out);
+    return ret;
+}
+
+static bool is_json(const struct verb *verb, const char *name)
+{
+    for (const struct param *p = verb == NULL ? NULL : verb->params; p != NULL && p->name != NULL; p++)
+        if (strcmp(p->name, name) == 0)
+            return p->type == PARAM_LIST || p->type == PARAM_MAP;
+    return false;
+}
+
+const struct op_pair *plan_args(const struct plan *plan, const struct plan_step *step,
+                                const struct plan_node *node, bool going_back, struct arena *arena,
+                                size_t *ret_n)
+{
+    struct op_pair *ret = arena_array(arena, step->n_args + 1, sizeof(*ret));
+    const struct verb *verb = verb_find(step->verb, NULL);
+    struct vars v = vars_of(plan, node, going_back, arena);
+    for (size_t i = 0; i < step->n_args; i++) {
+        const struct op_pair *arg = &step->args[i];
+        bool json = strpbrk(arg->value, "{}") != NULL && is_json(verb, arg->name);
+        ret[i] = (struct op_pair){.name = arg->name,
+                                  .value = json ? expand_json(arg->value, &v, arena)
+                                                : expand(arg->value, &v, arena)};
+    }
+    *ret_n = step->n_args;
+    return ret;
+}

@@ -1,0 +1,170 @@
+/* A plan as canonical JSON (keys sorted, no spaces) with its SHA-256: what the journal keeps and a resume
+ * reads. Unknown members are ignored on reading, so an engine may add some; a change of meaning raises
+ * FORMAT. */
+#include "plans/plan.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/str.h"
+#include "plans/freeze_priv.h"
+
+static json_t *text(const char *s)
+{
+    json_t *j = s == NULL ? json_null() : json_string(s);
+    if (j != NULL)
+        return j;
+    auto_buf struct buf visible = BUF_INIT((size_t)1 << 24); /* not UTF-8: facts may come from anywhere */
+    text_visible(&visible, s, strlen(s));
+    return json_string(buf_str(&visible));
+}
+
+static void put(json_t *o, const char *name, json_t *value)
+{
+    must(json_object_set_new(o, name, value) == 0);
+}
+
+static void put_text(json_t *o, const char *name, const char *s)
+{
+    if (s != NULL)
+        put(o, name, text(s));
+}
+
+static void put_int(json_t *o, const char *name, int64_t n)
+{
+    put(o, name, json_integer(n));
+}
+
+/* Pairs keep their order, so they are an array of [name, value]. */
+static void put_pairs(json_t *o, const char *name, const struct op_pair *pairs, size_t n)
+{
+    if (n == 0)
+        return;
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_t *pair = json_array();
+        must(json_array_append_new(pair, text(pairs[i].name)) == 0);
+        must(json_array_append_new(pair, text(pairs[i].value)) == 0);
+        must(json_array_append_new(list, pair) == 0);
+    }
+    put(o, name, list);
+}
+
+static json_t *step_json(const struct plan_step *s)
+{
+    json_t *o = json_object();
+    put_text(o, "verb", s->verb);
+    put_text(o, "label", s->label);
+    put_text(o, "phase", phase_name(s->phase));
+    put_text(o, "once", once_name(s->once));
+    put_text(o, "on_timeout", on_timeout_name(s->on_timeout));
+    put_int(o, "timeout_ms", s->timeout_ms);
+    put_int(o, "interval_ms", s->interval_ms);
+    put_int(o, "escalate_ms", s->escalate_ms);
+    put_int(o, "retries", s->retries);
+    put_int(o, "stable", s->stable);
+    put(o, "forward_only", json_boolean(s->forward_only));
+    put_text(o, "undo_cmd", s->undo_cmd);
+    put_text(o, "where", s->where);
+    put_pairs(o, "args", s->args, s->n_args);
+    if (s->also != NULL)
+        put(o, "also", step_json(s->also));
+    return o;
+}
+
+static void put_step(json_t *o, const char *name, const struct plan_step *s)
+{
+    if (s->verb != NULL)
+        put(o, name, step_json(s));
+}
+
+static json_t *target_json(const struct target *t)
+{
+    json_t *o = json_object();
+    put_text(o, "id", t->id);
+    put_text(o, "transport", t->transport);
+    put_text(o, "host", t->host);
+    put_int(o, "port", t->port);
+    put_text(o, "user", t->user);
+    put_text(o, "key", t->key);
+    put_text(o, "known_hosts", t->known_hosts);
+    put_text(o, "proxy_jump", t->proxy_jump);
+    put_text(o, "ssh_config", t->ssh_config);
+    put_text(o, "state_dir", t->state_dir);
+    put_text(o, "identity", t->identity);
+    return o;
+}
+
+static json_t *node_json(const struct plan_node *n)
+{
+    json_t *o = json_object();
+    put_text(o, "id", n->id);
+    put_text(o, "rev", n->rev);
+    put_text(o, "rev_before", n->rev_before);
+    put(o, "was_up", json_boolean(n->was_up));
+    put(o, "target", target_json(&n->target));
+    put_pairs(o, "vars", n->vars, n->n_vars);
+    put_pairs(o, "facts", n->facts, n->n_facts);
+    put_text(o, "where", n->where);
+    return o;
+}
+
+static void put_head(json_t *o, const struct plan *p)
+{
+    put_int(o, "format", FREEZE_FORMAT);
+    put_text(o, "env", p->env);
+    put_text(o, "app", p->app);
+    put_text(o, "name", p->name);
+    put_text(o, "kind", p->kind);
+    put_text(o, "rev", p->rev);
+    put_text(o, "rev_typed", p->rev_typed);
+    put_text(o, "dir", p->dir);
+    put_text(o, "user", p->user);
+    put_text(o, "repo", p->repo);
+    put(o, "needs_rev", json_boolean(p->needs_rev));
+    put_int(o, "soak_ms", p->soak_ms);
+    put_int(o, "window", p->window);
+    put_int(o, "min_up", p->min_up);
+    put_int(o, "max_failed", p->max_failed);
+    put(o, "rollback_on_failure", json_boolean(p->rollback_on_failure));
+    put_int(o, "keep", p->keep);
+    put(o, "capacity", json_boolean(p->capacity));
+}
+
+static void put_lists(json_t *o, const struct plan *p)
+{
+    json_t *steps = json_array(), *nodes = json_array(), *stages = json_array();
+    for (size_t i = 0; i < p->n_steps; i++)
+        must(json_array_append_new(steps, step_json(&p->steps[i])) == 0);
+    for (size_t i = 0; i < p->n_nodes; i++)
+        must(json_array_append_new(nodes, node_json(&p->nodes[i])) == 0);
+    for (size_t i = 0; i < p->n_stages; i++)
+        must(json_array_append_new(stages, json_integer(p->stage_end[i])) == 0);
+    put(o, "steps", steps);
+    put(o, "nodes", nodes);
+    put(o, "stage_end", stages);
+}
+
+char *plan_encode(struct plan *plan)
+{
+    json_t *o = json_object();
+    put_head(o, plan);
+    put_lists(o, plan);
+    put_step(o, "capacity_step", &plan->capacity_step);
+    put_step(o, "guard_step", &plan->guard_step);
+    put_step(o, "show_step", &plan->show_step);
+    put_step(o, "probe_step", &plan->probe_step);
+    put_step(o, "resolve_step", &plan->resolve_step);
+    put_step(o, "log_step", &plan->log_step);
+    put(o, "ssh_defaults", target_json(&plan->ssh_defaults));
+    put_pairs(o, "vars", plan->vars, plan->n_vars);
+    put_pairs(o, "secrets", plan->secrets, plan->n_secrets);
+    put_pairs(o, "events", plan->events, plan->n_events);
+    char *json = json_dumps(o, JSON_SORT_KEYS | JSON_COMPACT);
+    must(json != NULL);
+    json_decref(o);
+    sha256_hex(json, strlen(json), plan->digest);
+    return json;
+}

@@ -1,0 +1,6 @@
+#ifndef RELEASE_PLANS_FREEZE_PRIV_H
+#define RELEASE_PLANS_FREEZE_PRIV_H
+
+#define FREEZE_FORMAT 1
+
+#endif

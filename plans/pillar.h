@@ -1,0 +1,68 @@
+/* Pillar: reading an environment's data as Salt reads its own, with the place of every value (DESIGN section
+ * 5, PROTOCOLS section 11), and compiling it with a plan file into a plan.
+ *
+ * Every mistake is reported, not the first: functions that can find several fill a struct problems. */
+#ifndef RELEASE_PLANS_PILLAR_H
+#define RELEASE_PLANS_PILLAR_H
+
+#include "plans/plan.h"
+
+/* A list of "file:line:column: message" lines, at most 100 kept. */
+struct problems {
+    struct arena arena;
+    const char **lines;
+    size_t n, cap, dropped;
+};
+void problems_add(struct problems *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void problems_fini(struct problems *p);
+#define auto_problems __attribute__((cleanup(problems_fini)))
+
+/* One value of the tree. Opaque outside plans/ but for the calls here. */
+struct value;
+struct pillar; /* an environment's merged tree with its arena */
+
+/* ROOT/pillar/: ENV.sls, ENV.yml, ENV/init.sls, or top.sls; then the --pillar JSON or YAML texts, merged deep
+ * in order. false: problems filled (unknown environment lists the known ones); nothing else happened. */
+bool pillar_load(const char *root, const char *env, const char *const *overrides, size_t n_overrides,
+                 struct pillar **ret, struct problems *problems) MUST_CHECK;
+/* One file on its own (`release pillar --file F`). */
+bool pillar_load_file(const char *path, struct pillar **ret, struct problems *problems) MUST_CHECK;
+void pillar_free(struct pillar *p);
+/* "release:app_servers" -> value, NULL when there is none. */
+const struct value *pillar_get(const struct pillar *p, const char *path);
+/* The merged tree, map order kept; as JSON text (free()) or as YAML with "# file:line" at the end of each
+ * scalar line. */
+char *pillar_json(const struct pillar *p, const char *path_or_null);
+char *pillar_text(const struct pillar *p, const char *path_or_null);
+/* Known environments of ROOT, NULL-terminated, in `arena`. */
+const char *const *pillar_envs(const char *root, struct arena *arena);
+
+struct compile_request {
+    const char *root, *env;
+    const char
+        *plan_name; /* NULL = the pillar's `plan:`; stock plans are compiled in, ROOT/plans/NAME.yml wins */
+    const char *rev_typed;       /* NULL = the pillar's `branch:` */
+    const char *only;            /* "app1,app3" or NULL */
+    const char *exclude;         /* nodes left out, recorded */
+    const char *stages, *window; /* command line overrides, or NULL */
+    bool task;                   /* `release task`: the plan need not have balancer phases or a revision */
+    size_t n_rehearsed; /* `release simulate --nodes`: as many nodes, copies of the first; 0 = as they are */
+    bool look; /* nodes, lb, exec: nothing is released, so a missing revision is no problem */
+};
+/* Everything but what only the world knows (plan->rev, rev_before, was_up, identity: preflight fills them).
+ * false: problems filled. */
+bool plan_compile(const struct pillar *pillar, const struct compile_request *req, struct arena *arena,
+                  struct plan **ret, struct problems *problems) MUST_CHECK;
+
+/* For `release plan`: the whole plan for people, into a heap string. */
+char *plan_text(const struct plan *plan);
+
+/* Values of PARAM_SECRET references for the frozen plan, read now from file:PATH, env:NAME or the pillar. */
+struct secrets;
+bool secrets_load(const struct plan *plan, const struct pillar *pillar_or_null, struct secrets **ret,
+                  struct err *err) MUST_CHECK;
+void secrets_free(struct secrets *s);                                    /* wipes */
+const char *secrets_get(const struct secrets *s, const char *reference); /* NULL when unknown */
+const char *const *secrets_values(const struct secrets *s);              /* NULL-terminated, for redaction */
+
+#endif

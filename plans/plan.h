@@ -1,0 +1,106 @@
+/* The plan: the frozen list of what one release will do (DESIGN sections 1, 2, 5).
+ *
+ * Flat and read-only once made; owned by one arena. It is stored in the journal as canonical JSON with its
+ * SHA-256 digest, and a resume reads it from there, never from the pillar. Steps are templates: their
+ * arguments may hold {name} placeholders, expanded per node at dispatch by plan_args, which cannot fail
+ * because the compiler has proved every name. */
+#ifndef RELEASE_PLANS_PLAN_H
+#define RELEASE_PLANS_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/words.h"
+#include "drivers/driver.h"
+#include "drivers/node.h"
+
+#define PLAN_STEPS_MAX  256
+#define PLAN_STAGES_MAX 32
+#define PLAN_NODES_MAX  20000
+
+struct plan_step {
+    const char *verb;  /* "haproxy.drain": always a real verb, `balancer.` is resolved */
+    const char *label; /* for people: "drain", "cmd.run env/bin/buildout -N" */
+    enum phase phase;
+    enum once once;
+    enum on_timeout on_timeout;
+    int64_t timeout_ms;  /* the step's deadline, all attempts and waiting included */
+    int64_t interval_ms; /* between repeats of a waiting or settling step */
+    int64_t escalate_ms; /* waiting step: when to run the escalate verb; 0 = never */
+    int retries;         /* after a certain failure; 0 = none */
+    int stable;          /* waiting step: this many times ready in a row */
+    bool forward_only;
+    const char *undo_cmd; /* a run-once step's own `undo:` command (cmd.run), or NULL */
+    const struct op_pair *args;
+    size_t n_args;
+    const char *where;            /* "pillar/prod.sls:31:7": where it was written */
+    const struct plan_step *also; /* beside the steps: the same question to the next balancer, or NULL */
+};
+
+struct plan_node {
+    const char *id;
+    const char *rev; /* 40 hex to go to; differs per node when rolling back an older release */
+    const char
+        *rev_before; /* what it ran before: 40 hex; "" = nothing. Filled by preflight before freezing */
+    bool was_up;     /* in rotation on every balancer at preflight */
+    struct target target;
+    const struct op_pair *vars; /* node, host, port, lb_server, and every scalar of its pillar entry */
+    size_t n_vars;
+    const struct op_pair *facts; /* from preflight: recalled by ops like facts of earlier steps */
+    size_t n_facts;
+    const char *where; /* file:line:column of its pillar entry */
+};
+
+struct plan {
+    const char *env, *app, *name; /* name = plan file: "rolling", "in-place", "restart", a task's name */
+    const char *kind;             /* "release", "rollback", "task", "exec" */
+    const char *rev, *rev_typed;  /* 40 hex and what the operator wrote; "" for tasks */
+    const char *dir, *user, *repo;
+    bool needs_rev;          /* false for restart and tasks */
+    struct plan_step *steps; /* in phase order */
+    size_t n_steps;
+    struct plan_node *nodes; /* in release order */
+    size_t n_nodes;
+    uint32_t stage_end[PLAN_STAGES_MAX]; /* cumulative node counts, the last = n_nodes */
+    size_t n_stages;
+    int64_t soak_ms;
+    uint32_t window;     /* nodes out at once, >= 1 */
+    uint32_t min_up;     /* floor: nodes that must stay in rotation */
+    uint32_t max_failed; /* failing nodes tolerated before the roll stops */
+    bool rollback_on_failure;
+    uint32_t keep;
+    bool capacity; /* there is a balancer: read the floor live by `capacity` below */
+    /* READ verbs used beside the steps; verb NULL when the plan has no use for one. capacity, guard and show
+     * ask every balancer (the others by `also`; what they say is folded into one answer); probe asks a node
+     * what it runs (release.probe); resolve and log ask the repository (git.*). */
+    struct plan_step capacity_step, guard_step, show_step, probe_step, resolve_step, log_step;
+    struct target ssh_defaults;
+    const struct op_pair *vars; /* env, app, rev, dir, user ... for every node */
+    size_t n_vars;
+    const struct op_pair
+        *secrets; /* reference -> nothing: names of secret references used, values never stored */
+    size_t n_secrets;
+    const struct op_pair *events; /* notify: webhooks are ordinary steps' arguments; (event, JSON of args) */
+    size_t n_events;
+    char digest[65];
+};
+
+/* Canonical JSON (keys sorted), and its digest into plan->digest. Caller frees with free(). */
+char *plan_encode(struct plan *plan);
+/* Reads what plan_encode wrote; everything lives in `arena`. false: E_JOURNAL, damaged or from a newer
+ * version. */
+bool plan_decode(struct arena *arena, const char *json, struct plan **ret, struct err *err) MUST_CHECK;
+
+/* The arguments of one step for one node (NULL for FLEET and CONTROLLER steps), {placeholders} expanded.
+ * `going_back` makes {rev} the node's rev_before. Lives in `arena`. */
+const struct op_pair *plan_args(const struct plan *plan, const struct plan_step *step,
+                                const struct plan_node *node, bool going_back, struct arena *arena,
+                                size_t *ret_n);
+/* Variables of a node for op_var, by the same rule. */
+const struct op_pair *plan_vars(const struct plan *plan, const struct plan_node *node, bool going_back,
+                                struct arena *arena, size_t *ret_n);
+
+#endif

@@ -1,0 +1,132 @@
+/* Secrets: read when a release starts, handed to ops, never stored. The plan holds only where each one is. */
+#include "plans/pillar.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/str.h"
+
+#include "plans/schema.h"
+
+#define SECRET_BYTES_MAX 65536
+
+struct secrets {
+    size_t n, n_values;
+    char **references;
+    char **values;           /* beside references; NULL = not known any more */
+    const char **redactable; /* values, NULL-terminated */
+};
+
+static void wipe(char *s)
+{
+    if (s != NULL)
+        explicit_bzero(s, strlen(s));
+    free(s);
+}
+
+void secrets_free(struct secrets *s)
+{
+    if (s == NULL)
+        return;
+    for (size_t i = 0; i < s->n; i++) {
+        wipe(s->values[i]);
+        free(s->references[i]);
+    }
+    free(s->references);
+    free(s->values);
+    free(s->redactable);
+    free(s);
+}
+
+static bool private_file(int fd, const char *path, struct err *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return err_errno(err, E_CONFIG, "secret %s", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, E_CONFIG, "secret %s: not a regular file", path);
+    if (st.st_mode & 077)
+        return err_set(err, E_CONFIG,
+                       "secret %s: mode %04o lets others read it (wanted: 0600); 'chmod 600 %s' repairs it",
+                       path, (unsigned)(st.st_mode & 07777), path);
+    return true;
+}
+
+/* The trailing newline that every editor leaves is not part of the secret. */
+static bool read_file(const char *path, char **ret, struct err *err)
+{
+    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return err_errno(err, E_CONFIG, "secret %s", path);
+    if (!private_file(fd, path, err))
+        return false;
+    char *text = xcalloc(1, SECRET_BYTES_MAX + 1);
+    size_t n = 0;
+    for (ssize_t got; n < SECRET_BYTES_MAX && (got = read(fd, text + n, SECRET_BYTES_MAX - n)) > 0;)
+        n += (size_t)got;
+    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+        text[--n] = '\0';
+    *ret = text;
+    if (n > 0 && strlen(text) == n)
+        return true;
+    return err_set(err, E_CONFIG, "secret %s: %s", path, n == 0 ? "the file is empty" : "a NUL byte in it");
+}
+
+static bool read_one(const char *reference, const struct pillar *pillar, char **ret, struct err *err)
+{
+    if (str_starts(reference, "file:")) {
+        auto_arena struct arena a = {.head = NULL};
+        return read_file(home_expanded(&a, reference + 5), ret, err);
+    }
+    if (str_starts(reference, "env:")) {
+        const char *value = getenv(reference + 4);
+        if (value == NULL || *value == '\0')
+            return err_set(err, E_CONFIG, "secret %s: the environment has no such variable", reference);
+        *ret = xstrdup(value);
+        return true;
+    }
+    /* A webhook that the pillar no longer has is not worth stopping a resume for. */
+    const struct value *v =
+        pillar == NULL || !str_starts(reference, "pillar:") ? NULL : pillar_get(pillar, reference + 7);
+    *ret = v != NULL && v->kind == VALUE_SCALAR ? xstrdup(v->text) : NULL;
+    return true;
+}
+
+bool secrets_load(const struct plan *plan, const struct pillar *pillar_or_null, struct secrets **ret,
+                  struct err *err)
+{
+    struct secrets *s = xcalloc(1, sizeof(*s));
+    s->references = xcalloc(plan->n_secrets + 1, sizeof(*s->references));
+    s->values = xcalloc(plan->n_secrets + 1, sizeof(*s->values));
+    s->redactable = xcalloc(plan->n_secrets + 1, sizeof(*s->redactable));
+    for (size_t i = 0; i < plan->n_secrets; i++) {
+        s->references[i] = xstrdup(plan->secrets[i].name);
+        s->n++;
+        if (!read_one(s->references[i], pillar_or_null, &s->values[i], err)) {
+            secrets_free(s);
+            return false;
+        }
+        if (s->values[i] != NULL)
+            s->redactable[s->n_values++] = s->values[i];
+    }
+    *ret = s;
+    return true;
+}
+
+const char *secrets_get(const struct secrets *s, const char *reference)
+{
+    for (size_t i = 0; s != NULL && i < s->n; i++)
+        if (strcmp(s->references[i], reference) == 0)
+            return s->values[i];
+    return NULL;
+}
+
+const char *const *secrets_values(const struct secrets *s)
+{
+    return s->redactable;
+}

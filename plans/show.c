@@ -1,0 +1,206 @@
+/* `release plan`: the whole plan for people. */
+#include "plans/pillar.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "plans/subst.h"
+
+#define TEXT_BYTES_MAX ((size_t)64 * 1024 * 1024)
+#define REV_SHOWN      12
+#define ARG_SHOWN      100
+
+static const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static const char *get(const struct op_pair *pairs, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(pairs[i].name, name) == 0)
+            return pairs[i].value;
+    return NULL;
+}
+
+static void visible(struct buf *out, const char *s)
+{
+    size_t n = strlen(s), shown = n > ARG_SHOWN ? ARG_SHOWN : n;
+    while (shown < n && shown > 0 && ((unsigned char)s[shown] & 0xc0) == 0x80)
+        shown--;
+    text_visible(out, s, shown);
+    if (shown < n)
+        buf_puts(out, "...");
+}
+
+static void add_rev(struct buf *out, const char *rev, const char *none)
+{
+    if (rev == NULL || *rev == '\0')
+        buf_puts(out, none);
+    else
+        buf_printf(out, "%.*s", REV_SHOWN, rev);
+}
+
+static void head(struct buf *out, const struct plan *p)
+{
+    char soak[DURATION_TEXT_MAX];
+    buf_printf(out, "%s%s of %s in %s, plan %s\n", p->kind, p->needs_rev ? "" : " without a revision", p->app,
+               p->env, p->name);
+    if (p->needs_rev) {
+        buf_puts(out, "  revision    ");
+        add_rev(out, p->rev, "not resolved yet");
+        buf_printf(out, " (%s)\n", p->rev_typed);
+    }
+    buf_puts(out, "  stages      ");
+    for (size_t i = 0; i < p->n_stages; i++)
+        buf_printf(out, "%s%u", i == 0 ? "" : ", ", p->stage_end[i]);
+    buf_printf(out, " of %zu node%s; each judged for %s\n", p->n_nodes, plural(p->n_nodes),
+               duration_text(p->soak_ms, soak, sizeof(soak)));
+    buf_printf(out, "  window      %u out at once\n", p->window);
+    if (p->capacity)
+        buf_printf(out, "  floor       %u must stay in rotation, read from %s before each drain\n", p->min_up,
+                   p->capacity_step.also == NULL ? "the balancer" : "every balancer");
+    else
+        buf_puts(out, "  floor       none: there is no balancer to read it from\n");
+    buf_printf(out, "  failures    stops at failure %u, then %s\n", p->max_failed + 1,
+               p->rollback_on_failure ? "every touched node goes back" : "finished nodes stay");
+}
+
+static void drain_policy(struct buf *out, const struct plan *p)
+{
+    char a[DURATION_TEXT_MAX], b[DURATION_TEXT_MAX];
+    for (size_t i = 0; i < p->n_steps; i++) {
+        const struct plan_step *s = &p->steps[i];
+        if (s->phase != PHASE_DRAIN || strstr(s->verb, ".wait_idle") == NULL)
+            continue;
+        static const char *const then[] = {"put back and stop", "go on", "end the sessions"};
+        buf_printf(out, "  drain       wait %s for sessions to end",
+                   duration_text(s->timeout_ms, a, sizeof(a)));
+        if (s->escalate_ms > 0)
+            buf_printf(out, ", after %s also sticky ones go elsewhere",
+                       duration_text(s->escalate_ms, b, sizeof(b)));
+        buf_printf(out, "; what is left then: %s (on_timeout: %s)\n", then[s->on_timeout],
+                   on_timeout_name(s->on_timeout));
+    }
+}
+
+static void nodes(struct buf *out, const struct plan *p)
+{
+    size_t wide = 4, stage = 0;
+    for (size_t i = 0; i < p->n_nodes; i++)
+        wide = strlen(p->nodes[i].id) > wide ? strlen(p->nodes[i].id) : wide;
+    buf_puts(out, "\nnodes, in order\n");
+    for (size_t i = 0; i < p->n_nodes; i++) {
+        const struct plan_node *n = &p->nodes[i];
+        const char *port = get(n->vars, n->n_vars, "port");
+        while (stage < p->n_stages && i >= p->stage_end[stage])
+            stage++;
+        buf_printf(out, "  %3zu  %-*s  stage %zu  %s%s%s", i + 1, (int)wide, n->id, stage + 1,
+                   n->target.host == NULL ? "" : n->target.host, port == NULL ? "" : ":",
+                   port == NULL ? "" : port);
+        if (p->needs_rev) {
+            buf_puts(out, "  ");
+            add_rev(out, n->rev_before, "unknown");
+            buf_puts(out, " -> ");
+            add_rev(out, n->rev != NULL && *n->rev != '\0' ? n->rev : p->rev, p->rev_typed);
+        }
+        buf_puts(out, "\n");
+    }
+}
+
+/* What is the same on every node is shown; the rest stays {name}. */
+static void same_everywhere(void *ctx, const char *name, struct buf *out)
+{
+    const struct plan *p = ctx;
+    bool same = strcmp(name, "repo") == 0 || strcmp(name, "app") == 0 || strcmp(name, "env") == 0;
+    const char *value = same ? get(p->vars, p->n_vars, name) : NULL;
+    if (value != NULL)
+        buf_puts(out, value);
+    else
+        buf_printf(out, "{%s}", name);
+}
+
+static void args(struct buf *out, const struct plan *p, const struct plan_step *s)
+{
+    struct plan copy = *p; /* for a callback without const */
+    for (size_t i = 0; i < s->n_args; i++) {
+        auto_buf struct buf text = BUF_INIT(TEXT_BYTES_MAX);
+        subst_expand(&text, s->args[i].value, same_everywhere, &copy);
+        buf_printf(out, "%s%s=", i == 0 ? "  " : " ", s->args[i].name);
+        visible(out, buf_str(&text));
+    }
+}
+
+static void step(struct buf *out, const struct plan *p, const struct plan_step *s)
+{
+    char timeout[DURATION_TEXT_MAX];
+    buf_printf(out, "    %-22s", s->verb);
+    args(out, p, s);
+    buf_printf(out, "  [%s", duration_text(s->timeout_ms, timeout, sizeof(timeout)));
+    if (s->retries > 0)
+        buf_printf(out, ", %d retr%s", s->retries, s->retries == 1 ? "y" : "ies");
+    if (s->stable > 1)
+        buf_printf(out, ", %d in a row", s->stable);
+    if (s->once == ONCE_FIRST)
+        buf_puts(out, ", once: on the first node only");
+    if (s->undo_cmd != NULL)
+        buf_puts(out, ", can be undone");
+    buf_puts(out, "]\n");
+}
+
+static const char *phase_where(enum phase phase)
+{
+    switch (phase) {
+    case PHASE_HOOK_BEFORE:
+    case PHASE_HOOK_AFTER: return "on the controller";
+    case PHASE_HOOK_FAILURE: return "on the controller, when the release fails";
+    case PHASE_PREPARE: return "all nodes at once, while they serve";
+    case PHASE_BEFORE: return "once, on the first node, before any leaves rotation";
+    case PHASE_DRAIN:
+    case PHASE_CHANGE:
+    case PHASE_CHECK:
+    case PHASE_ENABLE: return "node by node, inside window and floor";
+    case PHASE_AFTER: return "once, after the last node";
+    case PHASE_VERIFY:
+    case PHASE_FINISH: return "all nodes at once";
+    case PHASE_COUNT: break;
+    }
+    return "";
+}
+
+static void steps(struct buf *out, const struct plan *p)
+{
+    int phase = -1;
+    buf_puts(out, "\nsteps\n");
+    for (size_t i = 0; i < p->n_steps; i++) {
+        const struct plan_step *s = &p->steps[i];
+        if ((int)s->phase != phase)
+            buf_printf(out, "  %s: %s\n", phase_name(s->phase), phase_where(s->phase));
+        phase = (int)s->phase;
+        step(out, p, s);
+    }
+}
+
+static bool has_check(const struct plan *p)
+{
+    for (size_t i = 0; i < p->n_steps; i++)
+        if (p->steps[i].phase == PHASE_CHECK && strcmp(p->steps[i].verb, "http.check") == 0)
+            return true;
+    return false;
+}
+
+char *plan_text(const struct plan *plan)
+{
+    struct buf out = BUF_INIT(TEXT_BYTES_MAX);
+    head(&out, plan);
+    drain_policy(&out, plan);
+    nodes(&out, plan);
+    steps(&out, plan);
+    if (plan->capacity && !has_check(plan))
+        buf_puts(&out, "\nwarning: no health check: nodes return to rotation unseen (check: {url: ...} in "
+                       "the pillar)\n");
+    for (size_t i = 0; i < plan->n_events; i++)
+        buf_printf(&out, "%s%s", i == 0 ? "\ntold to a webhook: " : ", ", plan->events[i].name);
+    buf_puts(&out, plan->n_events > 0 ? "\n" : "");
+    return out.data;
+}

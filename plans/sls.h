@@ -1,0 +1,30 @@
+/* Reading pillar files: names, shebang lines, permissions, include. Private to plans/. */
+#ifndef RELEASE_PLANS_SLS_H
+#define RELEASE_PLANS_SLS_H
+
+#include "plans/value.h"
+
+#define SLS_FILES_MAX 500
+#define SLS_CHAIN_MAX 32
+
+struct sls_reader {
+    struct arena *arena;
+    struct problems *problems;
+    const char *dir;                  /* ROOT/pillar */
+    const char *chain[SLS_CHAIN_MAX]; /* files that include each other, for cycles */
+    size_t n_chain, n_files;
+};
+
+/* The file that holds the sls "a.b": dir/a/b.sls, .yml, .yaml, .json or dir/a/b/init.*; NULL when there is
+ * none. */
+const char *sls_find(const struct sls_reader *r, const char *name);
+/* The file's tree with its includes merged under it. NULL: problems has why. */
+const struct value *sls_load(struct sls_reader *r, const char *path);
+/* sls_find and sls_load; `at` is where it was named. */
+const struct value *sls_load_named(struct sls_reader *r, const char *name, struct place at);
+/* One file as YAML, no include. Also for plan files. NULL: problems has why. */
+const struct value *yaml_load_file(struct arena *a, const char *path, struct problems *problems);
+/* The whole file, at most 1 MiB, refused when group or world may write it. NULL: problems has why. */
+char *config_read(struct arena *a, const char *path, size_t *ret_n, struct problems *problems);
+
+#endif

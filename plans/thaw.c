@@ -1,0 +1,248 @@
+/* Reading what plan_encode wrote. The journal may be damaged: nothing is believed before it has the right
+ * type. */
+#include "plans/plan.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/str.h"
+#include "plans/freeze_priv.h"
+
+struct thaw {
+    struct arena *arena;
+    const char *bad; /* the first member that is not as it must be */
+};
+
+static const json_t *want(struct thaw *t, const json_t *o, const char *name, json_type type)
+{
+    const json_t *v = json_object_get(o, name);
+    if (v != NULL && json_typeof(v) == type)
+        return v;
+    if (t->bad == NULL)
+        t->bad = name;
+    return NULL;
+}
+
+static const char *text(struct thaw *t, const json_t *o, const char *name)
+{
+    const json_t *v = want(t, o, name, JSON_STRING);
+    return v == NULL ? "" : arena_strdup(t->arena, json_string_value(v));
+}
+
+/* Absent = NULL. */
+static const char *maybe_text(struct thaw *t, const json_t *o, const char *name)
+{
+    const json_t *v = json_object_get(o, name);
+    return v == NULL || json_is_null(v) ? NULL : text(t, o, name);
+}
+
+static int64_t number(struct thaw *t, const json_t *o, const char *name, int64_t min, int64_t max)
+{
+    const json_t *v = want(t, o, name, JSON_INTEGER);
+    int64_t n = v == NULL ? min : (int64_t)json_integer_value(v);
+    if ((n < min || n > max) && t->bad == NULL)
+        t->bad = name;
+    return n < min || n > max ? min : n;
+}
+
+static bool boolean(struct thaw *t, const json_t *o, const char *name)
+{
+    const json_t *v = json_object_get(o, name);
+    if (!json_is_boolean(v) && t->bad == NULL)
+        t->bad = name;
+    return json_is_true(v);
+}
+
+static int word(struct thaw *t, const json_t *o, const char *name, int (*from_name)(const char *))
+{
+    int i = from_name(text(t, o, name));
+    if (i < 0 && t->bad == NULL)
+        t->bad = name;
+    return i < 0 ? 0 : i;
+}
+
+static const struct op_pair *pairs(struct thaw *t, const json_t *o, const char *name, size_t *ret_n)
+{
+    const json_t *list = json_object_get(o, name);
+    size_t n = json_array_size(list);
+    struct op_pair *ret = arena_array(t->arena, n + 1, sizeof(*ret));
+    *ret_n = n;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *pair = json_array_get(list, i);
+        const char *key = json_string_value(json_array_get(pair, 0)),
+                   *value = json_string_value(json_array_get(pair, 1));
+        if ((key == NULL || value == NULL) && t->bad == NULL)
+            t->bad = name;
+        ret[i] = (struct op_pair){.name = arena_strdup(t->arena, key == NULL ? "" : key),
+                                  .value = arena_strdup(t->arena, value == NULL ? "" : value)};
+    }
+    return ret;
+}
+
+#define DAYS_MS(n) ((int64_t)(n)*24 * 3600 * 1000)
+
+static const struct plan_step *also(struct thaw *t, const json_t *o);
+
+static struct plan_step step(struct thaw *t, const json_t *o)
+{
+    struct plan_step s = {
+        .verb = text(t, o, "verb"),
+        .label = text(t, o, "label"),
+        .phase = (enum phase)word(t, o, "phase", phase_from_name),
+        .once = (enum once)word(t, o, "once", once_from_name),
+        .on_timeout = (enum on_timeout)word(t, o, "on_timeout", on_timeout_from_name),
+        .timeout_ms = number(t, o, "timeout_ms", 0, DAYS_MS(3650)),
+        .interval_ms = number(t, o, "interval_ms", 0, DAYS_MS(3650)),
+        .escalate_ms = number(t, o, "escalate_ms", 0, DAYS_MS(3650)),
+        .retries = (int)number(t, o, "retries", 0, 1000),
+        .stable = (int)number(t, o, "stable", 0, 255),
+        .forward_only = boolean(t, o, "forward_only"),
+        .undo_cmd = maybe_text(t, o, "undo_cmd"),
+        .where = text(t, o, "where"),
+    };
+    s.args = pairs(t, o, "args", &s.n_args);
+    s.also = also(t, json_object_get(o, "also"));
+    return s;
+}
+
+static const struct plan_step *also(struct thaw *t, const json_t *o)
+{
+    if (o == NULL)
+        return NULL;
+    struct plan_step *s = arena_alloc(t->arena, sizeof(*s));
+    *s = step(t, o);
+    return s;
+}
+
+static struct plan_step maybe_step(struct thaw *t, const json_t *o, const char *name)
+{
+    const json_t *v = json_object_get(o, name);
+    return v == NULL ? (struct plan_step){.verb = NULL} : step(t, v);
+}
+
+static struct target target(struct thaw *t, const json_t *o)
+{
+    return (struct target){
+        .id = maybe_text(t, o, "id"),
+        .transport = maybe_text(t, o, "transport"),
+        .host = maybe_text(t, o, "host"),
+        .port = (int)number(t, o, "port", 0, 65535),
+        .user = maybe_text(t, o, "user"),
+        .key = maybe_text(t, o, "key"),
+        .known_hosts = maybe_text(t, o, "known_hosts"),
+        .proxy_jump = maybe_text(t, o, "proxy_jump"),
+        .ssh_config = maybe_text(t, o, "ssh_config"),
+        .state_dir = maybe_text(t, o, "state_dir"),
+        .identity = maybe_text(t, o, "identity"),
+    };
+}
+
+static struct plan_node node(struct thaw *t, const json_t *o)
+{
+    struct plan_node n = {
+        .id = text(t, o, "id"),
+        .rev = text(t, o, "rev"),
+        .rev_before = text(t, o, "rev_before"),
+        .was_up = boolean(t, o, "was_up"),
+        .target = target(t, want(t, o, "target", JSON_OBJECT)),
+        .where = text(t, o, "where"),
+    };
+    n.vars = pairs(t, o, "vars", &n.n_vars);
+    n.facts = pairs(t, o, "facts", &n.n_facts);
+    return n;
+}
+
+static void head(struct thaw *t, const json_t *o, struct plan *p)
+{
+    p->env = text(t, o, "env");
+    p->app = text(t, o, "app");
+    p->name = text(t, o, "name");
+    p->kind = text(t, o, "kind");
+    p->rev = text(t, o, "rev");
+    p->rev_typed = text(t, o, "rev_typed");
+    p->dir = text(t, o, "dir");
+    p->user = text(t, o, "user");
+    p->repo = text(t, o, "repo");
+    p->needs_rev = boolean(t, o, "needs_rev");
+    p->soak_ms = number(t, o, "soak_ms", 0, DAYS_MS(3650));
+    p->window = (uint32_t)number(t, o, "window", 0, PLAN_NODES_MAX);
+    p->min_up = (uint32_t)number(t, o, "min_up", 0, UINT32_MAX);
+    p->max_failed = (uint32_t)number(t, o, "max_failed", 0, UINT32_MAX);
+    p->rollback_on_failure = boolean(t, o, "rollback_on_failure");
+    p->keep = (uint32_t)number(t, o, "keep", 0, UINT32_MAX);
+    p->capacity = boolean(t, o, "capacity");
+}
+
+static const json_t *bounded(struct thaw *t, const json_t *o, const char *name, size_t max)
+{
+    const json_t *v = want(t, o, name, JSON_ARRAY);
+    if (json_array_size(v) > max && t->bad == NULL)
+        t->bad = name;
+    return json_array_size(v) > max ? NULL : v;
+}
+
+static void lists(struct thaw *t, const json_t *o, struct plan *p)
+{
+    const json_t *steps = bounded(t, o, "steps", PLAN_STEPS_MAX),
+                 *nodes = bounded(t, o, "nodes", PLAN_NODES_MAX),
+                 *stages = bounded(t, o, "stage_end", PLAN_STAGES_MAX);
+    p->n_steps = json_array_size(steps);
+    p->n_nodes = json_array_size(nodes);
+    p->n_stages = json_array_size(stages);
+    p->steps = arena_array(t->arena, p->n_steps + 1, sizeof(*p->steps));
+    p->nodes = arena_array(t->arena, p->n_nodes + 1, sizeof(*p->nodes));
+    for (size_t i = 0; i < p->n_steps; i++)
+        p->steps[i] = step(t, json_array_get(steps, i));
+    for (size_t i = 0; i < p->n_nodes; i++)
+        p->nodes[i] = node(t, json_array_get(nodes, i));
+    for (size_t i = 0; i < p->n_stages; i++)
+        p->stage_end[i] = (uint32_t)json_integer_value(json_array_get(stages, i));
+}
+
+static void rest(struct thaw *t, const json_t *o, struct plan *p)
+{
+    p->capacity_step = maybe_step(t, o, "capacity_step");
+    p->guard_step = maybe_step(t, o, "guard_step");
+    p->show_step = maybe_step(t, o, "show_step");
+    p->probe_step = maybe_step(t, o, "probe_step");
+    p->resolve_step = maybe_step(t, o, "resolve_step");
+    p->log_step = maybe_step(t, o, "log_step");
+    p->ssh_defaults = target(t, want(t, o, "ssh_defaults", JSON_OBJECT));
+    p->vars = pairs(t, o, "vars", &p->n_vars);
+    p->secrets = pairs(t, o, "secrets", &p->n_secrets);
+    p->events = pairs(t, o, "events", &p->n_events);
+}
+
+static bool thaw(struct thaw *t, const json_t *o, struct plan *p, struct err *err)
+{
+    const json_t *format = json_object_get(o, "format");
+    if (json_is_integer(format) && json_integer_value(format) > FREEZE_FORMAT)
+        return err_set(err, E_JOURNAL,
+                       "the plan was frozen by a newer release (format %lld, known is %d): use that one",
+                       (long long)json_integer_value(format), FREEZE_FORMAT);
+    if (!json_is_integer(format) || json_integer_value(format) < 1)
+        return err_set(err, E_JOURNAL, "the frozen plan is damaged: no format");
+    head(t, o, p);
+    lists(t, o, p);
+    rest(t, o, p);
+    if (t->bad == NULL)
+        return true;
+    return err_set(err, E_JOURNAL, "the frozen plan is damaged at '%s'", t->bad);
+}
+
+bool plan_decode(struct arena *arena, const char *json, struct plan **ret, struct err *err)
+{
+    json_error_t why;
+    json_t *o = json_loads(json, JSON_REJECT_DUPLICATES, &why);
+    if (o == NULL)
+        return err_set(err, E_JOURNAL, "the frozen plan is damaged: %s", why.text);
+    struct thaw t = {.arena = arena};
+    struct plan *p = arena_alloc(arena, sizeof(*p));
+    bool ok = thaw(&t, o, p, err);
+    json_decref(o);
+    sha256_hex(json, strlen(json), p->digest);
+    if (ok)
+        *ret = p;
+    return ok;
+}

@@ -1,0 +1,86 @@
+/* The journal: rows go in at the end and are read by number. */
+#include <string.h>
+
+#include "state/store_priv.h"
+
+static const char *or_empty(const char *s)
+{
+    return s ? s : "";
+}
+
+bool journal_append(struct store *s, struct row *row, struct err *err)
+{
+    must(s->in_tx || s->mode == STORE_READ);
+    struct tx tx;
+    if (!tx_open(&tx, s, err))
+        return false;
+    bool ok = sql_run(s, SQL_JOURNAL_INSERT,
+                      ARGS(arg_int(row->at_ms), arg_int(row->release), arg_text(row_kind_name(row->kind)),
+                           arg_text(or_empty(row->node)), arg_int(row->step), arg_text(or_empty(row->verb)),
+                           arg_text(or_empty(row->role)), arg_text(or_empty(row->code)),
+                           arg_int(row->attempt), arg_int(row->back), arg_int(row->a), arg_int(row->b),
+                           arg_text(row->facts && row->facts[0] ? row->facts : NULL),
+                           arg_text(or_empty(row->text))),
+                      err);
+    if (!tx_close(&tx, ok, err))
+        return false;
+    row->seq = sqlite3_last_insert_rowid(s->db);
+    return true;
+}
+
+static bool row_from_query(const struct query *q, struct store *s, struct arena *arena, struct row *ret,
+                           struct err *err)
+{
+    int kind = row_kind_from_name(query_peek(q, 3));
+    if (kind < 0)
+        return err_set(err, E_JOURNAL, "journal %s: row %lld is of an unknown kind '%s'; it is damaged",
+                       store_path(s), (long long)query_int(q, 0), query_peek(q, 3));
+    *ret = (struct row){
+        .seq = query_int(q, 0),
+        .at_ms = query_int(q, 1),
+        .release = query_int(q, 2),
+        .kind = (enum row_kind)kind,
+        .node = query_text(q, 4, arena),
+        .step = (int)query_int(q, 5),
+        .verb = query_text(q, 6, arena),
+        .role = query_text(q, 7, arena),
+        .code = query_text(q, 8, arena),
+        .attempt = (int)query_int(q, 9),
+        .back = query_int(q, 10) != 0,
+        .a = query_int(q, 11),
+        .b = query_int(q, 12),
+        .facts = query_text(q, 13, arena),
+        .text = query_text(q, 14, arena),
+    };
+    return true;
+}
+
+bool journal_read(struct store *s, int64_t release, int64_t after, size_t limit, struct arena *arena,
+                  struct row **ret, size_t *ret_n, struct err *err)
+{
+    auto_vec struct vec rows = VEC_INIT(struct row);
+    auto_query struct query q;
+    struct arg args[] = {
+        arg_int(after),
+        arg_int(limit > INT32_MAX ? INT32_MAX : (int64_t)limit),
+        arg_int(release),
+    };
+    if (!query_open(&q, s, release ? SQL_JOURNAL_RELEASE : SQL_JOURNAL_ALL, args, release ? 3 : 2, err))
+        return false;
+    while (query_next(&q, err))
+        if (!row_from_query(&q, s, arena, vec_add(&rows), err))
+            return false;
+    if (q.failed)
+        return false;
+    *ret = vec_take(&rows, arena, ret_n);
+    return true;
+}
+
+int64_t journal_last_seq(struct store *s)
+{
+    struct err err;
+    auto_query struct query q;
+    if (!query_open(&q, s, SQL_JOURNAL_LAST, NO_ARGS, &err))
+        return 0;
+    return query_next(&q, &err) ? query_int(&q, 0) : 0;
+}

@@ -1,0 +1,345 @@
+/* The lock of an environment: one unique row, a history that only grows, and fences that only rise.
+ *
+ * There is no expiry (PROMISES (d)): a lock whose holder died stays until resume or rollback takes it over,
+ * or a person forces it. Whether the holder lives is judged by host, boot and the start time of its process,
+ * so a reused pid is not the holder. When it cannot be told (another host), nobody takes over: a person must.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "state/store_priv.h"
+
+/* A fence given from outside must leave room for all that come after it. */
+#define FENCE_MOST (INT64_MAX / 2)
+
+/* ---- who we are, and whether another process lives */
+
+static bool read_small(const char *path, char *buf, size_t n)
+{
+    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, buf, n - 1);
+    if (got < 0)
+        return false;
+    buf[got] = '\0';
+    buf[strcspn(buf, "\n")] = '\0';
+    return true;
+}
+
+/* Field 22 of /proc/PID/stat, in clock ticks since boot; fields count from behind the name's last ')'. */
+static bool process_start(int64_t pid, int64_t *ret, char *ret_state)
+{
+    char path[64], text[1024];
+    snprintf(path, sizeof(path), "/proc/%" PRId64 "/stat", pid);
+    if (!read_small(path, text, sizeof(text)))
+        return false;
+    char *p = strrchr(text, ')');
+    if (!p || p[1] != ' ')
+        return false;
+    *ret_state = p[2];
+    p++; /* the space before field 3 */
+    for (int field = 3; field < 22 && p; field++)
+        p = strchr(p + 1, ' ');
+    if (!p)
+        return false;
+    *ret = strtoll(p, NULL, 10);
+    return true;
+}
+
+static void boot_id(char *buf, size_t n)
+{
+    if (!read_small("/proc/sys/kernel/random/boot_id", buf, n))
+        buf[0] = '\0';
+}
+
+static void host_name(char *buf, size_t n)
+{
+    if (gethostname(buf, n) != 0)
+        snprintf(buf, n, "localhost");
+    buf[n - 1] = '\0';
+}
+
+static bool process_lives(int64_t pid, int64_t started)
+{
+    int64_t start;
+    char state;
+    if (process_start(pid, &start, &state))
+        return start == started && state != 'Z' && state != 'X';
+    /* /proc may be hidden from us (hidepid); then a pid that exists counts as the holder. */
+    return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+}
+
+static enum holder holder_of(const struct lock_info *l, bool by_hand)
+{
+    char host[256], boot[64];
+    if (by_hand)
+        return HOLDER_BY_HAND;
+    host_name(host, sizeof(host));
+    if (strcmp(l->host, host) != 0)
+        return HOLDER_ELSEWHERE;
+    boot_id(boot, sizeof(boot));
+    if (strcmp(l->boot_id, boot) != 0)
+        return HOLDER_DEAD; /* this host was started anew since */
+    return process_lives(l->pid, l->pid_start) ? HOLDER_ALIVE : HOLDER_DEAD;
+}
+
+/* ---- rows */
+
+bool lock_get(struct store *s, const char *env, struct arena *arena, struct lock_info *ret, struct err *err)
+{
+    auto_query struct query q;
+    if (!query_open(&q, s, SQL_LOCK_GET, ARGS(arg_text(env)), err))
+        return false;
+    struct lock_info l = {.env = arena_strdup(arena, env), .who = "", .why = "", .host = "", .boot_id = ""};
+    if (query_next(&q, err)) {
+        l.held = true;
+        l.fence = query_int(&q, 1);
+        l.release = query_int(&q, 2);
+        l.since_ms = query_int(&q, 3);
+        l.who = query_text(&q, 4, arena);
+        l.why = query_text(&q, 5, arena);
+        l.host = query_text(&q, 6, arena);
+        l.boot_id = query_text(&q, 7, arena);
+        l.pid = query_int(&q, 8);
+        l.pid_start = query_int(&q, 9);
+        l.holder = holder_of(&l, query_int(&q, 10) != 0);
+    }
+    if (q.failed)
+        return false;
+    *ret = l;
+    return true;
+}
+
+static bool fence_last(struct store *s, int64_t *ret, struct err *err)
+{
+    auto_query struct query q;
+    if (!query_open(&q, s, SQL_LOCK_FENCE, NO_ARGS, err) || !query_next(&q, err))
+        return false;
+    *ret = query_int(&q, 0);
+    return true;
+}
+
+/* who and why are the actor's, which after a `force` is not the holder. */
+static bool history_add(struct store *s, const char *event, const struct lock_info *l, int64_t over_fence,
+                        struct err *err)
+{
+    return sql_run(s, SQL_LOCK_HISTORY,
+                   ARGS(arg_int(clock_wall_ms()), arg_text(l->env), arg_text(event), arg_int(l->fence),
+                        arg_int(over_fence), arg_int(l->release), arg_text(l->who), arg_text(l->why),
+                        arg_text(l->host), arg_text(l->boot_id), arg_int(l->pid), arg_int(l->pid_start)),
+                   err);
+}
+
+/* What is written of whoever acts now: this process, on this host, in this boot. */
+static struct lock_info actor(const char *env, const char *who, const char *why, struct arena *arena)
+{
+    char host[256], boot[64], state;
+    host_name(host, sizeof(host));
+    boot_id(boot, sizeof(boot));
+    struct lock_info l = {
+        .env = arena_strdup(arena, env),
+        .who = arena_strdup(arena, who ? who : ""),
+        .why = arena_strdup(arena, why ? why : ""),
+        .host = arena_strdup(arena, host),
+        .boot_id = arena_strdup(arena, boot),
+        .pid = getpid(),
+        .since_ms = clock_wall_ms(),
+    };
+    if (!process_start(l.pid, &l.pid_start, &state))
+        l.pid_start = 0;
+    return l;
+}
+
+/* ---- taking */
+
+static const char *next_step(const struct lock_info *l, struct arena *arena)
+{
+    switch (l->holder) {
+    case HOLDER_ALIVE:
+        return arena_printf(arena, "wait for it ('release status %s --watch' shows it)", l->env);
+    case HOLDER_DEAD:
+        return arena_printf(arena, "'release resume %s' goes on from there, 'release rollback %s' goes back",
+                            l->env, l->env);
+    case HOLDER_ELSEWHERE:
+        return arena_printf(arena,
+                            "look on %s first; when nothing of it runs there, 'release unlock %s --force "
+                            "--reason TEXT' frees it",
+                            l->host, l->env);
+    case HOLDER_BY_HAND: return arena_printf(arena, "'release unlock %s' frees it", l->env);
+    }
+    return "";
+}
+
+static bool refuse_held(const struct lock_info *l, struct arena *arena, struct err *err)
+{
+    return err_set(err, E_LOCKED, "%s is locked, nothing was touched: %s; %s", l->env, lock_text(l, arena),
+                   next_step(l, arena));
+}
+
+static bool grant(struct store *s, const struct lock_request *req, const struct lock_info *over,
+                  struct arena *arena, struct lock_info *ret, struct err *err)
+{
+    struct lock_info l = actor(req->env, req->who, req->why, arena);
+    if (!fence_last(s, &l.fence, err))
+        return false;
+    l.fence++;
+    l.held = true;
+    l.release = req->release;
+    l.holder = req->by_hand ? HOLDER_BY_HAND : HOLDER_ALIVE;
+    if (over->held && !sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(l.env), arg_int(over->fence)), err))
+        return false;
+    *ret = l;
+    return sql_run(s, SQL_LOCK_INSERT,
+                   ARGS(arg_text(l.env), arg_int(l.fence), arg_int(l.release), arg_int(l.since_ms),
+                        arg_text(l.who), arg_text(l.why), arg_text(l.host), arg_text(l.boot_id),
+                        arg_int(l.pid), arg_int(l.pid_start), arg_int(req->by_hand)),
+                   err) &&
+           history_add(s, over->held ? "take-over" : "take", &l, over->held ? over->fence : 0, err);
+}
+
+bool lock_take(struct store *s, const struct lock_request *req, struct arena *arena, struct lock_info *ret,
+               struct err *err)
+{
+    must(!s->in_tx);
+    struct tx tx;
+    struct lock_info held = {0}, granted = {0};
+    if (!tx_open(&tx, s, err))
+        return false;
+    bool ok = lock_get(s, req->env, arena, &held, err);
+    if (ok && held.held && !(req->take_over && held.holder == HOLDER_DEAD)) {
+        store_rollback(s);
+        *ret = held;
+        return refuse_held(&held, arena, err);
+    }
+    ok = ok && grant(s, req, &held, arena, &granted, err);
+    if (!tx_close(&tx, ok, err))
+        return false;
+    *ret = granted;
+    return true;
+}
+
+bool lock_bind(struct store *s, const char *env, int64_t fence, int64_t release, struct err *err)
+{
+    struct tx tx;
+    auto_arena struct arena arena = {0};
+    if (!tx_open(&tx, s, err))
+        return false;
+    struct lock_info l = actor(env, "", "", &arena);
+    l.fence = fence;
+    l.release = release;
+    bool ok = sql_run(s, SQL_LOCK_BIND, ARGS(arg_text(env), arg_int(fence), arg_int(release)), err);
+    if (ok && sqlite3_changes(s->db) != 1)
+        ok =
+            err_set(err, E_LOCKED,
+                    "%s: the lock was taken away meanwhile (our grant was %" PRId64 "); nothing was touched; "
+                    "'release status %s' shows by whom",
+                    env, fence, env);
+    ok = ok && history_add(s, "bind", &l, 0, err);
+    return tx_close(&tx, ok, err);
+}
+
+/* ---- giving back */
+
+bool lock_free(struct store *s, const char *env, int64_t fence, const char *who, const char *why,
+               struct err *err)
+{
+    struct tx tx;
+    auto_arena struct arena arena = {0};
+    if (!tx_open(&tx, s, err))
+        return false;
+    struct lock_info l = actor(env, who, why, &arena);
+    l.fence = fence;
+    bool ok = sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(env), arg_int(fence)), err);
+    if (ok && sqlite3_changes(s->db) == 1)
+        ok = history_add(s, "free", &l, fence, err);
+    return tx_close(&tx, ok, err);
+}
+
+static bool force_inside(struct store *s, struct lock_info *l, int64_t fence_above, struct arena *arena,
+                         struct err *err)
+{
+    struct lock_info held;
+    if (!lock_get(s, l->env, arena, &held, err) || !fence_last(s, &l->fence, err))
+        return false;
+    l->release = held.release;
+    l->fence++;
+    if (l->fence < fence_above)
+        l->fence = fence_above;
+    return (!held.held || sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(l->env), arg_int(held.fence)), err)) &&
+           history_add(s, "force", l, held.held ? held.fence : 0, err);
+}
+
+bool lock_force(struct store *s, const char *env, const char *who, const char *why, int64_t fence_above,
+                struct err *err)
+{
+    struct tx tx;
+    auto_arena struct arena arena = {0};
+    if (fence_above > FENCE_MOST)
+        return err_set(err, E_JOURNAL,
+                       "%s: fence %" PRId64 " is no number that release gives (at most %" PRId64
+                       "); a node's fence file is damaged",
+                       env, fence_above, FENCE_MOST);
+    if (!tx_open(&tx, s, err))
+        return false;
+    struct lock_info l = actor(env, who, why, &arena);
+    return tx_close(&tx, force_inside(s, &l, fence_above, &arena, err), err);
+}
+
+/* ---- text */
+
+static const char *since_text(int64_t since_ms, struct arena *arena)
+{
+    char since[CLOCK_TEXT_MAX], now[CLOCK_TEXT_MAX];
+    clock_text(since_ms, since, sizeof(since));
+    clock_text(clock_wall_ms(), now, sizeof(now));
+    /* "2026-11-20 09:13:59": of today the time is enough */
+    bool today = strlen(since) == 19 && strncmp(since, now, 11) == 0;
+    return arena_strdup(arena, today ? since + 11 : since);
+}
+
+static const char *holder_text(const struct lock_info *l, struct arena *arena)
+{
+    const char *what = l->release ? arena_printf(arena, "release %" PRId64 ", ", l->release) : "";
+    switch (l->holder) {
+    case HOLDER_ALIVE: return arena_printf(arena, "%spid %" PRId64 " alive", what, l->pid);
+    case HOLDER_DEAD: return arena_printf(arena, "%sits process %" PRId64 " is gone", what, l->pid);
+    case HOLDER_ELSEWHERE: return arena_printf(arena, "%son another host, cannot tell if it is alive", what);
+    case HOLDER_BY_HAND: return "held by hand";
+    }
+    return "";
+}
+
+/* People's words in one line that no terminal obeys. */
+static void put_visible(struct buf *out, const char *words)
+{
+    size_t from = out->len;
+    text_visible(out, words, strlen(words));
+    for (size_t i = from; i < out->len; i++)
+        if (out->data[i] == '\n' || out->data[i] == '\t')
+            out->data[i] = ' ';
+}
+
+char *lock_text(const struct lock_info *l, struct arena *arena)
+{
+    if (!l->held)
+        return arena_strdup(arena, "not held");
+    auto_buf struct buf text = BUF_INIT(2000);
+    buf_puts(&text, "held by ");
+    put_visible(&text, l->who[0] ? l->who : "somebody");
+    buf_puts(&text, "@");
+    put_visible(&text, l->host);
+    buf_printf(&text, " since %s (%s)", since_text(l->since_ms, arena), holder_text(l, arena));
+    if (l->why[0]) {
+        buf_puts(&text, ": ");
+        put_visible(&text, l->why);
+    }
+    return arena_strdup(arena, buf_str(&text));
+}

@@ -1,0 +1,96 @@
+/* What steps printed: pieces as they came, and one row of totals when an op ends. Bytes are kept as they are;
+ * whoever shows them makes them visible text first (PROMISES S9). */
+#include "state/store_priv.h"
+
+static const char *or_empty(const char *s)
+{
+    return s ? s : "";
+}
+
+bool output_append(struct store *s, const struct output *o, struct err *err)
+{
+    struct tx tx;
+    if (!tx_open(&tx, s, err))
+        return false;
+    bool ok =
+        sql_run(s, SQL_OUTPUT_INSERT,
+                ARGS(arg_int(o->release), arg_int(o->at_ms), arg_text(or_empty(o->node)), arg_int(o->step),
+                     arg_int(o->attempt), arg_int(o->stream), arg_int(o->back), arg_blob(o->data, o->n)),
+                err);
+    return tx_close(&tx, ok, err);
+}
+
+bool output_end(struct store *s, const struct output *o, int64_t total_bytes, bool cut, const char *sha256,
+                struct err *err)
+{
+    struct tx tx;
+    if (!tx_open(&tx, s, err))
+        return false;
+    bool ok = sql_run(s, SQL_OUTPUT_END,
+                      ARGS(arg_int(o->release), arg_int(o->at_ms), arg_text(or_empty(o->node)),
+                           arg_int(o->step), arg_int(o->attempt), arg_int(o->back), arg_int(total_bytes),
+                           arg_int(cut), arg_text(or_empty(sha256))),
+                      err);
+    return tx_close(&tx, ok, err);
+}
+
+static void output_from_row(const struct query *q, struct arena *arena, struct output *ret)
+{
+    const char *data = sqlite3_column_blob(q->stmt, 8);
+    size_t n = (size_t)sqlite3_column_bytes(q->stmt, 8);
+    *ret = (struct output){
+        .id = query_int(q, 0),
+        .release = query_int(q, 1),
+        .at_ms = query_int(q, 2),
+        .node = query_text(q, 3, arena),
+        .step = (int)query_int(q, 4),
+        .attempt = (int)query_int(q, 5),
+        .stream = (int)query_int(q, 6),
+        .back = query_int(q, 7) != 0,
+        .data = arena_strndup(arena, data ? data : "", n),
+        .n = n,
+    };
+}
+
+bool output_read(struct store *s, int64_t release, const char *node, int step, int64_t after, size_t limit,
+                 struct arena *arena, struct output **ret, size_t *ret_n, struct err *err)
+{
+    auto_vec struct vec found = VEC_INIT(struct output);
+    auto_query struct query q;
+    int64_t most = limit > INT32_MAX ? INT32_MAX : (int64_t)limit;
+    if (!query_open(&q, s, SQL_OUTPUT_READ,
+                    ARGS(arg_int(release), arg_int(after), arg_text(node), arg_int(step), arg_int(most)),
+                    err))
+        return false;
+    while (query_next(&q, err))
+        output_from_row(&q, arena, vec_add(&found));
+    if (q.failed)
+        return false;
+    *ret = vec_take(&found, arena, ret_n);
+    return true;
+}
+
+bool output_sums(struct store *s, int64_t release, struct arena *arena, struct output_sum **ret,
+                 size_t *ret_n, struct err *err)
+{
+    auto_vec struct vec found = VEC_INIT(struct output_sum);
+    auto_query struct query q;
+    if (!query_open(&q, s, SQL_OUTPUT_SUMS, ARGS(arg_int(release)), err))
+        return false;
+    while (query_next(&q, err))
+        *(struct output_sum *)vec_add(&found) = (struct output_sum){
+            .release = query_int(&q, 0),
+            .at_ms = query_int(&q, 1),
+            .node = query_text(&q, 2, arena),
+            .step = (int)query_int(&q, 3),
+            .attempt = (int)query_int(&q, 4),
+            .back = query_int(&q, 5) != 0,
+            .total_bytes = query_int(&q, 6),
+            .cut = query_int(&q, 7) != 0,
+            .sha256 = query_text(&q, 8, arena),
+        };
+    if (q.failed)
+        return false;
+    *ret = vec_take(&found, arena, ret_n);
+    return true;
+}

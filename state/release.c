@@ -1,0 +1,200 @@
+/* Releases: one row when it begins, its frozen plan beside it, one row per end. */
+#include <string.h>
+
+#include "state/store_priv.h"
+
+bool release_insert(struct store *s, const struct release_new *r, int64_t *ret_id, struct err *err)
+{
+    struct tx tx;
+    if (!tx_open(&tx, s, err))
+        return false;
+    bool ok = sql_run(s, SQL_RELEASE_INSERT,
+                      ARGS(arg_text(r->env), arg_text(r->app ? r->app : ""), arg_text(r->kind),
+                           arg_text(r->plan_name ? r->plan_name : ""), arg_text(r->rev ? r->rev : ""),
+                           arg_text(r->rev_typed ? r->rev_typed : ""), arg_text(r->who ? r->who : ""),
+                           arg_text(r->host ? r->host : ""), arg_text(r->plan_digest ? r->plan_digest : ""),
+                           arg_int(r->of_release), arg_int(r->at_ms)),
+                      err);
+    int64_t id = ok ? sqlite3_last_insert_rowid(s->db) : 0;
+    ok =
+        ok && sql_run(s, SQL_PLAN_INSERT, ARGS(arg_int(id), arg_text(r->plan_json ? r->plan_json : "")), err);
+    if (!tx_close(&tx, ok, err))
+        return false;
+    *ret_id = id;
+    return true;
+}
+
+bool release_end(struct store *s, int64_t release, int exit_status, const char *summary, int64_t at_ms,
+                 struct err *err)
+{
+    struct tx tx;
+    if (!tx_open(&tx, s, err))
+        return false;
+    bool ok = sql_run(
+        s, SQL_RELEASE_END,
+        ARGS(arg_int(release), arg_int(exit_status), arg_text(summary ? summary : ""), arg_int(at_ms)), err);
+    return tx_close(&tx, ok, err);
+}
+
+/* Exits after which there is something to go on with. 0 and 1 are done; 2, 3 and 6 touched nothing. */
+static bool exit_resumable(int status)
+{
+    switch (status) {
+    case -1: /* no end row: running, or its controller died */
+    case EXIT_STOPPED:
+    case EXIT_PERSON:
+    case EXIT_JOURNAL:
+    case EXIT_SIGINT:
+    case EXIT_SIGTERM: return true;
+    default: return false;
+    }
+}
+
+/* The newest release or rollback of env that ended well; whatever came before it is history. */
+static bool settled_get(struct store *s, const char *env, int64_t *ret, struct err *err)
+{
+    auto_query struct query q;
+    *ret = 0;
+    if (!query_open(&q, s, SQL_RELEASE_SETTLED, ARGS(arg_text(env)), err))
+        return false;
+    if (query_next(&q, err))
+        *ret = query_int(&q, 0);
+    return !q.failed;
+}
+
+/* Columns of SQL_RELEASE_COLUMNS. `resumable` here knows its own end and abandon only; see mark_settled. */
+static void release_from_row(const struct query *q, struct arena *arena, struct release_info *ret)
+{
+    *ret = (struct release_info){
+        .id = query_int(q, 0),
+        .of_release = query_int(q, 1),
+        .started_ms = query_int(q, 2),
+        .ended_ms = query_int(q, 3),
+        .exit_status = (int)query_int(q, 4),
+        .env = query_text(q, 5, arena),
+        .app = query_text(q, 6, arena),
+        .kind = query_text(q, 7, arena),
+        .plan_name = query_text(q, 8, arena),
+        .rev = query_text(q, 9, arena),
+        .rev_typed = query_text(q, 10, arena),
+        .who = query_text(q, 11, arena),
+        .host = query_text(q, 12, arena),
+        .plan_digest = query_text(q, 13, arena),
+        .summary = query_text(q, 14, arena),
+    };
+    ret->resumable = exit_resumable(ret->exit_status) && query_int(q, 15) == 0;
+}
+
+/* A release is not resumable once a later one of its environment ended well. Asked once per environment. */
+static bool mark_settled(struct store *s, struct release_info *list, size_t n, struct err *err)
+{
+    struct seen {
+        const char *env;
+        int64_t settled;
+    };
+    auto_vec struct vec seen = VEC_INIT(struct seen);
+    for (size_t i = 0; i < n; i++) {
+        if (!list[i].resumable)
+            continue;
+        struct seen *known = seen.data;
+        size_t k = 0;
+        while (k < seen.n && strcmp(known[k].env, list[i].env) != 0)
+            k++;
+        if (k == seen.n) {
+            struct seen *fresh = vec_add(&seen);
+            fresh->env = list[i].env;
+            if (!settled_get(s, fresh->env, &fresh->settled, err))
+                return false;
+            known = seen.data;
+        }
+        list[i].resumable = list[i].id > known[k].settled;
+    }
+    return true;
+}
+
+static bool list_open(struct query *q, struct store *s, const char *env, size_t limit, int64_t before_id,
+                      struct err *err)
+{
+    struct arg args[] = {
+        arg_int(before_id > 0 ? before_id : INT64_MAX),
+        arg_int(limit > INT32_MAX ? INT32_MAX : (int64_t)limit),
+        arg_text(env),
+    };
+    return query_open(q, s, env ? SQL_RELEASE_ENV : SQL_RELEASE_ALL, args, env ? 3 : 2, err);
+}
+
+bool release_list(struct store *s, const char *env, size_t limit, int64_t before_id, struct arena *arena,
+                  struct release_info **ret, size_t *ret_n, struct err *err)
+{
+    auto_vec struct vec list = VEC_INIT(struct release_info);
+    {
+        auto_query struct query q;
+        if (!list_open(&q, s, env, limit, before_id, err))
+            return false;
+        while (query_next(&q, err))
+            release_from_row(&q, arena, vec_add(&list));
+        if (q.failed)
+            return false;
+    }
+    if (!mark_settled(s, list.data, list.n, err))
+        return false;
+    *ret = vec_take(&list, arena, ret_n);
+    return true;
+}
+
+bool release_get(struct store *s, int64_t id, struct arena *arena, struct release_info **ret, struct err *err)
+{
+    struct release_info *found = NULL;
+    {
+        auto_query struct query q;
+        if (!query_open(&q, s, SQL_RELEASE_ONE, ARGS(arg_int(id)), err))
+            return false;
+        if (query_next(&q, err)) {
+            found = arena_alloc(arena, sizeof(*found));
+            release_from_row(&q, arena, found);
+        }
+        if (q.failed)
+            return false;
+    }
+    if (found && !mark_settled(s, found, 1, err))
+        return false;
+    *ret = found;
+    return true;
+}
+
+bool release_unfinished(struct store *s, const char *env, struct arena *arena, struct release_info **ret,
+                        struct err *err)
+{
+    int64_t settled;
+    if (!settled_get(s, env, &settled, err))
+        return false;
+    auto_query struct query q;
+    if (!query_open(&q, s, SQL_RELEASE_OPEN, ARGS(arg_text(env), arg_int(settled)), err))
+        return false;
+    *ret = NULL;
+    while (!*ret && query_next(&q, err)) {
+        struct release_info info;
+        release_from_row(&q, arena, &info);
+        if (!info.resumable)
+            continue;
+        *ret = arena_alloc(arena, sizeof(info));
+        **ret = info;
+    }
+    return !q.failed;
+}
+
+bool release_plan(struct store *s, int64_t id, struct arena *arena, const char **ret_json, struct err *err)
+{
+    auto_query struct query q;
+    if (!query_open(&q, s, SQL_PLAN_GET, ARGS(arg_int(id)), err))
+        return false;
+    if (query_next(&q, err)) {
+        *ret_json = query_text(&q, 0, arena);
+        return true;
+    }
+    if (q.failed)
+        return false;
+    return err_set(err, E_JOURNAL,
+                   "journal %s has no release %lld; 'release history' lists those that it has", store_path(s),
+                   (long long)id);
+}

@@ -1,0 +1,257 @@
+/* The schema and its ladder: one function per version, forward only, never destroying anything.
+ *
+ *   1  the first: releases, plans, journal, outputs, locks, cursors
+ *
+ * PRAGMA user_version says where a file stands; application_id says that it is ours. A new file climbs the
+ * same ladder as an old one, so there is one way to get a schema. Tables that hold history refuse UPDATE and
+ * DELETE themselves. docs/journal.md describes the columns for people and for other programs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/str.h"
+#include "state/store_priv.h"
+
+#define APPEND_ONLY(table)                                                                                   \
+    "CREATE TRIGGER " table "_no_update BEFORE UPDATE ON " table " BEGIN SELECT RAISE(ABORT, '" table        \
+    " is append-only'); END;"                                                                                \
+    "CREATE TRIGGER " table "_no_delete BEFORE DELETE ON " table " BEGIN SELECT RAISE(ABORT, '" table        \
+    " is append-only'); END;"
+
+static const char version_1[] =
+    "CREATE TABLE releases ("
+    " id INTEGER PRIMARY KEY, env TEXT NOT NULL, app TEXT NOT NULL,"
+    " kind TEXT NOT NULL CHECK (kind IN ('release', 'rollback', 'task', 'exec')), plan_name TEXT NOT NULL,"
+    " rev TEXT NOT NULL, rev_typed TEXT NOT NULL, who TEXT NOT NULL, host TEXT NOT NULL,"
+    " plan_digest TEXT NOT NULL, of_release INTEGER NOT NULL, started_ms INTEGER NOT NULL);"
+    "CREATE INDEX releases_env ON releases (env);" APPEND_ONLY("releases")
+
+        "CREATE TABLE plans ("
+        " release INTEGER PRIMARY KEY REFERENCES releases (id), json TEXT NOT NULL);" APPEND_ONLY("plans")
+
+            "CREATE TABLE release_ends ("
+            " id INTEGER PRIMARY KEY, release INTEGER NOT NULL REFERENCES releases (id),"
+            " exit_status INTEGER NOT NULL, summary TEXT NOT NULL, at_ms INTEGER NOT NULL);"
+            "CREATE INDEX release_ends_release ON release_ends (release);" APPEND_ONLY("release_ends")
+
+                "CREATE TABLE journal ("
+                " seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, release INTEGER REFERENCES releases (id),"
+                " env TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('intent', 'outcome', 'note', "
+                "'order')),"
+                " node TEXT NOT NULL, step INTEGER NOT NULL, verb TEXT NOT NULL, role TEXT NOT NULL, code "
+                "TEXT NOT NULL,"
+                " attempt INTEGER NOT NULL, back INTEGER NOT NULL, a INTEGER NOT NULL, b INTEGER NOT NULL,"
+                " facts TEXT, text TEXT NOT NULL,"
+                " rev TEXT, identity TEXT, debt TEXT);" /* copies out of facts: no JSON function may stand in
+                                                           a schema */
+                "CREATE INDEX journal_release ON journal (release);"
+                "CREATE INDEX journal_abandon ON journal (release) WHERE kind = 'order' AND code = 'abandon';"
+                "CREATE INDEX journal_node_in ON journal (env, node) WHERE kind = 'note' AND code = "
+                "'node-in';"
+                "CREATE INDEX journal_identity ON journal (env, node) WHERE identity IS NOT NULL;"
+                "CREATE INDEX journal_debt ON journal (env, node) WHERE debt IS NOT NULL;" APPEND_ONLY(
+                    "journal")
+
+                    "CREATE TABLE outputs ("
+                    " id INTEGER PRIMARY KEY, release INTEGER NOT NULL REFERENCES releases (id), at_ms "
+                    "INTEGER NOT NULL,"
+                    " node TEXT NOT NULL, step INTEGER NOT NULL, attempt INTEGER NOT NULL, stream INTEGER "
+                    "NOT NULL,"
+                    " back INTEGER NOT NULL, data BLOB NOT NULL);"
+                    "CREATE INDEX outputs_release ON outputs (release);" APPEND_ONLY("outputs")
+
+                        "CREATE TABLE output_ends ("
+                        " id INTEGER PRIMARY KEY, release INTEGER NOT NULL REFERENCES releases (id), at_ms "
+                        "INTEGER NOT NULL,"
+                        " node TEXT NOT NULL, step INTEGER NOT NULL, attempt INTEGER NOT NULL, back INTEGER "
+                        "NOT NULL,"
+                        " total_bytes INTEGER NOT NULL, cut INTEGER NOT NULL, sha256 TEXT NOT NULL);"
+                        "CREATE INDEX output_ends_release ON output_ends (release);" APPEND_ONLY(
+                            "output_ends")
+
+    /* Who holds what now; the unique row is the lock. The only table besides cursors that changes in place.
+     */
+    "CREATE TABLE locks ("
+    " env TEXT PRIMARY KEY, fence INTEGER NOT NULL UNIQUE, release INTEGER NOT NULL, since_ms INTEGER NOT "
+    "NULL,"
+    " who TEXT NOT NULL, why TEXT NOT NULL, host TEXT NOT NULL, boot_id TEXT NOT NULL, pid INTEGER NOT NULL,"
+    " pid_start INTEGER NOT NULL, by_hand INTEGER NOT NULL) WITHOUT ROWID;"
+
+    /* The next fence is one above the highest here, so no number comes twice. */
+    "CREATE TABLE lock_history ("
+    " id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, env TEXT NOT NULL,"
+    " event TEXT NOT NULL CHECK (event IN ('take', 'take-over', 'bind', 'free', 'force')),"
+    " fence INTEGER NOT NULL, over_fence INTEGER NOT NULL, release INTEGER NOT NULL, who TEXT NOT NULL,"
+    " why TEXT NOT NULL, host TEXT NOT NULL, boot_id TEXT NOT NULL, pid INTEGER NOT NULL,"
+    " pid_start INTEGER NOT NULL);"
+    "CREATE INDEX lock_history_fence ON lock_history (fence);" APPEND_ONLY("lock_history")
+
+        "CREATE TABLE cursors (observer TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;";
+
+/* ladder[n] brings version n to n + 1. Texts that were released never change; a new version is a new entry,
+ * with its fixture in tests/unit/fixtures. */
+static const char *const ladder[SCHEMA_VERSION] = {version_1};
+
+static bool run_text(sqlite3 *db, const char *sql, struct err *err)
+{
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK)
+        return true;
+    return err_set(err, E_JOURNAL, "%s", sqlite3_errmsg(db));
+}
+
+/* One rung and its number in one transaction: a crash leaves the old version or the new one. */
+static bool climb_one(sqlite3 *db, int from, struct err *err)
+{
+    char number[64];
+    snprintf(number, sizeof(number), "PRAGMA user_version = %d", from + 1);
+    if (!run_text(db, "BEGIN IMMEDIATE", err))
+        return false;
+    if (run_text(db, ladder[from], err) && run_text(db, number, err) && run_text(db, "COMMIT", err))
+        return true;
+    sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return false;
+}
+
+static bool climb(sqlite3 *db, int from, struct err *err)
+{
+    for (int v = from; v < SCHEMA_VERSION; v++)
+        if (!climb_one(db, v, err))
+            return err_wrap(err, "bringing the journal from version %d to %d", v, v + 1);
+    return true;
+}
+
+static int ask_number(sqlite3 *db, const char *sql, int64_t *ret)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW)
+        *ret = sqlite3_column_int64(stmt, 0);
+    /* A pragma that changes something commits only when it ends. */
+    int end = sqlite3_finalize(stmt);
+    return rc == SQLITE_ROW ? end : rc;
+}
+
+static int ask_word(sqlite3 *db, const char *sql, struct buf *ret)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW && sqlite3_column_text(stmt, 0))
+        buf_puts(ret, (const char *)sqlite3_column_text(stmt, 0));
+    /* A pragma that changes something commits only when it ends. */
+    int end = sqlite3_finalize(stmt);
+    return rc == SQLITE_ROW ? end : rc;
+}
+
+static bool wal_on(sqlite3 *db, struct err *err)
+{
+    auto_buf struct buf mode = BUF_INIT(100);
+    int rc = ask_word(db, "PRAGMA journal_mode = WAL", &mode);
+    if (rc != SQLITE_OK)
+        return err_set(err, E_JOURNAL, "%s", sqlite3_errmsg(db));
+    if (strcmp(buf_str(&mode), "wal") != 0)
+        return err_set(err, E_JOURNAL,
+                       "this file system cannot hold a write-ahead log (mode is '%s'); put the "
+                       "journal on a local disk with --state",
+                       buf_str(&mode));
+    int64_t version; /* the log comes into being with the first look into the file */
+    return ask_number(db, "PRAGMA user_version", &version) == SQLITE_OK ||
+           err_set(err, E_JOURNAL, "%s", sqlite3_errmsg(db));
+}
+
+bool schema_build(const char *path, struct err *err)
+{
+    char app[64];
+    snprintf(app, sizeof(app), "PRAGMA application_id = %d", SCHEMA_APP_ID);
+    sqlite3 *db = NULL;
+    if (!db_connect(path, STORE_WRITE, false, &db, err))
+        return false;
+    bool ok = run_text(db, app, err) && climb(db, 0, err) && wal_on(db, err);
+    if (sqlite3_close(db) != SQLITE_OK && ok)
+        ok = err_set(err, E_JOURNAL, "the new journal cannot be closed");
+    return ok;
+}
+
+static bool version_known(struct store *s, int64_t version, struct err *err)
+{
+    if (version > SCHEMA_VERSION)
+        return err_set(err, E_JOURNAL,
+                       "journal %s was written by a newer release (its schema is %lld, this program knows up "
+                       "to %d); nothing was touched; use the newer program",
+                       s->path, (long long)version, SCHEMA_VERSION);
+    if (version < 1)
+        return err_set(err, E_JOURNAL,
+                       "journal %s has no schema version: it is damaged; put a backup in its place", s->path);
+    if (version < SCHEMA_VERSION && s->mode == STORE_READ)
+        return err_set(
+            err, E_JOURNAL,
+            "journal %s was written by an older release (schema %lld, wanted %d); the next command "
+            "that changes something brings it up to date",
+            s->path, (long long)version, SCHEMA_VERSION);
+    return true;
+}
+
+/* A small file is read through; of a large one the tables that decide (who holds the lock, what is
+ * unfinished). A damaged page elsewhere shows when it is read, and then nothing goes on either. */
+static bool check_pages(struct store *s, struct err *err)
+{
+    static const char *const small[] = {"releases", "release_ends", "locks", "lock_history", "cursors"};
+    int64_t pages = 0;
+    auto_buf struct buf said = BUF_INIT(500);
+    int rc = ask_number(s->db, "PRAGMA page_count", &pages);
+    if (rc == SQLITE_OK && pages <= 2048)
+        rc = ask_word(s->db, "PRAGMA quick_check(1)", &said);
+    for (size_t i = 0; rc == SQLITE_OK && pages > 2048 && i < sizeof(small) / sizeof(small[0]); i++) {
+        char sql[100];
+        snprintf(sql, sizeof(sql), "PRAGMA quick_check(%s)", small[i]);
+        buf_reset(&said);
+        rc = ask_word(s->db, sql, &said);
+        if (strcmp(buf_str(&said), "ok") != 0)
+            break;
+    }
+    if (rc != SQLITE_OK)
+        return store_failed(s, rc, "read it", err);
+    return strcmp(buf_str(&said), "ok") == 0 ||
+           err_set(err, E_JOURNAL,
+                   "journal %s is damaged (%s); nothing was touched; put a backup in its place", s->path,
+                   buf_str(&said));
+}
+
+/* A table or column that is not there shows now, not in the middle of a release. */
+static bool check_statements(struct store *s, struct err *err)
+{
+    for (int i = 0; i < SQL_COUNT; i++) {
+        int rc = sqlite3_prepare_v3(s->db, sql_text((enum sql)i), -1, SQLITE_PREPARE_PERSISTENT, &s->stmts[i],
+                                    NULL);
+        if (rc != SQLITE_OK)
+            return store_failed(s, rc, "use it (its tables are not as they should be)", err);
+    }
+    return true;
+}
+
+bool schema_vet(struct store *s, struct err *err)
+{
+    int64_t app = 0, version = 0;
+    int rc = ask_number(s->db, "PRAGMA application_id", &app);
+    if (rc == SQLITE_OK)
+        rc = ask_number(s->db, "PRAGMA user_version", &version);
+    if (rc != SQLITE_OK)
+        return store_failed(s, rc, "read it", err);
+    if (app != SCHEMA_APP_ID)
+        return err_set(err, E_JOURNAL,
+                       "journal %s is a database of another program; nothing was touched; name the right one "
+                       "with --state",
+                       s->path);
+    if (!version_known(s, version, err))
+        return false;
+    if (s->mode == STORE_READ)
+        return true;
+    if (!check_pages(s, err))
+        return false;
+    if ((version < SCHEMA_VERSION && !climb(s->db, (int)version, err)) || !wal_on(s->db, err))
+        return err_wrap(err, "journal %s", s->path);
+    return check_statements(s, err);
+}

@@ -1,0 +1,146 @@
+/* Every statement of the store, prepared once per connection, and the way to run them.
+ *
+ * X(NAME, "sql"). One place, so that the benchmark and a reader see which index serves which question. Values
+ * are always bound, never spliced in (PROMISES S25). */
+#ifndef RELEASE_STATE_SQL_H
+#define RELEASE_STATE_SQL_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+
+/* A release with its last end. The order of columns is that of release_from_row. */
+#define SQL_RELEASE_COLUMNS                                                                                  \
+    "SELECT r.id, r.of_release, r.started_ms, ifnull(e.at_ms, 0), ifnull(e.exit_status, -1), r.env, r.app, " \
+    "r.kind, r.plan_name, r.rev, r.rev_typed, r.who, r.host, r.plan_digest, ifnull(e.summary, ''), "         \
+    "EXISTS (SELECT 1 FROM journal j WHERE j.release = r.id AND j.kind = 'order' AND j.code = 'abandon') "   \
+    "FROM releases r LEFT JOIN release_ends e "                                                              \
+    "ON e.id = (SELECT max(id) FROM release_ends WHERE release = r.id) "
+
+#define SQL_JOURNAL_COLUMNS                                                                                  \
+    "SELECT seq, at_ms, ifnull(release, 0), kind, node, step, verb, role, code, attempt, back, a, b, "       \
+    "ifnull(facts, ''), text FROM journal "
+
+#define SQL_OUTPUT_COLUMNS                                                                                   \
+    "SELECT id, release, at_ms, node, step, attempt, stream, back, data FROM outputs WHERE release = ?1 "    \
+    "AND id > ?2 "
+
+#define SQL_LIST(X)                                                                                          \
+    X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                                        \
+    X(BEGIN_READ, "BEGIN")                                                                                   \
+    X(COMMIT, "COMMIT")                                                                                      \
+    X(ROLLBACK, "ROLLBACK")                                                                                  \
+    X(RELEASE_INSERT, "INSERT INTO releases (env, app, kind, plan_name, rev, rev_typed, who, host, "         \
+                      "plan_digest, of_release, started_ms) "                                                \
+                      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")                               \
+    X(PLAN_INSERT, "INSERT INTO plans (release, json) VALUES (?1, ?2)")                                      \
+    X(RELEASE_END, "INSERT INTO release_ends (release, exit_status, summary, at_ms) "                        \
+                   "VALUES (?1, ?2, ?3, ?4)")                                                                \
+    X(RELEASE_ALL, SQL_RELEASE_COLUMNS "WHERE r.id < ?1 ORDER BY r.id DESC LIMIT ?2")                        \
+    X(RELEASE_ENV, SQL_RELEASE_COLUMNS "WHERE r.env = ?3 AND r.id < ?1 ORDER BY r.id DESC LIMIT ?2")         \
+    X(RELEASE_ONE, SQL_RELEASE_COLUMNS "WHERE r.id = ?1")                                                    \
+    X(RELEASE_OPEN, SQL_RELEASE_COLUMNS "WHERE r.env = ?1 AND r.id > ?2 "                                    \
+                                        "AND r.kind IN ('release', 'rollback') ORDER BY r.id DESC")          \
+    X(RELEASE_SETTLED, "SELECT r.id FROM releases r CROSS JOIN release_ends e "                              \
+                       "ON e.id = (SELECT max(id) FROM release_ends WHERE release = r.id) "                  \
+                       "WHERE r.env = ?1 AND r.kind IN ('release', 'rollback') "                             \
+                       "AND e.exit_status IN (0, 1) ORDER BY r.id DESC LIMIT 1")                             \
+    X(PLAN_GET, "SELECT json FROM plans WHERE release = ?1")                                                 \
+    X(JOURNAL_INSERT, "INSERT INTO journal (at_ms, release, env, kind, node, step, verb, role, code, "       \
+                      "attempt, back, a, b, facts, text, rev, identity, debt) "                              \
+                      "VALUES (?1, nullif(?2, 0), ifnull((SELECT env FROM releases WHERE id = ?2), ''), "    \
+                      "?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, json_extract(?13, '$.rev'), "    \
+                      "json_extract(?13, '$.identity'), json_extract(?13, '$.debt'))")                       \
+    X(JOURNAL_ALL, SQL_JOURNAL_COLUMNS "WHERE seq > ?1 ORDER BY seq LIMIT ?2")                               \
+    X(JOURNAL_RELEASE, SQL_JOURNAL_COLUMNS "WHERE release = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2")          \
+    X(JOURNAL_LAST, "SELECT ifnull(max(seq), 0) FROM journal")                                               \
+    X(TIMES_RELEASES, "SELECT id FROM releases WHERE env = ?1 AND plan_name = ?2 AND kind <> 'rollback' "    \
+                      "ORDER BY id DESC LIMIT 20")                                                           \
+    X(TIMES_ROWS, "SELECT node, step, verb, kind, role, code, back, a, at_ms FROM journal "                  \
+                  "WHERE release = ?1 ORDER BY seq")                                                         \
+    X(OUTPUT_INSERT, "INSERT INTO outputs (release, at_ms, node, step, attempt, stream, back, data) "        \
+                     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                              \
+    X(OUTPUT_END, "INSERT INTO output_ends (release, at_ms, node, step, attempt, back, total_bytes, cut, "   \
+                  "sha256) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                                     \
+    X(OUTPUT_READ, SQL_OUTPUT_COLUMNS "AND (?3 IS NULL OR node = ?3) AND (?4 < 0 OR step = ?4) "             \
+                                      "ORDER BY id LIMIT ?5")                                                \
+    X(OUTPUT_SUMS, "SELECT release, at_ms, node, step, attempt, back, total_bytes, cut, sha256 "             \
+                   "FROM output_ends WHERE release = ?1 ORDER BY id")                                        \
+    X(LOCK_GET, "SELECT env, fence, release, since_ms, who, why, host, boot_id, pid, pid_start, by_hand "    \
+                "FROM locks WHERE env = ?1")                                                                 \
+    X(LOCK_INSERT, "INSERT INTO locks (env, fence, release, since_ms, who, why, host, boot_id, pid, "        \
+                   "pid_start, by_hand) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")              \
+    X(LOCK_BIND, "UPDATE locks SET release = ?3 WHERE env = ?1 AND fence = ?2")                              \
+    X(LOCK_DELETE, "DELETE FROM locks WHERE env = ?1 AND fence = ?2")                                        \
+    X(LOCK_FENCE, "SELECT ifnull(max(fence), 0) FROM lock_history")                                          \
+    X(LOCK_HISTORY, "INSERT INTO lock_history (at_ms, env, event, fence, over_fence, release, who, why, "    \
+                    "host, boot_id, pid, pid_start) "                                                        \
+                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                            \
+    X(NODE_NEXT, "SELECT min(node) FROM ("                                                                   \
+                 "SELECT (SELECT node FROM journal WHERE env = ?1 AND node > ?2 "                            \
+                 "AND kind = 'note' AND code = 'node-in' ORDER BY node LIMIT 1) AS node "                    \
+                 "UNION ALL SELECT (SELECT node FROM journal WHERE env = ?1 AND node > ?2 "                  \
+                 "AND identity IS NOT NULL ORDER BY node LIMIT 1) "                                          \
+                 "UNION ALL SELECT (SELECT node FROM journal WHERE env = ?1 AND node > ?2 "                  \
+                 "AND debt IS NOT NULL ORDER BY node LIMIT 1))")                                             \
+    X(NODE_IN, "SELECT seq, ifnull(release, 0), at_ms, rev FROM journal "                                    \
+               "WHERE env = ?1 AND node = ?2 AND kind = 'note' AND code = 'node-in' ORDER BY seq DESC")      \
+    X(NODE_IDENTITY, "SELECT ifnull(release, 0), at_ms, identity FROM journal "                              \
+                     "WHERE env = ?1 AND node = ?2 AND identity IS NOT NULL "                                \
+                     "ORDER BY seq DESC LIMIT 1")                                                            \
+    X(NODE_DEBT, "SELECT ifnull(release, 0), at_ms, debt FROM journal "                                      \
+                 "WHERE env = ?1 AND node = ?2 AND debt IS NOT NULL "                                        \
+                 "AND seq > ?3 ORDER BY seq")                                                                \
+    X(NODE_BEFORE, "SELECT json_extract(facts, '$.\"lb.before\"') FROM journal "                             \
+                   "WHERE release = ?1 AND node = ?2 AND role = 'before' "                                   \
+                   "AND json_extract(facts, '$.\"lb.before\"') IS NOT NULL ORDER BY seq DESC LIMIT 1")       \
+    X(CURSOR_GET, "SELECT seq FROM cursors WHERE observer = ?1")                                             \
+    X(CURSOR_SET, "INSERT INTO cursors (observer, seq) VALUES (?1, ?2) "                                     \
+                  "ON CONFLICT (observer) DO UPDATE SET seq = excluded.seq")
+
+#define SQL_ENUM(n, text) SQL_##n,
+enum sql { SQL_LIST(SQL_ENUM) SQL_COUNT };
+const char *sql_text(enum sql id);
+
+/* A value to bind. Memory stays the caller's, and must live until the query ends. */
+struct arg {
+    enum arg_kind { ARG_INT, ARG_TEXT, ARG_BLOB } kind;
+    int64_t number;
+    const char *data; /* ARG_TEXT: NULL binds NULL */
+    size_t n;
+};
+struct arg arg_int(int64_t v);
+struct arg arg_text(const char *v);
+struct arg arg_blob(const char *data, size_t n);
+#define ARGS(...) (struct arg[]){__VA_ARGS__}, sizeof((struct arg[]){__VA_ARGS__}) / sizeof(struct arg)
+#define NO_ARGS   NULL, 0
+
+struct store;
+/* Runs a statement that changes something and gives no rows; inside a transaction of the caller. */
+bool sql_run(struct store *s, enum sql id, const struct arg *args, size_t n, struct err *err) MUST_CHECK;
+
+/* Rows, one by one:
+ *     auto_query struct query q;
+ *     if (!query_open(&q, s, SQL_X, ARGS(...), err)) return false;
+ *     while (query_next(&q, err)) ...
+ *     return !q.failed;
+ * On a store without a file there are no rows. */
+struct query {
+    struct store *store;
+    sqlite3_stmt *stmt;
+    bool failed;
+};
+bool query_open(struct query *q, struct store *s, enum sql id, const struct arg *args, size_t n,
+                struct err *err) MUST_CHECK;
+bool query_next(struct query *q, struct err *err) MUST_CHECK;
+void query_end(struct query *q);
+#define auto_query __attribute__((cleanup(query_end)))
+int64_t query_int(const struct query *q, int column);
+const char *query_peek(const struct query *q, int column); /* until the next query_next; "" for NULL */
+const char *query_text(const struct query *q, int column, struct arena *arena);
+
+#endif

@@ -1,0 +1,194 @@
+/* The store: journal, frozen plans, lock, captured output, cursors (DESIGN section 3 "State", PROMISES).
+ *
+ * SQLite: WAL, synchronous=FULL, file 0600 in a 0700 directory, made under a temporary name, synced and
+ * renamed. The journal is append-only (no UPDATE, no DELETE); the schema is versioned, migrations go forward
+ * only and never destroy; a newer version is refused. One thread uses one struct store. Writers open WRITE;
+ * status, history, watchers and servers open READ on their own connection. All strings that come back live in
+ * the caller's arena.
+ *
+ * Every failing call gives E_JOURNAL but for lock_take and lock_bind (E_LOCKED). After a failed commit
+ * nothing of that transaction may be believed and no change may be dispatched. */
+#ifndef RELEASE_STATE_STORE_H
+#define RELEASE_STATE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/words.h"
+
+struct store;
+enum store_mode { STORE_READ, STORE_WRITE };
+
+/* path NULL: $RELEASE_STATE, else $XDG_STATE_HOME/release/release.db, else ~/.local/state/release/release.db
+ * (root: /var/lib/release/release.db). READ on a missing file: ok with an empty store. */
+bool store_open(const char *path, enum store_mode mode, struct store **ret, struct err *err) MUST_CHECK;
+void store_close(struct store *s);
+#define auto_store __attribute__((cleanup(store_auto_close)))
+void store_auto_close(struct store **s);
+const char *store_path(const struct store *s);
+
+/* BEGIN IMMEDIATE; on a READ store: one snapshot for several reads, until commit or rollback. */
+bool store_begin(struct store *s, struct err *err) MUST_CHECK;
+bool store_commit(struct store *s, struct err *err) MUST_CHECK; /* durable when it returns true */
+void store_rollback(struct store *s);
+
+/* ---- releases
+ * ---------------------------------------------------------------------------------------------------- */
+
+struct release_new {
+    const char *env, *app, *kind, *plan_name; /* kind: release, rollback, task, exec */
+    const char *rev, *rev_typed;
+    const char *who, *host; /* operator, and where the controller runs */
+    const char *plan_json, *plan_digest;
+    int64_t of_release; /* rollback of N, or 0 */
+    int64_t at_ms;
+};
+bool release_insert(struct store *s, const struct release_new *r, int64_t *ret_id,
+                    struct err *err) MUST_CHECK;
+/* One row per end; a resumed release has several, the last counts. */
+bool release_end(struct store *s, int64_t release, int exit_status, const char *summary, int64_t at_ms,
+                 struct err *err) MUST_CHECK;
+
+struct release_info {
+    int64_t id, of_release, started_ms,
+        ended_ms;    /* ended_ms 0 = unfinished (running, or its controller died) */
+    int exit_status; /* -1 while unfinished */
+    const char *env, *app, *kind, *plan_name, *rev, *rev_typed, *who, *host, *plan_digest, *summary;
+    bool resumable; /* unfinished, or ended 4, 5, 7, 130, 143 and not abandoned, rolled back or followed by
+                       resume = 0/1 */
+};
+/* Newest first; env NULL = all. */
+bool release_list(struct store *s, const char *env, size_t limit, int64_t before_id, struct arena *arena,
+                  struct release_info **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+bool release_get(struct store *s, int64_t id, struct arena *arena, struct release_info **ret,
+                 struct err *err) MUST_CHECK; /* *ret NULL when there is none */
+/* The newest of env that is resumable and not of kind task/exec; NULL when none. */
+bool release_unfinished(struct store *s, const char *env, struct arena *arena, struct release_info **ret,
+                        struct err *err) MUST_CHECK;
+bool release_plan(struct store *s, int64_t id, struct arena *arena, const char **ret_json,
+                  struct err *err) MUST_CHECK;
+
+/* ---- journal
+ * ----------------------------------------------------------------------------------------------------- */
+
+struct row {
+    int64_t seq;   /* set by append */
+    int64_t at_ms; /* wall time, for people */
+    int64_t release;
+    enum row_kind kind;
+    const char *node;        /* id, "" = none */
+    int step;                /* index in the plan, -1 = none */
+    const char *verb;        /* for people and queries, "" = none */
+    const char *role, *code; /* texts of words.h / notes.h */
+    int attempt;
+    bool back;
+    int64_t a, b;
+    const char *facts; /* JSON object text, "" = none */
+    const char *text;  /* message for people, "" = none */
+};
+bool journal_append(struct store *s, struct row *row, struct err *err) MUST_CHECK; /* inside a transaction */
+/* Rows with seq > after, oldest first, of one release or (0) of all; at most limit. */
+bool journal_read(struct store *s, int64_t release, int64_t after, size_t limit, struct arena *arena,
+                  struct row **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+int64_t journal_last_seq(struct store *s);
+
+/* Durations of past steps for the ETA: median ms of (verb, phase position) over the last releases of env; -1
+ * when none. */
+struct step_time {
+    const char *verb;
+    int step;
+    int64_t median_ms;
+    size_t n;
+};
+bool journal_step_times(struct store *s, const char *env, const char *plan_name, struct arena *arena,
+                        struct step_time **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+
+/* ---- captured output
+ * ------------------------------------------------------------------------------------------------ */
+
+struct output {
+    int64_t id, release, at_ms;
+    const char *node;
+    int step, attempt, stream; /* stream 0 = the engine's own lines, 1 stdout, 2 stderr */
+    bool back;
+    const char *data;
+    size_t n;
+};
+bool output_append(struct store *s, const struct output *o, struct err *err) MUST_CHECK;
+/* Totals of one op, written once at its end when it printed anything. */
+bool output_end(struct store *s, const struct output *o, int64_t total_bytes, bool cut, const char *sha256,
+                struct err *err) MUST_CHECK;
+/* The totals that output_end wrote, of one release, in the order of the ops' ends. */
+struct output_sum {
+    int64_t release, at_ms, total_bytes;
+    const char *node, *sha256;
+    int step, attempt;
+    bool back, cut;
+};
+bool output_sums(struct store *s, int64_t release, struct arena *arena, struct output_sum **ret,
+                 size_t *ret_n, struct err *err) MUST_CHECK;
+/* node NULL = all, step -1 = all; id > after. */
+bool output_read(struct store *s, int64_t release, const char *node, int step, int64_t after, size_t limit,
+                 struct arena *arena, struct output **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+
+/* ---- lock
+ * -------------------------------------------------------------------------------------------------------------
+ */
+
+struct lock_info {
+    bool held;
+    int64_t fence, release, since_ms; /* release 0 = held by hand */
+    const char *env, *who, *why, *host, *boot_id;
+    int64_t pid, pid_start; /* start time from /proc: a reused pid is not the holder */
+    enum holder {
+        HOLDER_ALIVE,
+        HOLDER_DEAD,
+        HOLDER_ELSEWHERE /* other host: cannot tell */,
+        HOLDER_BY_HAND
+    } holder;
+};
+struct lock_request {
+    const char *env, *who, *why;
+    int64_t release; /* 0 = not known yet (set by lock_bind) or by hand */
+    bool by_hand;
+    bool take_over; /* resume, rollback: from a holder that is not alive; a living one still refuses */
+};
+/* One transaction of its own. false with E_LOCKED: *ret says who holds it. A holder on another host cannot be
+ * judged and counts as living: only lock_force ends it. Each grant gets a fence above all
+ * before. */
+bool lock_take(struct store *s, const struct lock_request *req, struct arena *arena, struct lock_info *ret,
+               struct err *err) MUST_CHECK;
+/* Writes which release the grant is for. false with E_LOCKED: the grant is not ours any more. */
+bool lock_bind(struct store *s, const char *env, int64_t fence, int64_t release, struct err *err) MUST_CHECK;
+/* Frees the grant `fence` of env; ok when it is not held by it any more. */
+bool lock_free(struct store *s, const char *env, int64_t fence, const char *who, const char *why,
+               struct err *err) MUST_CHECK;
+/* Whoever holds it; recorded with who and why. fence_above > 0: later grants of any env are above that number
+ * too. */
+bool lock_force(struct store *s, const char *env, const char *who, const char *why, int64_t fence_above,
+                struct err *err) MUST_CHECK;
+bool lock_get(struct store *s, const char *env, struct arena *arena, struct lock_info *ret,
+              struct err *err) MUST_CHECK;
+/* "held by ann@ctl1 since 09:13:59 (release 41, pid 812 alive): deploying f5d9859" */
+char *lock_text(const struct lock_info *l, struct arena *arena);
+
+/* ---- nodes and cursors
+ * -------------------------------------------------------------------------------------------------- */
+
+/* What each node was last known to run, be and owe: from the journal's notes and facts. */
+struct node_state_info {
+    const char *node, *rev, *identity;
+    int64_t release, at_ms;
+    bool debt;             /* drained by us and not yet given back */
+    const char *debt_text; /* "haproxy.drain: out of rotation by release 41; before: UP" */
+};
+bool node_states(struct store *s, const char *env, struct arena *arena, struct node_state_info **ret,
+                 size_t *ret_n, struct err *err) MUST_CHECK;
+
+bool cursor_get(struct store *s, const char *observer, int64_t *ret_seq, struct err *err) MUST_CHECK;
+bool cursor_set(struct store *s, const char *observer, int64_t seq, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,80 @@
+/* HAProxy's answers and the addresses of its sockets. First byte: which parser. A server is only ever found
+ * under its exact name, with numbers in their range: that is what the floor and every drain are judged by. */
+#include "drivers/haproxy.h"
+#include "fuzz.h"
+
+static void check_rows(const struct hap_table *t, bool with_stat)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        const struct hap_server *s = &t->rows[i];
+        must(s->name != NULL && s->op_state >= 0 && s->op_state <= 3 && s->weight >= 0 && s->weight <= 256);
+        must(!with_stat || (s->sessions >= 0 && s->queued >= 0 && s->status && s->check_status));
+        must(!(hap_is_out(s) && hap_is_serving(s)));
+        must(strlen(hap_admin_name(hap_admin_of(s))) > 0);
+        must(strcmp(hap_table_find(t, s->name)->name, s->name) == 0);
+    }
+}
+
+static void tables(const uint8_t *data, size_t n)
+{
+    auto_arena struct arena arena = {0};
+    struct err err = {0};
+    struct hap_table t = {0};
+    char *state = fuzz_part(&data, &n, '\x01'), *stat = fuzz_text(data, n);
+    if (hap_parse_state(state, "web", &arena, &t, &err)) {
+        check_rows(&t, false);
+        if (hap_parse_stat(stat, "web", &arena, &t, &err))
+            check_rows(&t, true);
+        else
+            must(err.code != E_NONE && err.text[0]);
+    } else {
+        must(err.code != E_NONE && err.text[0]);
+    }
+    free(state);
+    free(stat);
+}
+
+static void address(const char *text)
+{
+    auto_arena struct arena arena = {0};
+    struct err err = {0};
+    struct hap_socket s;
+    if (!hap_socket_parse(text, &arena, &s, &err))
+        return;
+    /* It goes into a socat address and into ssh: nothing there may be an option or end a word. */
+    must(s.path || (s.host && s.port >= 1 && s.port <= 65535));
+    must(!s.host || (s.host[0] != '-' && !strpbrk(s.host, " \t\n;,'\"$`\\")));
+    must(!s.path || (s.path[0] == '/' && !strpbrk(s.path, " \t\n;,:'\"$`\\")));
+}
+
+static void name(const char *text)
+{
+    if (hap_name_valid(text))
+        must(text[0] != '-' && !strpbrk(text, " \t\r\n;/<'\"$`\\"));
+}
+
+static void before(const uint8_t *data, size_t n)
+{
+    struct hap_before b;
+    char *fact = fuzz_text(data, n);
+    if (hap_before_find(fact, "tcp://lb1:9999", "web", "app1", &b)) {
+        must(b.admin >= HAP_READY && b.admin <= HAP_MAINT && b.weight >= -1 && b.weight <= 256);
+        must(strstr(fact, "tcp://lb1:9999 web/app1="));
+    }
+    free(fact);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    if (n == 0)
+        return 0;
+    char *text = fuzz_text(data + 1, n - 1);
+    switch (data[0]) {
+    case 'a': address(text); break;
+    case 'n': name(text); break;
+    case 'b': before(data + 1, n - 1); break;
+    default: tables(data + 1, n - 1);
+    }
+    free(text);
+    return 0;
+}

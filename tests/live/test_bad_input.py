@@ -1,0 +1,83 @@
+"""Bad input gets a clear message, the documented exit status, and nothing is touched."""
+import os
+
+import pytest
+from scene import refused
+
+FLEET = {"varnish": None, "balancers": 1, "n_nodes": 2}
+RUN = ["run", "--rev", "v2", "--yes", "prod"]
+
+
+def with_text(fleet, old, new):
+    path = f"{fleet.root}/pillar/prod.sls"
+    with open(path) as f:
+        text = f.read()
+    assert old in text
+    with open(path, "w") as f:
+        f.write(text.replace(old, new, 1))
+
+
+BOMB = "x: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
+    f"x{i}: &{chr(97 + i)} [{','.join(['*' + chr(96 + i)] * 9)}]\n" for i in range(1, 10))
+
+# name, text of the pillar, what it becomes, exit status, words that must be said
+PILLARS = [
+    ("unknown_key", "  window:", "  windw:", 2, ["prod.sls:", "windw", "window"]),
+    ("wrong_type", "soak: 0s", "soak: [0s]", 2, ["prod.sls:", "soak"]),
+    ("no_unit", "soak: 0s", "soak: 30", 2, ["prod.sls:", "30s"]),
+    ("duplicate_node", "    app2:", "    app1:", 2, ["prod.sls:", "app1"]),
+    ("duplicate_key", "  keep: 5", "  keep: 5\n  keep: 6", 2, ["prod.sls:", "keep"]),
+    ("unknown_plan", "plan: rolling", "plan: roling", 2, ["roling", "rolling"]),
+    ("unknown_verb", "cmd.run:", "cmd.rnu:", 2, ["prod.sls:", "cmd.rnu"]),
+    ("bad_parameter", "timeout: 60s", "timeuot: 60s", 2, ["prod.sls:", "timeuot"]),
+    ("unknown_name", "cmd: sh build.sh", "cmd: 'sh build.sh {nodee}'", 2, ["prod.sls:", "nodee"]),
+    ("empty_nodes", "  app_servers:\n", "  app_servers: {}\n  x_servers:\n", 2, ["app_servers"]),
+    ("yaml_error", "release:", "release: [", 2, ["prod.sls:"]),
+    ("tab", "  app: site", "\tapp: site", 2, ["prod.sls:"]),
+    ("bomb", "release:", BOMB + "release:", 2, ["prod.sls"]),
+    ("depth", "release:", "deep: " + "[" * 3000 + "]" * 3000 + "\nrelease:", 2, ["prod.sls"]),
+]
+
+
+@pytest.mark.parametrize("name,old,new,status,words", PILLARS, ids=[p[0] for p in PILLARS])
+def test_pillar(fleet, name, old, new, status, words):
+    fleet.write_pillar()
+    with_text(fleet, old, new)
+    refused(fleet, RUN, status, *words)
+
+
+def test_all_mistakes_at_once(fleet):
+    fleet.write_pillar()
+    with_text(fleet, "soak: 0s", "soak: 30")
+    with_text(fleet, "  keep:", "  kep:")
+    text = refused(fleet, RUN, 2, "30s", "kep")
+    assert text.count("prod.sls:") >= 2
+    fleet.write_pillar()
+
+
+def test_pillar_missing(fleet):
+    fleet.write_pillar()
+    refused(fleet, ["run", "--rev", "v2", "--yes", "prdo"], 2, "prdo", "prod")
+    os.rename(f"{fleet.root}/pillar", f"{fleet.root}/away")
+    refused(fleet, RUN, 2, "pillar")
+    os.rename(f"{fleet.root}/away", f"{fleet.root}/pillar")
+
+
+ARGUMENTS = [
+    (["run", "--rve", "v2", "prod"], 2, ["--rve", "--rev"]),
+    (["rnu", "prod"], 2, ["rnu", "run"]),
+    (["run", "--rev"], 2, ["--rev"]),
+    (["run", "--rev", "v2", "--only", "app9", "--yes", "prod"], 2, ["app9"]),
+    (["run", "--rev", "v2", "--pillar", "{not json", "--yes", "prod"], 2, ["--pillar"]),
+    (["resume", "prod"], 2, []),
+    (["log", "99"], 2, ["99"]),
+    (["status", "prdo"], 2, ["prdo", "prod"]),
+    (["history", "prdo"], 2, ["prdo", "prod"]),
+    (["lock", "prdo", "--reason", "x"], 2, ["prdo", "prod"]),
+    (["task", "rolling", "prod"], 2, ["git.fetch", "--plan rolling"]),
+]
+
+
+@pytest.mark.parametrize("args,status,words", ARGUMENTS, ids=[" ".join(a[0]) for a in ARGUMENTS])
+def test_arguments(fleet, args, status, words):
+    refused(fleet, args, status, *words)

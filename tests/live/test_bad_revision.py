@@ -1,0 +1,44 @@
+"""Revisions that do not work: what was good goes on serving, and nobody fails a request."""
+import oracle
+from load import Load
+from scene import expect_world, release
+
+FLEET = {"varnish": None}
+
+
+def goes_back(fleet, version, good):
+    with Load(fleet, rate=200) as load:
+        result = release(fleet, version, status=1)
+        load.run_on(0.5)
+    assert load.problems() == []
+    assert fleet.revs[version] not in load.report["revisions"], "clients were served by the bad revision"
+    expect_world(fleet, good)
+    return result.stdout + result.stderr
+
+
+def test_health_check_fails(fleet):
+    text = goes_back(fleet, "v3", "v1")
+    assert "app1" in text and "500" in text
+
+
+def test_does_not_start(fleet):
+    text = goes_back(fleet, "v4", "v1")
+    assert "app1" in text
+
+
+def test_does_not_build(fleet):
+    """No balancer is touched: the nodes never leave."""
+    before = [oracle.pid_listening(n.host, n.port) for n in fleet.nodes]
+    text = goes_back(fleet, "v6", "v1")
+    assert "module 'theme' not found" in text, "the build's own words are missing"
+    assert before == [oracle.pid_listening(n.host, n.port) for n in fleet.nodes], "a process was restarted"
+
+
+def test_slow_start_is_waited_for(fleet):
+    release(fleet, "v5")
+    expect_world(fleet, "v5")
+
+
+def test_bad_after_good_goes_back_to_good(fleet):
+    release(fleet, "v2")
+    goes_back(fleet, "v3", "v2")

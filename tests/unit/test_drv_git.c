@@ -1,0 +1,423 @@
+/* drivers/git.c against real git: names and hashes, hostile revisions, fetching, the in-place checkout, and
+ * what a killed git leaves behind. */
+#include "unit/drv_rig.h"
+
+static const char *origin, *rev1, *rev2, *rev3, *side;
+
+static const char *commit(const char *name, const char *what)
+{
+    return sh("cd $D/work && echo '%s' >%s && git add -A && git commit -qm '%s: %s' && git rev-parse HEAD",
+              what, name, name, what);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    rig_open();
+    sh("git init -q -b main $D/work");
+    rev1 = commit("app", "one");
+    rev2 = commit("app", "two");
+    sh("cd $D/work && git tag -a -m v2 v2");
+    sh("cd $D/work && git checkout -q -b side %s", rev1);
+    side = commit("other", "side");
+    sh("cd $D/work && git checkout -q main");
+    rev3 = commit("app", "three");
+    origin = text("%s/origin.git", rig_dir);
+    sh("git clone -q --bare $D/work $D/origin.git");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    rig_close();
+    return 0;
+}
+
+static struct answer resolve(const char *typed)
+{
+    return rig_ask(&(struct ask){.verb = "git.resolve", .args = PAIRS({"repo", origin}, {"rev", typed})});
+}
+
+static void resolves_to(const char *typed, const char *rev, const char *kind)
+{
+    struct answer ans = resolve(typed);
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "rev"), rev) == 0 && strcmp(fact(&ans, "rev_kind"), kind) == 0);
+}
+
+static void names_and_hashes_become_forty_digits(void **state)
+{
+    (void)state;
+    resolves_to("main", rev3, "branch");
+    resolves_to("refs/heads/side", side, "branch");
+    resolves_to("v2", rev2, "tag");
+    resolves_to(rev1, rev1, "hash");
+    resolves_to(text("%.7s", rev1), rev1, "hash");
+    resolves_to(text("%.12s", side), side, "hash");
+    struct answer ans = resolve("main");
+    WANT(ans, strcmp(fact(&ans, "subject"), "app: three") == 0 && strcmp(fact(&ans, "author"), "Ann") == 0);
+    WANT_REFUSED(resolve("no-such"), "no branch and no tag called no-such");
+    WANT_REFUSED(resolve("no-such"), "main");
+    WANT_REFUSED(resolve("0123456789012345678901234567890123456789"), "no commit");
+    WANT_REFUSED(resolve("HEAD"), "no branch and no tag");
+}
+
+static void what_is_known_in_full_needs_no_repository(void **state)
+{
+    (void)state;
+    WANT_OK(resolve(rev1));
+    sh("mv $D/origin.git $D/away.git");
+    struct answer full = resolve(rev1), name = resolve("main");
+    sh("mv $D/away.git $D/origin.git");
+    WANT_OK(full);
+    WANT_REFUSED(name, "cannot read");
+}
+
+/* PROMISES S3: git itself would take the branch, with a warning. */
+static void a_branch_named_like_a_hash_never_wins(void **state)
+{
+    (void)state;
+    const char *like = text("%.7s", rev1);
+    sh("git -C $D/origin.git branch %s main && git -C $D/origin.git branch deadbee main", like);
+    resolves_to(like, rev1, "hash");
+    struct answer ans = resolve("deadbee");
+    WANT_REFUSED(ans, "refs/heads/deadbee has that name");
+    WANT(ans, strstr(ans.err.text, rev3) != NULL);
+    resolves_to("refs/heads/deadbee", rev3, "branch");
+    sh("git -C $D/origin.git branch -D %s deadbee", like);
+}
+
+static void ambiguous_names_and_hashes_list_what_they_could_mean(void **state)
+{
+    (void)state;
+    sh("git -C $D/origin.git tag side main");
+    struct answer ans = resolve("side");
+    WANT_REFUSED(ans, "ambiguous");
+    WANT(ans, strstr(ans.err.text, "refs/heads/side") && strstr(ans.err.text, "refs/tags/side"));
+    sh("git -C $D/origin.git tag -d side");
+    /* 400 commits: two of them share their first 4 digits (birthdays: 70 % at 400, so more until it is so).
+     */
+    const char *prefix = sh(
+        "cd $D/work && git checkout -q -b many && t=$(git write-tree) && p=$(git rev-parse HEAD) && n=0 && "
+        "while :; do n=$((n+1)); git -c core.fsync=none commit-tree -p $p -m \"n $n\" $t; "
+        "[ $n -ge 700 ] && break; done >$D/all && "
+        "cut -c 1-4 $D/all | sort | uniq -d | head -n 1");
+    if (strlen(prefix) != 4) {
+        print_message("no two of 700 commits share four digits: the ambiguous hash was not tried\n");
+        return;
+    }
+    sh("cd $D/work && n=0; for c in $(grep '^%s' $D/all); do n=$((n+1)); git push -q $D/origin.git "
+       "$c:refs/heads/amb$n; done",
+       prefix);
+    ans = resolve(prefix);
+    WANT_REFUSED(ans, "ambiguous");
+    WANT(ans, strstr(ans.err.text, "write more digits") != NULL);
+    sh("cd $D/origin.git && git for-each-ref --format='delete %%(refname)' 'refs/heads/amb*' | git "
+       "update-ref --stdin");
+}
+
+/* PROMISES S1. Whatever is typed, nothing runs and no file appears. */
+static void hostile_revisions_do_nothing(void **state)
+{
+    (void)state;
+    const char *canary = text("%s/canary", rig_dir);
+    const char *hostile[] = {
+        "",
+        " ",
+        "-",
+        "--",
+        "-h",
+        "--help",
+        "--all",
+        "--output=%s",
+        "-o%s",
+        "--upload-pack=touch %s",
+        "-utouch %s",
+        "--exec=touch %s",
+        "--exec-path=%s",
+        "--git-dir=%s",
+        "--end-of-options",
+        "ext::sh -c touch% %s",
+        "ext::touch",
+        "@{0}",
+        "main@{0}",
+        "main@{upstream}",
+        "@",
+        "main~1",
+        "main^",
+        "main^{commit}",
+        "main^{/one}",
+        ":/one",
+        ":app",
+        "main:app",
+        "main..side",
+        "main...side",
+        "..",
+        "../x",
+        "a..b",
+        "main\n",
+        "main\nside",
+        "\nmain",
+        "main side",
+        "main\tside",
+        "main\r",
+        "$(touch %s)",
+        "`touch %s`",
+        "main;touch %s",
+        "main|touch %s",
+        "main&touch %s",
+        "main>%s",
+        "'main'",
+        "\"main\"",
+        "*",
+        "ma*n",
+        "ma?n",
+        "[m]ain",
+        "refs/heads/../heads/main",
+        "refs/heads/",
+        "/main",
+        "main/",
+        "main//x",
+        "main.lock",
+        ".main",
+        "main.",
+        "\x1b[31m",
+        "\x01",
+        "\xff\xfe",
+        "main\\",
+        "HEAD^",
+        "-c core.pager=touch",
+        "refs/heads/--upload-pack=touch",
+        "FETCH_HEAD",
+        "stash@{0}",
+    };
+    size_t n = sizeof hostile / sizeof hostile[0];
+    assert_true(n >= 60);
+    for (size_t i = 0; i < n; i++) {
+        const char *typed = strstr(hostile[i], "%s") ? text(hostile[i], canary) : hostile[i];
+        struct answer ans = resolve(typed);
+        if (ans.outcome != OUT_FAILED)
+            print_error("accepted: '%s'\n", typed);
+        WANT(ans, ans.outcome == OUT_FAILED && *fact(&ans, "rev") == '\0');
+        assert_int_not_equal(access(canary, F_OK), 0);
+    }
+    char *longest = arena_alloc(&rig_arena, 4097);
+    memset(longest, 'a', 4096);
+    struct answer ans = resolve(longest);
+    WANT(ans, ans.outcome == OUT_FAILED);
+    /* Nor does a repository's address, or a revision that a damaged plan brings to a node. */
+    static const char *const repos[] = {"ext::touch %s", "--upload-pack=touch %s", "fd::17", "x::y",
+                                        "http://127.0.0.1:9/x"};
+    for (size_t i = 0; i < sizeof repos / sizeof repos[0]; i++) {
+        const char *repo = text(repos[i], canary);
+        ans = rig_ask(&(struct ask){.verb = "git.resolve", .args = PAIRS({"repo", repo}, {"rev", "main"})});
+        WANT(ans, ans.outcome == OUT_FAILED);
+        assert_int_not_equal(access(canary, F_OK), 0);
+    }
+    ans = rig_ask(
+        &(struct ask){.verb = "git.fetch",
+                      .args = PAIRS({"repo", origin}, {"dir", text("%s/x", rig_dir)}, {"rev", "main"})});
+    WANT_REFUSED(ans, "40 hex digits");
+    ans = rig_ask(&(struct ask){.verb = "git.fetch",
+                                .args = PAIRS({"repo", origin}, {"dir", "/srv/../etc"}, {"rev", rev1})});
+    WANT_REFUSED(ans, "absolute path");
+}
+
+static struct answer log_of(const char *from, const char *to)
+{
+    return rig_ask(
+        &(struct ask){.verb = "git.log", .args = PAIRS({"repo", origin}, {"from", from}, {"rev", to})});
+}
+
+static void the_log_says_which_way_it_goes(void **state)
+{
+    (void)state;
+    struct answer ans = log_of(rev1, rev3);
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "direction"), "forward") == 0 && strcmp(fact(&ans, "count"), "2") == 0);
+    WANT(ans,
+         strstr(fact(&ans, "commit.1"), "Ann app: three") && strstr(fact(&ans, "commit.2"), "Ann app: two"));
+    ans = log_of(rev3, rev1);
+    WANT(ans, strcmp(fact(&ans, "direction"), "backward") == 0 && strcmp(fact(&ans, "count"), "2") == 0);
+    ans = log_of(side, rev3);
+    WANT(ans, strcmp(fact(&ans, "direction"), "sideways") == 0 && strcmp(fact(&ans, "removed"), "1") == 0);
+    ans = log_of(rev1, rev1);
+    WANT(ans, strcmp(fact(&ans, "direction"), "same") == 0 && strcmp(fact(&ans, "count"), "0") == 0);
+}
+
+static struct answer node_git(const char *verb, const char *dir, const char *rev, bool in_place,
+                              const char *force)
+{
+    return rig_ask(&(struct ask){
+        .verb = verb,
+        .args = PAIRS({"repo", origin}, {"dir", dir}, {"rev", rev}, {"force", force}),
+        .vars = PAIRS({"dir", dir}, {"release_dir", in_place ? dir : text("%s/releases/x", dir)}),
+    });
+}
+
+static void a_commit_is_fetched_once(void **state)
+{
+    (void)state;
+    const char *dir = text("%s/node1/srv", rig_dir);
+    WANT_WAITING(node_git("git.fetched", dir, rev1, false, "no"));
+    struct answer ans = node_git("git.fetch", dir, rev1, false, "no");
+    WANT_OK(ans);
+    WANT(ans, ans.changed);
+    WANT_OK(node_git("git.fetched", dir, rev1, false, "no"));
+    WANT_WAITING(node_git("git.fetched", dir, rev3, false, "no"));
+    sh("mv $D/origin.git $D/away.git");
+    struct answer again = node_git("git.fetch", dir, rev1, false, "no"),
+                  other = node_git("git.fetch", dir, rev3, false, "no");
+    sh("mv $D/away.git $D/origin.git");
+    WANT_OK(again);
+    WANT(again, !again.changed);
+    WANT_REFUSED(other, "cannot fetch");
+    WANT_OK(node_git("git.fetch", dir, rev3, false, "no"));
+    ans = node_git("git.fetch", dir, "0123456789012345678901234567890123456789", false, "no");
+    WANT_REFUSED(ans, "no commit 0123");
+}
+
+static void hooks_and_monitors_of_a_repository_do_not_run(void **state)
+{
+    (void)state;
+    const char *dir = text("%s/node2/srv", rig_dir);
+    WANT_OK(node_git("git.fetch", dir, rev1, true, "no"));
+    sh("printf '#!/bin/sh\\ntouch $D/hooked\\n' >$D/hook && chmod +x $D/hook && cd %s/.git && mkdir -p hooks "
+       "&& "
+       "for h in post-checkout pre-auto-gc reference-transaction post-merge post-index-change; do cp $D/hook "
+       "hooks/$h; done && "
+       "git config core.fsmonitor $D/hook",
+       dir);
+    WANT_OK(node_git("git.checkout", dir, rev1, true, "no"));
+    WANT_OK(node_git("git.fetch", dir, rev2, true, "no"));
+    WANT_OK(node_git("git.checkout", dir, rev2, true, "no"));
+    assert_false(sh_true("test -e $D/hooked"));
+}
+
+static void an_existing_clone_is_taken_as_it_is(void **state)
+{
+    (void)state;
+    const char *dir = text("%s/node3", rig_dir);
+    sh("git clone -q $D/origin.git $D/node3 && cd $D/node3 && git checkout -q %s && echo mine >untracked",
+       rev1);
+    struct answer ans = node_git("git.fetch", dir, rev3, true, "no");
+    WANT_OK(ans);
+    ans = node_git("git.checkout", dir, rev3, true, "no");
+    WANT_OK(ans);
+    WANT(ans, ans.changed && strcmp(fact(&ans, "git.before"), rev1) == 0);
+    WANT(ans, strcmp(sh("cat $D/node3/app $D/node3/untracked | tr '\\n' ' '"), "three mine ") == 0);
+    WANT_OK(node_git("git.checked_out", dir, rev3, true, "no"));
+    WANT_WAITING(node_git("git.checked_out", dir, rev1, true, "no"));
+    ans = node_git("git.checkout", dir, rev3, true, "no");
+    WANT_OK(ans);
+    WANT(ans, !ans.changed);
+    /* A file that git does not know would be overwritten. */
+    sh("cd $D/node3 && echo mine >other");
+    ans = node_git("git.fetch", dir, side, true, "no");
+    WANT_OK(ans);
+    WANT_REFUSED(node_git("git.checkout", dir, side, true, "no"), "overwritten by checkout");
+    WANT(ans, strcmp(sh("cd $D/node3 && cat other app | tr '\\n' ' '"), "mine three ") == 0);
+    WANT_OK(node_git("git.checked_out", dir, rev3, true, "no"));
+}
+
+static void files_changed_by_hand_are_kept(void **state)
+{
+    (void)state;
+    const char *dir = text("%s/node4", rig_dir);
+    WANT_OK(node_git("git.fetch", dir, rev1, true, "no"));
+    WANT_OK(node_git("git.checkout", dir, rev1, true, "no"));
+    sh("echo by hand >$D/node4/app");
+    WANT_REFUSED(node_git("git.fetch", dir, rev2, true, "no"), "changed by hand: app");
+    struct answer ans = node_git("git.fetch", dir, rev2, true, "yes");
+    WANT_OK(ans);
+    WANT_REFUSED(node_git("git.checkout", dir, rev2, true, "no"), "changed by hand: app");
+    WANT(ans, strcmp(sh("cat $D/node4/app"), "by hand") == 0);
+    WANT_OK(node_git("git.checkout", dir, rev2, true, "yes"));
+    WANT(ans, strcmp(sh("cat $D/node4/app"), "two") == 0);
+    sh("mkdir -p $D/node5 && echo x >$D/node5/precious");
+    WANT_REFUSED(node_git("git.fetch", text("%s/node5", rig_dir), rev1, true, "no"),
+                 "not empty and not a git checkout");
+}
+
+/* A killed git leaves locks; a running one must keep them. */
+static void locks_of_a_killed_git_are_removed(void **state)
+{
+    (void)state;
+    const char *dir = text("%s/node6", rig_dir);
+    WANT_OK(node_git("git.fetch", dir, rev1, true, "no"));
+    WANT_OK(node_git("git.checkout", dir, rev1, true, "no"));
+    sh("cd $D/node6/.git && touch index.lock HEAD.lock packed-refs.lock && mkdir -p refs/release && touch "
+       "refs/release/%s.lock && "
+       "mkdir -p objects/pack && touch objects/pack/tmp_pack_x",
+       rev2);
+    /* Something called git that works there: a copy of sleep. */
+    sh("cp $(command -v sleep) $D/git && cd $D/node6 && { $D/git 300 >/dev/null 2>&1 & echo $! >$D/git.pid; "
+       "}");
+    until("grep -qx git /proc/$(cat $D/git.pid)/comm");
+    WANT_REFUSED(node_git("git.fetch", dir, rev2, true, "no"), sh("cat $D/git.pid"));
+    sh("kill $(cat $D/git.pid)");
+    until("! grep -q '^[0-9]* (.*) [^Z]' /proc/$(cat $D/git.pid)/stat 2>/dev/null");
+    struct answer ans = node_git("git.fetch", dir, rev2, true, "no");
+    WANT_OK(ans);
+    WANT(ans, strstr(buf_str(&rig_log), "index.lock") != NULL);
+    WANT_OK(node_git("git.checkout", dir, rev2, true, "no"));
+    assert_false(sh_true("find $D/node6/.git -name '*.lock' -o -name 'tmp_pack_*' | grep -q ."));
+}
+
+/* PROMISES row 38: kill -9 at many points, then the same step again. */
+static void a_killed_checkout_is_done_again(void **state)
+{
+    (void)state;
+    sh("cd $D/work && git checkout -q main && for i in $(seq 300); do echo $i >f$i; done && git add -A && "
+       "git commit -qm files && "
+       "git push -q $D/origin.git main");
+    const char *many = sh("git -C $D/origin.git rev-parse main");
+    const char *dir = text("%s/node7", rig_dir);
+    WANT_OK(node_git("git.fetch", dir, rev1, true, "no"));
+    int cut = 0;
+    for (int i = 1; i <= 12; i++) {
+        WANT_OK(node_git("git.fetch", dir, many, true, "no"));
+        WANT_OK(node_git("git.checkout", dir, rev1, true, "no"));
+        struct answer ans = rig_ask(&(struct ask){
+            .verb = "git.checkout",
+            .args = PAIRS({"repo", origin}, {"dir", dir}, {"rev", many}, {"force", "no"}),
+            .vars = PAIRS({"dir", dir}, {"release_dir", dir}),
+            .timeout_ms = 40 * i,
+        });
+        cut += ans.outcome != OUT_OK;
+        WANT_OK(node_git("git.checkout", dir, many, true, "no"));
+        WANT_OK(node_git("git.checked_out", dir, many, true, "no"));
+        assert_string_equal(sh("cd $D/node7 && ls f* | wc -l && git status --porcelain | wc -l"), "300\n0");
+    }
+    print_message("%d of 12 checkouts were cut short\n", cut);
+    assert_true(cut > 0);
+    /* The kill itself, in the middle of the files. */
+    WANT_OK(node_git("git.checkout", dir, rev1, true, "no"));
+    sh("cd $D/node7 && echo %s >.git/release-checkout && for i in 1 2 3; do echo $i >f$i; done && git "
+       "update-index --add f1 f2 && "
+       "touch .git/index.lock",
+       many);
+    WANT_WAITING(node_git("git.checked_out", dir, many, true, "no"));
+    WANT_OK(node_git("git.checkout", dir, many, true, "no"));
+    WANT_OK(node_git("git.checked_out", dir, many, true, "no"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_and_hashes_become_forty_digits),
+        cmocka_unit_test(what_is_known_in_full_needs_no_repository),
+        cmocka_unit_test(a_branch_named_like_a_hash_never_wins),
+        cmocka_unit_test(ambiguous_names_and_hashes_list_what_they_could_mean),
+        cmocka_unit_test(hostile_revisions_do_nothing),
+        cmocka_unit_test(the_log_says_which_way_it_goes),
+        cmocka_unit_test(a_commit_is_fetched_once),
+        cmocka_unit_test(hooks_and_monitors_of_a_repository_do_not_run),
+        cmocka_unit_test(an_existing_clone_is_taken_as_it_is),
+        cmocka_unit_test(files_changed_by_hand_are_kept),
+        cmocka_unit_test(locks_of_a_killed_git_are_removed),
+        cmocka_unit_test(a_killed_checkout_is_done_again),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

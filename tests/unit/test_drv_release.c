@@ -1,0 +1,369 @@
+/* Driver "release" (drivers/releasedir.c): directories that are complete or never a target, the link,
+ * cleaning, and which revision is running. */
+#include "unit/drv_rig.h"
+
+static const char *origin, *rev1, *rev2, *link_rev, *marker_rev_;
+
+static const char *commit(const char *what)
+{
+    return sh("cd $D/work && echo %s >app && git add -A && git commit -qm %s && git rev-parse HEAD", what,
+              what);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    rig_open();
+    sh("git init -q -b main $D/work && cd $D/work && mkdir -p var/keep conf && echo default >conf/site.ini "
+       "&& "
+       "echo x >var/keep/x && echo 'docs export-ignore' >.gitattributes && mkdir docs && echo y >docs/y && "
+       "printf '#!/bin/sh\\n' >run && chmod +x run && ln -s app link");
+    rev1 = commit("one");
+    rev2 = commit("two");
+    sh("cd $D/work && git checkout -q -b bad && ln -s /tmp evil");
+    link_rev = commit("evil");
+    sh("cd $D/work && git rm -q evil && echo rev >.release-complete");
+    marker_rev_ = commit("marker");
+    origin = text("%s/origin.git", rig_dir);
+    sh("git clone -q --bare $D/work $D/origin.git");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    rig_close();
+    return 0;
+}
+
+/* A node's directory under that name; the release directory as the plan would name it. */
+static const char *dir_of(const char *node)
+{
+    return text("%s/%s/srv", rig_dir, node);
+}
+
+static const char *place(const char *node, const char *rev)
+{
+    return text("%s/releases/%.12s-abcdef", dir_of(node), rev);
+}
+
+static struct answer step_with(const char *verb, const char *node, const char *rev, const char *shared,
+                               const struct op_pair *recall, bool back)
+{
+    return rig_ask(&(struct ask){
+        .verb = verb,
+        .args = PAIRS({"repo", origin}, {"dir", dir_of(node)}, {"shared", shared}, {"keep", "2"},
+                      {"strict", "yes"}),
+        .vars = PAIRS({"dir", dir_of(node)}, {"release_dir", place(node, rev)}, {"rev", rev}),
+        .recall = recall,
+        .back = back,
+    });
+}
+
+static struct answer step(const char *verb, const char *node, const char *rev)
+{
+    return step_with(verb, node, rev, "[]", NO_PAIRS, false);
+}
+
+static void deploy(const char *node, const char *rev)
+{
+    WANT_OK(step("git.fetch", node, rev));
+    WANT_OK(step("release.unpack", node, rev));
+    WANT_OK(step("release.seal", node, rev));
+    WANT_OK(step("release.switch", node, rev));
+}
+
+static void a_first_release_and_the_same_again(void **state)
+{
+    (void)state;
+    struct answer ans = step("release.probe", "a", rev1);
+    WANT_OK(ans);
+    WANT(ans, *fact(&ans, "rev_before") == '\0' && *fact(&ans, "release.before") == '\0');
+    WANT(ans, atoll(fact(&ans, "free_bytes")) > 0 && strcmp(fact(&ans, "repo_present"), "no") == 0);
+    WANT_OK(step("git.fetch", "a", rev1));
+    WANT_WAITING(step("release.unpacked", "a", rev1));
+    ans = step("release.unpack", "a", rev1);
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "complete"), "no") == 0);
+    WANT_OK(step("release.unpacked", "a", rev1));
+    WANT_WAITING(step("release.sealed", "a", rev1));
+    WANT_REFUSED(step("release.switch", "a", rev1), "not a complete release directory");
+    WANT_OK(step("release.seal", "a", rev1));
+    WANT_OK(step("release.sealed", "a", rev1));
+    WANT_WAITING(step("release.switched", "a", rev1));
+    WANT_OK(step("release.switch", "a", rev1));
+    WANT_OK(step("release.switched", "a", rev1));
+    /* Everything that was committed is there, also what archives would leave out. */
+    assert_string_equal(sh("cd $D/a/srv/current && cat app docs/y && test -x run && readlink link && stat -c "
+                           "%%a app run && ls -A | wc -l"),
+                        "one\ny\napp\n644\n755\n8");
+    assert_string_equal(sh("readlink $D/a/srv/current"), text("releases/%.12s-abcdef", rev1));
+    ans = step("release.unpack", "a", rev1);
+    WANT_OK(ans);
+    WANT(ans, !ans.changed && strcmp(fact(&ans, "complete"), "yes") == 0);
+    ans = step("release.seal", "a", rev1);
+    WANT(ans, ans.outcome == OUT_OK && !ans.changed);
+    ans = step("release.switch", "a", rev1);
+    WANT(ans, ans.outcome == OUT_OK && !ans.changed);
+    ans = step("release.probe", "a", rev2);
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "rev_before"), rev1) == 0 &&
+                  strcmp(fact(&ans, "release.before"), place("a", rev1)) == 0);
+}
+
+static void the_way_back_leads_to_the_directory_of_before(void **state)
+{
+    (void)state;
+    deploy("b", rev1);
+    /* Made by another recipe than the one that this plan would compute. */
+    sh("cd $D/b/srv && mv releases/%.12s-abcdef releases/%.12s-012345 && ln -sfn releases/%.12s-012345 "
+       "current",
+       rev1, rev1, rev1);
+    const char *before = text("%s/releases/%.12s-012345", dir_of("b"), rev1);
+    deploy("b", rev2);
+    const struct op_pair *recall = PAIRS({"release.before", before});
+    WANT_OK(step_with("release.switch", "b", rev1, "[]", recall, true));
+    WANT_OK(step_with("release.switched", "b", rev1, "[]", recall, true));
+    assert_string_equal(sh("cat $D/b/srv/current/app"), "one");
+    WANT_REFUSED(step_with("release.switch", "b", rev2, "[]", recall, true), "wanted");
+    WANT_REFUSED(step_with("release.switch", "b", rev1, "[]", NO_PAIRS, true), "nothing to go back to");
+}
+
+static void what_cannot_be_named_is_not_taken_for_nothing(void **state)
+{
+    (void)state;
+    deploy("c", rev1);
+    sh("rm $D/c/srv/current/.release-complete");
+    WANT_REFUSED(step("release.probe", "c", rev2), "its revision cannot be named");
+    WANT_REFUSED(step("release.unpack", "c", rev1), "which is not complete");
+    sh("rm -rf $D/c/srv/releases/*");
+    WANT_REFUSED(step("release.probe", "c", rev2), "which is not there");
+    sh("rm $D/c/srv/current && mkdir $D/c/srv/current");
+    WANT_REFUSED(step("release.probe", "c", rev2), "not a symbolic link");
+}
+
+static void partial_directories_are_made_again(void **state)
+{
+    (void)state;
+    sh("cd $D/work && git checkout -q -b many main && for i in $(seq 600); do echo $i >f$i; done && git add "
+       "-A && git commit -qm many && "
+       "git push -q $D/origin.git many");
+    const char *many = sh("git -C $D/work rev-parse many");
+    WANT_OK(step("git.fetch", "d", many));
+    int cut = 0;
+    for (int i = 1; i <= 5; i++) {
+        struct answer ans = rig_ask(&(struct ask){
+            .verb = "release.unpack",
+            .args = PAIRS({"dir", dir_of("d")}, {"shared", "[]"}),
+            .vars = PAIRS({"release_dir", place("d", many)}, {"rev", many}),
+            .timeout_ms = 40 * i,
+        });
+        cut += ans.outcome != OUT_OK;
+        WANT_REFUSED(step("release.switch", "d", many), "not a complete release directory");
+        WANT_OK(step("release.unpack", "d", many));
+        assert_string_equal(sh("ls %s | grep -c '^f'", place("d", many)), "600");
+        sh("rm -rf %s", place("d", many));
+    }
+    print_message("%d of 5 were cut short\n", cut);
+    assert_true(cut > 0);
+    WANT_OK(step("git.fetch", "d", rev1));
+    sh("cd $D/d/srv/releases && rm -rf * && mkdir -p %.12s-abcdef && touch %.12s-abcdef/.incomplete "
+       "%.12s-abcdef/stale",
+       rev1, rev1, rev1);
+    /* Not while somebody works in it. */
+    sh("cd %s && { sleep 300 >/dev/null 2>&1 & echo $! >$D/sleep.pid; }", place("d", rev1));
+    WANT_REFUSED(step("release.unpack", "d", rev1), sh("cat $D/sleep.pid"));
+    sh("kill $(cat $D/sleep.pid)");
+    until("! grep -q '^[0-9]* (.*) [^Z]' /proc/$(cat $D/sleep.pid)/stat 2>/dev/null");
+    WANT_OK(step("release.unpack", "d", rev1));
+    assert_false(sh_true(text("test -e %s/stale", place("d", rev1))));
+    sh("mv %s $D/d/elsewhere && ln -s $D/d/elsewhere %s", place("d", rev1), place("d", rev1));
+    WANT_REFUSED(step("release.unpack", "d", rev1), "symbolic link");
+}
+
+static void shared_paths_are_linked_and_nothing_moves_silently(void **state)
+{
+    (void)state;
+    const char *shared = "[\"var/blobs\",\".env\",\"conf/site.ini\",\"logs/\",\"var/keep\"]";
+    WANT_OK(step("git.fetch", "e", rev1));
+    sh("mkdir -p $D/e/srv/shared/var/keep && echo mine >$D/e/srv/shared/var/keep/x");
+    WANT_OK(step_with("release.unpack", "e", rev1, shared, NO_PAIRS, false));
+    WANT_OK(step_with("release.unpacked", "e", rev1, shared, NO_PAIRS, false));
+    assert_string_equal(
+        sh("cd %s && test -d var/blobs && test -f .env && test -d logs && cat conf/site.ini var/keep/x && "
+           "readlink var/blobs | sed \"s|$D||\"",
+           place("e", rev1)),
+        "default\nmine\n/e/srv/shared/var/blobs");
+    sh("echo changed >$D/e/srv/shared/conf/site.ini");
+    WANT_OK(step("git.fetch", "e", rev2));
+    WANT_OK(step_with("release.unpack", "e", rev2, shared, NO_PAIRS, false));
+    assert_string_equal(sh("cat %s/conf/site.ini", place("e", rev2)), "changed");
+    static const char *const bad[] = {"[\"../x\"]", "[\"/etc\"]", "[\"a/../../b\"]", "[\".git/hooks\"]",
+                                      "[\"\"]"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        sh("rm -rf %s", place("e", rev2));
+        WANT_REFUSED(step_with("release.unpack", "e", rev2, bad[i], NO_PAIRS, false), "must be relative");
+    }
+}
+
+/* PROMISES S2, S18. */
+static void a_hostile_revision_reaches_nothing_outside(void **state)
+{
+    (void)state;
+    WANT_OK(step("git.fetch", "f", link_rev));
+    WANT_REFUSED(step_with("release.unpack", "f", link_rev, "[\"evil/planted\"]", NO_PAIRS, false),
+                 "symbolic link in this revision");
+    assert_false(sh_true("test -e /tmp/planted"));
+    WANT_OK(step("git.fetch", "f", marker_rev_));
+    WANT_REFUSED(step("release.unpack", "f", marker_rev_), "those names are ours");
+}
+
+static void cleaning_keeps_what_may_be_needed(void **state)
+{
+    (void)state;
+    deploy("g", rev1);
+    deploy("g", rev2);
+    sh("cd $D/g/srv/releases && for i in 1 2 3 4 5 6; do cp -a %.12s-abcdef 00000000000$i-abcdef && "
+       "touch -d \"2020-01-0$i\" 00000000000$i-abcdef/.release-complete; done && mkdir half && touch "
+       "half/.incomplete && mkdir theirs && "
+       "mkdir $D/g/outside && touch $D/g/outside/.incomplete && ln -s $D/g/outside linked",
+       rev1);
+    sh("cd $D/g/srv/releases/000000000003-abcdef && { sleep 300 >/dev/null 2>&1 & echo $! >$D/sleep.pid; }");
+    const struct op_pair *recall =
+        PAIRS({"release.before", text("%s/releases/000000000002-abcdef", dir_of("g"))});
+    struct answer ans = step_with("release.clean", "g", rev2, "[]", recall, false);
+    sh("kill $(cat $D/sleep.pid)");
+    WANT_OK(ans);
+    WANT(ans, ans.changed);
+    assert_string_equal(sh("cd $D/g/srv/releases && ls | tr '\\n' ' '"),
+                        sh("printf '%%s\\n' %.12s-abcdef %.12s-abcdef 000000000002-abcdef "
+                           "000000000003-abcdef theirs linked | LC_ALL=C sort | "
+                           "tr '\\n' ' '",
+                           rev1, rev2));
+    assert_true(sh_true("test -e $D/g/outside/.incomplete"));
+}
+
+/* The processes are asked, not the disk. */
+static struct answer running(const char *node, const char *rev, int port, const char *started)
+{
+    return rig_ask(&(struct ask){
+        .verb = "release.running",
+        .args = PAIRS({"dir", dir_of(node)}, {"port", text("%d", port)}, {"listen", "127.0.0.1"},
+                      {"strict", "yes"}),
+        .vars = PAIRS({"rev", rev}),
+        .recall = PAIRS({"app.started", started}),
+    });
+}
+
+static void the_running_revision_is_that_of_the_processes(void **state)
+{
+    (void)state;
+    int port = free_port();
+    deploy("h", rev1);
+    sh("printf 'import socket, sys, time, os\\nif len(sys.argv) > 2: os.chdir(\"/\")\\ns = socket.socket()\\n"
+       "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\\ns.bind((\"127.0.0.1\", "
+       "int(sys.argv[1])))\\ns.listen()\\n"
+       "time.sleep(300)\\n' >$D/serve.py");
+    struct answer ans = running("h", rev1, port, "");
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "how"), "disk") == 0);
+    WANT_WAITING(running("h", rev1, port, "app:999999999"));
+
+    sh("cd $D/h/srv/current && { setsid /usr/bin/python3 -S $D/serve.py %d >/dev/null 2>&1 & echo $! "
+       ">$D/app.pid; }",
+       port);
+    until(text("ss -Hltn 'sport = :%d' | grep -q .", port));
+    ans = running("h", rev1, port, text("app:%s", sh("cat $D/app.pid")));
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "running_rev"), rev1) == 0 && strcmp(fact(&ans, "how"), "cwd") == 0);
+    /* Switched on disk, but nobody restarted it. */
+    deploy("h", rev2);
+    ans = running("h", rev2, port, "");
+    WANT_WAITING(ans);
+    WANT(ans, strcmp(fact(&ans, "running_rev"), rev1) == 0 &&
+                  strstr(buf_str(&rig_log), sh("cat $D/app.pid")) != NULL);
+    sh("kill $(cat $D/app.pid)");
+    until(text("! ss -Hltn 'sport = :%d' | grep -q .", port));
+
+    /* One that works elsewhere is judged by its age. */
+    sh("cd $D/h/srv/current && { setsid /usr/bin/python3 -S $D/serve.py %d away >/dev/null 2>&1 & echo $! "
+       ">$D/app.pid; }",
+       port);
+    until(text("ss -Hltn 'sport = :%d' | grep -q .", port));
+    ans = running("h", rev2, port, "");
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "how"), "age") == 0 && strcmp(fact(&ans, "running_rev"), rev2) == 0);
+    /* The link is made again later than the process: two whole seconds, since both times are rounded. */
+    int64_t end = clock_mono_ms() + 3100;
+    while (clock_mono_ms() < end)
+        poll(NULL, 0, 100);
+    sh("cd $D/h/srv && ln -s releases/%.12s-abcdef n && mv -T n current", rev1);
+    ans = running("h", rev1, port, "");
+    WANT_WAITING(ans);
+    WANT(ans, strstr(buf_str(&rig_log), "older than the switch") != NULL);
+    sh("kill $(cat $D/app.pid)");
+
+    /* A worker that listens nowhere and still runs old code. */
+    sh("cd %s && { setsid sleep 300 >/dev/null 2>&1 & echo $! >$D/sleep.pid; }", place("h", rev2));
+    until("test \"$(readlink /proc/$(cat $D/sleep.pid)/exe)\" = \"$(readlink -f $(command -v sleep))\"");
+    ans = running("h", rev1, port, "");
+    WANT_WAITING(ans);
+    WANT(ans, strcmp(fact(&ans, "old_pids"), sh("cat $D/sleep.pid")) == 0);
+    sh("kill $(cat $D/sleep.pid)");
+    until("! grep -q '^[0-9]* (.*) [^Z]' /proc/$(cat $D/sleep.pid)/stat 2>/dev/null");
+    WANT_OK(running("h", rev1, port, ""));
+}
+
+static void in_place_the_process_must_be_younger_than_the_checkout(void **state)
+{
+    (void)state;
+    int port = free_port();
+    const char *dir = dir_of("i");
+    const struct op_pair *args =
+        PAIRS({"repo", origin}, {"dir", dir}, {"force", "no"}, {"port", text("%d", port)},
+              {"listen", "127.0.0.1"}, {"strict", "yes"});
+    const struct op_pair *vars = PAIRS({"dir", dir}, {"release_dir", dir}, {"rev", rev1});
+    WANT_OK(rig_ask(&(struct ask){.verb = "release.probe", .args = PAIRS({"dir", dir}), .vars = vars}));
+    WANT_OK(rig_ask(&(struct ask){.verb = "git.fetch", .args = args, .vars = vars}));
+    WANT_OK(rig_ask(&(struct ask){.verb = "git.checkout", .args = args, .vars = vars}));
+    struct answer ans =
+        rig_ask(&(struct ask){.verb = "release.probe", .args = PAIRS({"dir", dir}), .vars = vars});
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "rev_before"), rev1) == 0 && strcmp(fact(&ans, "dirty"), "0") == 0);
+    sh("cd %s && { setsid /usr/bin/python3 -S $D/serve.py %d >/dev/null 2>&1 & echo $! >$D/app.pid; }", dir,
+       port);
+    until(text("ss -Hltn 'sport = :%d' | grep -q .", port));
+    ans = rig_ask(&(struct ask){.verb = "git.running", .args = args, .vars = vars});
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "how"), "age") == 0);
+    vars = PAIRS({"dir", dir}, {"release_dir", dir}, {"rev", rev2});
+    WANT_WAITING(rig_ask(&(struct ask){.verb = "git.running", .args = args, .vars = vars}));
+    int64_t end = clock_mono_ms() + 3100;
+    while (clock_mono_ms() < end)
+        poll(NULL, 0, 100);
+    WANT_OK(rig_ask(&(struct ask){.verb = "git.fetch", .args = args, .vars = vars}));
+    WANT_OK(rig_ask(&(struct ask){.verb = "git.checkout", .args = args, .vars = vars}));
+    ans = rig_ask(&(struct ask){.verb = "git.running", .args = args, .vars = vars});
+    sh("kill $(cat $D/app.pid)");
+    WANT_WAITING(ans);
+    WANT(ans, strstr(buf_str(&rig_log), "older than the switch") != NULL);
+    sh("echo hand >%s/app", dir);
+    ans = rig_ask(&(struct ask){.verb = "release.probe", .args = PAIRS({"dir", dir}), .vars = vars});
+    WANT(ans, strcmp(fact(&ans, "dirty"), "1") == 0 && strstr(fact(&ans, "dirty_files"), "app") != NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_first_release_and_the_same_again),
+        cmocka_unit_test(the_way_back_leads_to_the_directory_of_before),
+        cmocka_unit_test(what_cannot_be_named_is_not_taken_for_nothing),
+        cmocka_unit_test(partial_directories_are_made_again),
+        cmocka_unit_test(shared_paths_are_linked_and_nothing_moves_silently),
+        cmocka_unit_test(a_hostile_revision_reaches_nothing_outside),
+        cmocka_unit_test(cleaning_keeps_what_may_be_needed),
+        cmocka_unit_test(the_running_revision_is_that_of_the_processes),
+        cmocka_unit_test(in_place_the_process_must_be_younger_than_the_checkout),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,495 @@
+/* The haproxy verbs on two real HAProxies with a small application behind them. Each test starts from
+ * balancers that have just started. */
+#include "unit/lb_rig.h"
+
+static int port_a, port_b, port_b_read, front_a, app_port;
+static pid_t proxy_a, proxy_b, app;
+static char socks[256], sock_a[64], sock_b[64];
+
+/* Past its first checks: a server that has just started shows "UP 1/2". */
+static bool all_up(int admin)
+{
+    int n = 0;
+    const char *p = rig_talk(admin, "show stat web 4 -1\n");
+    while ((p = strstr(p, ",UP,")))
+        n++, p++;
+    return n == 3;
+}
+
+static void start_proxy(pid_t *pid, const char *name, int admin, int reader, int front)
+{
+    char cfg[160];
+    snprintf(cfg, sizeof cfg, "%s", rig_path(name));
+    rig_write(cfg,
+              "global\n  stats socket ipv4@127.0.0.1:%d level admin\n  stats socket ipv4@127.0.0.1:%d level "
+              "operator\n"
+              "  stats socket %s.sock level admin\n"
+              "defaults\n  mode http\n  timeout connect 1s\n  timeout client 20s\n  timeout server 20s\n"
+              "  timeout tunnel 20s\n  timeout check 3s\n"
+              "listen web\n  bind 127.0.0.1:%d\n  default-server inter 100 fall 2 rise 2 weight 50\n"
+              "  server web1 127.0.0.1:%d check\n  server web2 127.0.0.1:%d check weight 70\n"
+              "  server web3 127.0.0.1:%d check\n"
+              "backend other\n  server web1 127.0.0.1:%d\n",
+              admin, reader, cfg, front, app_port, app_port, app_port, app_port);
+    *pid = rig_spawn((const char *const[]){"haproxy", "-db", "-f", cfg, NULL});
+    rig_until(all_up(admin));
+}
+
+static int each_setup(void **state)
+{
+    (void)state;
+    rig_forget();
+    start_proxy(&proxy_a, "a.cfg", port_a, rig_port(), front_a);
+    start_proxy(&proxy_b, "b.cfg", port_b, port_b_read, rig_port());
+    return 0;
+}
+
+static int each_teardown(void **state)
+{
+    (void)state;
+    rig_stop(&proxy_a, SIGKILL);
+    rig_stop(&proxy_b, SIGKILL);
+    return 0;
+}
+
+static int group_setup(void **state)
+{
+    (void)state;
+    rig_open();
+    port_a = rig_port(), port_b = rig_port(), port_b_read = rig_port(), front_a = rig_port();
+    app_port = rig_port();
+    app = rig_app(app_port);
+    snprintf(socks, sizeof socks, "[\"tcp://127.0.0.1:%d\",\"tcp://127.0.0.1:%d\"]", port_a, port_b);
+    snprintf(sock_a, sizeof sock_a, "tcp://127.0.0.1:%d", port_a);
+    snprintf(sock_b, sizeof sock_b, "tcp://127.0.0.1:%d", port_b);
+    return 0;
+}
+
+static int group_teardown(void **state)
+{
+    (void)state;
+    rig_stop(&app, SIGKILL);
+    rig_forget();
+    rig_close();
+    return 0;
+}
+
+#define ON(sockets, name)                                                                                    \
+    {"sockets", (sockets)}, {"backend", "web"},                                                              \
+    {                                                                                                        \
+        "server", (name)                                                                                     \
+    }
+#define BOTH(name) ON(socks, name)
+
+static bool both_are(const char *server, const char *wanted)
+{
+    return !strcmp(rig_state(port_a, server), wanted) && !strcmp(rig_state(port_b, server), wanted);
+}
+
+/* ---- drain and give back
+ * ----------------------------------------------------------------------------------- */
+
+static void drain_and_enable_give_back_state_and_weight(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, again, enable, up;
+    RUN(&before, "haproxy.observe", BOTH("web2"));
+    assert_ok(&before);
+    assert_false(before.r->ready);
+    assert_string_equal(rig_fact(&before, "in_rotation"), "yes");
+    assert_says(rig_fact(&before, "lb.before"), "web/web2=ready,w70");
+    RUN(&drain, "haproxy.drain", BOTH("web2"));
+    assert_ok(&drain);
+    assert_true(drain.r->changed);
+    assert_true(both_are("web2", "2 8 70"));
+    RUN(&again, "haproxy.drain", BOTH("web2"));
+    assert_ok(&again);
+    assert_false(again.r->changed);
+    rig_talk(port_a, "set server web/web2 weight 3\n"); /* an accident meanwhile */
+    RUN(&enable, "haproxy.enable", BOTH("web2"));
+    assert_ok(&enable);
+    assert_true(both_are("web2", "2 0 70"));
+    RUN(&up, "haproxy.wait_up", BOTH("web2"));
+    assert_ok(&up);
+    assert_true(up.r->ready);
+}
+
+static void observing_our_own_drain_does_not_change_what_was_before(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, observe, enabled;
+    RUN(&before, "haproxy.observe", BOTH("web1"));
+    RUN(&drain, "haproxy.drain", BOTH("web1"));
+    RUN(&observe, "haproxy.observe", BOTH("web1"));
+    assert_ok(&observe);
+    assert_true(observe.r->ready);
+    assert_null(rig_fact(&observe, "lb.before"));
+    RUN(&enabled, "haproxy.enabled", BOTH("web1"));
+    assert_ok(&enabled);
+    assert_false(enabled.r->ready);
+}
+
+static void a_server_in_maintenance_before_stays_so(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, idle, enable, enabled, up;
+    rig_talk(port_a, "set server web/web1 state maint\n");
+    rig_talk(port_b, "set server web/web1 state maint\n");
+    RUN(&before, "haproxy.observe", BOTH("web1"));
+    assert_true(before.r->ready);
+    RUN(&drain, "haproxy.drain", BOTH("web1"));
+    assert_ok(&drain);
+    assert_false(drain.r->changed);
+    RUN(&idle, "haproxy.wait_idle", BOTH("web1"));
+    assert_true(idle.r->ready);
+    RUN(&enable, "haproxy.enable", BOTH("web1"));
+    assert_ok(&enable);
+    assert_string_equal(rig_fact(&enable, "kept"), "maint");
+    assert_true(both_are("web1", "0 1 50"));
+    RUN(&enabled, "haproxy.enabled", BOTH("web1"));
+    assert_true(enabled.r->ready);
+    RUN(&up, "haproxy.wait_up", BOTH("web1"));
+    assert_true(up.r->ready);
+}
+
+static void maintenance_set_by_hand_meanwhile_stays(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, enable, up;
+    RUN(&before, "haproxy.observe", BOTH("web1"));
+    RUN(&drain, "haproxy.drain", BOTH("web1"));
+    rig_talk(port_b, "set server web/web1 state maint\n");
+    RUN(&enable, "haproxy.enable", BOTH("web1"));
+    assert_ok(&enable);
+    assert_says(enable.said, "by hand");
+    assert_string_equal(rig_state(port_a, "web1"), "2 0 50");
+    assert_string_equal(rig_state(port_b, "web1"), "0 1 50");
+    RUN(&up, "haproxy.wait_up", BOTH("web1"));
+    assert_true(up.r->ready);
+}
+
+static void our_own_maintenance_is_given_back(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, maint, seen, enable;
+    RUN(&before, "haproxy.observe", BOTH("web1"));
+    RUN(&drain, "haproxy.drain", BOTH("web1"));
+    RUN(&maint, "haproxy.maint", BOTH("web1"));
+    assert_ok(&maint);
+    RUN(&seen, "haproxy.in_maint", BOTH("web1"));
+    assert_true(seen.r->ready);
+    RUN(&enable, "haproxy.enable", BOTH("web1"));
+    assert_ok(&enable);
+    /* "ready" on a server whose checks are running: up at once, or after its next good check */
+    rig_until(both_are("web1", "2 0 50"));
+}
+
+static void balancers_that_disagree_are_told(void **state)
+{
+    (void)state;
+    auto_call struct call before;
+    rig_talk(port_b, "set server web/web1 state maint\n");
+    RUN(&before, "haproxy.observe", BOTH("web1"));
+    assert_int_equal(before.r->outcome, OUT_FAILED);
+    assert_int_equal(before.r->err.code, E_STATE);
+    assert_says(before.r->err.text, "ready on tcp://127.0.0.1");
+    assert_says(before.r->err.text, "maint on tcp://127.0.0.1");
+}
+
+/* Row 23. */
+static void a_refusal_gives_the_other_balancer_back(void **state)
+{
+    (void)state;
+    auto_call struct call drain;
+    char list[128];
+    snprintf(list, sizeof list, "[\"%s\",\"tcp://127.0.0.1:%d\"]", sock_a, port_b_read);
+    RUN(&drain, "haproxy.drain", ON(list, "web1"));
+    assert_int_equal(drain.r->outcome, OUT_FAILED);
+    assert_says(drain.r->err.text, "level admin");
+    assert_true(both_are("web1", "2 0 50"));
+}
+
+static void unknown_names_are_refused_by_name(void **state)
+{
+    (void)state;
+    auto_call struct call server, backend, word;
+    RUN(&server, "haproxy.drain", BOTH("web9"));
+    assert_int_equal(server.r->outcome, OUT_FAILED);
+    assert_says(server.r->err.text, "\"web9\" (it has web1, web2, web3)");
+    RUN(&backend, "haproxy.observe", {"sockets", socks}, {"backend", "nosuch"}, {"server", "web1"});
+    assert_int_equal(backend.r->outcome, OUT_FAILED);
+    assert_says(backend.r->err.text, "no backend \"nosuch\"");
+    RUN(&word, "haproxy.drain", BOTH("web1 state ready;disable server web/web2"));
+    assert_int_equal(word.r->outcome, OUT_FAILED);
+    assert_true(both_are("web2", "2 0 70"));
+}
+
+/* A balancer that cannot be asked: nothing was done by drain; about anything that looks, nothing is known. */
+static void a_dead_balancer_is_not_an_answer(void **state)
+{
+    (void)state;
+    auto_call struct call drain, observe, idle, enable, capacity;
+    rig_stop(&proxy_b, SIGKILL);
+    RUN(&drain, "haproxy.drain", BOTH("web1"));
+    assert_int_equal(drain.r->outcome, OUT_FAILED);
+    assert_string_equal(rig_state(port_a, "web1"), "2 0 50");
+    RUN(&observe, "haproxy.observe", BOTH("web1"));
+    assert_int_equal(observe.r->outcome, OUT_UNKNOWN);
+    RUN(&idle, "haproxy.wait_idle", BOTH("web1"));
+    assert_int_equal(idle.r->outcome, OUT_UNKNOWN);
+    RUN(&enable, "haproxy.enable", BOTH("web1"));
+    assert_int_equal(enable.r->outcome, OUT_UNKNOWN);
+    RUN(&capacity, "haproxy.capacity", {"sockets", socks}, {"backend", "web"});
+    assert_int_equal(capacity.r->outcome, OUT_UNKNOWN);
+}
+
+static void a_lying_balancer_is_not_success(void **state)
+{
+    (void)state;
+    static const char *const lies[] = {
+        "",
+        "\n",
+        "1\n",
+        "HTTP/1.1 400 Bad Request\r\n\r\n",
+        "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight\n2 web 1 web1 "
+        "x 9 0 1\n",
+        "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight\n\n"};
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        auto_call struct call drain, idle;
+        int port = rig_port();
+        char list[128];
+        pid_t liar = rig_liar(port, lies[i], strlen(lies[i]));
+        snprintf(list, sizeof list, "[\"%s\",\"tcp://127.0.0.1:%d\"]", sock_a, port);
+        RUN(&drain, "haproxy.drain", ON(list, "web1"));
+        assert_int_equal(drain.r->outcome, OUT_FAILED);
+        assert_string_equal(rig_state(port_a, "web1"), "2 0 50");
+        RUN(&idle, "haproxy.wait_idle", ON(list, "web1"));
+        assert_int_not_equal(idle.r->outcome, OUT_OK);
+        rig_stop(&liar, SIGKILL);
+    }
+}
+
+/* ---- sessions
+ * ------------------------------------------------------------------------------------------------ */
+
+static int ask_front(const char *path)
+{
+    char req[200];
+    int fd = rig_connect(front_a);
+    snprintf(req, sizeof req,
+             "GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+             path);
+    assert_int_equal(write(fd, req, strlen(req)), strlen(req));
+    return fd;
+}
+
+/* Only web1 gets requests. */
+static void only_web1(void)
+{
+    rig_talk(port_a, "set server web/web2 state maint\n");
+    rig_talk(port_a, "set server web/web3 state maint\n");
+}
+
+static bool one_session(void)
+{
+    return strstr(rig_talk(port_a, "show stat web 4 -1\n"), "web,web1,0,0,1,") != NULL;
+}
+
+static void wait_idle_waits_for_requests_and_queue(void **state)
+{
+    (void)state;
+    auto_call struct call drain, busy;
+    char answer[1000] = "";
+    only_web1();
+    int fd = ask_front("/slow");
+    rig_until(one_session());
+    RUN(&drain, "haproxy.drain", BOTH("web1"));
+    assert_ok(&drain);
+    RUN(&busy, "haproxy.wait_idle", BOTH("web1"));
+    assert_ok(&busy);
+    assert_false(busy.r->ready);
+    assert_int_equal(busy.r->gauge, 1);
+    bool ready = false;
+    rig_until(({
+        auto_call struct call idle;
+        RUN(&idle, "haproxy.wait_idle", BOTH("web1"));
+        assert_ok(&idle);
+        ready = idle.r->ready;
+        ready;
+    }));
+    assert_true(read(fd, answer, sizeof answer - 1) > 0);
+    assert_says(answer, "200 OK");
+    close(fd);
+}
+
+/* A websocket never ends by itself: drain and maintenance leave it alone, kill ends it and says how many. */
+static void kill_ends_what_drain_and_maint_leave(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, maint, busy, killed;
+    char answer[1000];
+    only_web1();
+    int fd = ask_front("/ws");
+    assert_true(read(fd, answer, sizeof answer) > 0);
+    RUN(&before, "haproxy.observe", BOTH("web1"));
+    RUN(&drain, "haproxy.drain", BOTH("web1"));
+    RUN(&maint, "haproxy.maint", BOTH("web1"));
+    RUN(&busy, "haproxy.wait_idle", BOTH("web1"));
+    assert_false(busy.r->ready);
+    assert_int_equal(busy.r->gauge, 1);
+    RUN(&killed, "haproxy.kill", BOTH("web1"));
+    assert_ok(&killed);
+    assert_string_equal(rig_fact(&killed, "killed"), "1");
+    assert_int_equal(read(fd, answer, sizeof answer), 0);
+    rig_until(({
+        auto_call struct call done;
+        RUN(&done, "haproxy.killed", BOTH("web1"));
+        done.r->outcome == OUT_OK &&done.r->ready;
+    }));
+    close(fd);
+}
+
+/* ---- reload
+ * ---------------------------------------------------------------------------------------------------- */
+
+static void a_reload_that_forgot_the_drain_is_noticed(void **state)
+{
+    (void)state;
+    auto_call struct call drain, guard, lost, idle, again, held;
+    RUN(&drain, "haproxy.drain", BOTH("web1"));
+    RUN(&guard, "haproxy.guard", BOTH("web1"));
+    assert_true(guard.r->ready);
+    assert_false(guard.r->lost);
+    rig_stop(&proxy_b, SIGTERM);
+    start_proxy(&proxy_b, "b.cfg", port_b, port_b_read, rig_port());
+    RUN(&lost, "haproxy.guard", BOTH("web1"));
+    assert_ok(&lost);
+    assert_true(lost.r->lost);
+    assert_false(lost.r->ready);
+    RUN(&idle, "haproxy.wait_idle", BOTH("web1"));
+    assert_true(idle.r->lost);
+    assert_false(idle.r->ready);
+    RUN(&again, "haproxy.drain", BOTH("web1"));
+    assert_true(again.r->changed);
+    RUN(&held, "haproxy.guard", BOTH("web1"));
+    assert_true(held.r->ready);
+}
+
+/* A DOWN server is not held: it would take requests the moment its application answers. */
+static void down_is_not_drained(void **state)
+{
+    (void)state;
+    auto_call struct call guard, drain, held, up;
+    rig_stop(&app, SIGKILL);
+    rig_until(both_are("web1", "0 0 50"));
+    RUN(&guard, "haproxy.guard", BOTH("web1"));
+    assert_true(guard.r->lost);
+    RUN(&up, "haproxy.wait_up", BOTH("web1"));
+    assert_ok(&up);
+    assert_false(up.r->ready);
+    assert_says(up.said, "DOWN");
+    RUN(&drain, "haproxy.drain", BOTH("web1"));
+    assert_ok(&drain);
+    RUN(&held, "haproxy.guard", BOTH("web1"));
+    assert_true(held.r->ready);
+    app = rig_app(app_port);
+}
+
+/* ---- weight ramp, fleet, sockets
+ * --------------------------------------------------------------------------------- */
+
+static void a_ramp_returns_by_shares(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, enable, bad, slow;
+    RUN(&before, "haproxy.observe", BOTH("web2"));
+    RUN(&drain, "haproxy.drain", BOTH("web2"));
+    RUN(&bad, "haproxy.enable", BOTH("web2"), {"weight_ramp", "[\"10\"]"});
+    assert_int_equal(bad.r->outcome, OUT_FAILED);
+    RUN(&slow, "haproxy.enable", BOTH("web2"), {"weight_ramp", "[\"10%\"]"}, {"ramp_step", "1h"});
+    assert_int_equal(slow.r->outcome, OUT_FAILED);
+    assert_true(both_are("web2", "2 8 70"));
+    RUN(&enable, "haproxy.enable", BOTH("web2"), {"weight_ramp", "[\"10%\",\"50%\",\"100%\"]"},
+        {"ramp_step", "50ms"});
+    assert_ok(&enable);
+    assert_says(enable.said, "at 10 %");
+    assert_says(enable.said, "at 50 %");
+    assert_true(both_are("web2", "2 0 70"));
+}
+
+static void capacity_is_that_of_the_poorest_balancer(void **state)
+{
+    (void)state;
+    auto_call struct call all, two, unknown, weightless;
+    rig_talk(port_b, "set server web/web3 state drain\n");
+    RUN(&all, "haproxy.capacity", {"sockets", socks}, {"backend", "web"},
+        {"servers", "[\"web1\",\"web2\",\"web3\"]"});
+    assert_ok(&all);
+    assert_int_equal(all.r->gauge, 2);
+    RUN(&two, "haproxy.capacity", {"sockets", socks}, {"backend", "web"}, {"servers", "[\"web1\",\"web2\"]"});
+    assert_int_equal(two.r->gauge, 2);
+    rig_talk(port_a, "set server web/web1 weight 0\n");
+    RUN(&weightless, "haproxy.capacity", {"sockets", socks}, {"backend", "web"},
+        {"servers", "[\"web1\",\"web2\"]"});
+    assert_int_equal(weightless.r->gauge, 1);
+    RUN(&unknown, "haproxy.capacity", {"sockets", socks}, {"backend", "web"}, {"servers", "[\"web7\"]"});
+    assert_int_equal(unknown.r->outcome, OUT_FAILED);
+    assert_says(unknown.r->err.text, "\"web7\"");
+}
+
+static void show_tells_every_server_of_every_balancer(void **state)
+{
+    (void)state;
+    auto_call struct call show;
+    char name[128];
+    RUN(&show, "haproxy.show", {"sockets", socks}, {"backend", "web"});
+    assert_ok(&show);
+    snprintf(name, sizeof name, "lb.%s.web2", sock_b);
+    assert_non_null(rig_fact(&show, name));
+    assert_says(rig_fact(&show, name),
+                "\"state\":\"UP\",\"admin\":\"ready\",\"sessions\":0,\"queued\":0,\"weight\":70");
+}
+
+static void unix_sockets_here_and_on_the_balancers_host(void **state)
+{
+    (void)state;
+    auto_call struct call drain, gone;
+    char list[256];
+    snprintf(list, sizeof list, "[\"unix://%s/a.cfg.sock\",\"unix://%s/b.cfg.sock@127.0.0.1\"]", rig_dir,
+             rig_dir);
+    RUN(&drain, "haproxy.drain", ON(list, "web1"));
+    assert_ok(&drain);
+    assert_true(both_are("web1", "2 8 50"));
+    snprintf(list, sizeof list, "[\"unix://%s/nosuch.sock@127.0.0.1\"]", rig_dir);
+    RUN(&gone, "haproxy.drain", ON(list, "web2"));
+    assert_int_equal(gone.r->outcome, OUT_FAILED);
+    assert_says(gone.r->err.text, "no such socket");
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, each_setup, each_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(drain_and_enable_give_back_state_and_weight),
+        T(observing_our_own_drain_does_not_change_what_was_before),
+        T(a_server_in_maintenance_before_stays_so),
+        T(maintenance_set_by_hand_meanwhile_stays),
+        T(our_own_maintenance_is_given_back),
+        T(balancers_that_disagree_are_told),
+        T(a_refusal_gives_the_other_balancer_back),
+        T(unknown_names_are_refused_by_name),
+        T(a_dead_balancer_is_not_an_answer),
+        T(a_lying_balancer_is_not_success),
+        T(wait_idle_waits_for_requests_and_queue),
+        T(kill_ends_what_drain_and_maint_leave),
+        T(a_reload_that_forgot_the_drain_is_noticed),
+        T(down_is_not_drained),
+        T(a_ramp_returns_by_shares),
+        T(capacity_is_that_of_the_poorest_balancer),
+        T(show_tells_every_server_of_every_balancer),
+        T(unix_sockets_here_and_on_the_balancers_host),
+    };
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}

@@ -1,0 +1,217 @@
+/* HAProxy's answers and addresses, and what must not pass for one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "drivers/haproxy.h"
+
+#define STATE_HEAD                                                                                           \
+    "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight\n"
+#define STAT_HEAD "# pxname,svname,qcur,qmax,scur,status,weight,check_status,last_chk\n"
+
+static const char state_text[] = STATE_HEAD "2 web 1 web1 127.0.0.1 2 0 50 50\n"
+                                            "2 web 2 web2 127.0.0.1 2 12 1 1\n"
+                                            "2 web 3 web3 127.0.0.1 0 5 1 1\n"
+                                            "3 other 1 web1 127.0.0.1 2 1 7 7\n\n";
+
+static void addresses_are_taken_apart(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *host, *path;
+        int port;
+    } rows[] = {
+        {"tcp://lb1:9999", "lb1", NULL, 9999},
+        {"tcp://[::1]:80", "::1", NULL, 80},
+        {"unix:///run/haproxy/admin.sock", NULL, "/run/haproxy/admin.sock", 0},
+        {"unix:///run/haproxy/admin.sock@lb2.example.org", "lb2.example.org", "/run/haproxy/admin.sock", 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        auto_arena struct arena a = {0};
+        struct hap_socket s;
+        struct err err = {0};
+        assert_true(hap_socket_parse(rows[i].text, &a, &s, &err));
+        assert_string_equal(s.text, rows[i].text);
+        assert_int_equal(s.port, rows[i].port);
+        assert_true(!s.host == !rows[i].host && (!s.host || !strcmp(s.host, rows[i].host)));
+        assert_true(!s.path == !rows[i].path && (!s.path || !strcmp(s.path, rows[i].path)));
+    }
+}
+
+static void other_addresses_are_refused(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "",
+        "lb1:9999",
+        "tcp://lb1",
+        "tcp://lb1:0",
+        "tcp://lb1:65536",
+        "tcp://lb1:99x",
+        "tcp://:99",
+        "tcp://-o:99",
+        "tcp://a b:99",
+        "unix://rel.sock",
+        "unix:///a,b",
+        "unix:///a;b",
+        "unix:///a@-oProxyCommand=x",
+        "unix:///a@h h",
+        "http://lb1:9999",
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        auto_arena struct arena a = {0};
+        struct hap_socket s;
+        struct err err = {0};
+        assert_false(hap_socket_parse(rows[i], &a, &s, &err));
+        assert_int_equal(err.code, E_CONFIG);
+    }
+}
+
+static void names_cannot_carry_a_second_command(void **state)
+{
+    (void)state;
+    assert_true(hap_name_valid("web-1.example:8080_a"));
+    static const char *const bad[] = {"", "a b", "a;b", "a\nb", "a/b", "-1", "#1", "w\xc3\xa9"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(hap_name_valid(bad[i]));
+}
+
+static void state_is_judged_by_admin_bits(void **state)
+{
+    (void)state;
+    auto_arena struct arena a = {0};
+    struct hap_table t;
+    struct err err = {0};
+    assert_true(hap_parse_state(state_text, "web", &a, &t, &err));
+    assert_int_equal(t.n, 3);
+    assert_int_equal(hap_admin_of(hap_table_find(&t, "web1")), HAP_READY);
+    assert_true(hap_is_serving(hap_table_find(&t, "web1")));
+    /* 12: drained, and once "disabled" in the configuration: that bit stays and means nothing */
+    assert_int_equal(hap_admin_of(hap_table_find(&t, "web2")), HAP_DRAIN);
+    assert_int_equal(hap_admin_of(hap_table_find(&t, "web3")), HAP_MAINT);
+    assert_false(hap_is_serving(hap_table_find(&t, "web2")));
+    assert_int_equal(hap_table_find(&t, "web1")->weight, 50);
+    assert_null(hap_table_find(&t, "web4"));
+}
+
+static void answers_that_are_not_tables_are_refused(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "",
+        "\n",
+        "1\n",
+        "2\n# be_id be_name srv_id srv_name srv_op_state srv_admin_state srv_uweight\n",
+        "1\n# be_id be_name srv_id srv_name\n2 web 1 web1\n",
+        STATE_HEAD "2 web 1 web1 127.0.0.1 2 zero 1 1\n",
+        STATE_HEAD "2 web 1 web1 127.0.0.1\n",
+        STATE_HEAD "2 web 1 web1 127.0.0.1 2 0 300 1\n",
+        "Permission denied\n\n",
+        "\x1b]0;owned\x07\n",
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        auto_arena struct arena a = {0};
+        struct hap_table t;
+        struct err err = {0};
+        assert_false(hap_parse_state(rows[i], "web", &a, &t, &err));
+        assert_int_equal(err.code, E_PROTO);
+        assert_null(strchr(err.text, '\x1b'));
+    }
+}
+
+static bool parse_both(struct arena *a, const char *stat, struct hap_table *ret)
+{
+    struct err err = {0};
+    assert_true(hap_parse_state(state_text, "web", a, ret, &err));
+    return hap_parse_stat(stat, "web", a, ret, &err);
+}
+
+static void sessions_come_by_header(void **state)
+{
+    (void)state;
+    auto_arena struct arena a = {0};
+    struct hap_table t;
+    assert_true(parse_both(&a,
+                           STAT_HEAD "web,web1,2,0,14,UP,1,L7OK,\"a \"\"quoted\"\", text\"\n"
+                                     "web,web2,,0,3,DRAIN (agent),1,,\n"
+                                     "other,web1,9,9,9,UP,1,,\n"
+                                     "web,web3,0,0,0,MAINT,1,,\n\n",
+                           &t));
+    assert_int_equal(hap_table_find(&t, "web1")->sessions, 14);
+    assert_int_equal(hap_table_find(&t, "web1")->queued, 2);
+    assert_string_equal(hap_table_find(&t, "web1")->check_status, "L7OK");
+    assert_int_equal(hap_table_find(&t, "web2")->sessions, 3);
+}
+
+/* What a health check answered is in the table, quoted: a hostile node must not be able to write rows. */
+static void a_quoted_line_end_is_no_row(void **state)
+{
+    (void)state;
+    auto_arena struct arena a = {0};
+    struct hap_table t;
+    assert_true(parse_both(&a,
+                           STAT_HEAD "web,web1,0,0,14,UP,1,L7OK,\"x\nweb,web2,0,0,0,UP,1,,\"\n"
+                                     "web,web2,0,0,3,DRAIN,1,,\n"
+                                     "web,web3,0,0,0,MAINT,1,,\n\n",
+                           &t));
+    assert_int_equal(hap_table_find(&t, "web1")->sessions, 14);
+    assert_int_equal(hap_table_find(&t, "web2")->sessions, 3);
+}
+
+static void a_missing_row_or_number_is_refused(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "",
+        "No such proxy.\n\n",
+        STAT_HEAD "web,web1,0,0,1,UP,1,,\n",
+        STAT_HEAD "web,web1,0,0,,UP,1,,\nweb,web2,0,0,0,UP,1,,\nweb,web3,0,0,0,UP,1,,\n",
+        STAT_HEAD "web,web1\n",
+        STAT_HEAD "web,web1,0,0,-1,UP,1,,\nweb,web2,0,0,0,UP,1,,\nweb,web3,0,0,0,UP,1,,\n",
+        STAT_HEAD "\"",
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        auto_arena struct arena a = {0};
+        struct hap_table t;
+        assert_false(parse_both(&a, rows[i], &t));
+    }
+}
+
+static void before_is_found_by_balancer_and_server(void **state)
+{
+    (void)state;
+    static const char fact[] =
+        "tcp://a:1 web/w1=ready,w100;tcp://b:1 web/w1=maint,w0;tcp://b:1 web/w11=drain";
+    struct hap_before b;
+    assert_true(hap_before_find(fact, "tcp://a:1", "web", "w1", &b));
+    assert_int_equal(b.admin, HAP_READY);
+    assert_int_equal(b.weight, 100);
+    assert_true(hap_before_find(fact, "tcp://b:1", "web", "w1", &b));
+    assert_int_equal(b.admin, HAP_MAINT);
+    assert_int_equal(b.weight, 0);
+    assert_true(hap_before_find(fact, "tcp://b:1", "web", "w11", &b));
+    assert_int_equal(b.weight, -1);
+    assert_false(hap_before_find(fact, "tcp://a:1", "web", "w11", &b));
+    assert_false(hap_before_find(NULL, "tcp://a:1", "web", "w1", &b));
+    assert_false(hap_before_find("tcp://a:1 web/w1=asleep", "tcp://a:1", "web", "w1", &b));
+    assert_false(hap_before_find("tcp://a:1 web/w1=ready,x9", "tcp://a:1", "web", "w1", &b));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(addresses_are_taken_apart),
+        cmocka_unit_test(other_addresses_are_refused),
+        cmocka_unit_test(names_cannot_carry_a_second_command),
+        cmocka_unit_test(state_is_judged_by_admin_bits),
+        cmocka_unit_test(answers_that_are_not_tables_are_refused),
+        cmocka_unit_test(sessions_come_by_header),
+        cmocka_unit_test(a_quoted_line_end_is_no_row),
+        cmocka_unit_test(a_missing_row_or_number_is_refused),
+        cmocka_unit_test(before_is_found_by_balancer_and_server),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

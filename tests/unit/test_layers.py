@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""The folders are the architecture: who may include whom, and a core that links to nothing (docs/ARCHITECTURE.md)."""
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# folder -> folders whose headers it may include, itself aside
+MAY_USE = {
+    "engine/base": set(),
+    "engine/core": set(),  # but for CORE_HEADERS
+    "drivers": {"engine/base"},
+    "plans": {"engine/base", "drivers"},
+    "state": {"engine/base"},
+    "engine/watch": {"engine/base", "state"},
+    "engine/run": {"engine/base", "engine/core", "drivers", "plans", "state"},
+    "engine/sim": {"engine/base", "engine/core", "drivers", "plans", "engine/run"},
+    "engine/cli": {"engine/base", "drivers", "plans", "state", "engine/run", "engine/watch", "engine/sim"},
+}
+CORE_HEADERS = {"base/words.h", "base/notes.h"}
+# What the core may call: nothing but what the compiler itself inserts.
+CORE_SYMBOLS = {"memcpy", "memset", "memcmp", "memmove", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_"}
+
+
+def folder_of(path):
+    for folder in sorted(MAY_USE, key=len, reverse=True):
+        if path == folder or path.startswith(folder + "/"):
+            return folder
+    return None
+
+
+def wrong_includes():
+    for source in sorted(ROOT.glob("**/*.[ch]")):
+        relative = source.relative_to(ROOT).as_posix()
+        folder = folder_of(relative)
+        if folder is None:
+            continue
+        for number, line in enumerate(source.read_text().splitlines(), 1):
+            match = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
+            if not match:
+                continue
+            header = match.group(1)
+            used = folder_of("engine/" + header) or folder_of(header)
+            if folder == "engine/core" and header in CORE_HEADERS:
+                continue
+            if used and used != folder and used not in MAY_USE[folder]:
+                yield f"{relative}:{number}: {folder} may not use {used} ({header})"
+            if used and used != folder and header.endswith("_priv.h"):
+                yield f"{relative}:{number}: {header} is private to {used}"
+
+
+def core_needs(archive):
+    out = subprocess.run(["nm", "-u", archive], check=True, capture_output=True, text=True).stdout
+    defined = subprocess.run(["nm", "--defined-only", archive], check=True, capture_output=True, text=True).stdout
+    own = {line.split()[-1] for line in defined.splitlines() if len(line.split()) == 3}
+    wanted = {line.split()[-1] for line in out.splitlines() if line.strip().startswith("U ")}
+    for symbol in sorted(wanted - own - CORE_SYMBOLS):
+        if not re.match(r"__(asan|ubsan|tsan|sanitizer|gcov)_", symbol):
+            yield f"engine/core calls {symbol}: the core is pure"
+
+
+def main():
+    problems = list(wrong_includes())
+    if len(sys.argv) > 1:
+        problems += core_needs(sys.argv[1])
+    for problem in problems:
+        print(problem)
+    print(f"{len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

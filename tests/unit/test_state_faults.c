@@ -1,0 +1,378 @@
+/* The Nth write or sync fails, once or for ever, for every N until a run passes: no acknowledged row may be
+ * lost, none may be acknowledged that is not there, and the journal opens again.
+ *
+ * A VFS between SQLite and the disk counts. It is the default one while the test runs, so the store knows
+ * nothing of it. */
+#include <sys/wait.h>
+
+#include "unit/state_help.h"
+
+enum fault_kind { FAULT_NONE, FAULT_WRITE_IO, FAULT_WRITE_FULL, FAULT_WRITE_TORN, FAULT_SYNC };
+
+static struct {
+    enum fault_kind kind;
+    bool for_ever;
+    int left; /* calls until the first failure */
+    int hits;
+} fault;
+static int n_syncs;
+
+struct shim_file {
+    sqlite3_file base;
+    sqlite3_file *real;
+};
+
+static sqlite3_vfs *real_vfs;
+static sqlite3_io_methods shim_methods;
+
+static bool strikes(bool is_sync)
+{
+    bool mine = is_sync ? fault.kind == FAULT_SYNC : fault.kind != FAULT_NONE && fault.kind != FAULT_SYNC;
+    if (!mine || fault.left < 0)
+        return false;
+    if (fault.left > 0) {
+        fault.left--;
+        return false;
+    }
+    if (!fault.for_ever)
+        fault.left = -1;
+    fault.hits++;
+    return true;
+}
+
+static sqlite3_file *real_of(sqlite3_file *f)
+{
+    return ((struct shim_file *)f)->real;
+}
+
+static int shim_write(sqlite3_file *f, const void *data, int n, sqlite3_int64 at)
+{
+    sqlite3_file *real = real_of(f);
+    if (!strikes(false))
+        return real->pMethods->xWrite(real, data, n, at);
+    if (fault.kind == FAULT_WRITE_TORN)
+        real->pMethods->xWrite(real, data, n / 2, at);
+    return fault.kind == FAULT_WRITE_FULL ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+}
+
+/* A failed sync has written nothing for sure; what the kernel kept of it is what it was before. */
+static int shim_sync(sqlite3_file *f, int flags)
+{
+    sqlite3_file *real = real_of(f);
+    n_syncs++;
+    return strikes(true) ? SQLITE_IOERR_FSYNC : real->pMethods->xSync(real, flags);
+}
+
+static int shim_close(sqlite3_file *f)
+{
+    sqlite3_file *real = real_of(f);
+    int rc = real->pMethods->xClose(real);
+    free(real);
+    return rc;
+}
+
+/* The rest goes straight through. */
+#define REAL(f)     (real_of(f))
+#define CALL(f, fn) REAL(f)->pMethods->fn
+static int shim_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
+{
+    return CALL(f, xRead)(REAL(f), p, n, at);
+}
+static int shim_truncate(sqlite3_file *f, sqlite3_int64 n)
+{
+    return CALL(f, xTruncate)(REAL(f), n);
+}
+static int shim_size(sqlite3_file *f, sqlite3_int64 *n)
+{
+    return CALL(f, xFileSize)(REAL(f), n);
+}
+static int shim_lock(sqlite3_file *f, int level)
+{
+    return CALL(f, xLock)(REAL(f), level);
+}
+static int shim_unlock(sqlite3_file *f, int level)
+{
+    return CALL(f, xUnlock)(REAL(f), level);
+}
+static int shim_reserved(sqlite3_file *f, int *ret)
+{
+    return CALL(f, xCheckReservedLock)(REAL(f), ret);
+}
+static int shim_control(sqlite3_file *f, int op, void *arg)
+{
+    return CALL(f, xFileControl)(REAL(f), op, arg);
+}
+static int shim_sector(sqlite3_file *f)
+{
+    return CALL(f, xSectorSize)(REAL(f));
+}
+static int shim_traits(sqlite3_file *f)
+{
+    return CALL(f, xDeviceCharacteristics)(REAL(f));
+}
+static int shim_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **ret)
+{
+    return CALL(f, xShmMap)(REAL(f), page, size, extend, ret);
+}
+static int shim_shm_lock(sqlite3_file *f, int from, int n, int flags)
+{
+    return CALL(f, xShmLock)(REAL(f), from, n, flags);
+}
+static void shim_shm_barrier(sqlite3_file *f)
+{
+    CALL(f, xShmBarrier)(REAL(f));
+}
+static int shim_shm_unmap(sqlite3_file *f, int remove)
+{
+    return CALL(f, xShmUnmap)(REAL(f), remove);
+}
+
+static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *ret_flags)
+{
+    (void)vfs;
+    struct shim_file *shim = (struct shim_file *)f;
+    shim->base.pMethods = NULL;
+    shim->real = calloc(1, (size_t)real_vfs->szOsFile);
+    int rc = real_vfs->xOpen(real_vfs, name, shim->real, flags, ret_flags);
+    if (rc == SQLITE_OK)
+        shim->base.pMethods = &shim_methods;
+    else
+        free(shim->real);
+    return rc;
+}
+
+static void shim_install(void)
+{
+    static sqlite3_vfs shim;
+    real_vfs = sqlite3_vfs_find(NULL);
+    shim = *real_vfs;
+    shim.zName = "shim";
+    shim.szOsFile = sizeof(struct shim_file);
+    shim.xOpen = shim_open;
+    shim_methods = (sqlite3_io_methods){
+        .iVersion = 2,
+        .xClose = shim_close,
+        .xRead = shim_read,
+        .xWrite = shim_write,
+        .xTruncate = shim_truncate,
+        .xSync = shim_sync,
+        .xFileSize = shim_size,
+        .xLock = shim_lock,
+        .xUnlock = shim_unlock,
+        .xCheckReservedLock = shim_reserved,
+        .xFileControl = shim_control,
+        .xSectorSize = shim_sector,
+        .xDeviceCharacteristics = shim_traits,
+        .xShmMap = shim_shm_map,
+        .xShmLock = shim_shm_lock,
+        .xShmBarrier = shim_shm_barrier,
+        .xShmUnmap = shim_shm_unmap,
+    };
+    assert_int_equal(sqlite3_vfs_register(&shim, 1), SQLITE_OK);
+}
+
+#define COMMITS         12
+#define ROWS_PER_COMMIT 3
+
+/* What one run was told: opened, release acknowledged, commits acknowledged. */
+struct told {
+    bool opened, release;
+    int commits;
+};
+
+static bool commit_some(struct store *s, int64_t release, int turn)
+{
+    struct err err;
+    if (!store_begin(s, &err))
+        return false;
+    for (int i = 0; i < ROWS_PER_COMMIT; i++) {
+        struct row row = {.release = release,
+                          .kind = ROW_NOTE,
+                          .code = "life",
+                          .a = turn,
+                          .b = i,
+                          .text =
+                              "a row that is long enough to fill a page or two in the course of this run"};
+        if (!journal_append(s, &row, &err)) {
+            store_rollback(s);
+            return false;
+        }
+    }
+    int before = n_syncs;
+    if (!store_commit(s, &err))
+        return false;
+    assert_true(n_syncs > before); /* no acknowledgement without a sync of its own */
+    return true;
+}
+
+/* Writes until something fails; then every further write must be refused. */
+static struct told run(const char *name)
+{
+    struct err err;
+    struct told told = {0};
+    struct store *s = NULL;
+    int64_t release = 0;
+    if (!store_open(scratch(name), STORE_WRITE, &s, &err)) {
+        assert_int_equal(err.code, E_JOURNAL);
+        return told;
+    }
+    told.opened = true;
+    struct release_new r = {.env = "prod", .kind = "release", .plan_json = "{}"};
+    told.release = release_insert(s, &r, &release, &err);
+    int turn = 0;
+    while (told.release && turn < COMMITS && commit_some(s, release, turn))
+        turn++;
+    told.commits = turn;
+    if (!told.release || turn < COMMITS) {
+        assert_true(fault.hits > 0);
+        refused(store_begin(s, &err), E_JOURNAL, "nothing more is written");
+        refused(cursor_set(s, "x", 1, &err), E_JOURNAL, "nothing more is written");
+    }
+    store_close(s);
+    return told;
+}
+
+/* Everything acknowledged is there, in whole transactions, and new rows can be added. */
+static void check_after(const char *name, const struct told *told)
+{
+    struct err err;
+    auto_arena struct arena a = {0};
+    auto_store struct store *s = store_write(name);
+    struct release_info *list;
+    struct row *rows;
+    size_t n;
+    ok(release_list(s, NULL, 10, 0, &a, &list, &n, &err));
+    assert_true(n <= 1 && n >= (told->release ? 1u : 0u));
+    ok(journal_read(s, 0, 0, 1000, &a, &rows, &n, &err));
+    assert_int_equal(n % ROWS_PER_COMMIT, 0);
+    assert_true(n >= (size_t)told->commits * ROWS_PER_COMMIT);
+    assert_true(n <= (size_t)(told->commits + 1) * ROWS_PER_COMMIT);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(rows[i].a, i / ROWS_PER_COMMIT);
+        assert_int_equal(rows[i].b, i % ROWS_PER_COMMIT);
+    }
+    assert_true(commit_some(s, release_of(s, "prod", "release"), 0));
+}
+
+/* The controller's power goes instead of a clean close: a child that never closes its store. */
+static void sweep(enum fault_kind kind, bool for_ever, bool dies)
+{
+    for (int n = 0, hit = 1; hit; n++) {
+        char name[32];
+        int out[2];
+        struct told told = {0};
+        snprintf(name, sizeof(name), "f%d.%d.%d/j.db", kind, for_ever, n);
+        fault = (__typeof__(fault)){.kind = kind, .for_ever = for_ever, .left = n};
+        if (dies) {
+            assert_int_equal(pipe(out), 0);
+            pid_t pid = fork();
+            if (pid == 0) {
+                struct err err;
+                struct store *s = NULL;
+                int64_t id = 0;
+                struct release_new r = {.env = "prod", .kind = "release", .plan_json = "{}"};
+                told.opened = store_open(scratch(name), STORE_WRITE, &s, &err);
+                told.release = told.opened && release_insert(s, &r, &id, &err);
+                while (told.release && told.commits < COMMITS && commit_some(s, id, told.commits))
+                    told.commits++;
+                hit = fault.hits;
+                _exit(write(out[1], &told, sizeof(told)) == sizeof(told) &&
+                              write(out[1], &hit, sizeof(hit)) == sizeof(hit)
+                          ? 0
+                          : 1);
+            }
+            assert_int_equal(read(out[0], &told, sizeof(told)), sizeof(told));
+            assert_int_equal(read(out[0], &hit, sizeof(hit)), sizeof(hit));
+            assert_int_equal(waitpid(pid, NULL, 0), pid);
+            close(out[0]);
+            close(out[1]);
+        } else {
+            told = run(name);
+            hit = fault.hits;
+        }
+        fault.kind = FAULT_NONE;
+        check_after(name, &told);
+        if (!hit)
+            assert_int_equal(told.commits, COMMITS);
+        assert_true(n < 1000);
+        if (!hit)
+            print_message("  kind %d, %s, %s: %d points\n", kind, for_ever ? "for ever" : "once",
+                          dies ? "then killed" : "then closed", n);
+    }
+}
+
+static void the_nth_write_fails(void **state)
+{
+    (void)state;
+    for (int kind = FAULT_WRITE_IO; kind <= FAULT_WRITE_TORN; kind++)
+        for (int for_ever = 0; for_ever < 2; for_ever++)
+            sweep((enum fault_kind)kind, for_ever, false);
+}
+
+static void the_nth_sync_fails(void **state)
+{
+    (void)state;
+    sweep(FAULT_SYNC, false, false);
+    sweep(FAULT_SYNC, true, false);
+}
+
+static void the_nth_write_or_sync_fails_and_the_process_dies(void **state)
+{
+    (void)state;
+    sweep(FAULT_WRITE_TORN, true, true);
+    sweep(FAULT_SYNC, true, true);
+}
+
+static void a_full_disk_is_said_in_plain_words(void **state)
+{
+    (void)state;
+    struct err err;
+    auto_store struct store *s = store_write("j.db");
+    fault = (__typeof__(fault)){.kind = FAULT_WRITE_FULL, .for_ever = true};
+    refused(cursor_set(s, "x", 1, &err), E_JOURNAL, "the disk is full; make room");
+    fault.kind = FAULT_NONE;
+    refused(cursor_set(s, "x", 1, &err), E_JOURNAL, "nothing more is written after an earlier failure");
+    refused(cursor_set(s, "x", 1, &err), E_JOURNAL, "the disk is full");
+    int64_t seq = 9;
+    ok(cursor_get(s, "x", &seq, &err)); /* reading still works */
+    assert_int_equal(seq, 0);
+    struct store *again = store_write("j.db");
+    ok(cursor_set(again, "x", 1, &err));
+    store_close(again);
+}
+
+/* A transaction too large for the cache is written out before its commit; failing there counts, too. */
+static void a_failure_before_the_commit_ends_all_writing_too(void **state)
+{
+    (void)state;
+    struct err err;
+    auto_store struct store *s = store_write("j.db");
+    int64_t release = release_of(s, "prod", "release");
+    static char text[100001];
+    memset(text, 'x', sizeof(text) - 1);
+    struct row row = {.release = release, .kind = ROW_NOTE, .code = "life", .text = text};
+    fault = (__typeof__(fault)){.kind = FAULT_WRITE_FULL, .for_ever = true};
+    ok(store_begin(s, &err));
+    int i = 0;
+    while (i < 500 && journal_append(s, &row, &err))
+        i++;
+    assert_in_range(i, 1, 499);
+    fault.kind = FAULT_NONE;
+    refused(store_commit(s, &err), E_JOURNAL, "the disk is full");
+    refused(store_begin(s, &err), E_JOURNAL, "nothing more is written");
+    auto_store struct store *again = store_write("j.db");
+    assert_int_equal(journal_last_seq(again), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        in_scratch(the_nth_write_fails),
+        in_scratch(the_nth_sync_fails),
+        in_scratch(the_nth_write_or_sync_fails_and_the_process_dies),
+        in_scratch(a_failure_before_the_commit_ends_all_writing_too),
+        in_scratch(a_full_disk_is_said_in_plain_words),
+    };
+    shim_install();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,212 @@
+/* The ladder of versions: old journals are read and brought up to date, newer ones are left alone. */
+#include "unit/state_help.h"
+
+#include "state/store_priv.h"
+
+static char *file_text(const char *path, size_t *ret_n)
+{
+    FILE *f = fopen(path, "r");
+    if (!f)
+        fail_msg("cannot read %s", path);
+    char *text = calloc(1, 1 << 20);
+    *ret_n = fread(text, 1, (1 << 20) - 1, f);
+    fclose(f);
+    return text;
+}
+
+/* The journal that version 1 left, as a file. */
+static void put_fixture(const char *name)
+{
+    size_t n;
+    char *sql = file_text(SOURCE_DIR "/tests/unit/fixtures/journal-v1.sql", &n);
+    assert_int_equal(raw_sql(name, "PRAGMA journal_mode = WAL"), SQLITE_OK);
+    assert_int_equal(raw_sql(name, sql), SQLITE_OK);
+    assert_int_equal(chmod(scratch(name), 0600), 0);
+    free(sql);
+}
+
+static void check_releases(struct store *s)
+{
+    struct err err;
+    auto_arena struct arena a = {0};
+    struct release_info *list, *open_one;
+    size_t n;
+    ok(release_list(s, "prod", 10, 0, &a, &list, &n, &err));
+    assert_int_equal(n, 2);
+    assert_int_equal(list[1].exit_status, 0);
+    assert_string_equal(list[1].summary, "released");
+    assert_string_equal(list[1].rev_typed, "f5d9859");
+    ok(release_unfinished(s, "prod", &a, &open_one, &err));
+    assert_int_equal(open_one->id, 2);
+    const char *json;
+    ok(release_plan(s, 1, &a, &json, &err));
+    assert_string_equal(json, "{\"nodes\":[]}");
+}
+
+static void check_rows(struct store *s)
+{
+    struct err err;
+    auto_arena struct arena a = {0};
+    struct row *rows;
+    struct node_state_info *nodes;
+    struct output *out;
+    struct step_time *times;
+    size_t n;
+    int64_t seq;
+    ok(journal_read(s, 1, 0, 100, &a, &rows, &n, &err));
+    assert_int_equal(n, 5);
+    assert_string_equal(rows[1].facts, "{\"lb.before\":\"UP\",\"identity\":\"m-1\"}");
+    assert_string_equal(rows[3].text, "drained");
+    ok(node_states(s, "prod", &a, &nodes, &n, &err));
+    assert_int_equal(n, 1);
+    assert_string_equal(nodes[0].identity, "m-1");
+    assert_string_equal(nodes[0].rev, "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98");
+    assert_string_equal(nodes[0].debt_text, "haproxy django/app1");
+    ok(output_read(s, 1, NULL, -1, 0, 10, &a, &out, &n, &err));
+    assert_memory_equal(out[0].data, "built\n\0\xff", 8);
+    ok(journal_step_times(s, "prod", "rolling", &a, &times, &n, &err));
+    assert_int_equal(times[0].median_ms, 500);
+    ok(cursor_get(s, "terminal", &seq, &err));
+    assert_int_equal(seq, 6);
+}
+
+static void check_lock(struct store *s, int64_t fence)
+{
+    struct err err;
+    auto_arena struct arena a = {0};
+    struct lock_info l;
+    ok(lock_get(s, "prod", &a, &l, &err));
+    assert_true(l.held);
+    assert_int_equal(l.fence, fence);
+    assert_string_equal(l.who, "bob");
+}
+
+static void a_journal_of_version_1_is_read_and_continued(void **state)
+{
+    (void)state;
+    struct err err;
+    auto_arena struct arena a = {0};
+    put_fixture("old.db");
+    auto_store struct store *s = store_write("old.db");
+    check_releases(s);
+    check_rows(s);
+    check_lock(s, 2);
+    ok(lock_force(s, "prod", "ann", "fixture", 0, &err));
+    struct lock_info l;
+    ok(lock_take(s, &(struct lock_request){.env = "prod", .who = "ann"}, &a, &l, &err));
+    assert_true(l.fence > 2);
+    row_add(s, (struct row){.release = 2, .kind = ROW_ORDER, .code = "resume"});
+    assert_int_equal(journal_last_seq(s), 7);
+    assert_int_equal(raw_number("old.db", "PRAGMA user_version"), SCHEMA_VERSION);
+}
+
+/* Every table, index and trigger of a new journal is word for word that of one that climbed from version 1. A
+ * schema that changes without a new version fails here. */
+static void a_new_journal_has_the_schema_of_a_migrated_one(void **state)
+{
+    (void)state;
+    put_fixture("old.db");
+    store_close(store_write("old.db"));
+    store_close(store_write("new.db"));
+    char sql[600];
+    snprintf(
+        sql, sizeof(sql),
+        "ATTACH '%s' AS old; CREATE TEMP TABLE diff AS "
+        "SELECT type, name, sql FROM main.sqlite_schema EXCEPT SELECT type, name, sql FROM old.sqlite_schema "
+        "UNION ALL SELECT * FROM (SELECT type, name, sql FROM old.sqlite_schema EXCEPT "
+        "SELECT type, name, sql FROM main.sqlite_schema)",
+        scratch("old.db"));
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+    assert_int_equal(sqlite3_open(scratch("new.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT name FROM diff", -1, &stmt, NULL), SQLITE_OK);
+    if (sqlite3_step(stmt) == SQLITE_ROW)
+        fail_msg("the schema of %s changed without a new version", sqlite3_column_text(stmt, 0));
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    assert_true(raw_number("new.db", "SELECT count(*) FROM sqlite_schema") > 20);
+}
+
+static void a_newer_journal_is_refused_untouched(void **state)
+{
+    (void)state;
+    struct err err;
+    struct store *s = NULL;
+    char sql[100];
+    store_close(store_write("j.db"));
+    snprintf(sql, sizeof(sql),
+             "PRAGMA user_version = %d; CREATE TABLE news (x); INSERT INTO cursors VALUES "
+             "('future', 7)",
+             SCHEMA_VERSION + 1);
+    /* Its newest rows are still in the -wal, whose bytes must stay, too. */
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(scratch("j.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    size_t n[4];
+    char *before = file_text(scratch("j.db"), &n[0]), *wal = file_text(scratch("j.db-wal"), &n[1]);
+    assert_true(n[1] > 0);
+    for (int i = 0; i < 2; i++) {
+        refused(store_open(scratch("j.db"), i ? STORE_READ : STORE_WRITE, &s, &err), E_JOURNAL,
+                "written by a newer release");
+        char *after = file_text(scratch("j.db"), &n[2]), *wal_after = file_text(scratch("j.db-wal"), &n[3]);
+        assert_int_equal(n[0], n[2]);
+        assert_int_equal(n[1], n[3]);
+        assert_memory_equal(before, after, n[0]);
+        assert_memory_equal(wal, wal_after, n[1]);
+        free(after);
+        free(wal_after);
+    }
+    free(before);
+    free(wal);
+}
+
+static void a_journal_without_a_version_is_refused(void **state)
+{
+    (void)state;
+    struct err err;
+    struct store *s = NULL;
+    store_close(store_write("j.db"));
+    assert_int_equal(raw_sql("j.db", "PRAGMA user_version = 0"), SQLITE_OK);
+    refused(store_open(scratch("j.db"), STORE_WRITE, &s, &err), E_JOURNAL, "no schema version");
+    refused(store_open(scratch("j.db"), STORE_READ, &s, &err), E_JOURNAL, "no schema version");
+}
+
+/* Each question finds its rows by an index; a table walked from end to end would grow with history. */
+static void no_question_walks_the_whole_journal(void **state)
+{
+    (void)state;
+    store_close(store_write("j.db"));
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(scratch("j.db"), &db), SQLITE_OK);
+    for (int i = SQL_RELEASE_INSERT; i < SQL_COUNT; i++) {
+        char sql[4000];
+        sqlite3_stmt *stmt = NULL;
+        snprintf(sql, sizeof(sql), "EXPLAIN QUERY PLAN %s", sql_text((enum sql)i));
+        assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+        while (sqlite3_step(stmt) == SQLITE_ROW) {
+            const char *how = (const char *)sqlite3_column_text(stmt, 3);
+            if (strncmp(how, "SCAN ", 5) == 0 && !strstr(how, "USING") &&
+                strcmp(how, "SCAN CONSTANT ROW") != 0 && strncmp(how, "SCAN (subquery", 14) != 0)
+                fail_msg("%s: %s", sql_text((enum sql)i), how);
+            if (strstr(how, "TEMP B-TREE"))
+                fail_msg("%s: %s", sql_text((enum sql)i), how);
+        }
+        sqlite3_finalize(stmt);
+    }
+    sqlite3_close(db);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        in_scratch(a_journal_of_version_1_is_read_and_continued),
+        in_scratch(a_new_journal_has_the_schema_of_a_migrated_one),
+        in_scratch(a_newer_journal_is_refused_untouched),
+        in_scratch(a_journal_without_a_version_is_refused),
+        in_scratch(no_question_walks_the_whole_journal),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
