@@ -88,6 +88,8 @@ static void job_run(struct job *job)
         job->result = &job->folded;
     }
     job->done_ms = clock_mono_ms();
+    if (job->spec.verb->effect != EFFECT_READ)
+        failpoint("effect-after"); /* done on the wire, and the journal does not know yet */
 }
 
 static void *worker_main(void *arg)

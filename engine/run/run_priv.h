@@ -41,8 +41,8 @@ void outbuf_init(struct outbuf *o, int waker_fd);
 void outbuf_fini(struct outbuf *o);
 void outbuf_write(void *ctx, int stream, const char *data, size_t n); /* worker's thread */
 struct output_chunk *outbuf_take(struct outbuf *o);                   /* loop's thread; a list to free */
-/* At the end of the op: what came behind the head, NULL when nothing did. When some of that is lost, a line that
- * says so (stream 0) comes first. */
+/* At the end of the op: what came behind the head, NULL when nothing did. When some of that is lost, a line
+ * that says so (stream 0) comes first. */
 struct output_chunk *outbuf_tail(struct outbuf *o);
 void chunks_free(struct output_chunk *c);
 
@@ -166,8 +166,9 @@ struct job *notify_jobs(const struct plan *plan, const char *event, const char *
 /* ---- failpoint.c: dying at a chosen instant, in test builds
  * ---------------------------------------------------------------------- */
 
-/* RELEASE_FAIL="commit-after:7" kills this process (SIGKILL) the 7th time it passes that point. Nothing in
- * other builds. */
+/* RELEASE_FAIL="commit-after:7" kills this process (SIGKILL) the 7th time it passes that point:
+ * commit-before, commit-after, and effect-after (a change is done, its outcome not yet in the journal).
+ * Nothing in other builds. */
 void failpoint(const char *name);
 
 #endif
