@@ -4,10 +4,7 @@
  * or a person forces it. Whether the holder lives is judged by host, boot and the start time of its process,
  * so a reused pid is not the holder. When it cannot be told (another host), nobody takes over: a person must.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,76 +13,21 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "state/process.h"
 #include "state/store_priv.h"
 
 /* A fence given from outside must leave room for all that come after it. */
 #define FENCE_MOST (INT64_MAX / 2)
-
-/* ---- who we are, and whether another process lives */
-
-static bool read_small(const char *path, char *buf, size_t n)
-{
-    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd < 0 ? -1 : read(fd, buf, n - 1);
-    if (got < 0)
-        return false;
-    buf[got] = '\0';
-    buf[strcspn(buf, "\n")] = '\0';
-    return true;
-}
-
-/* Field 22 of /proc/PID/stat, in clock ticks since boot; fields count from behind the name's last ')'. */
-static bool process_start(int64_t pid, int64_t *ret, char *ret_state)
-{
-    char path[64], text[1024];
-    snprintf(path, sizeof(path), "/proc/%" PRId64 "/stat", pid);
-    if (!read_small(path, text, sizeof(text)))
-        return false;
-    char *p = strrchr(text, ')');
-    if (!p || p[1] != ' ')
-        return false;
-    *ret_state = p[2];
-    p++; /* the space before field 3 */
-    for (int field = 3; field < 22 && p; field++)
-        p = strchr(p + 1, ' ');
-    if (!p)
-        return false;
-    *ret = strtoll(p, NULL, 10);
-    return true;
-}
-
-static void boot_id(char *buf, size_t n)
-{
-    if (!read_small("/proc/sys/kernel/random/boot_id", buf, n))
-        buf[0] = '\0';
-}
-
-static void host_name(char *buf, size_t n)
-{
-    if (gethostname(buf, n) != 0)
-        snprintf(buf, n, "localhost");
-    buf[n - 1] = '\0';
-}
-
-static bool process_lives(int64_t pid, int64_t started)
-{
-    int64_t start;
-    char state;
-    if (process_start(pid, &start, &state))
-        return start == started && state != 'Z' && state != 'X';
-    /* /proc may be hidden from us (hidepid); then a pid that exists counts as the holder. */
-    return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
-}
 
 static enum holder holder_of(const struct lock_info *l, bool by_hand)
 {
     char host[256], boot[64];
     if (by_hand)
         return HOLDER_BY_HAND;
-    host_name(host, sizeof(host));
+    process_host(host, sizeof(host));
     if (strcmp(l->host, host) != 0)
         return HOLDER_ELSEWHERE;
-    boot_id(boot, sizeof(boot));
+    process_boot(boot, sizeof(boot));
     if (strcmp(l->boot_id, boot) != 0)
         return HOLDER_DEAD; /* this host was started anew since */
     return process_lives(l->pid, l->pid_start) ? HOLDER_ALIVE : HOLDER_DEAD;
@@ -142,8 +84,8 @@ static bool history_add(struct store *s, const char *event, const struct lock_in
 static struct lock_info actor(const char *env, const char *who, const char *why, struct arena *arena)
 {
     char host[256], boot[64], state;
-    host_name(host, sizeof(host));
-    boot_id(boot, sizeof(boot));
+    process_host(host, sizeof(host));
+    process_boot(boot, sizeof(boot));
     struct lock_info l = {
         .env = arena_strdup(arena, env),
         .who = arena_strdup(arena, who ? who : ""),

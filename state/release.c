@@ -198,3 +198,25 @@ bool release_plan(struct store *s, int64_t id, struct arena *arena, const char *
                    "journal %s has no release %lld; 'release history' lists those that it has", store_path(s),
                    (long long)id);
 }
+
+bool release_ends_after(struct store *s, int64_t after, size_t limit, struct arena *arena,
+                        struct release_ended **ret, size_t *ret_n, struct err *err)
+{
+    auto_vec struct vec found = VEC_INIT(struct release_ended);
+    auto_query struct query q;
+    if (!query_open(&q, s, SQL_ENDS_AFTER, ARGS(arg_int(after), arg_int((int64_t)limit)), err))
+        return false;
+    while (query_next(&q, err))
+        *(struct release_ended *)vec_add(&found) = (struct release_ended){
+            .id = query_int(&q, 0),
+            .env = query_text(&q, 1, arena),
+            .kind = query_text(&q, 2, arena),
+            .exit_status = (int)query_int(&q, 3),
+            .took_ms = query_int(&q, 4),
+            .release = query_int(&q, 5),
+        };
+    if (q.failed)
+        return false;
+    *ret = vec_take(&found, arena, ret_n);
+    return true;
+}

@@ -1,6 +1,7 @@
 /* The schema and its ladder: one function per version, forward only, never destroying anything.
  *
  *   1  the first: releases, plans, journal, outputs, locks, cursors
+ *   2  the server: tokens, logins, orders
  *
  * PRAGMA user_version says where a file stands; application_id says that it is ours. A new file climbs the
  * same ladder as an old one, so there is one way to get a schema. Tables that hold history refuse UPDATE and
@@ -88,9 +89,43 @@ static const char version_1[] =
 
         "CREATE TABLE cursors (observer TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;";
 
+static const char version_2[] =
+    /* Who may ask the server. A token is known by its hash alone; used_ms is set now and then, revoked_ms
+     * once. */
+    "CREATE TABLE tokens ("
+    " id INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+    " role TEXT NOT NULL CHECK (role IN ('viewer', 'operator', 'admin')), hash TEXT NOT NULL,"
+    " made_ms INTEGER NOT NULL, made_by TEXT NOT NULL, used_ms INTEGER NOT NULL, revoked_ms INTEGER NOT "
+    "NULL);"
+    "CREATE UNIQUE INDEX tokens_name ON tokens (name) WHERE revoked_ms = 0;"
+    "CREATE TRIGGER tokens_no_delete BEFORE DELETE ON tokens BEGIN SELECT RAISE(ABORT, 'tokens are revoked, "
+    "never deleted'); END;"
+
+    /* Browsers that are logged in, by the hash of their cookie: they outlive a restart of the server. */
+    "CREATE TABLE logins ("
+    " hash TEXT PRIMARY KEY, token INTEGER NOT NULL REFERENCES tokens (id), made_ms INTEGER NOT NULL,"
+    " expires_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX logins_expires ON logins (expires_ms);"
+
+    /* What people told the server to do: written before it is done, and what became of it beside it. */
+    "CREATE TABLE orders ("
+    " id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, env TEXT NOT NULL, verb TEXT NOT NULL, who TEXT NOT "
+    "NULL,"
+    " via TEXT NOT NULL, place TEXT NOT NULL, argv TEXT NOT NULL, host TEXT NOT NULL);"
+    "CREATE INDEX orders_env ON orders (env);" APPEND_ONLY("orders")
+
+        "CREATE TABLE order_events ("
+        " id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL REFERENCES orders (id),"
+        " event TEXT NOT NULL CHECK (event IN ('start', 'release', 'end')), at_ms INTEGER NOT NULL,"
+        " release INTEGER NOT NULL, pid INTEGER NOT NULL, pid_start INTEGER NOT NULL, boot_id TEXT NOT NULL,"
+        " exit_status INTEGER NOT NULL, text TEXT NOT NULL);"
+        "CREATE INDEX order_events_order ON order_events (order_id);"
+        "CREATE INDEX order_events_release ON order_events (release) WHERE event = 'release';" APPEND_ONLY(
+            "order_events");
+
 /* ladder[n] brings version n to n + 1. Texts that were released never change; a new version is a new entry,
  * with its fixture in tests/unit/fixtures. */
-static const char *const ladder[SCHEMA_VERSION] = {version_1};
+static const char *const ladder[SCHEMA_VERSION] = {version_1, version_2};
 
 static bool run_text(sqlite3 *db, const char *sql, struct err *err)
 {

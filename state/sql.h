@@ -29,11 +29,28 @@
     "SELECT id, release, at_ms, node, step, attempt, stream, back, data FROM outputs WHERE release = ?1 "    \
     "AND id > ?2 "
 
+#define SQL_TOKEN_COLUMNS                                                                                    \
+    "SELECT t.id, t.name, t.role, t.hash, t.made_ms, t.made_by, t.used_ms, t.revoked_ms FROM tokens t "
+
+/* An order with its last event of each sort. The order of columns is that of order_from_row. */
+#define SQL_ORDER_EVENT(event)                                                                               \
+    "(SELECT max(id) FROM order_events WHERE order_id = o.id AND event = '" event "') "
+#define SQL_ORDER_COLUMNS                                                                                    \
+    "SELECT o.id, o.at_ms, o.env, o.verb, o.who, o.via, o.place, o.argv, o.host, "                           \
+    "ifnull(s.pid, 0), ifnull(s.pid_start, 0), ifnull(s.boot_id, ''), ifnull(r.release, 0), "                \
+    "ifnull(e.at_ms, 0), ifnull(e.exit_status, -1), ifnull(e.text, '') FROM orders o "                       \
+    "LEFT JOIN order_events s ON s.id = " SQL_ORDER_EVENT(                                                   \
+        "start") "LEFT JOIN order_events r ON r.id = " SQL_ORDER_EVENT("release") "LEFT JOIN order_events "  \
+                                                                                  "e ON e.id "               \
+                                                                                  "= " SQL_ORDER_EVENT("en"  \
+                                                                                                       "d")
+
 #define SQL_LIST(X)                                                                                          \
     X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                                        \
     X(BEGIN_READ, "BEGIN")                                                                                   \
     X(COMMIT, "COMMIT")                                                                                      \
     X(ROLLBACK, "ROLLBACK")                                                                                  \
+    X(DATA_VERSION, "PRAGMA data_version")                                                                   \
     X(RELEASE_INSERT, "INSERT INTO releases (env, app, kind, plan_name, rev, rev_typed, who, host, "         \
                       "plan_digest, of_release, started_ms) "                                                \
                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")                               \
@@ -100,7 +117,33 @@
                    "AND json_extract(facts, '$.\"lb.before\"') IS NOT NULL ORDER BY seq DESC LIMIT 1")       \
     X(CURSOR_GET, "SELECT seq FROM cursors WHERE observer = ?1")                                             \
     X(CURSOR_SET, "INSERT INTO cursors (observer, seq) VALUES (?1, ?2) "                                     \
-                  "ON CONFLICT (observer) DO UPDATE SET seq = excluded.seq")
+                  "ON CONFLICT (observer) DO UPDATE SET seq = excluded.seq")                                 \
+    X(ENDS_AFTER, "SELECT e.id, r.env, r.kind, e.exit_status, e.at_ms - r.started_ms, r.id "                 \
+                  "FROM release_ends e CROSS JOIN releases r ON r.id = e.release "                           \
+                  "WHERE e.id > ?1 ORDER BY e.id LIMIT ?2")                                                  \
+    X(TOKEN_INSERT, "INSERT INTO tokens (name, role, hash, made_ms, made_by, used_ms, revoked_ms) "          \
+                    "VALUES (?1, ?2, ?3, ?4, ?5, 0, 0)")                                                     \
+    X(TOKEN_USED, "UPDATE tokens SET used_ms = ?2 WHERE id = ?1 AND used_ms < ?2")                           \
+    X(TOKEN_REVOKE, "UPDATE tokens SET revoked_ms = ?2 WHERE id = ?1 AND revoked_ms = 0")                    \
+    X(TOKEN_GET, SQL_TOKEN_COLUMNS "WHERE t.id = ?1")                                                        \
+    X(TOKEN_NAMED, SQL_TOKEN_COLUMNS "WHERE t.name = ?1 AND t.revoked_ms = 0")                               \
+    X(TOKEN_LIST, SQL_TOKEN_COLUMNS "WHERE t.id > 0 ORDER BY t.id")                                          \
+    X(LOGIN_INSERT, "INSERT INTO logins (hash, token, made_ms, expires_ms) VALUES (?1, ?2, ?3, ?4)")         \
+    X(LOGIN_GET, SQL_TOKEN_COLUMNS "JOIN logins l ON l.token = t.id WHERE l.hash = ?1 "                      \
+                                   "AND l.expires_ms > ?2")                                                  \
+    X(LOGIN_DELETE, "DELETE FROM logins WHERE hash = ?1")                                                    \
+    X(LOGIN_EXPIRE, "DELETE FROM logins WHERE expires_ms <= ?1")                                             \
+    X(ORDER_INSERT, "INSERT INTO orders (at_ms, env, verb, who, via, place, argv, host) "                    \
+                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                               \
+    X(ORDER_EVENT, "INSERT INTO order_events (order_id, event, at_ms, release, pid, pid_start, boot_id, "    \
+                   "exit_status, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                         \
+    X(ORDER_GET, SQL_ORDER_COLUMNS "WHERE o.id = ?1")                                                        \
+    X(ORDER_ALL, SQL_ORDER_COLUMNS "WHERE o.id < ?1 ORDER BY o.id DESC LIMIT ?2")                            \
+    X(ORDER_ENV, SQL_ORDER_COLUMNS "WHERE o.env = ?3 AND o.id < ?1 ORDER BY o.id DESC LIMIT ?2")             \
+    X(ORDER_OF_RELEASE, "SELECT ifnull(max(order_id), 0) FROM order_events "                                 \
+                        "WHERE release = ?1 AND event = 'release'")                                          \
+    X(ORDER_EVENT_LAST, "SELECT ifnull(max(id), 0) FROM order_events")                                       \
+    X(ORDER_EVENTS_AFTER, "SELECT id, order_id FROM order_events WHERE id > ?1 ORDER BY id LIMIT ?2")
 
 #define SQL_ENUM(n, text) SQL_##n,
 enum sql { SQL_LIST(SQL_ENUM) SQL_COUNT };

@@ -141,6 +141,7 @@ static bool connect_read(struct store *s, struct err *err)
     if (!db_connect(s->path, STORE_READ, s->immutable, &s->db, err))
         return false;
     checkpoint_at_close(s, false);
+    s->n_opened++;
     if (schema_vet(s, err))
         return true;
     disconnect(s);
@@ -233,6 +234,17 @@ void store_auto_close(struct store **s)
 const char *store_path(const struct store *s)
 {
     return s->path;
+}
+
+/* A new connection counts from its own beginning, so how often we connected is part of the number. */
+bool store_version(struct store *s, int64_t *ret, struct err *err)
+{
+    auto_query struct query q;
+    if (!query_open(&q, s, SQL_DATA_VERSION, NO_ARGS, err))
+        return false;
+    int64_t version = query_next(&q, err) ? query_int(&q, 0) : 0;
+    *ret = ((int64_t)s->n_opened << 32) + version;
+    return !q.failed;
 }
 
 /* ---- failures */

@@ -29,6 +29,8 @@ void store_close(struct store *s);
 #define auto_store __attribute__((cleanup(store_auto_close)))
 void store_auto_close(struct store **s);
 const char *store_path(const struct store *s);
+/* A number that changes when another connection has committed: cheap, for pollers. */
+bool store_version(struct store *s, int64_t *ret, struct err *err) MUST_CHECK;
 
 /* BEGIN IMMEDIATE; on a READ store: one snapshot for several reads, until commit or rollback. */
 bool store_begin(struct store *s, struct err *err) MUST_CHECK;
@@ -70,6 +72,14 @@ bool release_unfinished(struct store *s, const char *env, struct arena *arena, s
                         struct err *err) MUST_CHECK;
 bool release_plan(struct store *s, int64_t id, struct arena *arena, const char **ret_json,
                   struct err *err) MUST_CHECK;
+/* Ends of releases with id > after, oldest first; for counters that are kept by a cursor. */
+struct release_ended {
+    int64_t id, release, took_ms;
+    const char *env, *kind;
+    int exit_status;
+};
+bool release_ends_after(struct store *s, int64_t after, size_t limit, struct arena *arena,
+                        struct release_ended **ret, size_t *ret_n, struct err *err) MUST_CHECK;
 
 /* ---- journal
  * ----------------------------------------------------------------------------------------------------- */

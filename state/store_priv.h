@@ -22,6 +22,7 @@ struct store {
     enum store_mode mode;
     bool in_tx;
     bool immutable;    /* READ of a file without a -wal: nobody writes, and we create nothing */
+    uint32_t n_opened; /* connections made so far */
     int open_queries;  /* a READ store changes its connection only between queries */
     struct err tx_err; /* the first failure inside this transaction: it can only be rolled back */
     struct err broken; /* after a failed commit: why every further write is refused */
@@ -60,7 +61,7 @@ bool file_publish(const char *tmp, const char *path, struct err *err) MUST_CHECK
 void file_remove_new(const char *tmp);
 
 /* ---- schema.c */
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define SCHEMA_APP_ID  0x52454c53 /* "RELS" */
 bool schema_build(const char *path, struct err *err) MUST_CHECK;
 /* Ours, and of a version that we know; migrates when the store is open for writing. */

@@ -1,7 +1,8 @@
-/* SHA-256 through libcrypto: plan digests, output hashes, Varnish's challenge. */
+/* SHA-256 through libcrypto: plan digests, output hashes, Varnish's challenge, stored tokens. */
 #ifndef RELEASE_BASE_HASH_H
 #define RELEASE_BASE_HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define SHA256_HEX_LEN 64
@@ -13,5 +14,10 @@ struct sha256;
 struct sha256 *sha256_new(void);
 void sha256_add(struct sha256 *s, const void *data, size_t n);
 void sha256_end(struct sha256 *s, char ret[SHA256_HEX_LEN + 1]); /* frees s */
+
+/* Same bytes? In a time that depends on n alone: for tokens, signatures and their hashes. */
+bool secret_equal(const void *a, const void *b, size_t n);
+/* 2 * n_bytes (at most 64) hex digits of the kernel's randomness and a NUL. */
+void random_hex(size_t n_bytes, char *ret);
 
 #endif

@@ -1,7 +1,9 @@
 /* The ladder of versions: old journals are read and brought up to date, newer ones are left alone. */
 #include "unit/state_help.h"
 
+#include "state/orders.h"
 #include "state/store_priv.h"
+#include "state/tokens.h"
 
 static char *file_text(const char *path, size_t *ret_n)
 {
@@ -14,11 +16,13 @@ static char *file_text(const char *path, size_t *ret_n)
     return text;
 }
 
-/* The journal that version 1 left, as a file. */
-static void put_fixture(const char *name)
+/* The journal that an older version left, as a file. */
+static void put_fixture(const char *name, int version)
 {
     size_t n;
-    char *sql = file_text(SOURCE_DIR "/tests/unit/fixtures/journal-v1.sql", &n);
+    char path[300];
+    snprintf(path, sizeof(path), SOURCE_DIR "/tests/unit/fixtures/journal-v%d.sql", version);
+    char *sql = file_text(path, &n);
     assert_int_equal(raw_sql(name, "PRAGMA journal_mode = WAL"), SQLITE_OK);
     assert_int_equal(raw_sql(name, sql), SQLITE_OK);
     assert_int_equal(chmod(scratch(name), 0600), 0);
@@ -81,13 +85,11 @@ static void check_lock(struct store *s, int64_t fence)
     assert_string_equal(l.who, "bob");
 }
 
-static void a_journal_of_version_1_is_read_and_continued(void **state)
+/* What every version had: read, then gone on with. */
+static void read_and_continue(struct store *s)
 {
-    (void)state;
     struct err err;
     auto_arena struct arena a = {0};
-    put_fixture("old.db");
-    auto_store struct store *s = store_write("old.db");
     check_releases(s);
     check_rows(s);
     check_lock(s, 2);
@@ -100,12 +102,63 @@ static void a_journal_of_version_1_is_read_and_continued(void **state)
     assert_int_equal(raw_number("old.db", "PRAGMA user_version"), SCHEMA_VERSION);
 }
 
+static void a_journal_of_version_1_is_read_and_continued(void **state)
+{
+    (void)state;
+    put_fixture("old.db", 1);
+    auto_store struct store *s = store_write("old.db");
+    read_and_continue(s);
+}
+
+static void check_tokens(struct store *s)
+{
+    struct err err;
+    auto_arena struct arena a = {0};
+    struct token_info *tokens, *who;
+    size_t n;
+    ok(token_list(s, &a, &tokens, &n, &err));
+    assert_int_equal(n, 2);
+    assert_string_equal(tokens[0].name, "ci");
+    assert_int_equal(tokens[0].used_ms, 1700000050000);
+    assert_true(tokens[1].revoked_ms > 0);
+    ok(login_check(s, "0", &a, &who, &err)); /* the fixture's cookie; its SHA-256 is in the file */
+    assert_non_null(who);
+    assert_string_equal(who->role, "operator");
+}
+
+static void check_orders(struct store *s)
+{
+    struct err err;
+    auto_arena struct arena a = {0};
+    struct order_info *orders;
+    size_t n;
+    ok(order_list(s, "prod", 10, 0, &a, &orders, &n, &err));
+    assert_int_equal(n, 2);
+    assert_int_equal(orders[0].ended_ms, 0);
+    assert_int_equal(orders[0].exit_status, -1);
+    assert_string_equal(orders[1].who, "page:ci");
+    assert_int_equal(orders[1].pid, 812);
+    assert_int_equal(orders[1].release, 1);
+    assert_int_equal(orders[1].exit_status, 0);
+    assert_int_equal(orders[1].ended_ms, 1700000005100);
+}
+
+static void a_journal_of_version_2_is_read_and_continued(void **state)
+{
+    (void)state;
+    put_fixture("old.db", 2);
+    auto_store struct store *s = store_write("old.db");
+    check_tokens(s);
+    check_orders(s);
+    read_and_continue(s);
+}
+
 /* Every table, index and trigger of a new journal is word for word that of one that climbed from version 1. A
  * schema that changes without a new version fails here. */
 static void a_new_journal_has_the_schema_of_a_migrated_one(void **state)
 {
     (void)state;
-    put_fixture("old.db");
+    put_fixture("old.db", 1);
     store_close(store_write("old.db"));
     store_close(store_write("new.db"));
     char sql[600];
@@ -203,6 +256,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         in_scratch(a_journal_of_version_1_is_read_and_continued),
+        in_scratch(a_journal_of_version_2_is_read_and_continued),
         in_scratch(a_new_journal_has_the_schema_of_a_migrated_one),
         in_scratch(a_newer_journal_is_refused_untouched),
         in_scratch(a_journal_without_a_version_is_refused),

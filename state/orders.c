@@ -1,0 +1,160 @@
+#include "state/orders.h"
+
+#include "state/process.h"
+#include "state/store_priv.h"
+
+bool order_insert(struct store *s, const struct order_new *o, int64_t *ret_id, struct err *err)
+{
+    char host[256];
+    struct tx tx;
+    process_host(host, sizeof(host));
+    if (!tx_open(&tx, s, err))
+        return false;
+    bool ok = sql_run(s, SQL_ORDER_INSERT,
+                      ARGS(arg_int(o->at_ms), arg_text(o->env), arg_text(o->verb), arg_text(o->who),
+                           arg_text(o->via), arg_text(o->place), arg_text(o->argv), arg_text(host)),
+                      err);
+    int64_t id = ok ? sqlite3_last_insert_rowid(s->db) : 0;
+    if (!tx_close(&tx, ok, err))
+        return false;
+    *ret_id = id;
+    return true;
+}
+
+struct event {
+    int64_t order, at_ms, release, pid, pid_start;
+    const char *event, *boot_id, *text;
+    int exit_status;
+};
+
+static bool event_add(struct store *s, const struct event *e, struct err *err)
+{
+    struct tx tx;
+    if (!tx_open(&tx, s, err))
+        return false;
+    bool ok = sql_run(s, SQL_ORDER_EVENT,
+                      ARGS(arg_int(e->order), arg_text(e->event), arg_int(e->at_ms), arg_int(e->release),
+                           arg_int(e->pid), arg_int(e->pid_start), arg_text(e->boot_id ? e->boot_id : ""),
+                           arg_int(e->exit_status), arg_text(e->text ? e->text : "")),
+                      err);
+    return tx_close(&tx, ok, err);
+}
+
+bool order_started(struct store *s, int64_t id, int64_t pid, int64_t at_ms, struct err *err)
+{
+    char boot[64], state;
+    struct event e = {.order = id, .event = "start", .at_ms = at_ms, .pid = pid, .exit_status = -1};
+    process_boot(boot, sizeof(boot));
+    e.boot_id = boot;
+    if (!process_start(pid, &e.pid_start, &state))
+        e.pid_start = 0;
+    return event_add(s, &e, err);
+}
+
+bool order_release(struct store *s, int64_t id, int64_t release, int64_t at_ms, struct err *err)
+{
+    return event_add(
+        s,
+        &(struct event){
+            .order = id, .event = "release", .at_ms = at_ms, .release = release, .exit_status = -1},
+        err);
+}
+
+bool order_end(struct store *s, int64_t id, int exit_status, const char *text, int64_t at_ms, struct err *err)
+{
+    return event_add(
+        s,
+        &(struct event){
+            .order = id, .event = "end", .at_ms = at_ms, .exit_status = exit_status, .text = text},
+        err);
+}
+
+/* ---- reading */
+
+static void order_from_row(const struct query *q, struct arena *arena, struct order_info *ret)
+{
+    *ret = (struct order_info){
+        .id = query_int(q, 0),
+        .at_ms = query_int(q, 1),
+        .env = query_text(q, 2, arena),
+        .verb = query_text(q, 3, arena),
+        .who = query_text(q, 4, arena),
+        .via = query_text(q, 5, arena),
+        .place = query_text(q, 6, arena),
+        .argv = query_text(q, 7, arena),
+        .host = query_text(q, 8, arena),
+        .pid = query_int(q, 9),
+        .pid_start = query_int(q, 10),
+        .boot_id = query_text(q, 11, arena),
+        .release = query_int(q, 12),
+        .ended_ms = query_int(q, 13),
+        .exit_status = (int)query_int(q, 14),
+        .text = query_text(q, 15, arena),
+    };
+}
+
+bool order_get(struct store *s, int64_t id, struct arena *arena, struct order_info **ret, struct err *err)
+{
+    auto_query struct query q;
+    *ret = NULL;
+    if (!query_open(&q, s, SQL_ORDER_GET, ARGS(arg_int(id)), err))
+        return false;
+    if (query_next(&q, err)) {
+        *ret = arena_alloc(arena, sizeof(**ret));
+        order_from_row(&q, arena, *ret);
+    }
+    return !q.failed;
+}
+
+bool order_list(struct store *s, const char *env, size_t limit, int64_t before_id, struct arena *arena,
+                struct order_info **ret, size_t *ret_n, struct err *err)
+{
+    auto_vec struct vec found = VEC_INIT(struct order_info);
+    auto_query struct query q;
+    struct arg args[] = {arg_int(before_id > 0 ? before_id : INT64_MAX),
+                         arg_int(limit > INT32_MAX ? INT32_MAX : (int64_t)limit), arg_text(env)};
+    if (!query_open(&q, s, env ? SQL_ORDER_ENV : SQL_ORDER_ALL, args, env ? 3 : 2, err))
+        return false;
+    while (query_next(&q, err))
+        order_from_row(&q, arena, vec_add(&found));
+    if (q.failed)
+        return false;
+    *ret = vec_take(&found, arena, ret_n);
+    return true;
+}
+
+static bool one_number(struct store *s, enum sql id, const struct arg *args, size_t n, int64_t *ret,
+                       struct err *err)
+{
+    auto_query struct query q;
+    if (!query_open(&q, s, id, args, n, err))
+        return false;
+    *ret = query_next(&q, err) ? query_int(&q, 0) : 0;
+    return !q.failed;
+}
+
+bool order_of_release(struct store *s, int64_t release, int64_t *ret_id, struct err *err)
+{
+    return one_number(s, SQL_ORDER_OF_RELEASE, ARGS(arg_int(release)), ret_id, err);
+}
+
+bool order_last_change(struct store *s, int64_t *ret_id, struct err *err)
+{
+    return one_number(s, SQL_ORDER_EVENT_LAST, NO_ARGS, ret_id, err);
+}
+
+bool order_changes(struct store *s, int64_t after, size_t limit, struct arena *arena,
+                   struct order_change **ret, size_t *ret_n, struct err *err)
+{
+    auto_vec struct vec found = VEC_INIT(struct order_change);
+    auto_query struct query q;
+    if (!query_open(&q, s, SQL_ORDER_EVENTS_AFTER, ARGS(arg_int(after), arg_int((int64_t)limit)), err))
+        return false;
+    while (query_next(&q, err))
+        *(struct order_change *)vec_add(&found) =
+            (struct order_change){.id = query_int(&q, 0), .order = query_int(&q, 1)};
+    if (q.failed)
+        return false;
+    *ret = vec_take(&found, arena, ret_n);
+    return true;
+}

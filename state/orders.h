@@ -1,0 +1,46 @@
+/* Orders: what people told the server to do, who and from where, written before it is done; and what became
+ * of each (append-only, as the journal). */
+#ifndef RELEASE_STATE_ORDERS_H
+#define RELEASE_STATE_ORDERS_H
+
+#include "state/store.h"
+
+struct order_new {
+    const char *env, *verb;
+    const char *who;   /* slack:ann, page:bob, api:ci */
+    const char *via;   /* page, api, slack, mattermost */
+    const char *place; /* where it came from: a peer's address, a channel */
+    const char *argv;  /* JSON list of the command's words */
+    int64_t at_ms;
+};
+bool order_insert(struct store *s, const struct order_new *o, int64_t *ret_id, struct err *err) MUST_CHECK;
+/* The process that sees the command to its end, on this host and boot. */
+bool order_started(struct store *s, int64_t id, int64_t pid, int64_t at_ms, struct err *err) MUST_CHECK;
+/* The release that the command works on; the command itself says it, in its transaction. */
+bool order_release(struct store *s, int64_t id, int64_t release, int64_t at_ms, struct err *err) MUST_CHECK;
+/* exit_status -1: it ended, and nobody saw how. */
+bool order_end(struct store *s, int64_t id, int exit_status, const char *text, int64_t at_ms,
+               struct err *err) MUST_CHECK;
+
+struct order_info {
+    int64_t id, at_ms, release, pid, pid_start;
+    int64_t ended_ms; /* 0 = not ended */
+    int exit_status;  /* -1 = not known (yet) */
+    const char *env, *verb, *who, *via, *place, *argv, *host, *boot_id, *text;
+};
+bool order_get(struct store *s, int64_t id, struct arena *arena, struct order_info **ret,
+               struct err *err) MUST_CHECK; /* *ret NULL when there is none */
+/* Newest first; env NULL = all. */
+bool order_list(struct store *s, const char *env, size_t limit, int64_t before_id, struct arena *arena,
+                struct order_info **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+/* The order that a release was started or last continued by; 0 = by hand. */
+bool order_of_release(struct store *s, int64_t release, int64_t *ret_id, struct err *err) MUST_CHECK;
+/* Events with id > after, oldest first: which orders changed. For observers with a cursor. */
+struct order_change {
+    int64_t id, order;
+};
+bool order_changes(struct store *s, int64_t after, size_t limit, struct arena *arena,
+                   struct order_change **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+bool order_last_change(struct store *s, int64_t *ret_id, struct err *err) MUST_CHECK;
+
+#endif

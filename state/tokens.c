@@ -1,0 +1,193 @@
+/* Tokens and logins: rows that hold hashes, never what was handed out. */
+#include "state/tokens.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/str.h"
+#include "state/store_priv.h"
+
+#define SECRET_BYTES 32
+
+struct token_row {
+    struct token_info info;
+    const char *hash;
+};
+
+static void token_from_row(const struct query *q, struct arena *arena, struct token_row *ret)
+{
+    ret->info = (struct token_info){
+        .id = query_int(q, 0),
+        .name = query_text(q, 1, arena),
+        .role = query_text(q, 2, arena),
+        .made_ms = query_int(q, 4),
+        .made_by = query_text(q, 5, arena),
+        .used_ms = query_int(q, 6),
+        .revoked_ms = query_int(q, 7),
+    };
+    ret->hash = query_text(q, 3, arena);
+}
+
+/* The first row of a question about tokens; info.id 0 when there is none. */
+static bool token_one(struct store *s, enum sql id, const struct arg *args, size_t n, struct arena *arena,
+                      struct token_row *ret, struct err *err)
+{
+    auto_query struct query q;
+    *ret = (struct token_row){.hash = ""};
+    if (!query_open(&q, s, id, args, n, err))
+        return false;
+    if (query_next(&q, err))
+        token_from_row(&q, arena, ret);
+    return !q.failed;
+}
+
+static bool name_is_free(struct store *s, const char *name, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct token_row row;
+    if (!token_one(s, SQL_TOKEN_NAMED, ARGS(arg_text(name)), &arena, &row, err))
+        return false;
+    return row.info.id == 0 || err_set(err, E_USAGE,
+                                       "token '%s' (%s) is in force since %" PRId64
+                                       "; 'release token revoke %s' ends it, another name stands beside it",
+                                       name, row.info.role, row.info.made_ms, name);
+}
+
+bool token_add(struct store *s, const char *name, const char *role, const char *made_by,
+               char ret_text[TOKEN_TEXT_MAX], struct err *err)
+{
+    char secret[2 * SECRET_BYTES + 1], hash[SHA256_HEX_LEN + 1];
+    random_hex(SECRET_BYTES, secret);
+    sha256_hex(secret, strlen(secret), hash);
+    struct tx tx;
+    if (!tx_open(&tx, s, err))
+        return false;
+    bool ok = name_is_free(s, name, err) && sql_run(s, SQL_TOKEN_INSERT,
+                                                    ARGS(arg_text(name), arg_text(role), arg_text(hash),
+                                                         arg_int(clock_wall_ms()), arg_text(made_by)),
+                                                    err);
+    snprintf(ret_text, TOKEN_TEXT_MAX, "rt%" PRId64 "-%s",
+             (int64_t)(ok ? sqlite3_last_insert_rowid(s->db) : 0), secret);
+    return tx_close(&tx, ok, err);
+}
+
+bool token_list(struct store *s, struct arena *arena, struct token_info **ret, size_t *ret_n, struct err *err)
+{
+    auto_vec struct vec found = VEC_INIT(struct token_info);
+    auto_query struct query q;
+    if (!query_open(&q, s, SQL_TOKEN_LIST, NO_ARGS, err))
+        return false;
+    while (query_next(&q, err)) {
+        struct token_row row;
+        token_from_row(&q, arena, &row);
+        *(struct token_info *)vec_add(&found) = row.info;
+    }
+    if (q.failed)
+        return false;
+    *ret = vec_take(&found, arena, ret_n);
+    return true;
+}
+
+bool token_revoke(struct store *s, const char *name, bool *ret, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct token_row row;
+    struct tx tx;
+    *ret = false;
+    if (!tx_open(&tx, s, err))
+        return false;
+    bool ok = token_one(s, SQL_TOKEN_NAMED, ARGS(arg_text(name)), &arena, &row, err);
+    *ret = ok && row.info.id != 0;
+    if (*ret)
+        ok = sql_run(s, SQL_TOKEN_REVOKE, ARGS(arg_int(row.info.id), arg_int(clock_wall_ms())), err);
+    return tx_close(&tx, ok, err);
+}
+
+/* "rt3-<64 hex>" -> 3 and where the digits begin. */
+static bool token_split(const char *text, int64_t *ret_id, const char **ret_secret)
+{
+    char *end = NULL;
+    if (strncmp(text, "rt", 2) != 0 || text[2] < '1' || text[2] > '9')
+        return false;
+    *ret_id = strtoll(text + 2, &end, 10);
+    *ret_secret = end + 1;
+    return *end == '-' && end - text < 20 && strlen(end + 1) == 2 * SECRET_BYTES;
+}
+
+bool token_check(struct store *s, const char *text, struct arena *arena, struct token_info **ret,
+                 struct err *err)
+{
+    int64_t id;
+    const char *secret;
+    struct token_row row;
+    char hash[SHA256_HEX_LEN + 1];
+    *ret = NULL;
+    if (!token_split(text, &id, &secret))
+        return true;
+    if (!token_one(s, SQL_TOKEN_GET, ARGS(arg_int(id)), arena, &row, err))
+        return false;
+    sha256_hex(secret, 2 * SECRET_BYTES, hash);
+    if (row.info.id == 0 || row.info.revoked_ms != 0 || strlen(row.hash) != SHA256_HEX_LEN ||
+        !secret_equal(row.hash, hash, SHA256_HEX_LEN))
+        return true;
+    *ret = arena_alloc(arena, sizeof(**ret));
+    **ret = row.info;
+    return true;
+}
+
+bool token_used(struct store *s, int64_t id, int64_t at_ms, struct err *err)
+{
+    struct tx tx;
+    if (!tx_open(&tx, s, err))
+        return false;
+    return tx_close(&tx, sql_run(s, SQL_TOKEN_USED, ARGS(arg_int(id), arg_int(at_ms)), err), err);
+}
+
+/* ---- logins */
+
+bool login_add(struct store *s, int64_t token, int64_t expires_ms, char ret_cookie[LOGIN_TEXT_MAX],
+               struct err *err)
+{
+    char hash[SHA256_HEX_LEN + 1];
+    int64_t now = clock_wall_ms();
+    random_hex(SECRET_BYTES, ret_cookie);
+    sha256_hex(ret_cookie, strlen(ret_cookie), hash);
+    struct tx tx;
+    if (!tx_open(&tx, s, err))
+        return false;
+    bool ok = sql_run(s, SQL_LOGIN_EXPIRE, ARGS(arg_int(now)), err) &&
+              sql_run(s, SQL_LOGIN_INSERT,
+                      ARGS(arg_text(hash), arg_int(token), arg_int(now), arg_int(expires_ms)), err);
+    return tx_close(&tx, ok, err);
+}
+
+bool login_check(struct store *s, const char *cookie, struct arena *arena, struct token_info **ret,
+                 struct err *err)
+{
+    char hash[SHA256_HEX_LEN + 1];
+    struct token_row row;
+    *ret = NULL;
+    /* The index is searched by the hash: what its timing tells is of no use to whoever lacks the cookie. */
+    sha256_hex(cookie, strlen(cookie), hash);
+    if (!token_one(s, SQL_LOGIN_GET, ARGS(arg_text(hash), arg_int(clock_wall_ms())), arena, &row, err))
+        return false;
+    if (row.info.id == 0 || row.info.revoked_ms != 0)
+        return true;
+    *ret = arena_alloc(arena, sizeof(**ret));
+    **ret = row.info;
+    return true;
+}
+
+bool login_end(struct store *s, const char *cookie, struct err *err)
+{
+    char hash[SHA256_HEX_LEN + 1];
+    struct tx tx;
+    sha256_hex(cookie, strlen(cookie), hash);
+    if (!tx_open(&tx, s, err))
+        return false;
+    return tx_close(&tx, sql_run(s, SQL_LOGIN_DELETE, ARGS(arg_text(hash)), err), err);
+}

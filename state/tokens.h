@@ -1,0 +1,38 @@
+/* Who may ask the server: tokens, and browsers that are logged in with one.
+ *
+ * A token reads "rt3-<64 hex digits>": the row's number and 256 random bits, of which only the SHA-256 is
+ * kept. It is looked up by its number and compared in constant time. One thread per store, as everywhere. */
+#ifndef RELEASE_STATE_TOKENS_H
+#define RELEASE_STATE_TOKENS_H
+
+#include "state/store.h"
+
+#define TOKEN_TEXT_MAX 96
+#define LOGIN_TEXT_MAX 65
+
+struct token_info {
+    int64_t id, made_ms, used_ms, revoked_ms; /* used_ms 0 = never; revoked_ms 0 = in force */
+    const char *name, *role, *made_by;        /* role: viewer, operator, admin */
+};
+/* ret_text is the only copy there will ever be. false with E_USAGE: a token of that name is in force. */
+bool token_add(struct store *s, const char *name, const char *role, const char *made_by,
+               char ret_text[TOKEN_TEXT_MAX], struct err *err) MUST_CHECK;
+bool token_list(struct store *s, struct arena *arena, struct token_info **ret, size_t *ret_n,
+                struct err *err) MUST_CHECK;
+/* *ret false: no token of that name is in force. Its logins end with it. */
+bool token_revoke(struct store *s, const char *name, bool *ret, struct err *err) MUST_CHECK;
+/* *ret NULL: unknown, wrong or revoked. */
+bool token_check(struct store *s, const char *text, struct arena *arena, struct token_info **ret,
+                 struct err *err) MUST_CHECK;
+bool token_used(struct store *s, int64_t id, int64_t at_ms, struct err *err) MUST_CHECK;
+
+/* A login: ret_cookie is what the browser keeps; the store keeps its hash. Forgets those that have expired.
+ */
+bool login_add(struct store *s, int64_t token, int64_t expires_ms, char ret_cookie[LOGIN_TEXT_MAX],
+               struct err *err) MUST_CHECK;
+/* *ret NULL: unknown, expired, or its token was revoked. */
+bool login_check(struct store *s, const char *cookie, struct arena *arena, struct token_info **ret,
+                 struct err *err) MUST_CHECK;
+bool login_end(struct store *s, const char *cookie, struct err *err) MUST_CHECK;
+
+#endif
