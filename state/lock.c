@@ -95,7 +95,7 @@ static struct lock_info actor(const char *env, const char *who, const char *why,
         .pid = getpid(),
         .since_ms = clock_wall_ms(),
     };
-    if (!process_start(l.pid, &l.pid_start, &state))
+    if (!process_started(l.pid, &l.pid_start, &state))
         l.pid_start = 0;
     return l;
 }

@@ -46,7 +46,7 @@ bool order_started(struct store *s, int64_t id, int64_t pid, int64_t at_ms, stru
     struct event e = {.order = id, .event = "start", .at_ms = at_ms, .pid = pid, .exit_status = -1};
     process_boot(boot, sizeof(boot));
     e.boot_id = boot;
-    if (!process_start(pid, &e.pid_start, &state))
+    if (!process_started(pid, &e.pid_start, &state))
         e.pid_start = 0;
     return event_add(s, &e, err);
 }

@@ -24,7 +24,7 @@ static bool read_small(const char *path, char *buf, size_t n)
 }
 
 /* Field 22 of /proc/PID/stat, in clock ticks since boot; fields count from behind the name's last ')'. */
-bool process_start(int64_t pid, int64_t *ret, char *ret_state)
+bool process_started(int64_t pid, int64_t *ret, char *ret_state)
 {
     char path[64], text[1024];
     snprintf(path, sizeof(path), "/proc/%" PRId64 "/stat", pid);
@@ -60,7 +60,7 @@ bool process_lives(int64_t pid, int64_t started)
 {
     int64_t start;
     char state;
-    if (process_start(pid, &start, &state))
+    if (process_started(pid, &start, &state))
         return start == started && state != 'Z' && state != 'X';
     /* /proc may be hidden from us (hidepid); then a pid that exists counts as the holder. */
     return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);

@@ -8,7 +8,7 @@
 
 /* Start time (clock ticks since boot) and state letter out of /proc. false: there is none, or /proc is
  * hidden. */
-bool process_start(int64_t pid, int64_t *ret, char *ret_state);
+bool process_started(int64_t pid, int64_t *ret, char *ret_state);
 /* The process that had this pid at that time still runs, on this boot of this host. */
 bool process_lives(int64_t pid, int64_t started);
 void process_boot(char *buf, size_t n); /* this boot's id; "" when it cannot be told */
