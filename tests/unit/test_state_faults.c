@@ -1,11 +1,10 @@
 /* The Nth write or sync fails, once or for ever, for every N until a run passes: no acknowledged row may be
  * lost, none may be acknowledged that is not there, and the journal opens again.
  *
- * A VFS between SQLite and the disk counts. It is the default one while the test runs, so the store knows
- * nothing of it. */
+ * A VFS between SQLite and the disk counts (vfs_shim.h). */
 #include <sys/wait.h>
 
-#include "unit/state_help.h"
+#include "unit/vfs_shim.h"
 
 enum fault_kind { FAULT_NONE, FAULT_WRITE_IO, FAULT_WRITE_FULL, FAULT_WRITE_TORN, FAULT_SYNC };
 
@@ -16,14 +15,6 @@ static struct {
     int hits;
 } fault;
 static int n_syncs;
-
-struct shim_file {
-    sqlite3_file base;
-    sqlite3_file *real;
-};
-
-static sqlite3_vfs *real_vfs;
-static sqlite3_io_methods shim_methods;
 
 static bool strikes(bool is_sync)
 {
@@ -40,12 +31,7 @@ static bool strikes(bool is_sync)
     return true;
 }
 
-static sqlite3_file *real_of(sqlite3_file *f)
-{
-    return ((struct shim_file *)f)->real;
-}
-
-static int shim_write(sqlite3_file *f, const void *data, int n, sqlite3_int64 at)
+static int failing_write(sqlite3_file *f, const void *data, int n, sqlite3_int64 at)
 {
     sqlite3_file *real = real_of(f);
     if (!strikes(false))
@@ -56,119 +42,11 @@ static int shim_write(sqlite3_file *f, const void *data, int n, sqlite3_int64 at
 }
 
 /* A failed sync has written nothing for sure; what the kernel kept of it is what it was before. */
-static int shim_sync(sqlite3_file *f, int flags)
+static int failing_sync(sqlite3_file *f, int flags)
 {
     sqlite3_file *real = real_of(f);
     n_syncs++;
     return strikes(true) ? SQLITE_IOERR_FSYNC : real->pMethods->xSync(real, flags);
-}
-
-static int shim_close(sqlite3_file *f)
-{
-    sqlite3_file *real = real_of(f);
-    int rc = real->pMethods->xClose(real);
-    free(real);
-    return rc;
-}
-
-/* The rest goes straight through. */
-#define REAL(f)     (real_of(f))
-#define CALL(f, fn) REAL(f)->pMethods->fn
-static int shim_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
-{
-    return CALL(f, xRead)(REAL(f), p, n, at);
-}
-static int shim_truncate(sqlite3_file *f, sqlite3_int64 n)
-{
-    return CALL(f, xTruncate)(REAL(f), n);
-}
-static int shim_size(sqlite3_file *f, sqlite3_int64 *n)
-{
-    return CALL(f, xFileSize)(REAL(f), n);
-}
-static int shim_lock(sqlite3_file *f, int level)
-{
-    return CALL(f, xLock)(REAL(f), level);
-}
-static int shim_unlock(sqlite3_file *f, int level)
-{
-    return CALL(f, xUnlock)(REAL(f), level);
-}
-static int shim_reserved(sqlite3_file *f, int *ret)
-{
-    return CALL(f, xCheckReservedLock)(REAL(f), ret);
-}
-static int shim_control(sqlite3_file *f, int op, void *arg)
-{
-    return CALL(f, xFileControl)(REAL(f), op, arg);
-}
-static int shim_sector(sqlite3_file *f)
-{
-    return CALL(f, xSectorSize)(REAL(f));
-}
-static int shim_traits(sqlite3_file *f)
-{
-    return CALL(f, xDeviceCharacteristics)(REAL(f));
-}
-static int shim_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **ret)
-{
-    return CALL(f, xShmMap)(REAL(f), page, size, extend, ret);
-}
-static int shim_shm_lock(sqlite3_file *f, int from, int n, int flags)
-{
-    return CALL(f, xShmLock)(REAL(f), from, n, flags);
-}
-static void shim_shm_barrier(sqlite3_file *f)
-{
-    CALL(f, xShmBarrier)(REAL(f));
-}
-static int shim_shm_unmap(sqlite3_file *f, int remove)
-{
-    return CALL(f, xShmUnmap)(REAL(f), remove);
-}
-
-static int shim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *ret_flags)
-{
-    (void)vfs;
-    struct shim_file *shim = (struct shim_file *)f;
-    shim->base.pMethods = NULL;
-    shim->real = calloc(1, (size_t)real_vfs->szOsFile);
-    int rc = real_vfs->xOpen(real_vfs, name, shim->real, flags, ret_flags);
-    if (rc == SQLITE_OK)
-        shim->base.pMethods = &shim_methods;
-    else
-        free(shim->real);
-    return rc;
-}
-
-static void shim_install(void)
-{
-    static sqlite3_vfs shim;
-    real_vfs = sqlite3_vfs_find(NULL);
-    shim = *real_vfs;
-    shim.zName = "shim";
-    shim.szOsFile = sizeof(struct shim_file);
-    shim.xOpen = shim_open;
-    shim_methods = (sqlite3_io_methods){
-        .iVersion = 2,
-        .xClose = shim_close,
-        .xRead = shim_read,
-        .xWrite = shim_write,
-        .xTruncate = shim_truncate,
-        .xSync = shim_sync,
-        .xFileSize = shim_size,
-        .xLock = shim_lock,
-        .xUnlock = shim_unlock,
-        .xCheckReservedLock = shim_reserved,
-        .xFileControl = shim_control,
-        .xSectorSize = shim_sector,
-        .xDeviceCharacteristics = shim_traits,
-        .xShmMap = shim_shm_map,
-        .xShmLock = shim_shm_lock,
-        .xShmBarrier = shim_shm_barrier,
-        .xShmUnmap = shim_shm_unmap,
-    };
-    assert_int_equal(sqlite3_vfs_register(&shim, 1), SQLITE_OK);
 }
 
 #define COMMITS         12
@@ -373,6 +251,7 @@ int main(void)
         in_scratch(a_failure_before_the_commit_ends_all_writing_too),
         in_scratch(a_full_disk_is_said_in_plain_words),
     };
+    shim_hooks = (struct shim_hooks){.write = failing_write, .sync = failing_sync};
     shim_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

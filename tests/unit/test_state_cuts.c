@@ -1,0 +1,283 @@
+/* Power goes after every single write, sync, rename and truncation of a small release, and of what was not
+ * synced nothing, all, any sectors or half a sector are left (PROMISES row 4): the journal always opens and
+ * is sound, no acknowledged row is lost, none is there that was not written, and one can go on.
+ *
+ * CUT_EVERY=1 takes every point (the suite every third), CUT_RANDOM=20 so many random disks at each,
+ * CUT_SEED=N others. */
+#include "unit/cut_disk.h"
+
+#include "base/auto.h"
+
+/* All that can be seen of the journal. */
+struct world {
+    size_t releases, ended, rows, outputs;
+    int64_t cursor;
+    bool locked;
+};
+
+#define ACTS_MAX 200
+static struct world after[ACTS_MAX + 1]; /* after so many acknowledged acts; 0 = opened */
+static size_t n_acts;
+static struct world now;
+
+static const char *row_text(size_t i)
+{
+    static char text[6001];
+    size_t n = (i * 37) % 200 + (i % 9 == 8 ? 5800 : 0); /* some over more than one page */
+    memset(text, 'a' + (int)(i % 26), n);
+    text[n] = '\0';
+    return text;
+}
+
+static void acknowledged(void)
+{
+    after[++n_acts] = now;
+    assert_true(n_acts < ACTS_MAX);
+    rec_add(REC_ACK, -1);
+}
+
+/* ---- what is recorded: three times opened, two releases, checkpoints at each close and one in between */
+
+static void commit_rows(struct store *s, int64_t release, size_t n)
+{
+    struct err err;
+    ok(store_begin(s, &err));
+    for (size_t i = 0; i < n; i++, now.rows++) {
+        struct row row = {.release = release,
+                          .kind = now.rows % 2 ? ROW_OUTCOME : ROW_INTENT,
+                          .node = "app1",
+                          .verb = "cmd.run",
+                          .role = "run",
+                          .code = now.rows % 2 ? "ok" : "",
+                          .a = (int64_t)now.rows,
+                          .text = row_text(now.rows)};
+        ok(journal_append(s, &row, &err));
+    }
+    if (n > 2) {
+        struct output o = {.release = release,
+                           .node = "app1",
+                           .stream = 1,
+                           .data = row_text(now.rows),
+                           .n = strlen(row_text(now.rows))};
+        if (o.n) {
+            ok(output_append(s, &o, &err));
+            now.outputs++;
+        }
+    }
+    ok(store_commit(s, &err));
+    acknowledged();
+}
+
+static void lock_it(struct store *s, struct arena *a, struct lock_info *ret)
+{
+    struct err err;
+    ok(lock_take(s, &(struct lock_request){.env = "prod", .who = "ann", .why = "a test"}, a, ret, &err));
+    now.locked = true;
+    acknowledged();
+}
+
+static void unlock_it(struct store *s, int64_t fence)
+{
+    struct err err;
+    ok(lock_free(s, "prod", fence, "ann", "done", &err));
+    now.locked = false;
+    acknowledged();
+}
+
+static void release_of_two_nodes(struct store *s, size_t turns, const char *name)
+{
+    struct err err;
+    auto_arena struct arena a = {0};
+    struct lock_info lock;
+    lock_it(s, &a, &lock);
+    int64_t release = release_of(s, "prod", "release");
+    now.releases++;
+    acknowledged();
+    for (size_t i = 0; i < turns; i++) {
+        commit_rows(s, release, 1 + i % 5);
+        if (i == turns / 2 && name) /* a reader with a checkpoint in the middle, as a long run has them */
+            assert_int_equal(raw_sql(name, "PRAGMA wal_checkpoint(FULL)"), SQLITE_OK);
+    }
+    ok(cursor_set(s, "chat", (int64_t)now.rows, &err));
+    now.cursor = (int64_t)now.rows;
+    acknowledged();
+    ok(release_end(s, release, 0, "released", 5, &err));
+    now.ended++;
+    acknowledged();
+    unlock_it(s, lock.fence);
+}
+
+static void make_record(void)
+{
+    assert_int_equal(mkdir(scratch("rec"), 0700), 0);
+    record_start(scratch("rec"));
+    for (int session = 0; session < 3; session++) {
+        struct store *s = store_write("rec/j.db");
+        if (session == 0)
+            acknowledged();
+        release_of_two_nodes(s, session == 1 ? 12 : 6, session == 1 ? "rec/j.db" : NULL);
+        store_close(s);
+    }
+    record_end();
+}
+
+/* ---- what is judged at every cut */
+
+static size_t cut_at;
+static const char *cut_how;
+
+#define hold(x) hold_at((x), #x, __LINE__)
+static void hold_at(bool x, const char *text, int line)
+{
+    if (!x)
+        fail_msg("line %d: not so: %s; cut after record %zu of %zu, %s", line, text, cut_at, record.n,
+                 cut_how);
+}
+#define need(call) need_at((call), &err, #call, __LINE__)
+static void need_at(bool x, const struct err *err, const char *text, int line)
+{
+    if (!x)
+        fail_msg("line %d: %s: %s; cut after record %zu of %zu, %s", line, text, err->text, cut_at, record.n,
+                 cut_how);
+}
+
+static struct world look(struct store *s)
+{
+    struct err err;
+    auto_arena struct arena a = {0};
+    struct world w = {0};
+    struct release_info *list;
+    struct row *rows;
+    struct output *outputs;
+    struct lock_info lock;
+    need(release_list(s, NULL, 100, 0, &a, &list, &w.releases, &err));
+    for (size_t i = 0; i < w.releases; i++)
+        w.ended += list[i].ended_ms != 0;
+    need(journal_read(s, 0, 0, 10000, &a, &rows, &w.rows, &err));
+    size_t ours = 0;
+    for (size_t i = 0; i < w.rows; i++) {
+        if (rows[i].kind != ROW_INTENT && rows[i].kind != ROW_OUTCOME)
+            continue;
+        hold(rows[i].a == (int64_t)ours && strcmp(rows[i].text, row_text(ours)) == 0);
+        ours++;
+    }
+    w.rows = ours;
+    for (int64_t id = 1; id <= (int64_t)w.releases; id++) {
+        size_t n = 0;
+        need(output_read(s, id, NULL, -1, 0, 10000, &a, &outputs, &n, &err));
+        w.outputs += n;
+    }
+    need(cursor_get(s, "chat", &w.cursor, &err));
+    need(lock_get(s, "prod", &a, &lock, &err));
+    w.locked = lock.held;
+    return w;
+}
+
+static bool same(const struct world *a, const struct world *b)
+{
+    return a->releases == b->releases && a->ended == b->ended && a->rows == b->rows &&
+           a->outputs == b->outputs && a->cursor == b->cursor && a->locked == b->locked;
+}
+
+/* As acknowledged, or with the one act that was under way. */
+static void judge(const struct world *w, size_t acked)
+{
+    if (same(w, &after[acked]) || (acked < n_acts && same(w, &after[acked + 1])))
+        return;
+    fail_msg("%zu acts were acknowledged (%zu rows, %zu releases, cursor %lld, lock %d), and there are %zu "
+             "rows, %zu "
+             "releases, cursor %lld, lock %d; cut after record %zu of %zu, %s",
+             acked, after[acked].rows, after[acked].releases, (long long)after[acked].cursor,
+             after[acked].locked, w->rows, w->releases, (long long)w->cursor, w->locked, cut_at, record.n,
+             cut_how);
+}
+
+static void check_cut(size_t acked)
+{
+    struct err err;
+    struct store *s = NULL;
+    need(store_open(scratch("cut/j.db"), STORE_READ, &s, &err));
+    struct world w = look(s);
+    store_close(s);
+    judge(&w, acked);
+    need(store_open(scratch("cut/j.db"), STORE_WRITE, &s, &err));
+    struct world again = look(s);
+    hold(same(&w, &again));
+    need(cursor_set(s, "other", 7, &err));
+    int64_t seven = 0;
+    store_close(s);
+    need(store_open(scratch("cut/j.db"), STORE_READ, &s, &err));
+    need(cursor_get(s, "other", &seven, &err));
+    hold(seven == 7);
+    again = look(s);
+    hold(same(&w, &again));
+    store_close(s);
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+    hold(sqlite3_open(scratch("cut/j.db"), &db) == SQLITE_OK &&
+         sqlite3_prepare_v2(db, "PRAGMA integrity_check", -1, &stmt, NULL) == SQLITE_OK &&
+         sqlite3_step(stmt) == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") == 0);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+}
+
+static size_t number_of(const char *name, size_t otherwise)
+{
+    const char *text = getenv(name);
+    return text ? (size_t)strtoul(text, NULL, 10) : otherwise;
+}
+
+static size_t check_point(size_t acked, size_t n_random)
+{
+    static const char *const names[] = {"nothing unsynced left", "all left", "the last write torn",
+                                        "random sectors left"};
+    size_t n = 0;
+    for (int how = LEAVE_NONE; how <= LEAVE_RANDOM; how++) {
+        size_t times = disk.n_pending == 0 && how != LEAVE_NONE ? 0 : how == LEAVE_RANDOM ? n_random : 1;
+        for (size_t i = 0; i < times; i++, n++) {
+            cut_how = names[how];
+            disk_leave(scratch("cut"), (enum leave)how,
+                       number_of("CUT_SEED", 1) * 1000003 + cut_at * 101 + i);
+            check_cut(acked);
+        }
+    }
+    return n;
+}
+
+static void power_goes_at_every_point(void **state)
+{
+    (void)state;
+    memset(&now, 0, sizeof(now));
+    n_acts = 0;
+    make_record();
+    assert_int_equal(mkdir(scratch("cut"), 0700), 0);
+    size_t every = number_of("CUT_EVERY", 3), n_random = number_of("CUT_RANDOM", 2), acked = 0, points = 0,
+           disks = 0;
+    for (cut_at = 0; cut_at <= record.n; cut_at++) {
+        if (cut_at) {
+            disk_step(cut_at - 1);
+            acked += record.recs[cut_at - 1].kind == REC_ACK;
+        }
+        if (cut_at % every && cut_at != record.n)
+            continue;
+        points++;
+        /* Act 1 is the opening itself: until it is acknowledged there may be no file. */
+        disks += check_point(acked, n_random);
+    }
+    assert_int_equal(acked, n_acts);
+    print_message("  %zu points of %zu records, %zu disks, %zu acknowledged acts\n", points, record.n, disks,
+                  n_acts);
+    disk_free();
+    record_free();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        in_scratch(power_goes_at_every_point),
+    };
+    shim_hooks = (struct shim_hooks){
+        .write = on_write, .truncate = on_truncate, .opened = on_opened, .deleting = on_deleting};
+    shim_install();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
