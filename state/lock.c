@@ -235,6 +235,15 @@ bool lock_force(struct store *s, const char *env, const char *who, const char *w
     return tx_close(&tx, force_inside(s, &l, fence_above, &arena, err), err);
 }
 
+bool lock_forced(struct store *s, const char *env, int64_t *ret, struct err *err)
+{
+    auto_query struct query q;
+    if (!query_open(&q, s, SQL_LOCK_FORCED, ARGS(arg_text(env)), err) || !query_next(&q, err))
+        return false;
+    *ret = query_int(&q, 0);
+    return true;
+}
+
 /* ---- text */
 
 static const char *since_text(int64_t since_ms, struct arena *arena)

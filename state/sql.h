@@ -94,6 +94,9 @@
     X(LOCK_BIND, "UPDATE locks SET release = ?3 WHERE env = ?1 AND fence = ?2")                              \
     X(LOCK_DELETE, "DELETE FROM locks WHERE env = ?1 AND fence = ?2")                                        \
     X(LOCK_FENCE, "SELECT ifnull(max(fence), 0) FROM lock_history")                                          \
+    X(LOCK_FORCED,                                                                                           \
+      "SELECT ifnull(max(fence), 0) FROM lock_history WHERE env = ?1 AND event = 'force' "                   \
+      "AND id > ifnull((SELECT max(id) FROM lock_history WHERE env = ?1 AND event = 'bind'), 0)")            \
     X(LOCK_HISTORY, "INSERT INTO lock_history (at_ms, env, event, fence, over_fence, release, who, why, "    \
                     "host, boot_id, pid, pid_start) "                                                        \
                     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                            \
