@@ -10,25 +10,6 @@
 #define TAIL_LINES 40
 #define PAGE       64
 
-const char *exit_text(const char *kind, int exit_status)
-{
-    bool revision = strcmp(kind, "task") != 0 && strcmp(kind, "exec") != 0;
-    switch (exit_status) {
-    case -1: return "unfinished";
-    case EXIT_RELEASED: return revision ? "done and verified" : "done";
-    case EXIT_ROLLED_BACK: return revision ? "failed, back on the old revision" : "failed";
-    case EXIT_USAGE: return "refused";
-    case EXIT_LOCKED: return "locked";
-    case EXIT_STOPPED: return "stopped part-way";
-    case EXIT_PERSON: return "needs a person";
-    case EXIT_PREFLIGHT: return "preflight failed";
-    case EXIT_JOURNAL: return "journal failed";
-    case EXIT_SIGINT:
-    case EXIT_SIGTERM: return "stopped by a signal";
-    default: return "ended";
-    }
-}
-
 /* The rows of a release folded into a model: who failed, who is where. false: the journal cannot be read. */
 static bool fold(struct store *store, struct model *m, int64_t release)
 {

@@ -14,7 +14,5 @@ bool watching_colour(int fd);
 /* The last word about a release that has just ended, and what its failing step printed last. */
 void final_words(struct cli *cli, struct store *store, const struct plan *plan, int64_t release,
                  int exit_status);
-/* "0 released and verified" and the like, for history and messages. */
-const char *exit_text(const char *kind, int exit_status);
 
 #endif

@@ -119,6 +119,10 @@ const char *watch_label(const struct watch_plan *plan, int step); /* "" when the
 /* The row's message without the node and step that it may begin with. */
 const char *watch_message(const struct watch_plan *plan, const struct row *row);
 
+/* "done and verified" and the like, for history and messages; kind is the release's (release, rollback, task,
+ * exec). */
+const char *exit_text(const char *kind, int exit_status);
+
 /* What a step counts while it waits: " sessions left"; "" when there is no word for it. */
 const char *watch_gauge_word(const char *verb);
 
