@@ -51,7 +51,8 @@ enum note { NOTE_LIST(NOTE_ENUM) NOTE_COUNT };
     X(BACK, "rolling back")                                                                                  \
     X(BACK_VERIFY, "verifying the earlier revisions")                                                        \
     X(HOOK_FAILURE, "failure hooks")                                                                         \
-    X(END, "ended")
+    X(END, "ended")                                                                                          \
+    X(BACK_ONCE, "undoing run-once steps") /* behind END: numbers stand in journals */
 #define LIFE_ENUM(n, t) LIFE_##n,
 enum life { LIFE_LIST(LIFE_ENUM) LIFE_COUNT };
 

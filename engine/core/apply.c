@@ -50,6 +50,7 @@ static void apply_intent(struct core *core, struct node *n, const struct record 
     if (row->role == ROLE_GUARD) /* the drain again, beside the node's own step */
         return;
     const struct core_step_def *def = &core->plan->steps[row->step];
+    n->fresh = false;
     n->inflight = row->role;
     n->inflight_step = row->step;
     if (row->role == ROLE_RUN || row->role == ROLE_UNDO) {
@@ -58,7 +59,7 @@ static void apply_intent(struct core *core, struct node *n, const struct record 
     }
     if (def->phase == PHASE_DRAIN) {
         n->debt = true;
-        n->may_be_in = false;
+        n->may_be_in = n->stale = false;
     }
     if (def->phase == PHASE_CHANGE)
         n->touched = true;
@@ -81,6 +82,9 @@ static void step_done(struct core *core, struct node *n, const struct record *ro
     }
     if (def->phase == PHASE_DRAIN && def->effect == EFFECT_CHANGE)
         n->drained = true;
+    if (def->phase == PHASE_DRAIN)
+        n->may_be_in = n->stale = false;
+    n->fresh = false;
     step_reset(n);
     n->step = (uint16_t)(row->step + 1);
 }
@@ -104,17 +108,17 @@ static void apply_outcome(struct core *core, struct node *n, const struct record
 /* Everybody who takes part in the new phase starts at its first step. */
 static void gang_begin(struct core *core)
 {
-    enum phase phase;
+    uint16_t first, end;
     core->gang_todo = 0;
-    if (!life_gang_phase((enum life)core->life, &phase))
+    if (!life_range(core, &first, &end))
         return;
     for (uint32_t i = 0; i <= core->plan->n_nodes; i++) {
         struct node *n = &core->nodes[i];
-        n->gang_done = false;
-        if (!life_takes_part(core, i))
+        n->gang_done = !life_takes_part(core, i);
+        if (n->gang_done)
             continue;
         step_reset(n);
-        n->step = core->phase_first[phase];
+        n->step = first;
         core->gang_todo++;
     }
 }
@@ -144,13 +148,21 @@ static void apply_admit(struct core *core, struct node *n)
     step_reset(n);
     n->step = core->phase_first[PHASE_DRAIN];
     n->may_be_in = false; /* the floor was looked at for it just now */
+    n->fresh = true;
 }
 
-static void apply_lost(struct core *core, struct node *n)
+/* a = 1: found before anything of it was stopped, by a controller that took over: as if never drained. */
+static void apply_lost(struct core *core, struct node *n, const struct record *row)
 {
     n->losses += n->losses < UINT8_MAX;
-    /* Beyond drain the guard drains again beside the step; inside drain the node itself starts over. */
-    if (n->step >= core->phase_first[PHASE_CHANGE])
+    if (row->a == 1) {
+        n->drained = false;
+        walk_again(core, n, core->phase_first[PHASE_DRAIN]);
+        return;
+    }
+    /* Beyond drain, and where it is left out, the guard drains again beside the step; inside drain the node
+     * itself starts over. */
+    if (n->step >= core->phase_first[PHASE_CHANGE] || n->state == NODE_LEFT)
         return;
     step_reset(n);
     n->drained = false;
@@ -164,7 +176,7 @@ static void apply_node_in(struct core *core, struct node *n)
     n->debt = n->drained = false;
     n->soak_fails = 0;
     n->due = CORE_NEVER;
-    n->guard_due = CORE_NEVER;
+    n->guard_due = 0;
 }
 
 static void apply_note(struct core *core, struct node *n, const struct record *row)
@@ -182,7 +194,7 @@ static void apply_note(struct core *core, struct node *n, const struct record *r
         break;
     case NOTE_SOAKED: core->soaking = false; break;
     case NOTE_ADMIT: apply_admit(core, n); break;
-    case NOTE_LOST: apply_lost(core, n); break;
+    case NOTE_LOST: apply_lost(core, n, row); break;
     case NOTE_NODE_FAILED:
         core->n_failed++;
         /* a: its outcome is unknown, so it may have been done: only a look may tell, never another run. */
@@ -192,6 +204,7 @@ static void apply_note(struct core *core, struct node *n, const struct record *r
         break;
     case NOTE_NODE_TURN:
         set_state(core, n, NODE_BACK);
+        n->fresh = false;
         walk_again(core, n, (uint16_t)row->a);
         break;
     case NOTE_NODE_IN: apply_node_in(core, n); break;
@@ -201,7 +214,7 @@ static void apply_note(struct core *core, struct node *n, const struct record *r
         set_state(core, n, NODE_LEFT);
         step_reset(n);
         core->scan = 0;
-        n->due = n->guard_due = CORE_NEVER;
+        n->due = CORE_NEVER;
         break;
     case NOTE_GANG_OK:
     case NOTE_GANG_BAD:
@@ -222,8 +235,8 @@ static void apply_note(struct core *core, struct node *n, const struct record *r
         core->ended = true;
         core->exit_status = (int)row->a;
         break;
-    case NOTE_RETRY: /* certainly not done, so a run-once step may run again */
-        if (core->plan->steps[row->step].once != ONCE_NO)
+    case NOTE_RETRY: /* certainly not done, so a run-once step may run again; its undo is still owed */
+        if (core->plan->steps[row->step].once != ONCE_NO && core->once_state[row->step] == ONCE_RUNNING)
             core->once_state[row->step] = ONCE_FREE;
         break;
     case NOTE_SOAK_FAILED: set_sick(core, n, true); break;
@@ -252,11 +265,17 @@ static void take_up_left(struct core *core, struct node *n)
 }
 
 /* Where a node takes up again after an order. One that is in rotation has to wait for its admission like any
- * other. */
+ * other, also when it was admitted before: that was judged by what was so then. */
 static void take_up(struct core *core, struct node *n)
 {
     bool held = n->touched || n->debt;
-    if (n->state == NODE_FAILED || (n->state == NODE_LEFT && !held)) {
+    if (n->fresh) {
+        n->suspect = n->touched && n->state == NODE_OUT;
+        set_state(core, n, n->touched ? NODE_DONE : NODE_PENDING);
+        n->fresh = false;
+        step_reset(n);
+        n->due = CORE_NEVER;
+    } else if (n->state == NODE_FAILED || (n->state == NODE_LEFT && !held)) {
         set_state(core, n, NODE_PENDING);
         n->walk++;
     } else if (n->state == NODE_LEFT && n->left_in) {
@@ -273,11 +292,15 @@ static void take_up(struct core *core, struct node *n)
         set_state(core, n, NODE_OUT);
         walk_again(core, n, core->phase_first[PHASE_DRAIN]);
     }
+    /* Its drain may have been forgotten while no controller looked. */
+    if ((n->state == NODE_OUT || n->state == NODE_BACK) && n->step < core->phase_first[PHASE_CHANGE])
+        n->may_be_in = true;
     /* The order is a new chance. What ended well and has no effect yet is asked for anew, not for its old
      * answer. */
     if (n->attempt > 0 && n->inflight == ROLE_NONE && !n->unknown)
         n->walk++;
     n->attempt = 0;
+    n->guard_due = 0;
     n->soak_fails = 0;
     set_sick(core, n, false); /* that was then */
 }

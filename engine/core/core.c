@@ -142,6 +142,8 @@ void core_step(struct core *core, const struct event *ev, struct update *ret)
     }
     on_time(core, ret);
     life_pump(core, ret);
+    if (!core->more)
+        core->cap_valid = false; /* a reading serves the admissions of one moment */
     find_min_due(core);
 }
 

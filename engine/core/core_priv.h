@@ -26,6 +26,7 @@ struct node {
     bool debt;          /* its balancer was touched and is owed its earlier state */
     bool drained;       /* our drain is in force: the guard looks after it */
     bool touched;       /* a change step was begun: it may no longer be what it was */
+    bool fresh;         /* admitted, and nothing of its walk begun */
     bool unknown;       /* the present step's outcome is unknown: observe before anything else */
     bool gang_done;     /* through the present parallel phase */
     bool left_in;       /* it was in rotation when it was left for a person */
@@ -41,11 +42,14 @@ struct node {
     uint8_t op_role, side_role, ready_count, soak_fails, looks;
     bool settling, escalated, killed;
     bool last_unknown; /* the last look could not find out */
+    bool stale;        /* what its admission was judged by is old, and its drain not begun: judge it anew */
+    bool seen_out;     /* this controller itself saw that the drain holds */
     uint8_t seen_in;   /* enum seen_in: what the looks at one that may be in rotation found */
     uint16_t op_step;
-    uint32_t op, side_op; /* op numbers in flight, 0 = none */
-    int64_t op_at;        /* when op was sent */
-    int64_t started;      /* when the present step began, -1 = not yet */
+    uint32_t op, side_op;   /* op numbers in flight, 0 = none */
+    int64_t op_at, side_at; /* when they were sent */
+    int64_t started;        /* when the present step began, -1 = not yet */
+    int64_t judged_at;      /* when the floor was looked at for it */
     int64_t kill_until;
     int64_t due; /* when to go on, CORE_NEVER = on an outcome only */
     int64_t guard_due;
@@ -90,6 +94,12 @@ struct core {
     struct node nodes[]; /* n_nodes + 1: the last belongs to no server (hooks, capacity) */
 };
 
+/* Held, and in rotation all the same as far as we know. */
+static inline bool node_may_be_in(const struct node *n)
+{
+    return n->may_be_in || n->stale;
+}
+
 #define each_node(core, i) for (uint32_t i = 0; i < (core)->plan->n_nodes; i++)
 
 /* apply.c: the fold. */
@@ -102,6 +112,8 @@ bool has_room(struct core *core, const struct update *up);
 
 /* life.c: the release as a whole. */
 bool life_gang_phase(enum life life, enum phase *ret_phase);
+/* The steps that a parallel life walks: from *ret_first to before *ret_end. false: it is not parallel. */
+bool life_range(const struct core *core, uint16_t *ret_first, uint16_t *ret_end);
 bool life_takes_part(const struct core *core, uint32_t node);
 void life_pump(struct core *core, struct update *up);
 void life_fail(struct core *core, struct update *up, enum why why);
@@ -130,6 +142,9 @@ void roll_soak_look(struct core *core, struct update *up, uint32_t i);
 
 /* guard.c: a held node stays out. */
 void guard_again(struct core *core, struct node *n);
+/* Is the drain in force only by the journal, so that the guard must have a look before anything is stopped?
+ */
+bool guard_unsure(const struct core *core, const struct node *n);
 void guard_look(struct core *core, struct update *up, uint32_t i);
 void guard_outcome(struct core *core, struct update *up, uint32_t i, const struct event *ev);
 

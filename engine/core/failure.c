@@ -61,6 +61,10 @@ static void failed_gang(struct core *core, struct update *up, uint32_t i, uint16
     enum phase phase = (enum phase)core->plan->steps[step].phase;
     bool waited;
     emit_note(core, up, NOTE_GANG_BAD, i, step, phase, unknown);
+    if (core->life == LIFE_BACK_ONCE) {
+        leave(core, up, i, step, unknown ? WHY_UNKNOWN : WHY_BACK_FAILED);
+        return;
+    }
     switch (phase) {
     case PHASE_PREPARE:
         emit_note(core, up, NOTE_NODE_FAILED, i, step, unknown, 0);
@@ -72,9 +76,9 @@ static void failed_gang(struct core *core, struct update *up, uint32_t i, uint16
             leave(core, up, i, step, WHY_VERIFY);
         else if (unknown)
             leave(core, up, i, step, WHY_UNKNOWN);
-        else
+        else if (core->plan->rollback_on_failure)
             life_fail(core, up, WHY_VERIFY);
-        break;
+        break; /* where it only stops, all are looked at first: one resume then walks all that need it */
     case PHASE_BEFORE:
     case PHASE_AFTER:
         waited = core->once_state[step] == ONCE_RUNNING && core->once_node[step] != i;

@@ -3,10 +3,26 @@
  * beside its own steps. */
 #include "core/core_priv.h"
 
+/* Nodes that are left for a person are looked after as long as the release acts on others. */
+static bool acts_on_others(const struct core *core)
+{
+    if (core->counts[NODE_OUT] + core->counts[NODE_BACK] > 0)
+        return true;
+    return !core->stop &&
+           (core->life == LIFE_ROLL || (core->life == LIFE_BACK && core->counts[NODE_DONE] > 0));
+}
+
 static bool guarded(const struct core *core, const struct node *n)
 {
-    return core->plan->has_guard && n->drained && (n->state == NODE_OUT || n->state == NODE_BACK) &&
-           core->drain_step != CORE_NO_STEP && !core->abort;
+    bool held = n->state == NODE_OUT || n->state == NODE_BACK;
+    bool left = n->state == NODE_LEFT && !n->left_in && acts_on_others(core);
+    return core->plan->has_guard && n->drained && (held || left) && core->drain_step != CORE_NO_STEP &&
+           !core->abort;
+}
+
+bool guard_unsure(const struct core *core, const struct node *n)
+{
+    return guarded(core, n) && !n->seen_out;
 }
 
 void guard_look(struct core *core, struct update *up, uint32_t i)
@@ -16,6 +32,7 @@ void guard_look(struct core *core, struct update *up, uint32_t i)
         return;
     n->side_op = node_dispatch(core, up, i, CORE_NO_STEP, ROLE_GUARD, core->now + LOOK_MS);
     n->side_role = ROLE_GUARD;
+    n->side_at = core->now;
     n->guard_due = CORE_NEVER;
 }
 
@@ -44,14 +61,28 @@ void guard_outcome(struct core *core, struct update *up, uint32_t i, const struc
         node_advance(core, up, i);
         return;
     }
-    bool lost = !was_drain && ev->outcome == OUT_OK && (ev->lost || !ev->ready);
+    bool told = !was_drain && ev->outcome == OUT_OK, lost = told && (ev->lost || !ev->ready);
+    bool stale = core->now - n->side_at > STALE_MS;
+    bool unsure = !n->seen_out;
+    n->seen_out |= told && !lost && !stale;
+    if (n->seen_out && unsure)
+        n->started = -1; /* its step had to wait for this */
+    if (lost && unsure && n->state != NODE_LEFT && n->step >= core->phase_first[PHASE_CHANGE] &&
+        n->step < core->phase_first[PHASE_CHECK]) {
+        emit_note(core, up, NOTE_LOST, i, core->drain_step, 1, 0);
+        node_advance(core, up, i);
+        return;
+    }
     bool enabling = n->step >= core->phase_first[PHASE_ENABLE] && !n->op;
-    if (lost && !enabling && n->step >= core->phase_first[PHASE_CHANGE]) {
+    bool matters = n->step >= core->phase_first[PHASE_CHANGE] || (n->state == NODE_LEFT && n->touched);
+    if (lost && !enabling && matters) {
         emit_note(core, up, NOTE_LOST, i, core->drain_step, 0, 0);
         n->side_op = node_dispatch(core, up, i, core->drain_step, ROLE_GUARD, core->now + LOOK_MS);
         n->side_role = ROLE_RUN;
         return;
     }
     guard_again(core, n);
+    if (stale && unsure)
+        n->guard_due = core->min_due = core->now;
     node_advance(core, up, i);
 }

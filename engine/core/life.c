@@ -16,11 +16,36 @@ bool life_gang_phase(enum life life, enum phase *ret_phase)
         [LIFE_VERIFY] = {true, PHASE_VERIFY},
         [LIFE_FINISH] = {true, PHASE_FINISH},
         [LIFE_HOOK_AFTER] = {true, PHASE_HOOK_AFTER},
+        [LIFE_BACK_ONCE] = {true, PHASE_BEFORE}, /* up to PHASE_AFTER, the run-once steps only */
         [LIFE_BACK_VERIFY] = {true, PHASE_VERIFY},
         [LIFE_HOOK_FAILURE] = {true, PHASE_HOOK_FAILURE},
     };
     *ret_phase = table[life].phase;
     return table[life].gang;
+}
+
+bool life_range(const struct core *core, uint16_t *ret_first, uint16_t *ret_end)
+{
+    enum phase phase;
+    if (!life_gang_phase((enum life)core->life, &phase))
+        return false;
+    *ret_first = core->phase_first[phase];
+    *ret_end = core->phase_first[core->life == LIFE_BACK_ONCE ? PHASE_VERIFY : phase + 1];
+    return true;
+}
+
+/* A run-once step that was begun, whose undo belongs to the release that went back and not to one node's way
+ * back: it is still to be undone when the node that ran it did not walk back with the release. */
+static bool owes_undo(const struct core *core, uint32_t i)
+{
+    const struct node *n = &core->nodes[i];
+    if (n->state != NODE_PENDING && n->state != NODE_UNDONE && n->state != NODE_FAILED)
+        return false;
+    for (uint32_t s = 0; s < core->plan->n_steps; s++)
+        if (core->plan->steps[s].once != ONCE_NO && core->plan->steps[s].has_undo &&
+            core->once_state[s] != ONCE_FREE && core->once_node[s] == i)
+            return true;
+    return false;
 }
 
 static uint32_t first_in_state(const struct core *core, enum node_state state)
@@ -54,6 +79,7 @@ bool life_takes_part(const struct core *core, uint32_t i)
     case LIFE_AFTER: return i != none && i == once_node_of(core, PHASE_AFTER, NODE_DONE);
     case LIFE_VERIFY:
     case LIFE_FINISH: return i != none && n->state == NODE_DONE;
+    case LIFE_BACK_ONCE: return i != none && owes_undo(core, i);
     case LIFE_BACK_VERIFY: return i != none && n->state == NODE_UNDONE && n->touched;
     case LIFE_NEW:
     case LIFE_ROLL:
@@ -75,7 +101,8 @@ static void begin(struct core *core, struct update *up, enum life life, enum why
 static enum life life_after(enum life life)
 {
     switch (life) {
-    case LIFE_BACK: return LIFE_BACK_VERIFY;
+    case LIFE_BACK: return LIFE_BACK_ONCE;
+    case LIFE_BACK_ONCE: return LIFE_BACK_VERIFY;
     case LIFE_BACK_VERIFY: return LIFE_HOOK_FAILURE;
     case LIFE_HOOK_AFTER:
     case LIFE_HOOK_FAILURE: return LIFE_END;
@@ -98,11 +125,25 @@ static bool life_has_steps(const struct core *core, enum life life)
     enum phase phase;
     if (!life_gang_phase(life, &phase))
         return true;
+    if (life == LIFE_BACK_ONCE) {
+        each_node(core, i) if (owes_undo(core, i)) return true;
+        return false;
+    }
     return core->phase_first[phase] < core->phase_first[phase + 1];
+}
+
+static bool any_suspect(const struct core *core)
+{
+    each_node(core, i) if (core->nodes[i].suspect) return true;
+    return false;
 }
 
 void life_next(struct core *core, struct update *up)
 {
+    if (core->life == LIFE_VERIFY && any_suspect(core)) {
+        life_fail(core, up, WHY_VERIFY);
+        return;
+    }
     enum life life = life_after((enum life)core->life);
     while (life != LIFE_END && !life_has_steps(core, life))
         life = life_after(life);
@@ -184,11 +225,12 @@ void life_pump(struct core *core, struct update *up)
             return;
         }
         uint8_t life = core->life;
+        bool stop = core->stop;
         if (life == LIFE_ROLL || life == LIFE_BACK)
             roll_pump(core, up);
         if (core->life == life && core->scan > core->plan->n_nodes && part_finished(core))
             life_next(core, up);
-        if (core->life == life && core->scan > core->plan->n_nodes)
+        if (core->life == life && core->stop == stop && core->scan > core->plan->n_nodes)
             return; /* nothing moved but by outcomes and timers */
     }
 }

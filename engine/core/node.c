@@ -27,7 +27,7 @@ void node_due(struct core *core, struct node *n, int64_t at)
 
 static bool goes_back(const struct core *core, const struct node *n)
 {
-    return n->state == NODE_BACK || core->life == LIFE_BACK_VERIFY;
+    return n->state == NODE_BACK || core->life == LIFE_BACK_ONCE || core->life == LIFE_BACK_VERIFY;
 }
 
 /* Which run of the step this is, for whoever must know one run from the next: a node that goes forward again
@@ -100,7 +100,10 @@ static bool step_skipped(const struct core *core, uint32_t i, uint16_t step)
 {
     const struct core_step_def *def = step_def(core, step);
     if (goes_back(core, &core->nodes[i])) {
-        bool undo = def->has_undo && core->once_state[step] != ONCE_FREE && core->once_node[step] == i;
+        bool undo =
+            core->back && def->has_undo && core->once_state[step] != ONCE_FREE && core->once_node[step] == i;
+        if (core->life == LIFE_BACK_ONCE && def->once == ONCE_NO)
+            return true;
         return def->forward_only || (def->once != ONCE_NO && !undo);
     }
     return def->once != ONCE_NO && core->once_state[step] == ONCE_DONE;
@@ -131,13 +134,11 @@ static bool once_is_hopeless(const struct core *core, uint32_t i, uint16_t step)
  * NO_WALK when it has nothing to do in this life. */
 static uint16_t walk_end(const struct core *core, uint32_t i)
 {
-    enum phase phase;
+    uint16_t first, end;
     const struct node *n = &core->nodes[i];
     if (n->state == NODE_OUT || n->state == NODE_BACK)
         return core->phase_first[PHASE_AFTER];
-    if (!life_gang_phase((enum life)core->life, &phase) || !life_takes_part(core, i) || n->gang_done)
-        return NO_WALK;
-    return core->phase_first[phase + 1];
+    return life_range(core, &first, &end) && !n->gang_done ? end : NO_WALK;
 }
 
 static void walk_finished(struct core *core, struct update *up, uint32_t i)
@@ -190,12 +191,13 @@ static bool wait_is_late(struct core *core, struct update *up, uint32_t i, uint1
     return true;
 }
 
-/* A held node that may be in rotation all the same (its enable was begun, then it was turned round): whether
- * it is has to be looked at, and if so, it may only leave inside the floor like any other. */
+/* A held node that may be in rotation all the same (its enable was begun, then it was turned round; or we
+ * stood still since its admission): whether it is has to be looked at, and if so, it may only leave inside
+ * the floor like any other. */
 static bool drains_again(const struct core *core, const struct node *n, uint16_t step)
 {
     const struct core_step_def *def = step_def(core, step);
-    return n->may_be_in && def->phase == PHASE_DRAIN && def->effect == EFFECT_CHANGE && def->has_observe;
+    return node_may_be_in(n) && def->phase == PHASE_DRAIN && def->effect == EFFECT_CHANGE && def->has_observe;
 }
 
 /* The step that the node stands before, or is in the middle of. */
@@ -209,17 +211,25 @@ static void step_go(struct core *core, struct update *up, uint32_t i, uint16_t s
         return; /* a drain by the guard must not land after our enable; its outcome comes back here */
     if (n->started < 0)
         n->started = core->now;
+    if (def->phase == PHASE_CHANGE && guard_unsure(core, n)) { /* its answer comes back here */
+        if (core->now > step_deadline(core, n, step) + core->plan->unknown_grace_ms)
+            node_failed(core, up, i, step, true);
+        return;
+    }
+    bool recorded = !def->record_before || n->before_of == step + 1;
+    if (step == core->drain_step && recorded && !n->drained && core->now - n->judged_at > STALE_MS)
+        n->stale = true;
     if (def->effect == EFFECT_READ) {
         if (!wait_is_late(core, up, i, step))
             dispatch_main(core, up, i, step, ROLE_RUN);
-    } else if (n->unknown || n->settling || once_open ||
-               (drains_again(core, n, step) && n->seen_in == SEEN_NOT_YET)) {
+    } else if (drains_again(core, n, step) ? n->seen_in == SEEN_NOT_YET
+                                           : n->unknown || n->settling || once_open) {
         dispatch_main(core, up, i, step, ROLE_OBSERVE);
     } else if (drains_again(core, n, step) && n->seen_in == SEEN_SOMEWHERE) {
         dispatch_main(core, up, i, core->up_step, ROLE_OBSERVE);
     } else if (drains_again(core, n, step) && !roll_may_drain(core, up, i)) {
         n->due = core->now; /* it has a turn with every reading */
-    } else if (def->record_before && n->before_of != step + 1) {
+    } else if (!recorded) {
         dispatch_main(core, up, i, step, ROLE_BEFORE);
     } else {
         dispatch_main(core, up, i, step, back && def->once != ONCE_NO ? ROLE_UNDO : ROLE_RUN);
@@ -275,8 +285,10 @@ static void step_done(struct core *core, struct update *up, uint32_t i, const st
     emit_outcome(core, up, i, ev, true);
     if (def->once != ONCE_NO)
         core->scan = 0; /* others wait for it */
-    if (def->phase == PHASE_DRAIN && n->drained)
+    if (def->phase == PHASE_DRAIN && n->drained) {
+        n->seen_out = true;
         guard_again(core, n);
+    }
     node_advance(core, up, i);
 }
 
@@ -328,6 +340,7 @@ static void outcome_read(struct core *core, struct update *up, uint32_t i, const
     }
     if (ev->lost && def->phase == PHASE_DRAIN) {
         emit_note(core, up, NOTE_LOST, i, step, 0, 0);
+        n->judged_at = core->now; /* it was out until a moment ago: drained again at once */
         if (n->losses >= LOSSES_MAX)
             node_failed(core, up, i, step, false);
         else
@@ -403,7 +416,6 @@ static void outcome_observe(struct core *core, struct update *up, uint32_t i, co
             n->settling = false;
         if (drains_again(core, n, step)) {
             n->seen_in = core->up_step == CORE_NO_STEP ? SEEN_ALL : SEEN_SOMEWHERE;
-            n->unknown = false;
             node_advance(core, up, i);
             return;
         }

@@ -47,9 +47,10 @@ static void ask_capacity(struct core *core, struct update *up)
             /* Left for a person while its guard drained it again. */
             core->cap_undrained += n->state == NODE_LEFT && n->side_op && n->side_role == ROLE_RUN;
             bool ours = n->state == NODE_OUT || n->state == NODE_BACK;
-            bool held = ours && (!n->may_be_in || n->seen_in == SEEN_SOME);
-            core->cap_undrained += (core->plan->node_flags[i] & CORE_NODE_WAS_UP) && ours && !n->may_be_in &&
-                                   !n->drained && n->step < core->phase_first[PHASE_CHANGE];
+            bool held = ours && (!node_may_be_in(n) || n->seen_in == SEEN_SOME);
+            core->cap_undrained += (core->plan->node_flags[i] & CORE_NODE_WAS_UP) && ours &&
+                                   !node_may_be_in(n) && !n->drained &&
+                                   n->step < core->phase_first[PHASE_CHANGE];
             core->cap_most -= held && n->step < core->phase_first[PHASE_ENABLE];
         }
     none->side_op =
@@ -65,8 +66,7 @@ void roll_capacity_outcome(struct core *core, const struct event *ev)
     if (core->cap_avail > core->cap_most)
         core->cap_avail = core->cap_most;
     core->cap_due = ev->outcome == OUT_OK ? core->now : core->now + CAPACITY_AGAIN_MS;
-    if (core->cap_due < core->min_due)
-        core->min_due = core->cap_due;
+    core->min_due = core->now; /* held nodes may wait for it, be it good or bad */
 }
 
 /* Too few in rotation, or the balancer does not answer: wait a while, then stop. */
@@ -77,7 +77,6 @@ static void floor_short(struct core *core, struct update *up)
         core->floor_since = core->now;
         emit_note(core, up, NOTE_FLOOR_WAIT, none, CORE_NO_STEP, core->cap_avail, core->plan->min_up);
     }
-    core->cap_valid = false;
     core->cap_due = core->now + CAPACITY_AGAIN_MS;
     if (core->cap_due < core->min_due)
         core->min_due = core->cap_due;
@@ -123,10 +122,15 @@ bool roll_may_drain(struct core *core, struct update *up, uint32_t i)
 {
     if (floor_allows(core, up, i)) {
         core->cap_avail -= core->nodes[i].seen_in != SEEN_SOME;
+        core->nodes[i].judged_at = core->now;
         core->floor_since = -1;
         return true;
     }
-    if (core->floor_since >= 0 && core->now - core->floor_since >= core->plan->floor_wait_ms)
+    if (core->floor_since < 0 || core->now - core->floor_since < core->plan->floor_wait_ms)
+        return false;
+    if (core->nodes[i].state == NODE_OUT && !core->nodes[i].touched)
+        node_turn(core, up, i, WHY_FLOOR); /* nothing of it was changed: it is given back what it had */
+    else
         emit_note(core, up, NOTE_NODE_LEFT, i, core->drain_step, WHY_FLOOR, 0);
     return false;
 }
@@ -137,6 +141,7 @@ static void admit(struct core *core, struct update *up, uint32_t i)
     emit_note(core, up, NOTE_ADMIT, i, CORE_NO_STEP, core->cap_avail, core->plan->min_up);
     core->cap_avail -= counted;
     core->floor_since = -1;
+    core->nodes[i].judged_at = core->now;
     node_advance(core, up, i);
 }
 
@@ -155,8 +160,6 @@ static void admit_all(struct core *core, struct update *up)
         if (core->life != life)
             break;
     }
-    if (!core->more)
-        core->cap_valid = false; /* a reading serves the admissions of one moment */
 }
 
 void roll_soak_look(struct core *core, struct update *up, uint32_t i)

@@ -137,6 +137,7 @@ void lb_set(struct sim *s, uint32_t b, uint32_t i, enum lb_admin admin)
         l->maint_at = s->now;
     if (admin == LB_READY)
         l->maint_at = -1;
+    l->hand_in &= admin == LB_READY;
     l->admin = (uint8_t)admin;
     lb_touch(s, i);
 }

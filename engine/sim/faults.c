@@ -279,6 +279,7 @@ static void by_hand(struct sim *s, uint32_t i, enum lb_admin admin)
         lb_set(s, b, i, admin);
         /* A node that served before and is put back looks like a drain that was forgotten. */
         l->by_hand = admin == LB_MAINT || l->before != LB_READY;
+        l->hand_in = admin == LB_READY;
         if (admin == LB_READY)
             l->forgot_at = s->now;
     }

@@ -77,10 +77,17 @@ static bool writes(enum sim_does does)
     return makes(does) || does == DOES_SWITCH || does == DOES_ONCE || does == DOES_CMD;
 }
 
-static bool stop_app(struct sim *s, uint32_t i, uint16_t step)
+/* Does a controller still wait for it? */
+static bool awaited(const struct sim *s, const struct sim_job *job)
+{
+    const struct sim_op *op = job->waiter == UINT32_MAX ? NULL : &s->ops[job->waiter];
+    return op && op->live && !op->ghost && op->uid == job->waiter_uid && !op->answered;
+}
+
+static bool stop_app(struct sim *s, uint32_t i, uint16_t step, bool back)
 {
     struct sim_node *n = &s->nodes[i];
-    oracle_stopping(s, i, step);
+    oracle_stopping(s, i, step, !awaited(s, node_job_of(s, i, step, back)));
     if (n->proc.stopped_at > s->now)
         n->proc.stopped_at = s->now; /* a dead one too: nobody starts it again by itself */
     n->touched_at = s->now;
@@ -140,9 +147,9 @@ static bool work(struct sim *s, uint32_t i, uint16_t step, bool back)
         n->current = rev;
         n->touched_at = s->now;
         return true;
-    case DOES_STOP: return stop_app(s, i, step);
+    case DOES_STOP: return stop_app(s, i, step, back);
     case DOES_START: return start_app(s, i);
-    case DOES_RESTART: return stop_app(s, i, step) && start_app(s, i);
+    case DOES_RESTART: return stop_app(s, i, step, back) && start_app(s, i);
     default: return true; /* nothing that the world keeps */
     }
 }

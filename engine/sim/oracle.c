@@ -144,9 +144,14 @@ static bool may_cut_sessions(const struct sim *s)
     return !waits;
 }
 
-void oracle_stopping(struct sim *s, uint32_t node, uint16_t step)
+/* late: it hung on the node since before; whoever put the node into rotation by hand meanwhile did not know.
+ */
+void oracle_stopping(struct sim *s, uint32_t node, uint16_t step, bool late)
 {
     char name[32];
+    for (uint32_t b = 0; late && b < s->plan->n_lbs; b++)
+        if (s->nodes[node].lb[b].hand_in)
+            return;
     if (!proc_alive(&s->nodes[node], s->now) || forgot_lately(s, node))
         return;
     for (uint32_t b = 0; b < s->plan->n_lbs; b++)
@@ -223,8 +228,13 @@ void oracle_end(struct sim *s, int status)
         oracle_broken(s, "exit status 5 though nothing was wrong");
     for (uint32_t i = 0; i < s->plan->core.n_nodes && status != 5 && !s->broken[0]; i++)
         end_of_node(s, i, status);
-    for (uint32_t k = 0; k < s->plan->core.n_steps && status == 0; k++)
-        if (s->plan->core.steps[k].once != ONCE_NO && s->plan->steps[k].does == DOES_ONCE &&
-            s->once[k] != TRUTH_OK)
+    for (uint32_t k = 0; k < s->plan->core.n_steps; k++) {
+        const struct core_step_def *def = &s->plan->core.steps[k];
+        if (def->once == ONCE_NO || s->plan->steps[k].does != DOES_ONCE)
+            continue;
+        if (status == 0 && s->once[k] != TRUTH_OK)
             oracle_broken(s, "%s was not run, yet the exit status is 0", s->plan->steps[k].label);
+        if (status == 1 && def->has_undo && s->once[k] == TRUTH_OK)
+            oracle_broken(s, "%s was not undone, yet the exit status is 1", s->plan->steps[k].label);
+    }
 }

@@ -33,6 +33,7 @@ enum lb_admin { LB_READY, LB_DRAIN, LB_MAINT };
 struct lb_node {
     uint8_t admin, before;
     bool by_hand; /* somebody else set it meanwhile */
+    bool hand_in; /* somebody else put it into rotation, and nobody drained it since */
     int64_t out_at, maint_at, forgot_at;
 };
 
@@ -189,7 +190,7 @@ void oracle_durable(struct sim *s, const struct record *row);
 void oracle_sent(struct sim *s, const struct op_req *req);
 void oracle_effect(struct sim *s, const struct sim_op *op);
 void oracle_taken_out(struct sim *s, uint32_t node);
-void oracle_stopping(struct sim *s, uint32_t node, uint16_t step);
+void oracle_stopping(struct sim *s, uint32_t node, uint16_t step, bool late);
 void oracle_given_back(struct sim *s, uint32_t node);
 void oracle_once(struct sim *s, uint16_t step, bool undo, enum once_truth truth);
 void oracle_end(struct sim *s, int status);
