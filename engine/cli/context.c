@@ -172,6 +172,9 @@ static const char *login_name(uid_t uid)
 
 const char *cli_who(struct cli *cli)
 {
+    const char *operator= cli_opt(cli, "operator");
+    if (operator)
+        return operator;
     const char *sudo = getenv("SUDO_USER");
     const char *name = geteuid() == 0 && sudo && name_valid(sudo, 64) ? sudo : login_name(getuid());
     return name ? arena_strdup(&cli->arena, name) : arena_printf(&cli->arena, "uid-%u", (unsigned)getuid());

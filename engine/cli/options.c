@@ -12,6 +12,9 @@ const struct option_def common_options[] = {
     {.name = "state",
      .arg = "FILE",
      .help = "the journal (default: $RELEASE_STATE, else the user's state directory)"},
+    {.name = "operator",
+     .arg = "NAME",
+     .help = "for whom: slack:ann, api:ci (default: the login); recorded as who gave the order"},
     {.name = "json", .help = "one JSON object per line, for programs"},
     {.name = "help", .help = "this text"},
     OPTION_END,
@@ -117,6 +120,24 @@ static bool parse_all(struct cli *cli, int argc, char **argv, struct err *err)
     return true;
 }
 
+/* It stands in rows, messages and locks: a name, with where it comes from before a colon. */
+bool operator_valid(const char *text)
+{
+    const char *colon = strchr(text, ':'), *name = colon ? colon + 1 : text;
+    size_t from = colon ? (size_t)(colon - text) : 0;
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@+-");
+    return n > 0 && n <= 64 && name[n] == '\0' && name[0] != '-' && from <= 16 &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyz") >= from && !(colon && from == 0);
+}
+
+static bool operator_ok(const struct cli *cli, struct err *err)
+{
+    const char *text = cli_opt(cli, "operator");
+    return !text || operator_valid(text) ||
+           err_set(err, E_USAGE, "%s: --operator: '%s' is not a name (wanted: ann, slack:ann, api:ci)",
+                   cli->command->name, text);
+}
+
 bool cli_parse(struct cli *cli, const struct command *command, int argc, char **argv, struct err *err)
 {
     *cli = (struct cli){.command = command};
@@ -124,6 +145,8 @@ bool cli_parse(struct cli *cli, const struct command *command, int argc, char **
     cli->help = cli_flag(cli, "help");
     if (!ok || cli->help)
         return ok;
+    if (!operator_ok(cli, err))
+        return false;
     if (cli->n_words < command->min_words)
         return err_set(err, E_USAGE, "%s: something is missing; usage: release %s %s", command->name,
                        command->name, command->usage);

@@ -203,6 +203,21 @@ static void numbers_are_whole_and_small(void **state)
     assert_non_null(strstr(err.text, "four"));
 }
 
+static void an_operator_is_a_name_with_its_door(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"ann", "slack:ann", "api:ci", "page:bob@example.org", "proxy:a+b-c.d"};
+    static const char *const bad[] = {
+        "",    ":",         "slack:", ":ann",          "Slack:ann", "slack:-x",
+        "a b", "slack:a:b", "x\ny",   "slack:\x1b[0m", "page:<b>",  "averyveryverylongdoor:ann"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        if (!operator_valid(good[i]))
+            fail_msg("'%s' is refused", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (operator_valid(bad[i]))
+            fail_msg("'%s' is taken", bad[i]);
+}
+
 static void every_verb_can_explain_itself(void **state)
 {
     (void)state;
@@ -257,6 +272,7 @@ int main(void)
         cmocka_unit_test(the_same_value_twice_is_no_mistake),
         cmocka_unit_test(help_wins_over_what_is_missing),
         cmocka_unit_test(numbers_are_whole_and_small),
+        cmocka_unit_test(an_operator_is_a_name_with_its_door),
         cmocka_unit_test(every_verb_can_explain_itself),
         cmocka_unit_test(tables_line_up_and_obey_nothing),
     };

@@ -17,7 +17,8 @@ MAY_USE = {
     "engine/watch": {"engine/base", "state"},
     "engine/run": {"engine/base", "engine/core", "drivers", "plans", "state"},
     "engine/sim": {"engine/base", "engine/core", "drivers", "plans", "engine/run"},
-    "engine/cli": {"engine/base", "drivers", "plans", "state", "engine/run", "engine/watch", "engine/sim"},
+    "engine/serve": {"engine/base", "plans", "state", "engine/watch"},
+    "engine/cli": {"engine/base", "drivers", "plans", "state", "engine/run", "engine/watch", "engine/sim", "engine/serve"},
 }
 CORE_HEADERS = {"base/words.h", "base/notes.h"}
 # What the core may call: nothing but what the compiler itself inserts.

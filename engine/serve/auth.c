@@ -1,0 +1,212 @@
+/* Who asks: a token in the Authorization header, a browser's login by cookie, or the name that the trusted
+ * proxy vouches for. */
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "serve/serve_priv.h"
+#include "state/tokens.h"
+
+static const char *const rights[] = {"none", "viewer", "operator", "admin"};
+
+const char *right_name(enum right r)
+{
+    return r <= RIGHT_ADMIN ? rights[r] : "?";
+}
+
+int right_from_name(const char *text)
+{
+    for (int i = RIGHT_VIEWER; i <= RIGHT_ADMIN; i++)
+        if (strcmp(rights[i], text) == 0)
+            return i;
+    return -1;
+}
+
+static const char *cookie_name(const struct serve *s)
+{
+    /* Browsers hold __Host- cookies to Secure, path / and this very host; they exist over TLS only. */
+    return strncmp(s->url, "https://", 8) == 0 ? "__Host-release" : "release";
+}
+
+static void be(struct request *r, const struct token_info *t, const char *kind, enum actor_via via)
+{
+    int right = right_from_name(t->role);
+    r->actor = (struct actor){.name = arena_printf(r->arena, "%s:%s", kind, t->name),
+                              .right = right < 0 ? RIGHT_NONE : (enum right)right,
+                              .via = via,
+                              .csrf = ""};
+    keeper_token_used(r->serve, t->id);
+}
+
+/* A form of ours can name what a page of others cannot know: a digest of the cookie. */
+static const char *csrf_of(struct request *r, const char *secret)
+{
+    char hex[SHA256_HEX_LEN + 1];
+    const char *text = arena_printf(r->arena, "csrf %s", secret);
+    sha256_hex(text, strlen(text), hex);
+    return arena_strdup(r->arena, hex);
+}
+
+static bool by_bearer(struct request *r, const char *header, struct reply *reply)
+{
+    struct token_info *t = NULL;
+    struct err err;
+    const char *text = strncasecmp(header, "Bearer ", 7) == 0 ? header + 7 : "";
+    text += strspn(text, " ");
+    if (!token_check(r->store, text, r->arena, &t, &err))
+        return reply_err(reply, &err);
+    if (!t)
+        return reply_error(reply, 401, "auth", "this token is not known here, or was revoked");
+    be(r, t, "api", ACTOR_BEARER);
+    return true;
+}
+
+static bool by_cookie(struct request *r, const char *cookie, struct reply *reply)
+{
+    struct token_info *t = NULL;
+    struct err err;
+    if (!login_check(r->store, cookie, r->arena, &t, &err))
+        return reply_err(reply, &err);
+    if (t) {
+        be(r, t, "page", ACTOR_COOKIE);
+        r->actor.csrf = csrf_of(r, cookie);
+    }
+    return true; /* an old cookie is nobody's */
+}
+
+/* user@example.org and the like; what else a proxy says is nobody. */
+static bool user_ok(const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@+-");
+    return n > 0 && n <= 64 && name[n] == '\0' && name[0] != '-';
+}
+
+static void by_proxy(struct request *r, const char *name)
+{
+    const struct serve_config *c = &r->serve->config;
+    r->actor =
+        (struct actor){.name = arena_printf(r->arena, "page:%s", name),
+                       .right = c->proxy_right,
+                       .via = ACTOR_PROXY,
+                       .csrf = csrf_of(r, arena_printf(r->arena, "%s %s", r->serve->proxy_secret, name))};
+}
+
+bool auth_find(struct request *r, struct reply *reply)
+{
+    const struct serve_config *c = &r->serve->config;
+    const char *bearer = request_header(r, "Authorization");
+    const char *cookie = cookie_get(r, cookie_name(r->serve));
+    const char *user = c->proxy_header ? request_header(r, c->proxy_header) : NULL;
+    r->actor = (struct actor){.name = "", .csrf = ""};
+    if (bearer && strncasecmp(bearer, "Bearer ", 7) == 0)
+        return by_bearer(r, bearer, reply);
+    if (user && strcmp(r->peer, c->proxy_address) == 0 && user_ok(user)) {
+        by_proxy(r, user);
+        return true;
+    }
+    return !cookie || by_cookie(r, cookie, reply);
+}
+
+bool auth_csrf_ok(const struct request *r)
+{
+    if (r->actor.via == ACTOR_BEARER)
+        return true; /* no browser sends it by itself */
+    const char *given = request_header(r, "X-CSRF-Token");
+    if (!given)
+        given = request_form(r, "csrf");
+    return given && r->actor.csrf[0] && strlen(given) == SHA256_HEX_LEN &&
+           secret_equal(given, r->actor.csrf, SHA256_HEX_LEN);
+}
+
+/* ---- logging in and out */
+
+static const char *cookie_text(struct request *r, const char *value, int64_t seconds)
+{
+    const char *name = cookie_name(r->serve);
+    return arena_printf(r->arena, "%s=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld%s", name, value,
+                        (long long)seconds, strcmp(name, "release") == 0 ? "" : "; Secure");
+}
+
+static bool wants_json(const struct request *r)
+{
+    const char *accept = request_header(r, "Accept");
+    return accept && strstr(accept, "application/json");
+}
+
+/* A token may be pasted with blanks around it. */
+static const char *token_given(struct request *r)
+{
+    const char *text = request_form(r, "token");
+    size_t n;
+    if (!text)
+        return "";
+    text += strspn(text, " \t\r\n");
+    n = strcspn(text, " \t\r\n");
+    return arena_strndup(r->arena, text, n);
+}
+
+static void login(struct request *r, struct reply *reply)
+{
+    struct token_info *t = NULL;
+    struct err err;
+    char cookie[LOGIN_TEXT_MAX];
+    if (!token_check(r->store, token_given(r), r->arena, &t, &err)) {
+        reply_err(reply, &err);
+        return;
+    }
+    if (!t && wants_json(r)) {
+        reply_error(reply, 401, "auth", "this token is not known here, or was revoked");
+        return;
+    }
+    if (!t) {
+        reply_redirect(reply, "/login?failed=1");
+        return;
+    }
+    struct store *w = serve_writer(r->serve, &err);
+    bool ok = w && login_add(w, t->id, clock_wall_ms() + SERVE_LOGIN_MS, cookie, &err);
+    if (w)
+        serve_writer_done(r->serve);
+    if (!ok) {
+        reply_err(reply, &err);
+        return;
+    }
+    if (wants_json(r))
+        reply_json(
+            reply, 200,
+            json_pack("{s:s, s:s, s:s}", "name", t->name, "role", t->role, "csrf", csrf_of(r, cookie)));
+    else
+        reply_redirect(reply, "/");
+    reply_header(reply, "Set-Cookie", cookie_text(r, cookie, SERVE_LOGIN_MS / 1000));
+}
+
+static void logout(struct request *r, struct reply *reply)
+{
+    const char *cookie = cookie_get(r, cookie_name(r->serve));
+    struct err err;
+    struct store *w = cookie ? serve_writer(r->serve, &err) : NULL;
+    bool ok = !cookie || (w && login_end(w, cookie, &err));
+    if (w)
+        serve_writer_done(r->serve);
+    if (!ok) {
+        reply_err(reply, &err);
+        return;
+    }
+    reply_redirect(reply, "/login");
+    reply_header(reply, "Set-Cookie", cookie_text(r, "", 0));
+}
+
+static void me(struct request *r, struct reply *reply)
+{
+    static const char *const vias[] = {"nobody", "token", "login", "proxy"};
+    reply_json(reply, 200,
+               json_pack("{s:s, s:s, s:s, s:s}", "name", r->actor.name, "role", right_name(r->actor.right),
+                         "via", vias[r->actor.via], "csrf", r->actor.csrf));
+}
+
+const struct route auth_routes[] = {
+    {.method = "POST", .pattern = "/login", .right = RIGHT_NONE, .handle = login},
+    {.method = "POST", .pattern = "/logout", .right = RIGHT_VIEWER, .handle = logout},
+    {.method = "GET", .pattern = "/api/v1/me", .right = RIGHT_VIEWER, .handle = me},
+    ROUTE_END,
+};

@@ -1,0 +1,474 @@
+/* libmicrohttpd and the limits: one thread that moves bytes and never waits for the journal.
+ *
+ * A request is taken whole (header 8 KiB, body 64 KiB, 10 s), its connection suspended, and put to the
+ * workers; the answer resumes it. At most 64 connections besides streams: when another comes, the one that
+ * has kept us waiting longest for a request goes, so that slow clients push out each other and not who asks
+ * in one piece (S17). */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "serve/http_priv.h"
+
+#define POOL_BYTES  (3 * SERVE_HEADER_BYTES) /* libmicrohttpd's for one connection: header, then answer */
+#define HEADERS_MAX 100
+
+/* ---- connections */
+
+static void conn_add(struct http *h, struct conn *c)
+{
+    c->next = h->conns.next;
+    c->prev = &h->conns;
+    h->conns.next->prev = c;
+    h->conns.next = c;
+}
+
+static void conn_remove(struct conn *c)
+{
+    c->prev->next = c->next;
+    c->next->prev = c->prev;
+}
+
+/* Its descriptor is still open: libmicrohttpd closes it only after it has told us. */
+static void conn_end(struct conn *c)
+{
+    shutdown(c->fd, SHUT_RDWR);
+    c->phase = CONN_ENDING;
+}
+
+/* New ones stand in front, so the last that waits for its request is the oldest. */
+static void make_room(struct http *h)
+{
+    struct conn *oldest = NULL;
+    size_t n = 0;
+    for (struct conn *c = h->conns.next; c != &h->conns; c = c->next) {
+        n += c->phase == CONN_READING || c->phase == CONN_WORKING;
+        if (c->phase == CONN_READING && (!oldest || c->since_ms <= oldest->since_ms))
+            oldest = c;
+    }
+    h->counts.connections = n;
+    if (n <= SERVE_CONNECTIONS || !oldest)
+        return;
+    conn_end(oldest);
+    h->counts.evicted++;
+}
+
+static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http *h = cls;
+    pthread_mutex_lock(&h->lock);
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        struct conn *c = xcalloc(1, sizeof *c);
+        c->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        c->since_ms = clock_mono_ms();
+        *socket_context = c;
+        conn_add(h, c);
+        make_room(h);
+    } else if (*socket_context) {
+        conn_remove(*socket_context);
+        free(*socket_context);
+        *socket_context = NULL;
+    }
+    pthread_mutex_unlock(&h->lock);
+}
+
+void http_sweep(struct serve *s)
+{
+    struct http *h = s->http;
+    int64_t now = clock_mono_ms();
+    pthread_mutex_lock(&h->lock);
+    for (struct conn *c = h->conns.next; c != &h->conns; c = c->next)
+        if (c->phase == CONN_READING && now - c->since_ms > SERVE_REQUEST_MS) {
+            conn_end(c);
+            h->counts.late++;
+        }
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void conn_set(struct exchange *x, enum conn_phase phase)
+{
+    pthread_mutex_lock(&x->http->lock);
+    if (x->conn->phase != CONN_ENDING)
+        x->conn->phase = phase;
+    x->conn->since_ms = clock_mono_ms();
+    pthread_mutex_unlock(&x->http->lock);
+}
+
+struct http_counts http_counted(struct serve *s)
+{
+    struct http *h = s->http;
+    pthread_mutex_lock(&h->lock);
+    struct http_counts counts = h->counts;
+    counts.connections = counts.streams = 0;
+    for (struct conn *c = h->conns.next; c != &h->conns; c = c->next) {
+        counts.connections += c->phase == CONN_READING || c->phase == CONN_WORKING;
+        counts.streams += c->phase == CONN_STREAM;
+    }
+    pthread_mutex_unlock(&h->lock);
+    return counts;
+}
+
+/* ---- a request comes in */
+
+/* The first that is known of a request: its line. */
+static void *on_uri(void *cls, const char *uri, struct MHD_Connection *connection)
+{
+    struct http *h = cls;
+    struct exchange *x = xcalloc(1, sizeof *x);
+    x->http = h;
+    x->connection = connection;
+    x->conn = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    x->body = BUF_INIT(SERVE_BODY_BYTES);
+    x->reply.body = BUF_INIT((size_t)32 * 1024 * 1024);
+    x->uri = arena_strdup(&x->arena, uri);
+    return x;
+}
+
+static void on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+                         enum MHD_RequestTerminationCode code)
+{
+    (void)cls;
+    (void)connection;
+    (void)code;
+    struct exchange *x = *con_cls;
+    if (!x)
+        return;
+    conn_set(x, CONN_READING); /* and waits for the next one */
+    buf_fini(&x->body);
+    reply_fini(&x->reply);
+    arena_fini(&x->arena);
+    free(x);
+    *con_cls = NULL;
+}
+
+struct gathered {
+    struct exchange *x;
+    struct pair *pairs;
+    size_t n;
+    int lengths, encodings, hosts;
+    bool too_many;
+};
+
+static enum MHD_Result gather(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind;
+    struct gathered *g = cls;
+    if (g->n == HEADERS_MAX) {
+        g->too_many = true;
+        return MHD_NO;
+    }
+    g->lengths += strcasecmp(name, "Content-Length") == 0;
+    g->encodings += strcasecmp(name, "Transfer-Encoding") == 0;
+    g->hosts += strcasecmp(name, "Host") == 0;
+    g->pairs[g->n++] = (struct pair){.name = name, .value = value ? value : ""};
+    return MHD_YES;
+}
+
+static bool digits_only(const char *text)
+{
+    return text[0] && strspn(text, "0123456789") == strlen(text) && strlen(text) < 16;
+}
+
+/* Anything that two programs in a row could read in two ways is refused (request smuggling). */
+static bool framing_ok(const struct gathered *g, const struct request *r, struct reply *reply)
+{
+    const char *length = request_header(r, "Content-Length"), *te = request_header(r, "Transfer-Encoding");
+    if (g->too_many)
+        return reply_error(reply, 431, "limit", "more than %d header lines", HEADERS_MAX);
+    if (g->lengths + g->encodings > 1)
+        return reply_error(reply, 400, "framing", "the length of the body is said twice");
+    if (g->hosts != 1)
+        return reply_error(reply, 400, "host", "wanted one Host header");
+    if (length && !digits_only(length))
+        return reply_error(reply, 400, "framing", "Content-Length is no number");
+    if (length && strtoll(length, NULL, 10) > SERVE_BODY_BYTES)
+        return reply_error(reply, 413, "limit", "the body is larger than %d bytes", SERVE_BODY_BYTES);
+    if (te && strcasecmp(te, "chunked") != 0)
+        return reply_error(reply, 400, "framing", "this Transfer-Encoding is not understood");
+    return true;
+}
+
+static bool method_ok(struct request *r, const char *method, const char *version, struct reply *reply)
+{
+    r->method = strcmp(method, "POST") == 0 ? "POST" : "GET";
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && strcmp(method, "POST") != 0)
+        return reply_error(reply, 405, "method", "wanted GET, HEAD or POST");
+    return strcmp(version, "HTTP/1.1") == 0 || strcmp(version, "HTTP/1.0") == 0 ||
+           reply_error(reply, 505, "method", "wanted HTTP/1.1");
+}
+
+static void peer_of(struct exchange *x)
+{
+    const struct sockaddr *addr =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+    char text[INET6_ADDRSTRLEN] = "?";
+    struct request *r = &x->request;
+    if (addr->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)addr)->sin_addr, text, sizeof text);
+    else if (addr->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr, text, sizeof text);
+    r->peer = arena_strdup(&x->arena, text);
+    r->loopback = str_starts(text, "127.") || strcmp(text, "::1") == 0;
+}
+
+/* In the clear over a network only the named proxy may come (config_exposure_ok). */
+static bool peer_ok(const struct serve *s, const struct request *r, struct reply *reply)
+{
+    const struct serve_config *c = &s->config;
+    if (r->loopback || c->tls_cert || (c->proxy_address && strcmp(r->peer, c->proxy_address) == 0))
+        return true;
+    return reply_error(reply, 403, "peer", "%s is not the proxy that this server listens to", r->peer);
+}
+
+static bool headers_ok(struct exchange *x, const char *method, const char *version)
+{
+    struct request *r = &x->request;
+    struct gathered g = {.x = x, .pairs = arena_array(&x->arena, HEADERS_MAX, sizeof(struct pair))};
+    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, gather, &g);
+    *r = (struct request){.serve = x->http->serve,
+                          .arena = &x->arena,
+                          .headers = g.pairs,
+                          .n_headers = g.n,
+                          .actor = {.name = "", .csrf = ""}};
+    peer_of(x);
+    size_t bytes =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
+    if (bytes > SERVE_HEADER_BYTES)
+        return reply_error(&x->reply, 431, "limit", "the header is larger than %d bytes", SERVE_HEADER_BYTES);
+    return method_ok(r, method, version, &x->reply) && framing_ok(&g, r, &x->reply) &&
+           peer_ok(r->serve, r, &x->reply);
+}
+
+/* All is here: the pieces of the request that are not bytes any more. */
+static bool request_complete(struct exchange *x)
+{
+    struct request *r = &x->request;
+    const char *query = strchr(x->uri, '?'), *type = request_header(r, "Content-Type");
+    r->body = x->body.data ? x->body.data : "";
+    r->body_bytes = x->body.len;
+    if (!path_clean(&x->arena, x->uri, &r->path))
+        return reply_error(&x->reply, 400, "path", "this path is not one of a well-behaved client");
+    if (query && !pairs_parse(&x->arena, query + 1, (struct pair **)(uintptr_t)&r->query, &r->n_query))
+        return reply_error(&x->reply, 400, "usage", "the query cannot be read");
+    if (type && strncasecmp(type, "application/x-www-form-urlencoded", 33) == 0 &&
+        !memchr(r->body, 0, r->body_bytes) &&
+        !pairs_parse(&x->arena, r->body, (struct pair **)(uintptr_t)&r->form, &r->n_form))
+        return reply_error(&x->reply, 400, "usage", "the form cannot be read");
+    return true;
+}
+
+/* ---- the answer */
+
+static void add_headers(struct MHD_Response *response, const struct exchange *x)
+{
+    const struct reply *reply = &x->reply;
+    bool page = reply->type && !str_starts(reply->type, "application/json");
+    MHD_add_response_header(response, "Content-Type",
+                            reply->type ? reply->type : "text/plain; charset=utf-8");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "X-Frame-Options", "DENY");
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+    MHD_add_response_header(response, "Content-Security-Policy",
+                            page ? SERVE_PAGE_POLICY : SERVE_DATA_POLICY);
+    bool cache = false;
+    for (size_t i = 0; i < reply->n_headers; i++) {
+        cache |= strcmp(reply->headers[i].name, "Cache-Control") == 0;
+        MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
+    }
+    if (!cache)
+        MHD_add_response_header(response, "Cache-Control", "no-store");
+    if (x->http->serve->config.tls_cert)
+        MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000");
+}
+
+static enum MHD_Result respond(struct exchange *x)
+{
+    struct reply *reply = &x->reply;
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(reply->body.len, reply->body.data, MHD_RESPMEM_MUST_FREE);
+    reply->body.data = NULL; /* libmicrohttpd's now */
+    reply->body.len = reply->body.cap = 0;
+    add_headers(response, x);
+    if (x->state == EX_REFUSED)
+        MHD_add_response_header(response, "Connection", "close");
+    enum MHD_Result ok = MHD_queue_response(x->connection, (unsigned)reply->status, response);
+    MHD_destroy_response(response);
+    return ok;
+}
+
+static enum MHD_Result refuse(struct exchange *x)
+{
+    x->state = EX_REFUSED;
+    return respond(x);
+}
+
+void exchange_done(struct exchange *x)
+{
+    x->state = EX_DONE;
+    MHD_resume_connection(x->connection);
+}
+
+/* Suspended before a worker can have it: it may be done before we are back. */
+static enum MHD_Result hand_over(struct exchange *x)
+{
+    if (!request_complete(x))
+        return refuse(x);
+    bool slow = route_is_slow(&x->request);
+    conn_set(x, CONN_WORKING);
+    x->state = EX_WORKING;
+    MHD_suspend_connection(x->connection);
+    if (work_put(x->http->work, x, slow))
+        return MHD_YES;
+    reply_error(&x->reply, 503, "busy", "too many requests are waiting; try again");
+    exchange_done(x);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data, size_t *n,
+                                  void **con_cls)
+{
+    (void)cls;
+    (void)connection;
+    (void)url;
+    struct exchange *x = *con_cls;
+    if (!x)
+        return MHD_NO;
+    switch (x->state) {
+    case EX_HEADERS: x->state = EX_BODY; return headers_ok(x, method, version) ? MHD_YES : refuse(x);
+    case EX_BODY:
+        if (*n == 0)
+            return hand_over(x);
+        buf_add(&x->body, data, *n);
+        *n = 0;
+        return x->body.cut ? MHD_NO : MHD_YES; /* a chunked body without end: there is no polite way out */
+    case EX_DONE: return respond(x);
+    case EX_REFUSED:
+    case EX_WORKING: *n = 0; return MHD_YES;
+    }
+    return MHD_NO;
+}
+
+/* ---- start and stop */
+
+static int listen_socket(const struct listen_address *at, struct err *err)
+{
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)at->port)};
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)at->port)};
+    auto_fd int fd = socket(at->ip6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int on = 1;
+    if (at->ip6)
+        inet_pton(AF_INET6, at->host, &six.sin6_addr);
+    else
+        inet_pton(AF_INET, at->host, &four.sin_addr);
+    const struct sockaddr *addr = at->ip6 ? (const void *)&six : (const void *)&four;
+    socklen_t n = at->ip6 ? sizeof six : sizeof four;
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 || bind(fd, addr, n) != 0 ||
+        listen(fd, 512) != 0) {
+        err_errno(err, E_USAGE, "listen: %s%s%s:%d cannot be opened", at->ip6 ? "[" : "", at->host,
+                  at->ip6 ? "]" : "", at->port);
+        return -1;
+    }
+    return fd_take(&fd);
+}
+
+/* Port 0 means any free one: which it became. */
+static void learn_port(int fd, struct listen_address *at)
+{
+    struct sockaddr_storage addr;
+    socklen_t n = sizeof addr;
+    if (getsockname(fd, (struct sockaddr *)&addr, &n) != 0)
+        return;
+    at->port =
+        ntohs(at->ip6 ? ((struct sockaddr_in6 *)&addr)->sin6_port : ((struct sockaddr_in *)&addr)->sin_port);
+}
+
+static char *file_text(const char *path, struct err *err)
+{
+    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char *text = xcalloc(1, 65536);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, 65535);
+    if (n > 0)
+        return text;
+    free(text);
+    err_errno(err, E_USAGE, "tls: %s cannot be read", path);
+    return NULL;
+}
+
+static bool tls_load(struct http *h, struct err *err)
+{
+    const struct serve_config *c = &h->serve->config;
+    if (!c->tls_cert)
+        return true;
+    h->cert = file_text(c->tls_cert, err);
+    h->key = h->cert ? file_text(c->tls_key, err) : NULL;
+    return h->key != NULL;
+}
+
+static bool daemon_start(struct http *h, int fd, struct err *err)
+{
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, h->cert},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, h->key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t) "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (h->cert ? MHD_USE_TLS : 0u);
+    h->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_uri,
+        h, MHD_OPTION_CONNECTION_LIMIT, (unsigned)(SERVE_CONNECTIONS + SERVE_STREAMS + 64),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)(SERVE_REQUEST_MS / 1000), MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY,
+        h->cert ? tls : none, MHD_OPTION_END);
+    return h->daemon != NULL ||
+           err_set(err, E_USAGE, "the server cannot start on %s%s", h->serve->config.listen,
+                   h->cert ? " (are certificate and key in PEM, and do they belong together?)" : "");
+}
+
+bool http_start(struct serve *s, struct err *err)
+{
+    struct http *h = s->http = xcalloc(1, sizeof *h);
+    h->serve = s;
+    h->conns.next = h->conns.prev = &h->conns;
+    pthread_mutex_init(&h->lock, NULL);
+    auto_fd int fd = listen_socket(&s->address, err);
+    if (fd < 0 || !tls_load(h, err) || !(h->work = work_start(s, err)))
+        return false;
+    learn_port(fd, &s->address);
+    serve_name(s);
+    if (!daemon_start(h, fd, err))
+        return false;
+    fd_take(&fd); /* the daemon closes it */
+    return true;
+}
+
+/* Workers first: each suspended connection is answered, then libmicrohttpd may close them all. */
+void http_stop(struct serve *s)
+{
+    struct http *h = s->http;
+    if (!h)
+        return;
+    if (h->work)
+        work_stop(h->work);
+    if (h->daemon)
+        MHD_stop_daemon(h->daemon);
+    work_free(h->work);
+    free(h->cert);
+    free(h->key);
+    pthread_mutex_destroy(&h->lock);
+    free(h);
+    s->http = NULL;
+}

@@ -1,0 +1,152 @@
+/* From a request to its handler: the table, who asks, and whether they may. The order of the checks is the
+ * order of what they cost a stranger: names, Host, Origin, route, login, right, token of the form. */
+#include <string.h>
+#include <strings.h>
+
+#include "serve/serve_priv.h"
+
+static const struct route *const own_tables[] = {status_routes, auth_routes};
+
+/* ---- patterns */
+
+static bool piece_matches(const char *pattern, size_t pn, const char *path, size_t n, struct arena *a,
+                          const char **vars, size_t *n_vars)
+{
+    if (pn < 2 || pattern[0] != '{')
+        return pn == n && memcmp(pattern, path, n) == 0;
+    if (n == 0 || *n_vars == REQUEST_VARS_MAX)
+        return false;
+    vars[(*n_vars)++] = arena_strndup(a, path, n);
+    return true;
+}
+
+bool route_matches(const char *pattern, const char *path, struct arena *a, const char *vars[REQUEST_VARS_MAX])
+{
+    size_t n_vars = 0;
+    while (*pattern == '/' && *path == '/') {
+        pattern++;
+        path++;
+        if (strcmp(pattern, "{*}") == 0) {
+            vars[n_vars] = arena_strdup(a, path);
+            return *path != '\0';
+        }
+        size_t pn = strcspn(pattern, "/"), n = strcspn(path, "/");
+        if (!piece_matches(pattern, pn, path, n, a, vars, &n_vars))
+            return false;
+        pattern += pn;
+        path += n;
+    }
+    return *pattern == '\0' && *path == '\0';
+}
+
+static const struct route *find_in(const struct route *table, struct request *r, bool *ret_other_method)
+{
+    for (; table && table->method; table++) {
+        if (!route_matches(table->pattern, r->path, r->arena, r->vars))
+            continue;
+        if (strcmp(table->method, r->method) == 0)
+            return table;
+        *ret_other_method = true;
+    }
+    return NULL;
+}
+
+static const struct route *find(struct request *r, bool *ret_other_method)
+{
+    const struct route *found = NULL;
+    *ret_other_method = false;
+    for (size_t i = 0; !found && i < sizeof own_tables / sizeof own_tables[0]; i++)
+        found = find_in(own_tables[i], r, ret_other_method);
+    for (const struct serve_part *const *p = r->serve->parts; !found && *p; p++)
+        found = find_in((*p)->routes, r, ret_other_method);
+    return found;
+}
+
+bool route_is_slow(struct request *r)
+{
+    bool other;
+    const struct route *route = find(r, &other);
+    return route && (route->flags & ROUTE_SLOW);
+}
+
+/* ---- where it was sent, and from */
+
+/* DNS rebinding: a page of a stranger whose name points here asks with its own name as Host. */
+bool host_ok(const struct serve *s, const char *host)
+{
+    for (size_t i = 0; host && i < s->n_hosts; i++)
+        if (strcasecmp(s->hosts[i], host) == 0)
+            return true;
+    return false;
+}
+
+bool origin_ok(const struct serve *s, const struct request *r)
+{
+    const char *origin = request_header(r, "Origin"), *site = request_header(r, "Sec-Fetch-Site");
+    if (site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0 &&
+        strcmp(r->method, "POST") == 0)
+        return false;
+    if (!origin)
+        return true;
+    const char *host = strstr(origin, "://");
+    bool http = str_starts(origin, "http://") || str_starts(origin, "https://");
+    return http && host_ok(s, host + 3);
+}
+
+/* ---- the checks */
+
+static bool may(struct request *r, const struct route *route, struct reply *reply)
+{
+    bool open = route->right == RIGHT_NONE || ((route->flags & ROUTE_STATUS) && r->loopback);
+    if (open || r->actor.right >= route->right)
+        return true;
+    if (r->actor.via == ACTOR_NOBODY && (route->flags & ROUTE_HTML)) {
+        reply_redirect(reply, "/login");
+        return false;
+    }
+    if (r->actor.via == ACTOR_NOBODY)
+        return reply_error(reply, 401, "auth",
+                           "log in, or send 'Authorization: Bearer TOKEN' ('release token add' "
+                           "makes one)");
+    return reply_error(reply, 403, "auth", "%s is a %s; this needs the role %s", r->actor.name,
+                       right_name(r->actor.right), right_name(route->right));
+}
+
+static bool meant(struct request *r, const struct route *route, struct reply *reply)
+{
+    if (strcmp(r->method, "POST") != 0 || (route->flags & ROUTE_SIGNED) || route->right == RIGHT_NONE)
+        return true;
+    return auth_csrf_ok(r) ||
+           reply_error(reply, 403, "csrf",
+                       "the form's token is missing or of another login; load the page again and repeat");
+}
+
+static bool allowed(struct request *r, const struct route **ret, struct reply *reply)
+{
+    bool other_method;
+    if (!host_ok(r->serve, request_header(r, "Host")))
+        return reply_error(reply, 421, "host",
+                           "this server is not reached by that name; `url:` in serve.yml says "
+                           "which it has");
+    const struct route *route = find(r, &other_method);
+    if (!(route && (route->flags & ROUTE_SIGNED)) && !origin_ok(r->serve, r))
+        return reply_error(reply, 403, "origin", "asked for by a page of another site");
+    if (!route && other_method)
+        return reply_error(reply, 405, "method", "not with %s", r->method);
+    if (!route)
+        return reply_error(reply, 404, "not-found", "there is nothing at this path");
+    *ret = route;
+    if (!(route->flags & ROUTE_SIGNED) && !auth_find(r, reply))
+        return false;
+    return may(r, route, reply) && meant(r, route, reply);
+}
+
+void request_serve(struct request *r, struct reply *reply)
+{
+    const struct route *route = NULL;
+    if (allowed(r, &route, reply)) {
+        route->handle(r, reply);
+        if (reply->status == 0)
+            reply_error(reply, 500, "internal", "the handler of this path gave no answer");
+    }
+}

@@ -1,0 +1,117 @@
+/* Inside of engine/serve: the running server and where its files meet. */
+#ifndef RELEASE_SERVE_SERVE_PRIV_H
+#define RELEASE_SERVE_SERVE_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "serve/config.h"
+#include "serve/serve.h"
+
+#define SERVE_HEADER_BYTES 8192
+#define SERVE_BODY_BYTES   65536
+#define SERVE_REQUEST_MS   10000 /* from the first byte of a request to its last */
+#define SERVE_CONNECTIONS  64    /* besides streams */
+#define SERVE_STREAMS      64
+#define SERVE_WORKERS      4
+#define SERVE_SLOW_WORKERS 2
+#define SERVE_QUEUE        128
+#define SERVE_PARTS        8
+#define SERVE_THREADS      8
+#define SERVE_LOGIN_MS     (INT64_C(12) * 3600 * 1000)
+#define SERVE_PAGE_POLICY                                                                                    \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "             \
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+#define SERVE_DATA_POLICY "default-src 'none'; frame-ancestors 'none'"
+
+struct slot {
+    const char *name;
+    void *data;
+};
+
+struct http;
+struct streams;
+struct keeper;
+struct folds;
+struct askers;
+struct counts;
+
+struct serve {
+    struct serve_options options;
+    const struct serve_part *const *parts;
+    struct serve_config config;
+    struct listen_address address;
+    char proxy_secret[65]; /* of this process: what forms of the proxy's users bring back is made of it */
+    char url[300];
+    char hosts[8][300]; /* what a Host header may say */
+    size_t n_hosts;
+    int stop_fd; /* eventfd: readable once the server ends */
+    pthread_t threads[SERVE_THREADS];
+    size_t n_threads;
+    pthread_mutex_t writer_lock;
+    struct store *writer;
+    struct slot slots[SERVE_PARTS];
+    size_t n_slots;
+    struct http *http;       /* http.c */
+    struct streams *streams; /* events.c */
+    struct keeper *keeper;   /* keeper.c */
+    struct folds *folds;     /* fold.c */
+    struct askers *askers;   /* ask.c */
+    struct counts *counts;   /* metrics.c */
+};
+
+/* ---- http.c: libmicrohttpd, limits, workers */
+bool http_start(struct serve *s, struct err *err) MUST_CHECK;
+void http_stop(
+    struct serve *s); /* no request is in flight any more when it returns; nothing started is fine */
+/* Ends connections whose request is not complete in time; called by the keeper. */
+void http_sweep(struct serve *s);
+struct http_counts {
+    size_t connections, streams, evicted, late;
+};
+struct http_counts http_counted(struct serve *s);
+
+/* ---- request.c: names and values */
+/* Percent-decoded; false: a broken escape or a NUL. plus: '+' is a space (forms and queries). */
+bool url_decode(struct arena *a, const char *text, size_t n, bool plus, const char **ret);
+/* "a=1&b=2" into pairs; false: broken, or more than 100. */
+bool pairs_parse(struct arena *a, const char *text, struct pair **ret, size_t *ret_n);
+/* The path of a request line; false: it does not begin with '/', climbs, or holds what no path of ours holds.
+ */
+bool path_clean(struct arena *a, const char *raw, const char **ret);
+/* One cookie's value out of the Cookie header; NULL. */
+const char *cookie_get(const struct request *r, const char *name);
+
+/* ---- serve.c: url and hosts, once the port is known */
+void serve_name(struct serve *s);
+
+/* ---- keeper.c: what must be done now and then */
+bool keeper_start(struct serve *s, struct err *err) MUST_CHECK;
+void keeper_free(struct serve *s);
+/* That a token was used is written down once in a while, not by each request. */
+void keeper_token_used(struct serve *s, int64_t token);
+
+/* ---- route.c: which handler, and may they */
+bool route_is_slow(struct request *r);
+void request_serve(struct request *r, struct reply *reply);
+bool route_matches(const char *pattern, const char *path, struct arena *a,
+                   const char *vars[REQUEST_VARS_MAX]);
+bool host_ok(const struct serve *s, const char *host);
+bool origin_ok(const struct serve *s, const struct request *r);
+
+/* ---- auth.c */
+/* Fills r->actor. false: the reply says why not (401 for a token that is none). */
+bool auth_find(struct request *r, struct reply *reply);
+/* Whether a POST of a browser was meant: token of the login, and an Origin that is ours when there is one. */
+bool auth_csrf_ok(const struct request *r);
+extern const struct route auth_routes[];
+
+/* ---- reply.c */
+void reply_fini(struct reply *reply);
+
+/* ---- the API's tables */
+extern const struct route api_env_routes[], api_release_routes[], api_order_routes[], status_routes[],
+    event_routes[], ask_routes[];
+
+#endif
