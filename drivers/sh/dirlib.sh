@@ -5,6 +5,10 @@ marker_rev() {
     { read -r marker_word marker_value <"$1/.release-complete"; } 2>/dev/null || return 1
     [ "$marker_word" = rev ] && [ -n "$marker_value" ] && printf '%s' "$marker_value"
 }
+# Everything under $1, or more, is on disk.
+sync_all() {
+    sync -f "$1" 2>/dev/null || sync
+}
 # pid DIRECTORY of every process that works inside directory $1.
 inside() {
     # shellcheck disable=SC2012

@@ -18,7 +18,7 @@ create() {
     mkdir -p "$dir" || refuse io "cannot make $dir; give its parent to $(id -un) or create it"
     if [ "$layout" = rolling ]; then
         rm -rf "$dir/.repo.git.new"
-        create_out=$(g init -q --bare "$dir/.repo.git.new" 2>&1 && mv "$dir/.repo.git.new" "$dir/repo.git" 2>&1) ||
+        create_out=$(g init -q --bare "$dir/.repo.git.new" 2>&1 && { sync -f "$dir/.repo.git.new" 2>/dev/null || sync; } && mv "$dir/.repo.git.new" "$dir/repo.git" 2>&1) ||
             git_failed "$create_out" "cannot make $dir/repo.git"
     else
         [ -z "$(ls -A "$dir")" ] || refuse state "$dir is not empty and not a git checkout; move it away or point \`dir\` elsewhere"
@@ -59,7 +59,7 @@ do_fetch() {
     locate
     [ -n "$git_dir" ] || create
     [ "$layout" = rolling ] || want_clean
-    if has_commit "$git_dir" "$rev"; then
+    if has_whole "$git_dir" "$rev"; then
         report 'changed no'
         return 0
     fi
@@ -68,13 +68,13 @@ do_fetch() {
     *) unlock_stale "$git_dir" "$dir" ;;
     esac
     fetch_commit
-    has_commit "$git_dir" "$rev" || refuse not-found "$repo has no commit $rev; was it pushed, or pushed away by force?"
+    has_whole "$git_dir" "$rev" || refuse not-found "$repo has no commit $rev; was it pushed, or pushed away by force?"
     # Kept by a name of our own, so that no housekeeping drops a commit whose branch moved on.
     keep_out=$(g --git-dir="$git_dir" update-ref "refs/release/$rev" "$rev" 2>&1) || git_failed "$keep_out" "cannot keep $rev"
 }
 do_fetched() {
     locate
-    [ -n "$git_dir" ] && has_commit "$git_dir" "$rev" || wait_more "$dir does not have commit $rev yet"
+    [ -n "$git_dir" ] && has_whole "$git_dir" "$rev" || wait_more "$dir does not have commit $rev yet"
 }
 head_rev() {
     g --git-dir="$git_dir" rev-parse -q --verify 'HEAD^{commit}' 2>/dev/null

@@ -1,5 +1,6 @@
 # git as release uses it: asks nobody, runs no hook, reads no configuration but the repository's, speaks only the
-# protocols named here (PROMISES S2), and never starts its own housekeeping.
+# protocols named here (PROMISES S2), and never starts its own housekeeping. What it fetches comes as one pack, synced
+# before it has its name: as single files a killed fetch would leave a commit without its trees, and a power cut empty ones.
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR \
     GIT_NAMESPACE GIT_CONFIG GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS GIT_ALLOW_PROTOCOL GIT_PROXY_COMMAND GIT_SSH \
     GIT_EXTERNAL_DIFF GIT_TEMPLATE_DIR GIT_SHALLOW_FILE GIT_GRAFT_FILE GIT_REPLACE_REF_BASE GIT_TRACE
@@ -9,6 +10,7 @@ export GIT_TERMINAL_PROMPT GIT_ASKPASS SSH_ASKPASS GIT_CONFIG_NOSYSTEM GIT_CONFI
     GIT_OPTIONAL_LOCKS GIT_NO_REPLACE_OBJECTS GIT_SSH_COMMAND GIT_PAGER
 g() {
     git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false -c gc.auto=0 -c maintenance.auto=false \
+        -c fetch.unpackLimit=1 -c core.fsync=committed,reference \
         -c protocol.allow=never -c protocol.https.allow=always -c protocol.ssh.allow=always \
         -c protocol.git.allow=always -c protocol.file.allow=always -c submodule.recurse=false \
         -c advice.detachedHead=false "$@"
@@ -17,6 +19,10 @@ command -v git >/dev/null || refuse not-found 'git is not installed there; insta
 
 has_commit() {
     g --git-dir="$1" cat-file -e "$2^{commit}" 2>/dev/null
+}
+# The commit and all that it needs: a ref vouches for what it leads to, the rest is walked.
+has_whole() {
+    has_commit "$1" "$2" && g --git-dir="$1" rev-list --objects --quiet "$2" --not --all 2>/dev/null
 }
 # git_failed TEXT WHAT: refuses with the code that git's own words suggest.
 git_failed() {

@@ -13,6 +13,16 @@ want_place() {
         [ ! -L "$place_one" ] || refuse state "$place_one is a symbolic link; release directories are real ones, move it away"
     done
 }
+# What an incomplete directory holds is synced only by `seal`. So it names the boot of the machine that it was begun in:
+# after another one nobody can tell what is left of it, and it is built anew.
+this_boot() {
+    cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo unknown
+}
+begun_in_this_boot() {
+    begun_boot=''
+    { read -r begun_boot <"$release_dir/.incomplete"; } 2>/dev/null
+    [ "$begun_boot" = "$(this_boot)" ]
+}
 in_use() {
     use_first=$(inside "$1" | head -n 1)
     printf '%s' "${use_first%% *}"
@@ -37,7 +47,10 @@ link_shared() {
     mkdir -p "${shared_here%/*}" "${shared_there%/*}" || refuse io "cannot make the parents of shared path '$1'"
     if [ ! -e "$shared_there" ] && [ ! -L "$shared_there" ]; then
         if [ -e "$shared_here" ] && [ ! -L "$shared_here" ]; then
-            cp -a "$shared_here" "$shared_there" || refuse io "cannot copy $shared_path to $dir/shared"
+            # Under another name until it is whole: what bears the name is never looked at again.
+            rm -rf "$shared_there.release-new"
+            cp -a "$shared_here" "$shared_there.release-new" && sync_all "$shared_there.release-new" &&
+                mv "$shared_there.release-new" "$shared_there" || refuse io "cannot copy $shared_path to $dir/shared"
             report "say shared/$shared_path begins as a copy of what this revision holds"
         else
             case $1/${shared_path##*/} in
@@ -78,7 +91,7 @@ do_unpack() {
         rm -rf "$release_dir" || refuse io "cannot remove the incomplete $release_dir"
         report 'say removed an incomplete directory of an earlier attempt'
     fi
-    unpack_out=$(mkdir -p "$release_dir" 2>&1 && true >"$release_dir/.incomplete") || say_space "$unpack_out" "cannot make $release_dir"
+    unpack_out=$(mkdir -p "$release_dir" 2>&1 && this_boot >"$release_dir/.incomplete") || say_space "$unpack_out" "cannot make $release_dir"
     # Through an index of its own, not `git archive`, which would leave out what .gitattributes calls export-ignore; and
     # the index can then tell whether every file is there.
     GIT_INDEX_FILE=$release_dir/.release-index
@@ -98,7 +111,7 @@ do_unpacked() {
     dir=$1 release_dir=$2 rev=$3
     if [ "$(marker_rev "$release_dir")" = "$rev" ]; then
         report 'fact complete yes'
-    elif [ ! -d "$release_dir" ] || [ -e "$release_dir/.release-index" ] || [ ! -e "$release_dir/.incomplete" ]; then
+    elif [ ! -d "$release_dir" ] || [ -e "$release_dir/.release-index" ] || ! begun_in_this_boot; then
         wait_more "$release_dir is not unpacked"
     else
         # The index is gone, so the files are all there; the shared links come last, and making them again is cheap.
@@ -114,15 +127,17 @@ do_seal() {
     want_place
     if seal_has=$(marker_rev "$release_dir"); then
         [ "$seal_has" = "$rev" ] || refuse state "$release_dir is complete, but for $seal_has"
+        rm -f "$release_dir/.incomplete"
         report 'changed no'
         return 0
     fi
     [ -e "$release_dir/.incomplete" ] || refuse state "$release_dir was not unpacked (release.unpack)"
-    sync -f "$release_dir" 2>/dev/null || sync
+    begun_in_this_boot || refuse state "this machine was started anew while $release_dir was built, and what was built may be lost; start the release again, it is built anew"
+    sync_all "$release_dir"
     seal_out=$(printf 'rev %s\nrecipe %s\n' "$rev" "${release_dir##*-}" 2>&1 >"$release_dir/.release-complete.new" &&
         { sync "$release_dir/.release-complete.new" 2>/dev/null || sync; } &&
-        rm -f "$release_dir/.incomplete" &&
-        mv "$release_dir/.release-complete.new" "$release_dir/.release-complete" 2>&1) || say_space "$seal_out" "cannot mark $release_dir complete"
+        mv "$release_dir/.release-complete.new" "$release_dir/.release-complete" 2>&1 &&
+        rm -f "$release_dir/.incomplete" 2>&1) || say_space "$seal_out" "cannot mark $release_dir complete"
     sync "$release_dir" 2>/dev/null || sync
 }
 do_sealed() {
