@@ -1,6 +1,7 @@
 /* The journal: rows go in at the end and are read by number. */
 #include <string.h>
 
+#include "state/chat.h"
 #include "state/store_priv.h"
 
 static const char *or_empty(const char *s)
@@ -55,17 +56,12 @@ static bool row_from_query(const struct query *q, struct store *s, struct arena 
     return true;
 }
 
-bool journal_read(struct store *s, int64_t release, int64_t after, size_t limit, struct arena *arena,
-                  struct row **ret, size_t *ret_n, struct err *err)
+static bool rows_read(struct store *s, enum sql id, const struct arg *args, size_t n_args,
+                      struct arena *arena, struct row **ret, size_t *ret_n, struct err *err)
 {
     auto_vec struct vec rows = VEC_INIT(struct row);
     auto_query struct query q;
-    struct arg args[] = {
-        arg_int(after),
-        arg_int(limit > INT32_MAX ? INT32_MAX : (int64_t)limit),
-        arg_int(release),
-    };
-    if (!query_open(&q, s, release ? SQL_JOURNAL_RELEASE : SQL_JOURNAL_ALL, args, release ? 3 : 2, err))
+    if (!query_open(&q, s, id, args, n_args, err))
         return false;
     while (query_next(&q, err))
         if (!row_from_query(&q, s, arena, vec_add(&rows), err))
@@ -74,6 +70,25 @@ bool journal_read(struct store *s, int64_t release, int64_t after, size_t limit,
         return false;
     *ret = vec_take(&rows, arena, ret_n);
     return true;
+}
+
+bool journal_read(struct store *s, int64_t release, int64_t after, size_t limit, struct arena *arena,
+                  struct row **ret, size_t *ret_n, struct err *err)
+{
+    struct arg args[] = {
+        arg_int(after),
+        arg_int(limit > INT32_MAX ? INT32_MAX : (int64_t)limit),
+        arg_int(release),
+    };
+    return rows_read(s, release ? SQL_JOURNAL_RELEASE : SQL_JOURNAL_ALL, args, release ? 3 : 2, arena, ret,
+                     ret_n, err);
+}
+
+bool journal_told(struct store *s, int64_t after, size_t limit, struct arena *arena, struct row **ret,
+                  size_t *ret_n, struct err *err)
+{
+    return rows_read(s, SQL_JOURNAL_TOLD, ARGS(arg_int(after), arg_int((int64_t)limit)), arena, ret, ret_n,
+                     err);
 }
 
 int64_t journal_last_seq(struct store *s)

@@ -13,6 +13,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "state/chat.h"
 #include "state/process.h"
 #include "state/store_priv.h"
 
@@ -144,7 +145,23 @@ static bool grant(struct store *s, const struct lock_request *req, const struct 
                         arg_text(l.who), arg_text(l.why), arg_text(l.host), arg_text(l.boot_id),
                         arg_int(l.pid), arg_int(l.pid_start), arg_int(req->by_hand)),
                    err) &&
-           history_add(s, over->held ? "take-over" : "take", &l, over->held ? over->fence : 0, err);
+           history_add(s, over->held ? "take-over" : "take", &l, over->held ? over->fence : 0, err) &&
+           queue_served(s, l.env, l.who, l.since_ms, err);
+}
+
+/* A free lock that is kept for the first of the queue. What the look brought up to date stays, else no turn
+ * would ever end. */
+static bool refuse_turn(struct tx *tx, const struct place *other, struct err *err)
+{
+    char until[CLOCK_TEXT_MAX];
+    if (!tx_close(tx, true, err))
+        return false;
+    clock_text(other->offered_ms + other->lapse_ms, until, sizeof(until));
+    return err_set(
+        err, E_LOCKED,
+        "%s is free, but it is the turn of %s until %s, nothing was touched; wait, line up in the queue, "
+        "or take it over",
+        other->env, other->who, until);
 }
 
 bool lock_take(struct store *s, const struct lock_request *req, struct arena *arena, struct lock_info *ret,
@@ -153,15 +170,47 @@ bool lock_take(struct store *s, const struct lock_request *req, struct arena *ar
     must(!s->in_tx);
     struct tx tx;
     struct lock_info held = {0}, granted = {0};
+    struct place other;
+    bool mine = true;
     if (!tx_open(&tx, s, err))
         return false;
-    bool ok = lock_get(s, req->env, arena, &held, err);
+    bool ok = lock_get(s, req->env, arena, &held, err) &&
+              (!req->in_turn || held.held ||
+               queue_turn(s, req->env, req->who, clock_wall_ms(), arena, &other, &mine, err));
+    if (ok && !mine) {
+        *ret = held;
+        return refuse_turn(&tx, &other, err);
+    }
     if (ok && held.held && !(req->take_over && held.holder == HOLDER_DEAD)) {
         store_rollback(s);
         *ret = held;
         return refuse_held(&held, arena, err);
     }
     ok = ok && grant(s, req, &held, arena, &granted, err);
+    if (!tx_close(&tx, ok, err))
+        return false;
+    *ret = granted;
+    return true;
+}
+
+bool lock_pass(struct store *s, const char *env, const char *from, const char *to, const char *why,
+               struct arena *arena, struct lock_info *ret, struct err *err)
+{
+    must(!s->in_tx);
+    struct tx tx;
+    struct lock_info held = {0}, granted = {0};
+    const struct lock_request req = {.env = env, .who = to, .why = why, .by_hand = true};
+    if (!tx_open(&tx, s, err))
+        return false;
+    bool ok = lock_get(s, env, arena, &held, err);
+    bool theirs = !from || (held.held && queue_same(held.who, from));
+    if (ok && ((held.held && held.holder != HOLDER_BY_HAND) || !theirs)) {
+        store_rollback(s);
+        *ret = held;
+        return held.held ? refuse_held(&held, arena, err)
+                         : err_set(err, E_STATE, "%s is not locked: there is nothing to hand over", env);
+    }
+    ok = ok && grant(s, &req, &held, arena, &granted, err);
     if (!tx_close(&tx, ok, err))
         return false;
     *ret = granted;

@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "state/chat_sql.h"
 
 /* A release with its last end. The order of columns is that of release_from_row. */
 #define SQL_RELEASE_COLUMNS                                                                                  \
@@ -146,7 +147,8 @@
     X(ORDER_OF_RELEASE, "SELECT ifnull(max(order_id), 0) FROM order_events "                                 \
                         "WHERE release = ?1 AND event = 'release'")                                          \
     X(ORDER_EVENT_LAST, "SELECT ifnull(max(id), 0) FROM order_events")                                       \
-    X(ORDER_EVENTS_AFTER, "SELECT id, order_id FROM order_events WHERE id > ?1 ORDER BY id LIMIT ?2")
+    X(ORDER_EVENTS_AFTER, "SELECT id, order_id FROM order_events WHERE id > ?1 ORDER BY id LIMIT ?2")        \
+    SQL_CHAT_LIST(X)
 
 #define SQL_ENUM(n, text) SQL_##n,
 enum sql { SQL_LIST(SQL_ENUM) SQL_COUNT };

@@ -164,6 +164,7 @@ struct lock_request {
     const char *env, *who, *why;
     int64_t release; /* 0 = not known yet (set by lock_bind) or by hand */
     bool by_hand;
+    bool in_turn;   /* honour the queue (state/chat.h): a free lock that is kept for somebody else refuses */
     bool take_over; /* resume, rollback: from a holder that is not alive; a living one still refuses */
 };
 /* One transaction of its own. false with E_LOCKED: *ret says who holds it. A holder on another host cannot be
@@ -171,6 +172,10 @@ struct lock_request {
  * before. */
 bool lock_take(struct store *s, const struct lock_request *req, struct arena *arena, struct lock_info *ret,
                struct err *err) MUST_CHECK;
+/* A lock that is free or held by hand is held by hand for `to` from now on, in one transaction. from not
+ * NULL: only when that person holds it. A lock of a run refuses with E_LOCKED, *ret says who holds it. */
+bool lock_pass(struct store *s, const char *env, const char *from, const char *to, const char *why,
+               struct arena *arena, struct lock_info *ret, struct err *err) MUST_CHECK;
 /* Writes which release the grant is for. false with E_LOCKED: the grant is not ours any more. */
 bool lock_bind(struct store *s, const char *env, int64_t fence, int64_t release, struct err *err) MUST_CHECK;
 /* Frees the grant `fence` of env; ok when it is not held by it any more. */

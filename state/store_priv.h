@@ -61,7 +61,7 @@ bool file_publish(const char *tmp, const char *path, struct err *err) MUST_CHECK
 void file_remove_new(const char *tmp);
 
 /* ---- schema.c */
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define SCHEMA_APP_ID  0x52454c53 /* "RELS" */
 bool schema_build(const char *path, struct err *err) MUST_CHECK;
 /* Ours, and of a version that we know; migrates when the store is open for writing. */
@@ -69,6 +69,16 @@ bool schema_vet(struct store *s, struct err *err) MUST_CHECK;
 /* A connection with all our settings on. */
 bool db_connect(const char *path, enum store_mode mode, bool immutable, sqlite3 **ret,
                 struct err *err) MUST_CHECK;
+
+/* ---- queue.c: inside a transaction of the caller */
+struct place;
+/* Is the free lock of env kept for somebody else (*ret_mine false, *ret_other who)? Settles the queue first.
+ */
+bool queue_turn(struct store *s, const char *env, const char *who, int64_t now_ms, struct arena *arena,
+                struct place *ret_other, bool *ret_mine, struct err *err) MUST_CHECK;
+/* `who` has the lock now: its place, if it had one, is used up. */
+bool queue_served(struct store *s, const char *env, const char *who, int64_t now_ms,
+                  struct err *err) MUST_CHECK;
 
 /* ---- vec: results grow on the heap and end in the caller's arena */
 struct vec {

@@ -1,6 +1,7 @@
 /* The ladder of versions: old journals are read and brought up to date, newer ones are left alone. */
 #include "unit/state_help.h"
 
+#include "state/chat.h"
 #include "state/orders.h"
 #include "state/store_priv.h"
 #include "state/tokens.h"
@@ -153,6 +154,40 @@ static void a_journal_of_version_2_is_read_and_continued(void **state)
     read_and_continue(s);
 }
 
+static void check_chat(struct store *s)
+{
+    struct err err;
+    auto_arena struct arena a = {0};
+    struct ask *ask;
+    struct place *places;
+    struct message *message;
+    struct notice *notices;
+    struct lock_event *locks;
+    size_t n;
+    ok(ask_find(s, "K7Q2", &a, &ask, &err));
+    assert_non_null(ask);
+    assert_string_equal(ask->person, "slack/T1/U1");
+    assert_string_equal(ask->state, "confirm");
+    ok(queue_list(s, "prod", &a, &places, &n, &err));
+    assert_int_equal(n, 1);
+    assert_string_equal(places[0].who, "slack:bob");
+    ok(message_get(s, "bot", 2, &a, &message, &err));
+    assert_string_equal(message->ts, "1700000200.000100");
+    ok(notice_after(s, 0, 10, &a, &notices, &n, &err));
+    assert_string_equal(notices[0].event, "turn");
+    ok(lock_events_after(s, 0, 10, &a, &locks, &n, &err));
+    assert_true(n > 0);
+}
+
+static void a_journal_of_version_3_is_read_and_continued(void **state)
+{
+    (void)state;
+    put_fixture("old.db", 3);
+    auto_store struct store *s = store_write("old.db");
+    check_chat(s);
+    read_and_continue(s);
+}
+
 /* Every table, index and trigger of a new journal is word for word that of one that climbed from version 1. A
  * schema that changes without a new version fails here. */
 static void a_new_journal_has_the_schema_of_a_migrated_one(void **state)
@@ -257,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         in_scratch(a_journal_of_version_1_is_read_and_continued),
         in_scratch(a_journal_of_version_2_is_read_and_continued),
+        in_scratch(a_journal_of_version_3_is_read_and_continued),
         in_scratch(a_new_journal_has_the_schema_of_a_migrated_one),
         in_scratch(a_newer_journal_is_refused_untouched),
         in_scratch(a_journal_without_a_version_is_refused),

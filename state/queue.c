@@ -1,0 +1,191 @@
+/* Who waits for the lock of an environment. The lock stays the only authority: a place is a promise that a
+ * free lock is kept for somebody for a while, judged in the transaction that takes the lock. */
+#include <string.h>
+
+#include "state/chat.h"
+#include "state/store_priv.h"
+
+static const char *bare_name(const char *who)
+{
+    const char *colon = strrchr(who, ':');
+    return colon ? colon + 1 : who;
+}
+
+bool queue_same(const char *a, const char *b)
+{
+    if (strcmp(a, b) == 0)
+        return true;
+    /* On a terminal ann is ann; in a room she is slack:ann. Two rooms' names are two people until they say
+     * so. */
+    return (!strchr(a, ':') || !strchr(b, ':')) && strcmp(bare_name(a), bare_name(b)) == 0;
+}
+
+static void place_from_row(const struct query *q, struct arena *arena, struct place *ret)
+{
+    *ret = (struct place){
+        .id = query_int(q, 0),
+        .env = query_text(q, 1, arena),
+        .who = query_text(q, 2, arena),
+        .person = query_text(q, 3, arena),
+        .via = query_text(q, 4, arena),
+        .place = query_text(q, 5, arena),
+        .joined_ms = query_int(q, 6),
+        .lapse_ms = query_int(q, 7),
+        .offered_ms = query_int(q, 8),
+    };
+}
+
+bool queue_list(struct store *s, const char *env, struct arena *arena, struct place **ret, size_t *ret_n,
+                struct err *err)
+{
+    auto_vec struct vec found = VEC_INIT(struct place);
+    auto_query struct query q;
+    if (!query_open(&q, s, SQL_QUEUE_OPEN, ARGS(arg_text(env)), err))
+        return false;
+    while (query_next(&q, err))
+        place_from_row(&q, arena, vec_add(&found));
+    if (q.failed)
+        return false;
+    *ret = vec_take(&found, arena, ret_n);
+    return true;
+}
+
+static bool tell(struct store *s, const struct place *p, const char *event, int64_t now_ms, struct err *err)
+{
+    return notice_add(s,
+                      &(struct notice){.at_ms = now_ms,
+                                       .env = p->env,
+                                       .event = event,
+                                       .who = p->who,
+                                       .person = p->person,
+                                       .via = p->via},
+                      err);
+}
+
+static bool place_end(struct store *s, int64_t id, const char *how, int64_t now_ms, struct err *err)
+{
+    return sql_run(s, SQL_QUEUE_END, ARGS(arg_int(id), arg_int(now_ms), arg_text(how)), err);
+}
+
+/* The lock is free: the first place that has not lapsed gets it offered. */
+static bool offer(struct store *s, const struct place *places, size_t n, int64_t now_ms, struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct place *p = &places[i];
+        if (p->offered_ms == 0)
+            return sql_run(s, SQL_QUEUE_OFFER, ARGS(arg_int(p->id), arg_int(now_ms)), err) &&
+                   tell(s, p, "turn", now_ms, err);
+        if (now_ms < p->offered_ms + p->lapse_ms)
+            return true;
+        if (!place_end(s, p->id, "lapsed", now_ms, err) || !tell(s, p, "lapsed", now_ms, err))
+            return false;
+    }
+    return true;
+}
+
+static bool settle(struct store *s, const char *env, int64_t now_ms, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct lock_info lock;
+    struct place *places;
+    size_t n;
+    if (!queue_list(s, env, &arena, &places, &n, err))
+        return false;
+    if (n == 0)
+        return true;
+    if (!lock_get(s, env, &arena, &lock, err))
+        return false;
+    if (!lock.held)
+        return offer(s, places, n, now_ms, err);
+    return places[0].offered_ms == 0 || sql_run(s, SQL_QUEUE_WITHDRAW, ARGS(arg_text(env)), err);
+}
+
+bool queue_settle(struct store *s, const char *env, int64_t now_ms, struct err *err)
+{
+    struct tx tx;
+    if (!tx_open(&tx, s, err))
+        return false;
+    return tx_close(&tx, settle(s, env, now_ms, err), err);
+}
+
+static int find(const struct place *places, size_t n, const char *who)
+{
+    for (size_t i = 0; i < n; i++)
+        if (queue_same(places[i].who, who))
+            return (int)i;
+    return -1;
+}
+
+static bool join(struct store *s, const struct place *p, int64_t now_ms, size_t *ret_ahead, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct place *places;
+    size_t n;
+    if (!queue_list(s, p->env, &arena, &places, &n, err))
+        return false;
+    int at = find(places, n, p->who);
+    *ret_ahead = at < 0 ? n : (size_t)at;
+    if (at >= 0)
+        return true;
+    return sql_run(s, SQL_QUEUE_INSERT,
+                   ARGS(arg_text(p->env), arg_text(p->who), arg_text(p->person), arg_text(p->via),
+                        arg_text(p->place ? p->place : ""), arg_int(now_ms), arg_int(p->lapse_ms)),
+                   err) &&
+           settle(s, p->env, now_ms, err);
+}
+
+bool queue_join(struct store *s, const struct place *p, int64_t now_ms, size_t *ret_ahead, struct err *err)
+{
+    struct tx tx;
+    if (!tx_open(&tx, s, err))
+        return false;
+    return tx_close(&tx, join(s, p, now_ms, ret_ahead, err), err);
+}
+
+static bool leave(struct store *s, const char *env, const char *who, const char *how, int64_t now_ms,
+                  bool *ret_was, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct place *places;
+    size_t n;
+    if (!queue_list(s, env, &arena, &places, &n, err))
+        return false;
+    int at = find(places, n, who);
+    *ret_was = at >= 0;
+    return at < 0 || (place_end(s, places[at].id, how, now_ms, err) && settle(s, env, now_ms, err));
+}
+
+bool queue_leave(struct store *s, const char *env, const char *who, const char *how, int64_t now_ms,
+                 bool *ret_was, struct err *err)
+{
+    struct tx tx;
+    if (!tx_open(&tx, s, err))
+        return false;
+    return tx_close(&tx, leave(s, env, who, how, now_ms, ret_was, err), err);
+}
+
+bool queue_turn(struct store *s, const char *env, const char *who, int64_t now_ms, struct arena *arena,
+                struct place *ret_other, bool *ret_mine, struct err *err)
+{
+    struct place *places;
+    size_t n;
+    *ret_mine = true;
+    if (!settle(s, env, now_ms, err) || !queue_list(s, env, arena, &places, &n, err))
+        return false;
+    if (n == 0 || queue_same(places[0].who, who))
+        return true;
+    *ret_mine = false;
+    *ret_other = places[0];
+    return true;
+}
+
+bool queue_served(struct store *s, const char *env, const char *who, int64_t now_ms, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct place *places;
+    size_t n;
+    if (!queue_list(s, env, &arena, &places, &n, err))
+        return false;
+    int at = find(places, n, who);
+    return (at < 0 || place_end(s, places[at].id, "taken", now_ms, err)) && settle(s, env, now_ms, err);
+}
