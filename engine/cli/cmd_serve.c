@@ -5,6 +5,7 @@
 
 #include "base/auto.h"
 #include "cli/signals.h"
+#include "serve/page.h"
 #include "serve/serve.h"
 
 static const struct option_def options[] = {
@@ -15,7 +16,7 @@ static const struct option_def options[] = {
     OPTION_END,
 };
 
-static const struct serve_part *const parts[] = {NULL};
+static const struct serve_part *const parts[] = {&page_part, NULL};
 
 static int run(struct cli *cli)
 {

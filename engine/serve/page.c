@@ -1,0 +1,289 @@
+/* The page's part of the server: its files, and its views written by the server. Scripts take the views over;
+ * without them they stay as they are. */
+#include "serve/page.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state/store.h"
+
+#define HISTORY_PAGE 50
+#define NODES_SHOWN  500 /* without script */
+
+const struct page_file *page_file_find(const char *name)
+{
+    for (const struct page_file *f = page_files; f->name; f++)
+        if (strcmp(f->name, name) == 0)
+            return f;
+    return NULL;
+}
+
+static const char *type_of(const char *name)
+{
+    static const struct {
+        const char *end, *type;
+    } types[] = {{".js", "text/javascript; charset=utf-8"},
+                 {".css", "text/css; charset=utf-8"},
+                 {".svg", "image/svg+xml"}};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < sizeof types / sizeof types[0]; i++)
+        if (strcmp(dot, types[i].end) == 0)
+            return types[i].type;
+    return NULL; /* the template is no file of its own */
+}
+
+static void file(struct request *r, struct reply *reply)
+{
+    const struct page_file *f = page_file_find(r->vars[0]);
+    const char *type = f ? type_of(f->name) : NULL;
+    if (type)
+        reply_text(reply, 200, type, f->data, f->n);
+    else
+        reply_error(reply, 404, "notfound", "there is no such file");
+}
+
+/* ---- what all views share */
+
+static void send(struct request *r, struct reply *reply, const struct html_page *view, const struct buf *main)
+{
+    auto_buf struct buf person = BUF_INIT(4096), html = BUF_INIT(8 * 1024 * 1024);
+    struct html_page page = *view;
+    if (r->actor.name[0]) {
+        html_row(&person, "<div class=\"person\"><b>%s</b> ", r->actor.name);
+        html_row(&person, "<span>%s</span>", right_name(r->actor.right));
+        if (r->actor.via == ACTOR_COOKIE)
+            html_row(
+                &person,
+                "<form method=\"post\" action=\"/logout\"><input type=\"hidden\" name=\"csrf\" value=\"%s\">"
+                "<button class=\"button\">Log out</button></form>",
+                r->actor.csrf);
+        buf_puts(&person, "</div>");
+    }
+    page.csrf = r->actor.csrf;
+    page.person = buf_str(&person);
+    page.main = buf_str(main);
+    html_shell(&html, &page);
+    reply_html(reply, 200, buf_str(&html), html.len);
+}
+
+/* What is wrong, as a page: a person is looking. */
+static void send_problem(struct request *r, struct reply *reply, int status, const char *text)
+{
+    auto_buf struct buf main = BUF_INIT(64 * 1024);
+    html_row(&main, "<p class=\"error\" role=\"alert\">%s</p>", text);
+    send(r, reply, &(struct html_page){.title = "release"}, &main);
+    reply->status = status;
+}
+
+/* The newest release or rollback; tasks and exec are not what an environment runs. */
+static bool last_of(struct request *r, const char *env, struct release_info **ret, struct err *err)
+{
+    struct release_info *list;
+    size_t n;
+    *ret = NULL;
+    if (!release_list(r->store, env, HISTORY_PAGE, 0, r->arena, &list, &n, err))
+        return false;
+    for (size_t i = 0; i < n && !*ret; i++)
+        if (strcmp(list[i].kind, "task") != 0 && strcmp(list[i].kind, "exec") != 0)
+            *ret = &list[i];
+    return true;
+}
+
+static bool put_state(struct request *r, const char *env, struct buf *out, struct err *err)
+{
+    struct release_info *last, *unfinished;
+    struct lock_info lock;
+    if (!lock_get(r->store, env, r->arena, &lock, err) || !last_of(r, env, &last, err) ||
+        !release_unfinished(r->store, env, r->arena, &unfinished, err))
+        return false;
+    if (lock.held)
+        html_row(out, "<p class=\"banner is-warn\"><b>Lock:</b> %s</p>\n", lock_text(&lock, r->arena));
+    else
+        buf_puts(out, "<p>Lock: free</p>\n");
+    if (unfinished)
+        html_release_line(out, lock.held && lock.release == unfinished->id ? "Running" : "Unfinished",
+                          unfinished);
+    if (last && !(unfinished && unfinished->id == last->id))
+        html_release_line(out, "Last", last);
+    if (!last && !unfinished)
+        buf_puts(out, "<p class=\"quiet\">No release yet.</p>\n");
+    return true;
+}
+
+/* The pillar's environments, then those that only the journal knows; ends with NULL. */
+static const char *const *all_envs(struct request *r)
+{
+    const char *const *pillar = pillar_envs(serve_root(r->serve), r->arena);
+    struct release_info *list;
+    struct err err;
+    size_t n_list = 0, most = 0, n = 0;
+    if (!release_list(r->store, NULL, 1000, 0, r->arena, &list, &n_list, &err))
+        n_list = 0; /* what comes next says it */
+    while (pillar && pillar[most])
+        most++;
+    const char **envs = arena_array(r->arena, most + n_list + 1, sizeof *envs);
+    for (; n < most; n++)
+        envs[n] = pillar[n];
+    for (size_t i = 0; i < n_list; i++) {
+        size_t k = 0;
+        while (k < n && strcmp(envs[k], list[i].env) != 0)
+            k++;
+        if (k == n)
+            envs[n++] = list[i].env;
+    }
+    envs[n] = NULL;
+    return envs;
+}
+
+/* ---- views */
+
+static void envs(struct request *r, struct reply *reply)
+{
+    auto_buf struct buf main = BUF_INIT(4 * 1024 * 1024);
+    struct err err;
+    buf_puts(&main, "<h1>Environments</h1>\n<ul class=\"cards\">\n");
+    const char *const *list = all_envs(r);
+    for (size_t i = 0; list[i]; i++) {
+        html_row(&main, "<li class=\"card\"><h2><a href=\"/env/%s\">", list[i]);
+        html_row(&main, "%s</a></h2>\n", list[i]);
+        if (!put_state(r, list[i], &main, &err)) {
+            send_problem(r, reply, 503, err.text);
+            return;
+        }
+        buf_puts(&main, "</li>\n");
+    }
+    buf_puts(&main, list[0]
+                        ? "</ul>\n"
+                        : "</ul>\n<p class=\"quiet\">No environment in the pillar and no release yet.</p>\n");
+    send(r, reply, &(struct html_page){.title = "Environments", .view = "envs"}, &main);
+}
+
+static bool env_is_known(struct request *r, const char *env)
+{
+    const char *const *list = all_envs(r);
+    for (size_t i = 0; list[i]; i++)
+        if (strcmp(list[i], env) == 0)
+            return true;
+    return false;
+}
+
+static void env(struct request *r, struct reply *reply)
+{
+    const char *name = r->vars[0];
+    auto_buf struct buf main = BUF_INIT(8 * 1024 * 1024);
+    struct node_state_info *nodes;
+    struct release_info *list;
+    struct err err;
+    size_t n_nodes, n;
+    if (!name_valid(name, 64) || !env_is_known(r, name)) {
+        send_problem(r, reply, 404, "There is no such environment.");
+        return;
+    }
+    html_row(&main, "<div class=\"release-head\"><h1>%s</h1>\n", name);
+    if (!put_state(r, name, &main, &err) || !node_states(r->store, name, r->arena, &nodes, &n_nodes, &err) ||
+        !release_list(r->store, name, 10, 0, r->arena, &list, &n, &err)) {
+        send_problem(r, reply, 503, err.text);
+        return;
+    }
+    buf_puts(&main, "</div>\n<section class=\"panel\"><h2>Nodes, as last known</h2>\n");
+    html_node_table(&main, nodes, n_nodes < NODES_SHOWN ? n_nodes : NODES_SHOWN);
+    if (n_nodes > NODES_SHOWN)
+        buf_printf(&main, "<p class=\"quiet\">and %zu more</p>\n", n_nodes - NODES_SHOWN);
+    buf_puts(&main, "</section>\n<section class=\"panel\"><h2>Releases</h2>\n");
+    html_release_table(&main, list, n);
+    html_row(&main, "<p><a href=\"/history?env=%s\">all of them</a></p></section>\n", name);
+    send(r, reply, &(struct html_page){.title = name, .view = "env", .env = name}, &main);
+}
+
+static bool number_of(const char *text, int64_t *ret)
+{
+    char *end;
+    *ret = strtoll(text, &end, 10);
+    return text[0] >= '1' && text[0] <= '9' && *end == '\0' && strlen(text) < 16;
+}
+
+static void release(struct request *r, struct reply *reply)
+{
+    auto_buf struct buf main = BUF_INIT(1024 * 1024);
+    struct release_info *info = NULL;
+    struct err err;
+    int64_t id;
+    if (number_of(r->vars[0], &id) && !release_get(r->store, id, r->arena, &info, &err)) {
+        send_problem(r, reply, 503, err.text);
+        return;
+    }
+    if (!info) {
+        send_problem(r, reply, 404, "There is no such release.");
+        return;
+    }
+    const char *number = arena_printf(r->arena, "%" PRId64, info->id);
+    const char *title = arena_printf(r->arena, "%s %s, %s", info->kind, number, info->env);
+    html_row(&main, "<div class=\"release-head\"><h1>%s</h1>\n", title);
+    html_release_facts(&main, info);
+    html_row(&main, "<p><a href=\"/env/%s\">the environment</a></p></div>\n", info->env);
+    send(r, reply,
+         &(struct html_page){.title = title, .view = "release", .env = info->env, .release = number}, &main);
+}
+
+static void history(struct request *r, struct reply *reply)
+{
+    const char *name = request_query(r, "env");
+    auto_buf struct buf main = BUF_INIT(4 * 1024 * 1024);
+    struct release_info *list;
+    struct err err;
+    int64_t before;
+    size_t n;
+    if (!request_number(r, "before", 0, &before, reply))
+        return;
+    if (name && !name_valid(name, 64)) {
+        send_problem(r, reply, 404, "There is no such environment.");
+        return;
+    }
+    if (!release_list(r->store, name, HISTORY_PAGE, before, r->arena, &list, &n, &err)) {
+        send_problem(r, reply, 503, err.text);
+        return;
+    }
+    html_row(&main, "<h1>History%s</h1>\n<section class=\"panel\">\n",
+             name ? arena_printf(r->arena, " of %s", name) : "");
+    html_release_table(&main, list, n);
+    if (n == HISTORY_PAGE) {
+        buf_printf(&main, "<p><a href=\"/history?before=%" PRId64, list[n - 1].id);
+        if (name)
+            html_row(&main, "&amp;env=%s", name);
+        buf_puts(&main, "\">older ones</a></p>\n");
+    }
+    buf_puts(&main, "</section>\n");
+    send(r, reply, &(struct html_page){.title = "History", .view = "history", .env = name}, &main);
+}
+
+static void login(struct request *r, struct reply *reply)
+{
+    auto_buf struct buf main = BUF_INIT(16 * 1024);
+    buf_puts(&main, "<form class=\"panel login\" method=\"post\" action=\"/login\">\n<h1>Log in</h1>\n");
+    if (request_query(r, "failed"))
+        buf_puts(&main,
+                 "<p class=\"error\" role=\"alert\">This token is not known here, or was revoked.</p>\n");
+    buf_puts(&main, "<p class=\"field\"><label for=\"token\">Token</label><input id=\"token\" name=\"token\" "
+                    "type=\"password\" "
+                    "autocomplete=\"current-password\" required autofocus>"
+                    "<small>'release token add NAME --role operator' makes one.</small></p>\n"
+                    "<p><button class=\"button is-primary\">Log in</button></p></form>\n");
+    send(r, reply, &(struct html_page){.title = "Log in", .view = "login"}, &main);
+}
+
+static const struct route routes[] = {
+    {.method = "GET", .pattern = "/", .right = RIGHT_VIEWER, .flags = ROUTE_HTML, .handle = envs},
+    {.method = "GET", .pattern = "/env/{env}", .right = RIGHT_VIEWER, .flags = ROUTE_HTML, .handle = env},
+    {.method = "GET",
+     .pattern = "/release/{n}",
+     .right = RIGHT_VIEWER,
+     .flags = ROUTE_HTML,
+     .handle = release},
+    {.method = "GET", .pattern = "/history", .right = RIGHT_VIEWER, .flags = ROUTE_HTML, .handle = history},
+    {.method = "GET", .pattern = "/login", .right = RIGHT_NONE, .flags = ROUTE_HTML, .handle = login},
+    {.method = "GET", .pattern = "/page/{file}", .right = RIGHT_NONE, .handle = file},
+    ROUTE_END,
+};
+
+const struct serve_part page_part = {.name = "page", .routes = routes};

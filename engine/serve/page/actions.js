@@ -1,0 +1,222 @@
+// Orders: each in a dialog that first shows what will happen, then asks for the environment's name where nodes will be
+// touched. The server decides whether you may; a button is only shown when it says so.
+
+import { announce, el, fill, put } from './dom.js';
+import { envPath, get, post, releasePath } from './api.js';
+import { plural, short } from './words.js';
+
+const TEXTS = {
+  run: ['Release', 'Release a revision'],
+  rollback: ['Roll back', 'Roll back'],
+  resume: ['Resume', 'Go on with what was interrupted'],
+  pause: ['Pause', 'Finish the nodes that are out, start no other'],
+  abort: ['Abort', 'Stop now'],
+  lock: ['Hold the lock', 'Hold the lock'],
+  unlock: ['Free the lock', 'Free the lock'],
+};
+const DANGER = new Set(['abort', 'rollback']);
+
+// What makes sense now, of what the person may do at all.
+function sensible(verb, env) {
+  const running = Boolean(env.running);
+  const held = Boolean(env.lock);
+  switch (verb) {
+    case 'run': return !running;
+    case 'pause': case 'abort': return running;
+    case 'resume': return !running && Boolean(env.unfinished);
+    case 'rollback': return !running && Boolean(env.unfinished || env.last);
+    case 'lock': return !held;
+    case 'unlock': return held && !running;
+    default: return false;
+  }
+}
+
+export function buttons(env, verbs) {
+  return verbs.filter((v) => (env.can || []).includes(v) && sensible(v, env)).map((verb) => el('button', {
+    type: 'button', class: `button${verb === 'run' ? ' is-primary' : ''}${DANGER.has(verb) ? ' is-danger' : ''}`,
+    'data-verb': verb, onclick: () => ask(verb, env.env),
+  }, TEXTS[verb][0]));
+}
+
+// ---- the dialog
+
+function field(name, label, props, help) {
+  return el('p', { class: 'field' }, el('label', { for: `f-${name}` }, label),
+    el('input', { id: `f-${name}`, name, autocomplete: 'off', spellcheck: 'false', autocapitalize: 'none', ...props }),
+    help && el('small', {}, help));
+}
+
+// Asks anew what the environment looks like: what the page shows may be older than what will happen.
+async function ask(verb, name) {
+  let env;
+  try {
+    env = await get(envPath(name));
+  } catch (error) {
+    announce(error.message);
+    return;
+  }
+  const d = new Dialog(verb, env);
+  document.body.append(d.node);
+  d.node.showModal();
+  await d.prepare();
+}
+
+class Dialog {
+  constructor(verb, env) {
+    this.verb = verb;
+    this.env = env;
+    this.fields = el('div', { class: 'fields' });
+    this.preview = el('div', { class: 'preview' });
+    this.confirm = el('div', { class: 'fields' });
+    this.error = el('p', { class: 'error', role: 'alert' });
+    this.go = el('button', { type: 'submit', class: `button is-primary${DANGER.has(verb) ? ' is-danger' : ''}` }, TEXTS[verb][0]);
+    this.form = el('form', { method: 'dialog', onsubmit: (event) => this.submit(event) },
+      el('h2', { id: 'dialog-title' }, TEXTS[verb][1], ' ', el('b', { class: 'env' }, env.env)),
+      this.fields, this.preview, this.confirm, this.error,
+      el('footer', {}, el('button', { type: 'button', class: 'button', onclick: () => this.node.close() }, 'Cancel'), this.go));
+    this.node = el('dialog', { 'aria-labelledby': 'dialog-title', onclose: () => this.node.remove() }, this.form);
+  }
+
+  say(...children) {
+    fill(this.preview, children);
+  }
+
+  // What will happen, by verb; and what is asked for.
+  async prepare() {
+    try {
+      await this[this.verb]();
+    } catch (error) {
+      this.error.textContent = error.message;
+    }
+  }
+
+  wantName() {
+    put(this.confirm, field('confirm', `Type ${this.env.env} to confirm`, { required: true, placeholder: this.env.env }));
+  }
+
+  run() {
+    this.planned = false;
+    put(this.fields, field('rev', 'Revision', { required: true, placeholder: 'branch, tag or commit' }),
+      el('details', {}, el('summary', {}, 'More'),
+        field('plan', 'Plan', {}, 'the pillar says which, when empty'), field('stages', 'Stages', { placeholder: '1,25%,100%' }),
+        field('window', 'Window', { placeholder: '25%' }), field('only', 'Only these nodes', { placeholder: 'app1,app2' })));
+    this.go.textContent = 'Show what will happen';
+    this.form.elements.rev.focus();
+  }
+
+  async showPlan() {
+    const body = this.values();
+    this.say(el('p', { class: 'quiet' }, 'Asking nodes and balancers …'));
+    const order = await this.waitOrder((await post(envPath(this.env.env, '/plan'), body)).order);
+    if (order.exit !== 0) {
+      this.say(el('pre', { class: 'output' }, order.output || 'no output'));
+      throw new Error(`This cannot be released (exit ${order.exit}).`);
+    }
+    this.say(el('p', {}, 'This will happen:'), el('pre', { class: 'output', tabindex: 0 }, order.output));
+    announce('The plan is there.');
+    this.planned = JSON.stringify(body);
+    this.wantName();
+    this.go.textContent = 'Release';
+    this.form.elements.confirm.focus();
+  }
+
+  async rollback() {
+    const of = this.env.unfinished || this.env.last;
+    const plan = await get(releasePath(of.release, '/plan'));
+    const nodes = plan.nodes || [];
+    this.say(el('p', {}, `Takes back ${of.what} ${of.release} (${short(of.rev)}): ${plural(nodes.length, 'node')} `
+      + 'return, in reverse, inside window and floor, to what each ran before.'),
+    el('ul', { class: 'moves' }, nodes.slice(0, 12).map((n) => el('li', {}, el('b', {}, n.id), ' ',
+      el('span', { class: 'mono' }, `${short(n.rev)} → ${short(n.rev_before)}`)))),
+    nodes.length > 12 && el('p', { class: 'quiet' }, `and ${nodes.length - 12} more`));
+    this.wantName();
+  }
+
+  async resume() {
+    const of = this.env.unfinished;
+    const m = await get(releasePath(of.release, '/model?summary=1'));
+    const rest = Object.entries(m.counts || {}).filter(([, n]) => n).map(([word, n]) => `${n} ${word}`).join(', ');
+    this.say(el('p', {}, `Goes on with ${of.what} ${of.release} to ${short(of.rev)} on its own frozen plan. Nodes now: ${rest}.`));
+    this.wantName();
+  }
+
+  pause() {
+    this.say(el('p', {}, 'The nodes that are out now are finished into rotation, no other starts. The release can be '
+      + 'resumed or rolled back.'));
+    this.go.focus();
+  }
+
+  abort() {
+    this.say(el('p', {}, 'Nothing more is sent. Nodes that are out stay out until resume or rollback.'));
+    this.go.focus();
+  }
+
+  lock() {
+    put(this.fields, field('reason', 'Reason', { required: true, maxlength: 200 }, 'everybody sees it, with your name'));
+    this.form.elements.reason.focus();
+  }
+
+  unlock() {
+    const lock = this.env.lock;
+    if (!lock) throw new Error('Nobody holds the lock.');
+    this.say(el('p', {}, lock.text));
+    if (lock.release) {
+      this.say(el('p', {}, lock.text), el('p', { class: 'warn' }, `! Release ${lock.release} is given up: it cannot be resumed `
+        + 'or rolled back afterwards. What it owes the balancers stays recorded.'));
+      put(this.fields, field('reason', 'Reason', { required: true, maxlength: 200 }));
+      this.wantName();
+    }
+    this.go.focus();
+  }
+
+  // ---- giving the order
+
+  values() {
+    const out = {};
+    for (const input of this.form.querySelectorAll('input[name]')) {
+      if (input.name !== 'confirm' && input.value.trim()) out[input.name] = input.value.trim();
+    }
+    return out;
+  }
+
+  async submit(event) {
+    event.preventDefault();
+    if (this.busy) return;
+    this.busy = this.go.disabled = true;
+    this.error.textContent = '';
+    try {
+      if (this.verb === 'run' && this.planned !== JSON.stringify(this.values())) await this.showPlan();
+      else await this.order();
+    } catch (error) {
+      this.error.textContent = error.message;
+    }
+    this.busy = this.go.disabled = false;
+  }
+
+  async order() {
+    const body = this.values();
+    const typed = this.form.elements.confirm;
+    if (typed && typed.value.trim() !== this.env.env) throw new Error(`Type ${this.env.env} to confirm.`);
+    if (typed) body.confirm = typed.value.trim();
+    if (this.verb === 'unlock' && this.env.lock && this.env.lock.release) body.force = true;
+    const id = (await post(envPath(this.env.env, `/${this.verb}`), body)).order;
+    const order = await this.waitOrder(id, (o) => o.release && ['run', 'rollback', 'resume'].includes(this.verb));
+    if (order.exit === null || order.exit === undefined || order.exit === 0) {
+      this.node.close();
+      announce(`${TEXTS[this.verb][0]}: done`);
+      if (order.release && ['run', 'rollback', 'resume'].includes(this.verb)) location.assign(`/release/${Number(order.release)}`);
+      return;
+    }
+    this.say(el('pre', { class: 'output', tabindex: 0 }, order.output || ''));
+    throw new Error(`The order ended with exit ${order.exit}.`);
+  }
+
+  // Until it has ended, or `enough` says so. The server holds the answer back a little, so this is no busy loop.
+  async waitOrder(id, enough = () => false) {
+    for (;;) {
+      const order = await get(`/api/v1/orders/${encodeURIComponent(id)}`);
+      if (order.ended || enough(order)) return order;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+  }
+}

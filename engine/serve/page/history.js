@@ -1,0 +1,120 @@
+// Past releases: how long they took, who ordered them, how they ended, and what differs between two plans.
+
+import { el, fill } from './dom.js';
+import { get, page, releasePath } from './api.js';
+import { duration, plural, result, short, when } from './words.js';
+
+const PAGE = 50;
+
+export function releaseTable(list, choose) {
+  if (!list.length) return el('p', { class: 'quiet' }, 'No releases yet.');
+  const heads = [choose && 'diff', 'release', 'env', 'what', 'revision', 'started', 'took', 'by', 'result'].filter(Boolean);
+  return el('div', { class: 'scroll' }, el('table', { class: 'stack' },
+    el('thead', {}, el('tr', {}, heads.map((h) => el('th', { scope: 'col' }, h)))),
+    el('tbody', {}, list.map((r) => releaseRow(r, choose)))));
+}
+
+function releaseRow(r, choose) {
+  const done = result(r.exit, r.what);
+  return el('tr', {},
+    choose && el('td', { 'data-label': 'diff' }, el('input', { type: 'checkbox', 'aria-label': `compare the plan of ${r.release}`,
+      onchange: (event) => choose(r.release, event.target) })),
+    el('th', { scope: 'row' }, el('a', { href: `/release/${Number(r.release)}` }, `${r.release}`)),
+    el('td', { 'data-label': 'env' }, r.env),
+    el('td', { 'data-label': 'what' }, r.of ? `${r.what} of ${r.of}` : r.what),
+    el('td', { class: 'mono', 'data-label': 'revision' }, short(r.rev)),
+    el('td', { 'data-label': 'started' }, when(r.at)),
+    el('td', { 'data-label': 'took' }, r.ended ? duration(r.ended - r.at) : '–'),
+    el('td', { 'data-label': 'by' }, `${r.who}@${r.host}`),
+    el('td', { 'data-label': 'result' }, el('span', { class: `is-${done.kind}` }, `${done.sign} ${done.word}`),
+      r.resumable ? ' (can be resumed)' : ''));
+}
+
+// A bar per release, oldest left: its height is the time it took, its sign how it ended.
+function chart(list) {
+  const done = list.filter((r) => r.ended).slice(0, PAGE).reverse();
+  if (done.length < 2) return null;
+  const most = Math.max(...done.map((r) => r.ended - r.at));
+  const sorted = done.map((r) => r.ended - r.at).sort((a, b) => a - b);
+  const middle = sorted[Math.floor(sorted.length / 2)];
+  const bars = done.map((r) => {
+    const end = result(r.exit, r.what);
+    const took = r.ended - r.at;
+    const bar = el('span', { class: `column is-${end.kind}` });
+    bar.style.height = `${Math.max(3, Math.round((took / most) * 72))}px`;
+    return el('li', {}, el('a', { href: `/release/${Number(r.release)}`, title: `${r.what} ${r.release}: ${duration(took)}, ${end.word}`,
+      'aria-label': `${r.what} ${r.release}, ${duration(took)}, ${end.word}` },
+    el('span', { class: `is-${end.kind}`, 'aria-hidden': 'true' }, end.sign), bar, el('span', { class: 'n', 'aria-hidden': 'true' }, `${r.release}`)));
+  });
+  return el('section', { class: 'panel', 'aria-labelledby': 'chart-title' },
+    el('header', { class: 'panel-head' }, el('h2', { id: 'chart-title' }, 'How long they took'),
+      el('p', { class: 'quiet' }, `median ${duration(middle)}, longest ${duration(most)}`)),
+    el('ol', { class: 'chart' }, bars));
+}
+
+function diffTable(a, b, list) {
+  if (!list.length) return el('p', {}, `The plans of ${a} and ${b} are the same.`);
+  const cell = (v) => (v === undefined || v === null ? '–' : typeof v === 'string' ? v : JSON.stringify(v));
+  return el('div', {}, el('p', {}, `${plural(list.length, 'difference')} from ${a} to ${b}:`),
+    el('div', { class: 'scroll' }, el('table', { class: 'stack diff' },
+      el('thead', {}, el('tr', {}, ['where', 'was', 'is'].map((h) => el('th', { scope: 'col' }, h)))),
+      el('tbody', {}, list.slice(0, 500).map((d) => el('tr', {}, el('th', { scope: 'row', class: 'mono' }, d.path),
+        el('td', { class: 'mono', 'data-label': 'was' }, el('del', {}, cell(d.was))),
+        el('td', { class: 'mono', 'data-label': 'is' }, el('ins', {}, cell(d.is)))))))));
+}
+
+class HistoryView {
+  constructor(main, env) {
+    this.env = env;
+    this.list = [];
+    this.chosen = [];
+    this.chart = el('div', {});
+    this.table = el('div', {});
+    this.diff = el('section', { class: 'panel', hidden: true, 'aria-live': 'polite', 'aria-label': 'Differences' });
+    this.compare = el('button', { type: 'button', class: 'button', disabled: true, onclick: () => this.showDiff() }, 'Compare two plans');
+    this.more = el('button', { type: 'button', class: 'button', onclick: () => this.load() }, 'Older');
+    fill(main, el('header', { class: 'release-head' }, el('div', { class: 'title' }, el('h1', {}, 'History'),
+      env && el('p', { class: 'pill' }, env)), env && el('p', {}, el('a', { href: '/history' }, 'of all environments'))),
+    this.chart, this.diff, el('section', { class: 'panel', 'aria-labelledby': 'list-title' },
+      el('header', { class: 'panel-head' }, el('h2', { id: 'list-title' }, 'Releases'), this.compare), this.table, this.more));
+  }
+
+  async load() {
+    const query = new URLSearchParams({ limit: PAGE });
+    if (this.env) query.set('env', this.env);
+    if (this.list.length) query.set('before', this.list[this.list.length - 1].release);
+    const answer = await get(`/api/v1/releases?${query}`);
+    const got = answer.releases || answer;
+    this.list.push(...got);
+    this.more.hidden = got.length < PAGE;
+    this.chosen = [];
+    this.compare.disabled = true;
+    fill(this.table, releaseTable(this.list, (n, box) => this.choose(n, box)));
+    fill(this.chart, chart(this.list));
+  }
+
+  choose(n, box) {
+    if (box.checked) this.chosen.push({ n, box });
+    else this.chosen = this.chosen.filter((c) => c.n !== n);
+    if (this.chosen.length > 2) this.chosen.shift().box.checked = false;
+    this.compare.disabled = this.chosen.length !== 2;
+  }
+
+  async showDiff() {
+    const [a, b] = this.chosen.map((c) => c.n).sort((x, y) => x - y);
+    this.diff.hidden = false;
+    try {
+      const answer = await get(releasePath(a, `/diff?with=${b}`));
+      fill(this.diff, el('header', { class: 'panel-head' }, el('h2', {}, 'Differences')), diffTable(a, b, answer.diff || answer));
+    } catch (error) {
+      fill(this.diff, el('p', { class: 'error' }, error.message));
+    }
+    this.diff.scrollIntoView({ block: 'nearest' });
+  }
+}
+
+export async function start(main) {
+  const view = new HistoryView(main, new URLSearchParams(location.search).get('env') || page.env || '');
+  await view.load();
+  main.dataset.ready = 'yes';
+}

@@ -1,0 +1,207 @@
+// What each node does now, folded from journal rows: engine/watch/model.c once more, for the browser. The server's
+// snapshot is the beginning, rows from the stream are the rest. tests/browser compares the two folds.
+//
+// On the way the fold tells a recorder of the timeline which step ran when (span) and which state was entered (enter).
+
+import { DRAIN, ENABLE, LIFE_BACK, LIFE_BACK_VERIFY, PHASE_OF, PREPARE, STATES, STATE_OF } from './words.js';
+
+export const WAITING = 0, PREPARING = 1, PREPARED = 2, OUT = 3, DONE = 4, BACK = 5, UNDONE = 6, FAILED = 7, LEFT = 8;
+
+const isOut = (state) => state === OUT || state === BACK;
+const isGang = (phase) => phase < DRAIN || phase > ENABLE;
+
+export class Model {
+  // release: /api/v1/releases/N; recorder: {span(node, step, from, to, outcome, back), enter(node, state, at)} or null.
+  constructor(release, recorder) {
+    this.steps = release.steps.map((s) => ({ ...s, phase: PHASE_OF.get(s.phase) ?? -1 }));
+    this.ids = release.nodes;
+    this.index = new Map(this.ids.map((id, i) => [id, i]));
+    this.recorder = recorder;
+    this.reset();
+  }
+
+  reset() {
+    this.nodes = this.ids.map(() => ({
+      state: WAITING, step: -1, unknown: false, attempt: 0, since: 0, stepAt: 0, out: 0, gauge: -1, text: '',
+    }));
+    this.counts = STATES.map(() => 0);
+    this.counts[WAITING] = this.nodes.length;
+    this.changed = new Set(this.nodes.keys());
+    Object.assign(this, { seq: 0, life: 0, stage: 0, soakUntil: 0, started: 0, last: 0, ended: false,
+      stopping: false, exit: null, failedNode: -1, failedStep: -1, failedText: '', text: '' });
+  }
+
+  // A snapshot as /releases/N/model gives it.
+  load(snapshot) {
+    this.reset();
+    this.seq = snapshot.seq || 0;
+    this.life = snapshot.life_code ?? snapshot.lifeCode ?? 0;
+    for (const name of ['stage', 'started', 'ended', 'stopping', 'exit', 'text']) {
+      if (snapshot[name] !== undefined && snapshot[name] !== null) this[name] = snapshot[name];
+    }
+    this.soakUntil = snapshot.soak_until || 0;
+    for (const one of snapshot.nodes || []) {
+      const i = this.index.get(one.node);
+      if (i === undefined) continue;
+      this.counts[WAITING]--;
+      const n = this.nodes[i];
+      n.state = STATE_OF.get(one.state) ?? WAITING;
+      n.step = one.step ?? -1;
+      n.since = one.since || 0;
+      n.stepAt = one.step_since || 0;
+      n.out = one.out_ms || 0;
+      n.gauge = one.gauge ?? -1;
+      n.unknown = Boolean(one.unknown);
+      n.attempt = one.attempt || 0;
+      n.text = one.text || '';
+      this.counts[n.state]++;
+    }
+  }
+
+  apply(row) {
+    if (row.seq <= this.seq) return;
+    this.seq = row.seq;
+    this.started ||= row.at;
+    this.last = row.at;
+    const i = row.node ? this.index.get(row.node) ?? -1 : -1;
+    const inPlan = row.step !== undefined && row.step >= 0 && row.step < this.steps.length;
+    if (row.kind === 'order') this.order(row);
+    else if (row.kind === 'note' && i >= 0) this.nodeNote(i, row);
+    else if (row.kind === 'note') this.releaseNote(row);
+    else if (i >= 0 && inPlan && row.kind === 'intent') this.intent(i, row);
+    else if (i >= 0 && inPlan && row.kind === 'outcome') this.outcome(i, row);
+    if (i >= 0) this.changed.add(i);
+  }
+
+  setState(i, state, at) {
+    const n = this.nodes[i];
+    if (n.state === state) return;
+    this.counts[n.state]--;
+    this.counts[state]++;
+    if (!(isOut(n.state) && isOut(state))) n.since = at;
+    n.state = state;
+    this.changed.add(i);
+    if (this.recorder) this.recorder.enter(i, state, at);
+  }
+
+  begin(i, step, at, outcome = 'ok') {
+    const n = this.nodes[i];
+    if (n.step === step) return;
+    if (n.step >= 0 && n.stepAt && this.recorder) {
+      this.recorder.span(i, n.step, n.stepAt, at, outcome, n.state === BACK);
+    }
+    n.step = step;
+    n.stepAt = at;
+    n.gauge = -1;
+    n.attempt = 0;
+  }
+
+  intent(i, row) {
+    const n = this.nodes[i];
+    this.begin(i, row.step, row.at);
+    n.attempt = row.attempt || 0;
+    n.unknown = false;
+    if (this.steps[row.step].phase === PREPARE && n.state === WAITING) this.setState(i, PREPARING, row.at);
+  }
+
+  outcome(i, row) {
+    const n = this.nodes[i];
+    n.unknown = row.code === 'unknown';
+    if (row.text) n.text = this.message(row);
+    if (row.role === 'guard' || row.role === 'soak' || row.role === 'before') return;
+    this.begin(i, row.step, row.at);
+    if (row.b > 0) n.gauge = row.b;
+    if (row.code === 'ok' && row.a) this.done(i, row.step, row.at);
+  }
+
+  // The steps of a node's walk follow one another without a word of the journal: reads have no intent rows.
+  done(i, step, at) {
+    const next = step + 1 < this.steps.length ? this.steps[step + 1].phase : -1;
+    const now = this.steps[step].phase;
+    const same = next >= 0 && (next === now || (!isGang(next) && !isGang(now)));
+    this.begin(i, same ? step + 1 : -1, at);
+  }
+
+  nodeFailed(i, row) {
+    if (this.failedNode >= 0) return;
+    this.failedNode = i;
+    this.failedStep = row.step ?? -1;
+    this.failedText = this.nodes[i].text;
+  }
+
+  // The row's message without the node and step that it may begin with: they stand beside it.
+  message(row) {
+    let text = row.text || '';
+    for (const head of [row.node, row.label, row.verb]) {
+      if (head && text.startsWith(`${head}: `)) text = text.slice(head.length + 2);
+    }
+    return text.slice(0, 200);
+  }
+
+  nodeNote(i, row) {
+    const n = this.nodes[i];
+    switch (row.code) {
+      case 'admit': return this.setState(i, this.life === LIFE_BACK ? BACK : OUT, row.at);
+      case 'node-turn':
+        this.begin(i, -1, row.at, 'failed');
+        return this.setState(i, BACK, row.at);
+      case 'node-in':
+        this.begin(i, -1, row.at);
+        n.out = n.since ? row.at - n.since : 0;
+        return this.setState(i, n.state === OUT ? DONE : UNDONE, row.at);
+      case 'node-left':
+        this.setState(i, LEFT, row.at);
+        return this.nodeFailed(i, row);
+      case 'node-failed': return this.nodeFailed(i, row);
+      case 'gang-ok':
+        this.begin(i, -1, row.at);
+        if (n.state === WAITING || n.state === PREPARING) this.setState(i, PREPARED, row.at);
+        return undefined;
+      case 'gang-bad':
+        if (row.a === PREPARE) this.setState(i, FAILED, row.at);
+        return this.nodeFailed(i, row);
+      case 'progress': case 'escalate': case 'deadline':
+        n.text = this.message(row);
+      // fall through
+      case 'proceed':
+        if (row.step >= 0) this.begin(i, row.step, row.at);
+        n.gauge = row.a;
+        return undefined;
+      case 'retry': n.attempt = row.a + 1; return undefined;
+      default: return undefined;
+    }
+  }
+
+  releaseNote(row) {
+    if (row.code === 'life') {
+      this.life = row.a;
+      this.text = '';
+      return;
+    }
+    if (row.code === 'stage') {
+      this.stage = row.a;
+      if (this.recorder) this.recorder.stage(row.a, row.at);
+    }
+    this.soakUntil = row.code === 'soak' ? row.at + row.b : 0;
+    if (row.code === 'stopping') this.stopping = true;
+    if (row.code === 'end') {
+      this.ended = true;
+      this.exit = row.a;
+    }
+    if (row.code !== 'stage' && !(row.code === 'end' && !row.b)) this.text = row.sentence || '';
+  }
+
+  // An order to go on makes an ended release live again, and takes up the nodes that were given up.
+  order(row) {
+    if (row.code !== 'resume' && row.code !== 'rollback') return;
+    if (row.code === 'rollback') this.life = LIFE_BACK;
+    const back = this.life === LIFE_BACK || this.life === LIFE_BACK_VERIFY;
+    this.nodes.forEach((n, i) => {
+      if (n.state === LEFT) this.setState(i, back ? BACK : OUT, row.at);
+      else if (n.state === FAILED || (n.state === UNDONE && !back)) this.setState(i, WAITING, row.at);
+    });
+    this.ended = this.stopping = false;
+    this.failedNode = this.failedStep = -1;
+    this.text = '';
+  }
+}
