@@ -65,8 +65,9 @@ do_clean() {
         [ "$clean_path" != "$clean_current" ] && [ "$clean_path" != "$before" ] || continue
         printf '%s\n' "$clean_keep" | grep -qxF -e "$clean_one" && continue
         printf '%s\n' "$clean_used" | grep -qF -e "$clean_path" && continue
-        # Without its marker first: cut short, it is an incomplete one and never a target.
-        true >"$clean_one/.incomplete" && rm -f "$clean_one/.release-complete" && rm -rf "./$clean_one"
+        # Without its marker first: cut short, it is an incomplete one, never a target, and known as ours to the end.
+        true >"$clean_one/.incomplete" && rm -f "$clean_one/.release-complete" &&
+            find "./$clean_one" -mindepth 1 -maxdepth 1 ! -name .incomplete -exec rm -rf {} + && rm -rf "./$clean_one"
         if [ -d "$clean_one" ]; then
             clean_failed="$clean_failed $clean_one"
         else

@@ -1,8 +1,8 @@
-/* Preloaded into a node's shell and all that it starts: counts what changes files (every write, rename, link, removal,
- * directory, truncation), and at the CUT_AT-th kills the whole process group, as a power cut would: before the effect, or
- * with CUT_TORN=1 half-way through a write. Appends to CUT_LOG what the harness must know to lose what was not synced:
- *   W path (written) | S path (synced) | A (all synced) | R from<TAB>to (renamed)
- * CUT_BOOT: a file to be read instead of the kernel's boot id, for a machine that came up again. */
+/* Preloaded into a node's shell and all that it starts: counts what changes files (every write, rename, link,
+ * removal, directory, truncation), and at the CUT_AT-th kills the whole process group, as a power cut would:
+ * before the effect, or with CUT_TORN=1 half-way through a write. Appends to CUT_LOG what the harness must
+ * know to lose what was not synced: W path (written) | S path (synced) | A (all synced) | R from<TAB>to
+ * (renamed) CUT_BOOT: a file to be read instead of the kernel's boot id, for a machine that came up again. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -62,7 +62,8 @@ static void note(const char *what, const char *a, const char *b)
     char line[8300];
     if (!log_path)
         return;
-    int n = snprintf(line, sizeof(line), "%s%s%s%s%s\n", what, a ? " " : "", a ? a : "", b ? "\t" : "", b ? b : "");
+    int n = snprintf(line, sizeof(line), "%s%s%s%s%s\n", what, a ? " " : "", a ? a : "", b ? "\t" : "",
+                     b ? b : "");
     int fd = (int)syscall(SYS_openat, AT_FDCWD, log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (fd >= 0) {
         long unused = syscall(SYS_write, fd, line, (size_t)n);
