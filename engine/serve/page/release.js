@@ -83,7 +83,7 @@ class ReleaseView {
   phaseLegend() {
     const used = new Set(this.release.steps.map((s) => s.phase));
     const shown = this.track.banded
-      ? STATES.filter((s) => s.key !== 'waiting').map((s) => [`b-${s.key}`, s.sign, s.word])
+      ? STATES.filter((s) => s.key !== 'waiting').map((s) => [`state s-${s.key}`, s.sign, s.word])
       : [['p-prepare', 'P', 'prepare'], ['p-drain', 'D', 'drain'], ['p-change', 'C', 'change'], ['p-check', 'H', 'check'],
         ['p-enable', 'E', 'enable'], ['p-verify', 'V', 'verify']].filter(([, , name]) => used.has(name));
     return el('ul', { class: 'phase-legend' }, shown.map(([key, letter, name]) => el('li', {},
