@@ -428,8 +428,9 @@ static const char probe_text[] =
     "echo \"home $HOME\"\n"
     "echo \"uname $(uname -srm)\"\n"
     "f=0\n"
-    "{ read -r f rest <\"$1/fence\"; } 2>/dev/null\n"
+    "{ read -r f o by <\"$1/fence\"; } 2>/dev/null\n"
     "echo \"fence ${f:-0}\"\n"
+    "case $o in j:*) echo \"owner $o\"; echo \"holder $by\" ;; esac\n"
     "d=$2\n"
     "while [ -n \"$d\" ] && ! [ -d \"$d\" ]; do n=${d%/*}; [ \"$n\" = \"$d\" ] && n=; d=$n; done\n"
     "df -Pk \"${d:-/}\" 2>/dev/null | { read -r x; read -r a b c e rest; echo \"free_kib ${e:-0}\"; }\n"
@@ -456,7 +457,7 @@ static const char *probe_word(struct op *op, const char *out, const char *word)
 static enum outcome probe_judge(struct op *op, const struct target *t, const char *out)
 {
     const char *word;
-    static const char *const facts[] = {"identity", "home", "uname", "fence"};
+    static const char *const facts[] = {"identity", "home", "uname", "fence", "owner", "holder"};
     for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
         if ((word = probe_word(op, out, facts[i])))
             op_fact(op, facts[i], "%s", word);

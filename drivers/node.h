@@ -72,6 +72,13 @@ enum node_job {
 };
 bool node_job(struct op *op, enum node_job *ret, int *ret_status);
 
+/* The node belongs to the op's journal (op_spec owner, fence) from claim to free: the lock on the node
+ * itself, that holds between controllers with journals of their own. Both may be repeated. Claim fails with
+ * E_FENCED when another journal has the node or a higher fence was there. A free is ok when the node is
+ * somebody else's by now. */
+enum outcome node_claim(struct op *op);
+enum outcome node_free(struct op *op);
+
 /* The op's node, or another host (a balancer's) reached with the same ssh settings unless `ssh` differs. */
 const struct target *op_target(const struct op *op);
 const struct target *op_target_host(struct op *op, const char *host);

@@ -47,6 +47,8 @@ static void run_command(struct change *ch, struct buf *command, const struct fee
     const struct node_cmd *cmd = ch->cmd;
     runner_command(command, "run", feed->nonce, ch->key);
     words_add(command, ch->token);
+    words_add(command, op_owner(ch->op));
+    number_add(command, spec->forced);
     number_add(command, spec->fence);
     words_add(command, spec->holder ? spec->holder : "?");
     words_add(command, ch->target->identity ? ch->target->identity : "");
@@ -162,25 +164,15 @@ static enum link_end main_call(struct change *ch, struct feed *feed)
 /* ---- what the runner said
  * ------------------------------------------------------------------------------------------ */
 
-static void refuse_fenced(struct change *ch, const char *words)
-{
-    const char *space = strchr(words, ' ');
-    op_refused(ch->op, E_FENCED,
-               "%s: refused: lock grant %.*s (%s) was here after ours (%" PRId64
-               "); this release was taken over. 'release status' tells by whom",
-               ch->target->id, (int)(space ? space - words : (long)strlen(words)), words,
-               space ? space + 1 : "?", ch->op->spec.fence);
-}
-
 /* The runner refused before it started anything. True: it did. */
 static bool judge_refusal(struct change *ch, const struct feed *feed)
 {
     struct op *op = ch->op;
     struct arena *a = op_arena(op);
     const char *id = ch->target->id, *w;
-    if ((w = feed_line(feed, "fenced", a)))
-        refuse_fenced(ch, w);
-    else if ((w = feed_line(feed, "identity", a)))
+    if (claim_refused(op, feed))
+        return true;
+    if ((w = feed_line(feed, "identity", a)))
         op_refused(op, E_IDENTITY,
                    "%s: this is %s, and the plan was made for %s; nothing was done there. "
                    "Is the address right?",

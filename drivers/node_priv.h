@@ -30,6 +30,10 @@ enum link_end runner_install(struct op *op, const struct target *t, struct err *
 const char *op_job_key(struct op *op, const char *suffix);
 /* For LINK_LATE, LINK_CANCELED, LINK_LOST, LINK_REFUSED: the op fails with the words for it. */
 void node_fail(struct op *op, const struct target *t, enum link_end end, const struct err *err);
+/* The owner as a word for the runner, "-" for none. */
+const char *op_owner(const struct op *op);
+/* The runner refused because of its fence: said. false: it did not. */
+bool claim_refused(struct op *op, const struct feed *feed);
 /* Has the op a node? */
 bool node_needed(struct op *op);
 

@@ -36,6 +36,8 @@ struct op_spec {
     int64_t release; /* number; 0 outside a release */
     int64_t fence;
     const char *holder;   /* "ann@ctl1", written beside the fence on the node */
+    const char *owner;    /* the journal, "j:3fa9...": no other one's steps run on the node; NULL = none */
+    int64_t forced;       /* a node of another journal up to this fence is taken from it; 0 = none */
     const char *step_key; /* "41-7" or "41-7-back": stable over attempts, unique per node and direction */
     int attempt;          /* 1.. */
     bool going_back;

@@ -2,12 +2,13 @@
 #
 # Called in the state directory ($HOME/.release/ENV/NODE, 0700) as
 #   sh runner-HASH MODE NONCE KEY ...
-# with MODE run, poll, job or stop. POSIX sh, for dash, bash and busybox; every process costs a millisecond in
+# with MODE run, poll, job, stop, claim or free. POSIX sh, for dash, bash and busybox; every process costs a millisecond in
 # which the node may be out of rotation, so builtins and /proc do the work. What it has to say to the engine is a
 # line "\001NONCE words" on standard error; the step's output goes through unchanged.
 #
 #   lock      held (flock) from the first check until the pid of a started job is written
-#   fence     "NUMBER HOLDER": the highest lock grant that was here; a lower one is refused
+#   fence     "NUMBER OWNER HOLDER": the highest lock grant that was here, a lower one is refused; the journal that owns
+#             the node until its release has ended ("-": none), another one is refused; and whom to ask
 #   current   key of the job started last: only that one can still be running
 #   jobs/KEY.pid   "PID START BOOT USER TOKEN ." of the job's session leader; START and BOOT tell a reused pid,
 #                  TOKEN the op that started it
@@ -178,19 +179,34 @@ r=$?
 echo "$r ." >"jobs/$k.rc"
 exit $r'
 
-fence_check() {
-    stored='' holder_there=''
-    { read -r stored holder_there <fence; } 2>/dev/null
+fence_read() {
+    stored='' owned='' holder_there=''
+    { read -r stored owned holder_there <fence; } 2>/dev/null
     case $stored in '' | *[!0-9]*) stored=0 ;; esac
+    case $owned in j:*) ;; *) owned=- ;; esac
+}
+
+# In one step, so that nobody ever reads half of it.
+fence_write() {
+    { echo "$*" >fence.new && mv -f fence.new fence; } 2>/dev/null && return
+    tell cannot write "$PWD/fence"
+    return 1
+}
+
+# NUMBER OWNER FORCED HOLDER: may this grant of this journal change the node? Then it is written down. A node that belongs
+# to another journal is only taken from it when a person has broken that lock: FORCED is the grant up to which.
+fence_check() {
+    fence_read
     if [ "$1" -lt "$stored" ]; then
         tell fenced "$stored" "$holder_there"
         return 1
     fi
-    [ "$1" = "$stored" ] && return 0
-    if ! { echo "$1 $2" >fence.new && mv -f fence.new fence; } 2>/dev/null; then
-        tell cannot write "$PWD/fence"
+    if [ "$owned" != - ] && [ "$owned" != "$2" ] && [ "$stored" -gt "$3" ]; then
+        tell held "$stored" "$holder_there"
         return 1
     fi
+    [ "$1 $2" = "$stored $owned" ] && return 0
+    fence_write "$1" "$2" "$4" || return 1
     jobs_prune
 }
 
@@ -253,17 +269,47 @@ run_stopped() {
     [ "$stop" = "$nonce" ]
 }
 
-# TOKEN FENCE HOLDER IDENTITY USER CWD N_ENV N_IN OFF_OUT OFF_ERR SCRIPT ARGS...
+# The node's lock, on fd 9 until the caller closes it.
+lock_take() {
+    # `true`, not `:`: dash ends when a redirection of a special builtin fails.
+    if ! true >>lock; then
+        tell cannot write "$PWD/lock"
+        return 1
+    fi 2>/dev/null
+    exec 9>>lock
+    flock 9 && return
+    tell cannot lock "$PWD/lock"
+    return 1
+}
+
+identity_is() {
+    { read -r host </proc/sys/kernel/hostname && read -r machine </etc/machine-id; } 2>/dev/null
+    [ -z "$1" ] || [ "$1" = "$host:$machine" ] && return
+    tell identity "$host:$machine"
+    return 1
+}
+
+# NUMBER OWNER FORCED HOLDER IDENTITY: the node belongs to this journal now, until `free`.
+claim() {
+    identity_is "$5" && lock_take && fence_check "$1" "$2" "$3" "$4" && tell state claimed
+    exec 9>&-
+}
+
+# NUMBER OWNER: whoever took the node over meanwhile keeps it.
+free() {
+    lock_take || return
+    fence_read
+    [ "$1 $2" != "$stored $owned" ] || fence_write "$stored" - "$holder_there" && tell state freed
+    exec 9>&-
+}
+
+# TOKEN OWNER FORCED FENCE HOLDER IDENTITY USER CWD N_ENV N_IN OFF_OUT OFF_ERR SCRIPT ARGS...
 run() {
-    token=$1
-    shift
+    token=$1 owner=$2 forced=$3
+    shift 3
     fence=$1 holder=$2 want=$3 user=$4 cwd=$5 n_env=$6 n_in=$7 off_out=$8 off_err=$9
     shift 9
-    { read -r host </proc/sys/kernel/hostname && read -r machine </etc/machine-id; } 2>/dev/null
-    if [ -n "$want" ] && [ "$want" != "$host:$machine" ]; then
-        tell identity "$host:$machine"
-        return
-    fi
+    identity_is "$want" || return
     if [ -n "$user" ] && [ "$(id -un)" = "$user" ]; then
         user=''
     fi
@@ -285,17 +331,8 @@ run() {
     else
         exec 8</dev/null
     fi
-    # `true`, not `:`: dash ends when a redirection of a special builtin fails.
-    if ! true >>lock; then
-        tell cannot write "$PWD/lock"
-        return
-    fi 2>/dev/null
-    exec 9>>lock
-    if ! flock 9; then
-        tell cannot lock "$PWD/lock"
-        return
-    fi
-    fence_check "$fence" "$holder" || return
+    lock_take || return
+    fence_check "$fence" "$owner" "$forced" "$holder" || return
     run_stopped && tell stopped && return
     run_known "$off_out" "$off_err" && return
     run_leftover || return
@@ -361,7 +398,7 @@ release_main() {
     shift 3
     read -r boot </proc/sys/kernel/random/boot_id
     case $mode in
-    run | poll | job | stop) "$mode" "$@" ;;
+    run | poll | job | stop | claim | free) "$mode" "$@" ;;
     *) tell unknown "$mode" ;;
     esac
 }

@@ -30,6 +30,8 @@ int session_begin(struct session *s, struct cli *cli, const char *env, enum stor
     }
     int status = cli_store(cli, mode, &s->store);
     s->opt.store = s->store;
+    if (!status)
+        s->opt.owner = session_owner(s);
     return status;
 }
 
@@ -121,6 +123,8 @@ int session_lock(struct session *s, const char *why, int64_t release, bool take_
         return err.code == E_LOCKED && s->lock.held ? refuse_locked(s, &s->lock) : say_err(&err);
     s->locked = true;
     s->opt.fence = s->lock.fence;
+    if (!lock_forced(s->store, s->env, &s->opt.forced, &err))
+        return say_err(&err);
     return 0;
 }
 
@@ -138,16 +142,19 @@ int session_preflight(struct session *s, struct plan *plan)
 {
     auto_problems struct problems problems = {0};
     int signo = 0;
+    bool held = false;
     s->opt.ret_signal = &signo;
+    s->opt.ret_held = &held;
     bool ok = run_preflight(plan, &s->cli->arena, &s->opt, &problems);
     s->opt.ret_signal = NULL;
+    s->opt.ret_held = NULL;
     if (!signo)
         signo = signals_taken(s->signal_fd); /* it came when the last answer was in already */
     if (signo) {
         say_error("%s: stopped by a signal in preflight; nothing was touched", s->cli->command->name);
         return signo == SIGINT ? EXIT_SIGINT : EXIT_SIGTERM;
     }
-    return ok ? 0 : cli_problems(&problems, "preflight", EXIT_PREFLIGHT);
+    return ok ? 0 : cli_problems(&problems, "preflight", held ? EXIT_LOCKED : EXIT_PREFLIGHT);
 }
 
 /* ---- the question */
@@ -213,8 +220,13 @@ int session_start(struct session *s, struct plan *plan, int64_t of_release)
     struct err err;
     int64_t id;
     auto_free char *json = plan_encode(plan);
-    if (!freeze(s, plan, json, of_release, &id, &err))
+    int status = session_claim(s, plan);
+    if (status)
+        return status;
+    if (!freeze(s, plan, json, of_release, &id, &err)) {
+        session_free(s, plan, 0);
         return say_err(&err);
+    }
     return session_run(s, plan, id, ORDER_START);
 }
 
@@ -241,10 +253,19 @@ static struct watcher *start_watcher(struct session *s, const struct plan *plan,
 int session_run(struct session *s, const struct plan *plan, int64_t id, enum order order)
 {
     struct err err;
+    struct release_info *row;
     int status = EXIT_JOURNAL;
+    if (!release_get(s->store, id, &s->cli->arena, &row, &err))
+        return say_err(&err);
+    must(row != NULL);
+    s->opt.began_ms = row->started_ms;
     struct watcher *w = start_watcher(s, plan, id);
     bool ok = run_release(plan, id, order, &s->opt, &status, &err);
     watch_stop(w);
+    if (!ok && err.code == E_FENCED)
+        return session_superseded(s, plan, id, &err);
+    if (ok)
+        session_free(s, plan, id);
     if (!ok) {
         say_error("%s %" PRId64
                   " of %s: %s; nothing more was started; when the journal can be written again, 'release "
@@ -288,7 +309,7 @@ int session_continue(struct session *s, const struct release_info *r, enum order
     session_pillar_if_readable(s);
     const char *why = arena_printf(&cli->arena, "%s of release %" PRId64, order_name(order), r->id);
     if ((status = stored_plan(cli, s->store, r->id, &plan)) || (status = session_secrets(s, plan)) ||
-        (status = session_lock(s, why, r->id, true)))
+        (status = session_lock(s, why, r->id, true)) || (status = session_claim_again(s, plan)))
         return status;
     return session_run(s, plan, r->id, order);
 }

@@ -70,6 +70,20 @@ int session_lock(struct session *s, const char *why, int64_t release, bool take_
 int session_secrets(struct session *s, const struct plan *plan);
 /* Preflight, lock held; problems are said. */
 int session_preflight(struct session *s, struct plan *plan);
+/* ---- the lock on the nodes (claim.c) */
+/* This journal's name on the nodes: where it lies, on which machine. A copy of it elsewhere is another one.
+ */
+const char *session_owner(struct session *s);
+/* For a new release: all nodes or none; exit 3 with the holder's line when another journal has one. */
+int session_claim(struct session *s, const struct plan *plan);
+/* For one that goes on: raises the fence on every node that answers. Exit 5 when another holder was there
+ * after us. */
+int session_claim_again(struct session *s, const struct plan *plan);
+/* Gives the nodes back when nothing of release `id` is left to do (id 0: it never began). */
+void session_free(struct session *s, const struct plan *plan, int64_t id);
+/* The journal's lock was taken from a running release: said; exit 5. */
+int session_superseded(struct session *s, const struct plan *plan, int64_t id, const struct err *err);
+
 /* Freezes the plan in the journal under a new number, binds the lock to it and runs it. */
 int session_start(struct session *s, struct plan *plan, int64_t of_release);
 /* Runs release `id` with its frozen plan: START, RESUME or ROLLBACK. */

@@ -218,6 +218,7 @@ static struct job *job_new(const struct plan *plan, const struct plan_step *step
         .sink = {.write = outbuf_write, .ctx = &job->out},
         .cancel_fd = -1,
         .fence = opt->fence,
+        .forced = opt->forced,
         .holder = arena_printf(&job->arena, "%s@%s", opt->who ? opt->who : "?", opt->host ? opt->host : "?"),
         .attempt = 1,
         .going_back = back};
@@ -226,6 +227,7 @@ static struct job *job_new(const struct plan *plan, const struct plan_step *step
     spec->vars = with_pair(&job->arena, spec->vars, &spec->n_vars, "phase", phase_name(step->phase));
     spec->vars = with_pair(&job->arena, spec->vars, &spec->n_vars, "once", once_name(step->once));
     spec->vars = with_pair(&job->arena, spec->vars, &spec->n_vars, "operator", opt->who ? opt->who : "");
+    spec->owner = node && spec->target == &node->target ? opt->owner : NULL; /* the controller is nobody's */
     resolve_secrets(job, verb, opt->secrets);
     return job;
 }
@@ -268,9 +270,12 @@ static struct job *step_job(const struct asking *a, const struct plan_step *step
     spec->recall = facts_all(a->facts, req->node, arena, &spec->n_recall);
     spec->release = a->release;
     spec->attempt = req->attempt;
-    /* The digest keeps two journals with the same numbers apart on a node; the walk a step that is to be done
-     * again because the node went back meanwhile. */
-    spec->step_key = arena_printf(arena, "%lld-%.6s-%d%s%s", (long long)a->release, plan->digest,
+    /* The tag keeps two releases with the same number apart on a node, also of the same plan by a journal that was begun
+     * anew; the walk a step that is to be done again because the node went back meanwhile. */
+    char tag[SHA256_HEX_LEN + 1];
+    const char *text = arena_printf(arena, "%s %lld", plan->digest, (long long)a->opt->began_ms);
+    sha256_hex(text, strlen(text), tag);
+    spec->step_key = arena_printf(arena, "%lld-%.6s-%d%s%s", (long long)a->release, tag,
                                   req->step == CORE_NO_STEP ? -1 : (int)req->step, req->back ? "-back" : "",
                                   key_suffix(req, arena));
     return job;

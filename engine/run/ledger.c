@@ -142,6 +142,24 @@ int64_t ledger_due(const struct ledger *l)
     return l->output_since < 0 ? CLOCK_NEVER : l->output_since + OUTPUT_COMMIT_MS;
 }
 
+/* In the transaction of the rows: of a holder that was paused and taken over meanwhile, nothing is written
+ * any more, and so nothing dispatched (PROMISES row 43). Nodes refuse it by their fence; balancers have none.
+ */
+static bool still_ours(struct ledger *l, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct lock_info lock;
+    if (l->opt->fence == 0)
+        return true;
+    if (!lock_get(l->opt->store, l->plan->env, &arena, &lock, err))
+        return false;
+    if (lock.held && lock.fence == l->opt->fence)
+        return true;
+    return err_set(err, E_FENCED,
+                   "the lock of %s was taken away meanwhile (our grant was %lld); now it is %s", l->plan->env,
+                   (long long)l->opt->fence, lock_text(&lock, &arena));
+}
+
 bool ledger_commit(struct ledger *l, struct job *done, const struct release_ending *ending, struct err *err)
 {
     struct store *store = l->opt->store;
@@ -150,8 +168,8 @@ bool ledger_commit(struct ledger *l, struct job *done, const struct release_endi
         return true;
     int64_t at_ms = clock_wall_ms();
     failpoint("commit-before");
-    bool ok = store_begin(store, err) && write_outputs(l, at_ms, err) && write_rows(l, at_ms, err) &&
-              write_totals(l, at_ms, done, err) &&
+    bool ok = store_begin(store, err) && still_ours(l, err) && write_outputs(l, at_ms, err) &&
+              write_rows(l, at_ms, err) && write_totals(l, at_ms, done, err) &&
               (!ending || release_end(store, l->release, ending->exit_status, ending->summary, at_ms, err)) &&
               store_commit(store, err);
     if (!ok) {

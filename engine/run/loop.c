@@ -19,6 +19,11 @@
 /* A terminal that was closed or a SIGTERM: first as ctrl-C once; after this as twice (PROMISES row 50). */
 #define TERM_ABORT_MS 60000
 
+/* The loop looks up at least this often, and when it could not for so long, this process was paused (PROMISES
+ * row 43). */
+#define BEAT_MS   1000
+#define PAUSED_MS 3000
+
 struct loop {
     const struct plan *plan;
     const struct run_options *opt;
@@ -35,9 +40,10 @@ struct loop {
     size_t n_running, cap_running;
     struct op_req *ops; /* decided in this turn, to be dispatched after the commit */
     size_t n_ops, cap_ops;
+    int64_t beat_ms;  /* when the loop was last seen alive */
     int64_t abort_at; /* when a SIGTERM turns into an abort */
     int signal_no, signals;
-    bool back_told;
+    bool back_told, superseded, paused;
     char summary[400];
     struct release_ending end;
     struct err *err;
@@ -90,6 +96,10 @@ static void remember_look(struct loop *l, struct job *job)
 static void take_job(struct loop *l, struct job *job)
 {
     const struct op_result *r = job->result;
+    if (r->err.code == E_FENCED && !l->superseded) {
+        *l->err = r->err;
+        l->superseded = true;
+    }
     if (job->req.role == ROLE_NONE) { /* a chat room was told, or was not */
         ledger_output(&l->ledger, job, outbuf_take(&job->out));
         return;
@@ -213,18 +223,44 @@ static void take_signals(struct loop *l)
     }
 }
 
+static void beat(struct loop *l)
+{
+    int64_t now = clock_mono_ms();
+    if (l->beat_ms > 0 && now - l->beat_ms > PAUSED_MS)
+        l->paused = true;
+    l->beat_ms = now;
+}
+
+/* Others may have taken over while this process was paused. Nodes and journal refuse it then, but balancers
+ * have no fence: so nothing is decided before the nodes were asked whose they are. */
+static bool still_ours(struct loop *l)
+{
+    bool ask = l->paused && l->opt->owner;
+    l->paused = false;
+    if (!ask || run_claim(l->plan, l->opt, true, l->err))
+        return true;
+    l->superseded = true;
+    return false;
+}
+
 static void wait_for_work(struct loop *l)
 {
-    int64_t now = clock_mono_ms(), until = core_due(l->core);
+    int64_t until = core_due(l->core);
     if (l->abort_at < until)
         until = l->abort_at;
     if (ledger_due(&l->ledger) < until)
         until = ledger_due(&l->ledger);
-    int64_t left = until == CLOCK_NEVER ? 3600000 : until - now;
     struct pollfd fds[2] = {{.fd = pool_done_fd(l->pool), .events = POLLIN},
                             {.fd = l->opt->signal_fd, .events = POLLIN}};
-    int n = poll(fds, 2, left < 0 ? 0 : left > 3600000 ? 3600000 : (int)left);
-    must(n >= 0 || errno == EINTR);
+    for (int n = 0; n == 0;) {
+        beat(l);
+        int64_t left = until == CLOCK_NEVER ? BEAT_MS : until - clock_mono_ms();
+        n = poll(fds, 2, left < 0 ? 0 : left > BEAT_MS ? BEAT_MS : (int)left);
+        must(n >= 0 || errno == EINTR);
+        if (left <= 0)
+            break;
+    }
+    beat(l);
 }
 
 static void jobs_free(struct job *job)
@@ -250,15 +286,22 @@ static void wait_for_chats(struct loop *l)
     }
 }
 
-/* One turn. false: the journal failed. */
+/* One turn. false: the journal failed, or the nodes are another holder's: then nothing is decided any more,
+ * for what would be undone on a balancer, which has no fence, is that holder's work. */
 static bool turn(struct loop *l, int *ret_exit)
 {
     wait_for_work(l);
+    if (!still_ours(l))
+        return false;
     pool_done_clear(l->pool);
     struct job *done = pool_take_done(l->pool);
     for (struct job *job = done; job; job = job->next) {
         running_remove(l, job);
         take_job(l, job);
+    }
+    if (l->superseded) {
+        jobs_free(done);
+        return false;
     }
     for (size_t i = 0; i < l->n_running; i++)
         if (l->running[i]->spec.verb->effect != EFFECT_READ)

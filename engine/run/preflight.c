@@ -161,6 +161,24 @@ static void check_identity(struct preflight *p, struct plan_node *node, const st
     node->target.identity = arena_strdup(p->arena, seen);
 }
 
+/* Said early, so that nobody looks for other reasons; run_claim decides. */
+static bool held_elsewhere(struct preflight *p, const struct plan_node *node, const struct job *job)
+{
+    const char *fence = fact(job, "fence"), *owner = fact(job, "owner"), *holder = fact(job, "holder");
+    bool held = fence && owner && p->opt->owner && strcmp(owner, p->opt->owner) != 0 &&
+                strtoll(fence, NULL, 10) > p->opt->forced;
+    if (!held)
+        return false;
+    problems_add(p->problems,
+                 "%s: held by %s (lock grant %s of another journal). Look there first; when that journal is "
+                 "lost, 'release "
+                 "unlock %s --force --fence %s --reason WHY' takes the nodes from it",
+                 node->id, holder ? holder : "?", fence, p->plan->env, fence);
+    if (p->opt->ret_held)
+        *p->opt->ret_held = true;
+    return true;
+}
+
 static void check_node(struct preflight *p, struct plan_node *node, const struct job *job)
 {
     if (!good(job)) {
@@ -168,6 +186,8 @@ static void check_node(struct preflight *p, struct plan_node *node, const struct
         return;
     }
     const char *fence = fact(job, "fence");
+    if (held_elsewhere(p, node, job))
+        return;
     if (fence && strtoll(fence, NULL, 10) > p->opt->fence && p->opt->fence > 0)
         problems_add(
             p->problems,

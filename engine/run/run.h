@@ -12,11 +12,15 @@ struct run_options {
     struct store *store;
     const char *who, *host; /* operator, controller host */
     int64_t fence;          /* of the lock grant held */
+    const char *owner;      /* of the nodes: this journal, "j:3fa9..."; NULL = they are not claimed */
+    int64_t forced;         /* nodes of another journal up to this fence may be taken from it */
+    int64_t began_ms; /* started_ms of the release's row: the same in each resume of it, and in no other */
     const struct secrets *secrets;
     struct conns *conns; /* open connections, kept from preflight to release; NULL = own ones */
     size_t workers;      /* 0 = 64, at most 1024 */
     int wake_fd;         /* eventfd written after each commit, for watchers; -1 = none */
     int signal_fd;       /* signalfd with SIGINT, SIGTERM, SIGHUP; -1 = none */
+    bool *ret_held;      /* preflight: set when another journal holds a node; NULL = not wanted */
     int *ret_signal;     /* preflight and probes: the signal that ended them; NULL = not wanted */
 };
 
@@ -27,9 +31,21 @@ struct run_options {
 bool run_preflight(struct plan *plan, struct arena *arena, const struct run_options *opt,
                    struct problems *problems) MUST_CHECK;
 
+/* The lock on the nodes themselves, for controllers that do not share a journal: every node belongs to
+ * opt->owner from here to run_free. The first node by name is asked before the others, so that of several
+ * contenders one gets all. anyway: nodes that do not answer are passed over (a resume goes on without them).
+ * false: E_FENCED with the holder's line, or why a node could not be asked; none is kept. */
+bool run_claim(const struct plan *plan, const struct run_options *opt, bool anyway,
+               struct err *err) MUST_CHECK;
+/* Gives them back. Nodes that do not answer stay ours: said in `ret_left` ("app1, app2"), NULL when there are
+ * none. */
+void run_free(const struct plan *plan, const struct run_options *opt, struct arena *arena,
+              const char **ret_left);
+
 /* Runs or continues a release whose row and plan are in the store. order: START for a new one; RESUME or
  * ROLLBACK for one that was interrupted. Ends when the core ends; writes release_end. *ret_exit by the table
- * of exit statuses. false: the journal failed (E_JOURNAL), nothing more was dispatched. */
+ * of exit statuses. false: the journal failed (E_JOURNAL) or the lock is somebody else's by now (E_FENCED);
+ * nothing more was dispatched. */
 bool run_release(const struct plan *plan, int64_t release, enum order order, const struct run_options *opt,
                  int *ret_exit, struct err *err) MUST_CHECK;
 

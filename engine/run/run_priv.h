@@ -167,8 +167,8 @@ struct job *notify_jobs(const struct plan *plan, const char *event, const char *
  * ---------------------------------------------------------------------- */
 
 /* RELEASE_FAIL="commit-after:7" kills this process (SIGKILL) the 7th time it passes that point:
- * commit-before, commit-after, and effect-after (a change is done, its outcome not yet in the journal).
- * Nothing in other builds. */
+ * commit-before, commit-after, and effect-after (a change is done, its outcome not yet in the journal),
+ * node-claimed, node-freed. Nothing in other builds. */
 void failpoint(const char *name);
 
 #endif

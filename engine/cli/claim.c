@@ -1,0 +1,79 @@
+/* The lock on the nodes, as the commands use it: taken before the plan is frozen, given back when nothing is
+ * left to do. */
+#include "cli/session.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/hash.h"
+
+static void add_line_of(const char *path, struct buf *out)
+{
+    char line[256] = "";
+    auto_close_file FILE *f = fopen(path, "re");
+    if (f && fgets(line, sizeof line, f))
+        buf_puts(out, line);
+}
+
+const char *session_owner(struct session *s)
+{
+    char hex[SHA256_HEX_LEN + 1];
+    auto_free char *path = realpath(store_path(s->store), NULL);
+    auto_buf struct buf text = BUF_INIT(8192);
+    add_line_of("/etc/machine-id", &text);
+    buf_printf(&text, "%s\n%s", s->opt.host, path ? path : store_path(s->store));
+    sha256_hex(text.data, text.len, hex);
+    return arena_printf(&s->cli->arena, "j:%.16s", hex);
+}
+
+int session_claim(struct session *s, const struct plan *plan)
+{
+    struct err err;
+    if (run_claim(plan, &s->opt, false, &err))
+        return 0;
+    if (err.code != E_FENCED) {
+        say_error("%s: %s: %s; nothing was touched", s->cli->command->name, s->env, err.text);
+        return EXIT_PREFLIGHT;
+    }
+    say_error(
+        "%s: %s is locked: %s; nothing was touched. Look there first; when that journal is lost, 'release "
+        "unlock %s --force --fence N --reason WHY' with the number of that grant takes the nodes from it",
+        s->cli->command->name, s->env, err.text, s->env);
+    return EXIT_LOCKED;
+}
+
+int session_claim_again(struct session *s, const struct plan *plan)
+{
+    struct err err;
+    if (run_claim(plan, &s->opt, true, &err))
+        return 0;
+    say_error("%s: %s: %s; nothing more was done. The nodes are another controller's by now; 'release unlock "
+              "%s --force --reason WHY' gives the release up in this journal",
+              s->cli->command->name, s->env, err.text, s->env);
+    return EXIT_PERSON;
+}
+
+void session_free(struct session *s, const struct plan *plan, int64_t id)
+{
+    struct release_info *r = NULL;
+    struct err err;
+    const char *left;
+    bool open_end = id > 0 && (!release_get(s->store, id, &s->cli->arena, &r, &err) || !r || r->resumable);
+    bool continues = strcmp(plan->kind, "release") == 0 || strcmp(plan->kind, "rollback") == 0;
+    if (open_end && continues)
+        return;
+    run_free(plan, &s->opt, &s->cli->arena, &left);
+    if (left)
+        say_note("the lock on %s could not be given back (no answer); to this journal that is no obstacle",
+                 left);
+}
+
+int session_superseded(struct session *s, const struct plan *plan, int64_t id, const struct err *err)
+{
+    say_error("%s %" PRId64 " of %s is superseded: %s; nothing more was started. 'release unlock %s --force "
+              "--reason WHY' gives it up in this journal",
+              plan->kind, id, s->env, err->text, s->env);
+    return EXIT_PERSON;
+}

@@ -1,0 +1,111 @@
+/* The lock on the nodes (PROMISES (d), rows 40, 43, 44): beside the journal's own lock, for controllers with
+ * journals of their own. Taken between preflight and the frozen plan, given back when nothing of the release
+ * is left to do; a dead holder's stays, and is recognised by the journal that resumes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "run/probe_priv.h"
+
+#define CLAIM_MS 30000
+
+static enum outcome claim_one(struct op *op)
+{
+    enum outcome outcome = node_claim(op);
+    failpoint("node-claimed");
+    return outcome;
+}
+
+static enum outcome free_one(struct op *op)
+{
+    enum outcome outcome = node_free(op);
+    failpoint("node-freed");
+    return outcome;
+}
+
+static const struct verb claim_verb = {.name = "node.claim",
+                                       .help = "the node belongs to this journal",
+                                       .effect = EFFECT_READ, /* no step of a plan: no intent, no outcome */
+                                       .scope = SCOPE_NODE,
+                                       .run = claim_one};
+static const struct verb free_verb = {.name = "node.free",
+                                      .help = "the node belongs to no journal",
+                                      .effect = EFFECT_READ,
+                                      .scope = SCOPE_NODE,
+                                      .run = free_one};
+static const struct plan_step lock_step = {
+    .verb = "node.claim", .label = "node lock", .timeout_ms = CLAIM_MS};
+
+static size_t first_by_name(const struct plan *plan)
+{
+    size_t first = 0;
+    for (size_t i = 1; i < plan->n_nodes; i++)
+        if (strcmp(plan->nodes[i].id, plan->nodes[first].id) < 0)
+            first = i;
+    return first;
+}
+
+/* One answer of a node: true when it is ours, or may be passed over. The worst refusal is kept: of another
+ * holder before that of a broken link. */
+static bool claimed(const struct job *job, bool anyway, struct err *err)
+{
+    const struct op_result *r = job->result;
+    if (r->outcome == OUT_OK)
+        return true;
+    bool held = r->err.code == E_FENCED;
+    if (!held && anyway)
+        return true;
+    if (err->code == E_NONE || (held && err->code != E_FENCED))
+        *err = r->err;
+    return false;
+}
+
+/* The nodes from `from` to `to` but `except`, at once. */
+static bool ask(const struct plan *plan, const struct run_options *opt, size_t from, size_t to, size_t except,
+                bool anyway, struct err *err)
+{
+    struct run_options quiet = *opt;
+    quiet.signal_fd = -1; /* whoever runs the release takes the signals */
+    struct batch *b = batch_new(plan, &quiet);
+    bool ok = true;
+    for (size_t i = from; i < to; i++)
+        if (i != except)
+            batch_add(b, &lock_step, &claim_verb, &plan->nodes[i]);
+    batch_wait(b);
+    for (size_t i = 0; i < b->n; i++)
+        ok = claimed(b->jobs[i], anyway, err) && ok;
+    batch_free(b);
+    return ok;
+}
+
+bool run_claim(const struct plan *plan, const struct run_options *opt, bool anyway, struct err *err)
+{
+    const char *unused;
+    auto_arena struct arena arena = {0};
+    if (plan->n_nodes == 0)
+        return true;
+    size_t first = first_by_name(plan);
+    *err = (struct err){.code = E_NONE};
+    if (ask(plan, opt, first, first + 1, SIZE_MAX, anyway, err) &&
+        ask(plan, opt, 0, plan->n_nodes, first, anyway, err))
+        return true;
+    if (!anyway) /* a release that goes on keeps what it has: its nodes are half-way */
+        run_free(plan, opt, &arena, &unused);
+    return false;
+}
+
+void run_free(const struct plan *plan, const struct run_options *opt, struct arena *arena,
+              const char **ret_left)
+{
+    struct run_options quiet = *opt;
+    quiet.signal_fd = -1;
+    struct batch *b = batch_new(plan, &quiet);
+    *ret_left = NULL;
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        batch_add(b, &lock_step, &free_verb, &plan->nodes[i]);
+    batch_wait(b);
+    for (size_t i = 0; i < b->n; i++)
+        if (b->jobs[i]->result->outcome != OUT_OK)
+            *ret_left =
+                *ret_left ? arena_printf(arena, "%s, %s", *ret_left, plan->nodes[i].id) : plan->nodes[i].id;
+    batch_free(b);
+}
