@@ -6,7 +6,8 @@
 
 #include "base/str.h"
 
-static bool count_serving(struct hap *h, size_t i, int64_t *ret)
+/* serving: for each of `servers`, '1' as long as every balancer asked so far sends it requests. */
+static bool count_serving(struct hap *h, size_t i, char *serving, int64_t *ret)
 {
     struct hap_table t;
     size_t n;
@@ -25,25 +26,37 @@ static bool count_serving(struct hap *h, size_t i, int64_t *ret)
             return false;
         }
         *ret += hap_is_serving(s);
+        if (!hap_is_serving(s))
+            serving[k] = '0';
     }
     return true;
 }
 
+/* Two balancers may each have another server down: counted is who serves on all of them. */
 enum outcome haproxy_run_capacity(struct op *op)
 {
     struct hap h;
-    int64_t min = INT64_MAX;
+    size_t n;
+    int64_t min = INT64_MAX, everywhere = 0;
+    (void)op_arg_list(op, "servers", &n);
+    char *serving = arena_alloc(op_arena(op), n + 1);
+    memset(serving, '1', n);
+    serving[n] = '\0';
     op_sending(op); /* as hap_open_read */
     if (!hap_open_fleet(op, &h))
         return op_end(op);
     for (size_t i = 0; i < h.n; i++) {
         int64_t up;
-        if (!count_serving(&h, i, &up))
+        if (!count_serving(&h, i, serving, &up))
             return op_end(op);
         op_fact(op, arena_printf(op_arena(op), "lb.up.%s", h.socks[i].text), "%" PRId64, up);
         min = up < min ? up : min;
     }
-    op_gauge(op, min);
+    for (size_t k = 0; k < n; k++)
+        everywhere += serving[k] == '1';
+    if (n > 0)
+        op_fact(op, "lb.serving", "%s", serving);
+    op_gauge(op, n > 0 ? everywhere : min);
     return OUT_OK;
 }
 

@@ -16,7 +16,8 @@ static bool place_named(struct op *op, const struct place *all, const char *name
     return ret->n > 0;
 }
 
-static bool count_serving(struct varn *v, size_t i, int64_t *ret)
+/* serving: for each of `servers`, '1' as long as every Varnish asked so far sends it requests. */
+static bool count_serving(struct varn *v, size_t i, char *serving, int64_t *ret)
 {
     auto_vcli struct vcli c;
     struct place all, one;
@@ -35,6 +36,8 @@ static bool count_serving(struct varn *v, size_t i, int64_t *ret)
             return false;
         }
         *ret += varn_serving(&one);
+        if (!varn_serving(&one))
+            serving[k] = '0';
     }
     return true;
 }
@@ -42,18 +45,27 @@ static bool count_serving(struct varn *v, size_t i, int64_t *ret)
 enum outcome varnish_run_capacity(struct op *op)
 {
     struct varn v = {.op = op};
-    int64_t min = INT64_MAX;
+    size_t n;
+    int64_t min = INT64_MAX, everywhere = 0;
+    (void)op_arg_list(op, "servers", &n);
+    char *serving = arena_alloc(op_arena(op), n + 1);
+    memset(serving, '1', n);
+    serving[n] = '\0';
     op_sending(op); /* as open_read */
     if (!varn_open(&v))
         return op_end(op);
     for (size_t i = 0; i < v.n; i++) {
         int64_t up;
-        if (!count_serving(&v, i, &up))
+        if (!count_serving(&v, i, serving, &up))
             return op_end(op);
         op_fact(op, arena_printf(op_arena(op), "lb.up.%s", v.admins[i].text), "%" PRId64, up);
         min = up < min ? up : min;
     }
-    op_gauge(op, min);
+    for (size_t k = 0; k < n; k++)
+        everywhere += serving[k] == '1';
+    if (n > 0)
+        op_fact(op, "lb.serving", "%s", serving);
+    op_gauge(op, n > 0 ? everywhere : min);
     return OUT_OK;
 }
 

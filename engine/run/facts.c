@@ -7,7 +7,8 @@
 
 struct fact {
     struct fact *next;
-    const char *name, *value;
+    const char *name;
+    char *value;
 };
 
 struct facts {
@@ -46,7 +47,9 @@ void facts_set(struct facts *f, uint32_t node, const char *name, const char *val
         *fact = (struct fact){.next = f->of[node], .name = arena_strdup(&f->arena, name)};
         f->of[node] = fact;
     }
-    if (!fact->value || strcmp(fact->value, value) != 0)
+    if (fact->value && strlen(value) <= strlen(fact->value))
+        memmove(fact->value, value, strlen(value) + 1); /* some change with every reading: no new memory */
+    else
         fact->value = arena_strdup(&f->arena, value);
 }
 

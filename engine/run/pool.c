@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -56,6 +57,30 @@ static void one_run(struct job *job, int64_t deadline_ms)
     job->result = op_run(job->op);
 }
 
+static struct op_pair *fact_of(struct op_pair *facts, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(facts[i].name, name) == 0)
+            return &facts[i];
+    return NULL;
+}
+
+/* Who serves, server by server: only who serves on both counts, whichever of them has fewer. */
+static void fold_serving(struct op_result *sum, struct op_pair *mine, struct op_pair *theirs,
+                         struct arena *arena)
+{
+    char *both = arena_strdup(arena, mine->value);
+    int64_t n = 0;
+    if (strlen(both) != strlen(theirs->value))
+        return;
+    for (size_t i = 0; both[i]; i++) {
+        both[i] = both[i] == '1' && theirs->value[i] == '1' ? '1' : '0';
+        n += both[i] == '1';
+    }
+    mine->value = theirs->value = both;
+    sum->gauge = n;
+}
+
 /* Several balancers are one: what is wrong with any of them is wrong, the smallest number counts. */
 static void fold(struct op_result *sum, const struct op_result *one, struct arena *arena)
 {
@@ -65,6 +90,8 @@ static void fold(struct op_result *sum, const struct op_result *one, struct aren
         facts[i] = sum->facts[i];
     for (size_t i = 0; i < one->n_facts; i++)
         facts[sum->n_facts + i] = one->facts[i];
+    struct op_pair *serving = fact_of(facts, sum->n_facts, "lb.serving");
+    struct op_pair *more = fact_of(facts + sum->n_facts, one->n_facts, "lb.serving");
     sum->facts = facts;
     sum->n_facts += one->n_facts;
     sum->outcome = failed ? sum->outcome : one->outcome;
@@ -73,6 +100,8 @@ static void fold(struct op_result *sum, const struct op_result *one, struct aren
     sum->changed = sum->changed || one->changed;
     sum->lost = sum->lost || one->lost;
     sum->gauge = one->gauge < sum->gauge ? one->gauge : sum->gauge;
+    if (serving && more)
+        fold_serving(sum, serving, more, arena);
 }
 
 static void job_run(struct job *job)

@@ -27,7 +27,8 @@ static bool thinks_up(const struct sim_node *n, int64_t t)
 
 bool lb_sends(const struct sim *s, uint32_t b, uint32_t i)
 {
-    return s->nodes[i].lb[b].admin == LB_READY && thinks_up(&s->nodes[i], s->now);
+    const struct lb_node *l = &s->nodes[i].lb[b];
+    return l->admin == LB_READY && l->blind_at > s->now && thinks_up(&s->nodes[i], s->now);
 }
 
 bool lb_in_rotation(const struct sim *s, uint32_t i)
@@ -92,10 +93,8 @@ static bool is_settled(const struct sim_node *n, int64_t now)
 
 static void uncount(struct sim *s, uint32_t i)
 {
-    for (uint32_t b = 0; b < s->plan->n_lbs; b++) {
-        s->serving[b] -= s->nodes[i].counted[b];
-        s->nodes[i].counted[b] = 0;
-    }
+    s->serving -= s->nodes[i].counted;
+    s->nodes[i].counted = false;
 }
 
 void lb_touch(struct sim *s, uint32_t i)
@@ -107,25 +106,23 @@ void lb_touch(struct sim *s, uint32_t i)
     s->unsettled[s->n_unsettled++] = i;
 }
 
-int64_t lb_count(struct sim *s, uint32_t b)
+int64_t lb_count(struct sim *s)
 {
     int64_t n = 0;
     for (size_t k = 0; k < s->n_unsettled;) {
         uint32_t i = s->unsettled[k];
         struct sim_node *node = &s->nodes[i];
         if (!is_settled(node, s->now)) {
-            n += lb_sends(s, b, i);
+            n += lb_in_rotation(s, i);
             k++;
             continue;
         }
-        for (uint32_t c = 0; c < s->plan->n_lbs; c++) {
-            node->counted[c] = lb_sends(s, c, i);
-            s->serving[c] += node->counted[c];
-        }
+        node->counted = lb_in_rotation(s, i);
+        s->serving += node->counted;
         node->listed = false;
         s->unsettled[k] = s->unsettled[--s->n_unsettled];
     }
-    return n + s->serving[b];
+    return n + s->serving;
 }
 
 void lb_set(struct sim *s, uint32_t b, uint32_t i, enum lb_admin admin)
@@ -238,13 +235,8 @@ static bool wait_up(struct sim *s, uint32_t i)
 
 static int64_t capacity(struct sim *s)
 {
-    int64_t least = NEVER;
-    for (uint32_t b = 0; b < s->plan->n_lbs; b++) {
-        int64_t n = lb_count(s, b);
-        least = n < least ? n : least;
-    }
     s->reading_at = s->now;
-    return least;
+    return lb_count(s);
 }
 
 void lb_look(struct sim *s, struct sim_op *op, enum sim_does does)

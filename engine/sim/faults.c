@@ -285,6 +285,14 @@ static void by_hand(struct sim *s, uint32_t i, enum lb_admin admin)
     }
 }
 
+static void sees_down(struct sim *s, uint32_t b, uint32_t i)
+{
+    if (s->plan->n_lbs == 0)
+        return;
+    s->nodes[i].lb[b].blind_at = s->now;
+    lb_touch(s, i);
+}
+
 static void lbs_down(struct sim *s, uint32_t first, int64_t ms)
 {
     for (uint32_t b = first; b < s->plan->n_lbs; b++)
@@ -332,6 +340,8 @@ static void strike_fleet(struct sim *s, enum sim_fault_kind kind, uint32_t i)
         for (uint32_t b = 0; b < s->plan->n_lbs; b++)
             lb_forget(s, b);
         break;
+    case FAULT_LB_FIRST_SEES_DOWN: sees_down(s, 0, i); break;
+    case FAULT_LB_LAST_SEES_DOWN: sees_down(s, s->plan->n_lbs - 1, i); break;
     case FAULT_OPERATOR_MAINT: by_hand(s, i, LB_MAINT); break;
     case FAULT_OPERATOR_READY: by_hand(s, i, LB_READY); break;
     case FAULT_GIT_DOWN: s->git_down_until = s->now + GIT_MS; break;

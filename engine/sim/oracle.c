@@ -95,7 +95,8 @@ static bool lost_since(const struct sim *s, int64_t since)
         if (n->frozen.from != NEVER && n->frozen.to >= since)
             return true;
         for (uint32_t b = 0; b < s->plan->n_lbs; b++)
-            if (n->lb[b].by_hand || (n->lb[b].forgot_at >= 0 && n->lb[b].out_at >= since))
+            if (n->lb[b].by_hand || (n->lb[b].blind_at != NEVER && n->lb[b].blind_at >= since) ||
+                (n->lb[b].forgot_at >= 0 && n->lb[b].out_at >= since))
                 return true;
     }
     return false;
@@ -104,12 +105,8 @@ static bool lost_since(const struct sim *s, int64_t since)
 /* A node that served was drained by us just now. */
 void oracle_taken_out(struct sim *s, uint32_t node)
 {
-    int64_t least = NEVER;
+    int64_t least = lb_count(s);
     char name[32];
-    for (uint32_t b = 0; b < s->plan->n_lbs; b++) {
-        int64_t n = lb_count(s, b);
-        least = n < least ? n : least;
-    }
     if (least < s->fig.least_up)
         s->fig.least_up = (uint32_t)least;
     if (least >= (int64_t)s->plan->core.min_up || lost_since(s, s->reading_at - 3000))

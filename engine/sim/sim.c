@@ -108,7 +108,8 @@ static void world_init(struct sim *s)
                                         .before = up ? LB_READY : LB_MAINT,
                                         .out_at = -1,
                                         .maint_at = -1,
-                                        .forgot_at = -1};
+                                        .forgot_at = -1,
+                                        .blind_at = NEVER};
         s->ever_faulty |= i < plan->n_nodes && !ran;
         if (i < plan->n_nodes)
             lb_touch(s, i);
@@ -196,6 +197,7 @@ static void heal_node(struct sim *s, uint32_t i)
     for (uint32_t b = 0; b < s->plan->n_lbs; b++) { /* whoever set it to maintenance is done */
         bool was_by_hand = n->lb[b].by_hand;
         n->lb[b].by_hand = false;
+        n->lb[b].blind_at = NEVER;
         if (was_by_hand && (n->lb[b].before != LB_READY || proc_alive(n, s->now))) {
             lb_set(s, b, i, (enum lb_admin)n->lb[b].before);
             n->lb[b].forgot_at = s->now;

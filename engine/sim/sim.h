@@ -123,6 +123,8 @@ enum sim_fault_at { FAULT_AT_OP, FAULT_AT_WORLD, FAULT_AT_COMMIT };
     X(LB_LIES, "lb-lies", OP, "the balancer says yes and does nothing")                                      \
     X(LB_FORGETS, "lb-forgets", WORLD, "the first balancer reloads and forgets what it was told")            \
     X(LB_FORGETS_ALL, "lb-forgets-all", WORLD, "all balancers reload and forget what they were told")        \
+    X(LB_FIRST_SEES_DOWN, "lb-first-sees-down", WORLD, "the first balancer's checks of that node fail")      \
+    X(LB_LAST_SEES_DOWN, "lb-last-sees-down", WORLD, "the last balancer's checks of that node fail")         \
     X(SESSIONS_STAY, "sessions-stay", WORLD, "the sessions of that node do not end")                         \
     X(STICKY, "sticky", WORLD, "sessions of that node end only in maintenance")                              \
     X(OPERATOR_MAINT, "operator-maint", WORLD, "somebody sets the node to maintenance by hand")              \

@@ -35,6 +35,7 @@ struct lb_node {
     bool by_hand; /* somebody else set it meanwhile */
     bool hand_in; /* somebody else put it into rotation, and nobody drained it since */
     int64_t out_at, maint_at, forgot_at;
+    int64_t blind_at; /* since when its checks of the node fail, whatever the node does; NEVER */
 };
 
 struct sim_node {
@@ -52,7 +53,7 @@ struct sim_node {
     int64_t stop_began_at;
     struct lb_node lb[SIM_LBS_MAX];
     bool listed; /* in sim.unsettled */
-    uint8_t counted[SIM_LBS_MAX];
+    bool counted;
 };
 
 /* One op on its way. */
@@ -106,7 +107,7 @@ struct sim {
     struct sim_job *jobs;   /* (n_nodes + 1) * n_steps * 2 */
     int64_t lb_down_until[SIM_LBS_MAX];
     int64_t git_down_until;
-    int64_t serving[SIM_LBS_MAX]; /* settled nodes in rotation, by each balancer */
+    int64_t serving;              /* settled nodes that every balancer has in rotation */
     uint32_t *unsettled;          /* nodes whose state may still change by time alone */
     size_t n_unsettled;
     uint64_t need, prepare_bits; /* making steps */
@@ -158,7 +159,7 @@ bool lb_sends(const struct sim *s, uint32_t b, uint32_t node); /* would it send 
 bool lb_out_everywhere(const struct sim *s, uint32_t node);
 bool lb_as_before(const struct sim *s, uint32_t node);
 bool lb_in_rotation(const struct sim *s, uint32_t node); /* of all balancers */
-int64_t lb_count(struct sim *s, uint32_t b);
+int64_t lb_count(struct sim *s); /* nodes that every balancer has in rotation */
 void lb_touch(struct sim *s, uint32_t node); /* something about its rotation changed or will by time */
 void lb_change(struct sim *s, struct sim_op *op, enum sim_does does);
 void lb_look(struct sim *s, struct sim_op *op, enum sim_does does);

@@ -418,10 +418,10 @@ static void a_ramp_returns_by_shares(void **state)
     assert_true(both_are("web2", "2 0 70"));
 }
 
-static void capacity_is_that_of_the_poorest_balancer(void **state)
+static void capacity_counts_who_serves_on_every_balancer(void **state)
 {
     (void)state;
-    auto_call struct call all, two, unknown, weightless;
+    auto_call struct call all, two, crossed, unknown, weightless;
     rig_talk(port_b, "set server web/web3 state drain\n");
     RUN(&all, "haproxy.capacity", {"sockets", socks}, {"backend", "web"},
         {"servers", "[\"web1\",\"web2\",\"web3\"]"});
@@ -429,6 +429,13 @@ static void capacity_is_that_of_the_poorest_balancer(void **state)
     assert_int_equal(all.r->gauge, 2);
     RUN(&two, "haproxy.capacity", {"sockets", socks}, {"backend", "web"}, {"servers", "[\"web1\",\"web2\"]"});
     assert_int_equal(two.r->gauge, 2);
+    rig_talk(port_a,
+             "set server web/web2 state drain\n"); /* another one on each: of three, one serves on both */
+    RUN(&crossed, "haproxy.capacity", {"sockets", socks}, {"backend", "web"},
+        {"servers", "[\"web1\",\"web2\",\"web3\"]"});
+    assert_int_equal(crossed.r->gauge, 1);
+    assert_string_equal(rig_fact(&crossed, "lb.serving"), "100");
+    rig_talk(port_a, "set server web/web2 state ready\n");
     rig_talk(port_a, "set server web/web1 weight 0\n");
     RUN(&weightless, "haproxy.capacity", {"sockets", socks}, {"backend", "web"},
         {"servers", "[\"web1\",\"web2\"]"});
@@ -487,7 +494,7 @@ int main(void)
         T(a_reload_that_forgot_the_drain_is_noticed),
         T(down_is_not_drained),
         T(a_ramp_returns_by_shares),
-        T(capacity_is_that_of_the_poorest_balancer),
+        T(capacity_counts_who_serves_on_every_balancer),
         T(show_tells_every_server_of_every_balancer),
         T(unix_sockets_here_and_on_the_balancers_host),
     };
