@@ -48,6 +48,45 @@ static const char *csrf_of(struct request *r, const char *secret)
     return arena_strdup(r->arena, hex);
 }
 
+/* user@example.org and the like; what else a proxy says is nobody. */
+static bool user_ok(const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@+-");
+    return n > 0 && n <= 64 && name[n] == '\0' && name[0] != '-';
+}
+
+/* The doors that the server itself opens: what stands before a person's name in the journal. */
+static bool own_door(const char *name)
+{
+    static const char *const doors[] = {"api", "page", "slack", "mattermost", "cli"};
+    for (size_t i = 0; i < sizeof doors / sizeof doors[0]; i++)
+        if (strcmp(doors[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* A bot says for whom it speaks: "hubot:ann", always behind its token's own name, so that it cannot pose as a
+ * person who came in by another door. */
+static bool for_a_person(struct request *r, const struct token_info *t, struct reply *reply)
+{
+    const char *person = request_header(r, "X-Release-On-Behalf-Of");
+    size_t n = strspn(t->name, "abcdefghijklmnopqrstuvwxyz");
+    if (!person)
+        return true;
+    if (!user_ok(person))
+        return reply_error(reply, 400, "usage",
+                           "X-Release-On-Behalf-Of: not a name (wanted: letters, digits and ._@+-, "
+                           "at most 64)");
+    if (n == 0 || n > 16 || t->name[n] != '\0' || own_door(t->name))
+        return reply_error(
+            reply, 403, "auth",
+            "the token '%s' cannot speak for people; a bot's token is named like the bot, in up to 16 "
+            "small letters: 'release token add hubot --role operator'",
+            t->name);
+    r->actor.name = arena_printf(r->arena, "%s:%s", t->name, person);
+    return true;
+}
+
 static bool by_bearer(struct request *r, const char *header, struct reply *reply)
 {
     struct token_info *t = NULL;
@@ -59,7 +98,7 @@ static bool by_bearer(struct request *r, const char *header, struct reply *reply
     if (!t)
         return reply_error(reply, 401, "auth", "this token is not known here, or was revoked");
     be(r, t, "api", ACTOR_BEARER);
-    return true;
+    return for_a_person(r, t, reply);
 }
 
 static bool by_cookie(struct request *r, const char *cookie, struct reply *reply)
@@ -73,13 +112,6 @@ static bool by_cookie(struct request *r, const char *cookie, struct reply *reply
         r->actor.csrf = csrf_of(r, cookie);
     }
     return true; /* an old cookie is nobody's */
-}
-
-/* user@example.org and the like; what else a proxy says is nobody. */
-static bool user_ok(const char *name)
-{
-    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@+-");
-    return n > 0 && n <= 64 && name[n] == '\0' && name[0] != '-';
 }
 
 static void by_proxy(struct request *r, const char *name)
