@@ -8,6 +8,7 @@ import { DRAIN, ENABLE, LIFE_BACK, LIFE_BACK_VERIFY, PHASE_OF, PREPARE, STATES, 
 export const WAITING = 0, PREPARING = 1, PREPARED = 2, OUT = 3, DONE = 4, BACK = 5, UNDONE = 6, FAILED = 7, LEFT = 8;
 
 const isOut = (state) => state === OUT || state === BACK;
+const isTrouble = (state) => state === FAILED || state === LEFT;
 const isGang = (phase) => phase < DRAIN || phase > ENABLE;
 
 export class Model {
@@ -23,6 +24,7 @@ export class Model {
   reset() {
     this.nodes = this.ids.map(() => ({
       state: WAITING, step: -1, unknown: false, attempt: 0, since: 0, stepAt: 0, out: 0, gauge: -1, text: '',
+      barAt: 0, closed: false, // of the bar in the timeline: its begin, and whether its step failed
     }));
     this.counts = STATES.map(() => 0);
     this.counts[WAITING] = this.nodes.length;
@@ -48,7 +50,8 @@ export class Model {
       n.state = STATE_OF.get(one.state) ?? WAITING;
       n.step = one.step ?? -1;
       n.since = one.since || 0;
-      n.stepAt = one.step_since || 0;
+      n.stepAt = n.barAt = one.step_since || 0;
+      n.closed = isTrouble(n.state);
       n.out = one.out_ms || 0;
       n.gauge = one.gauge ?? -1;
       n.unknown = Boolean(one.unknown);
@@ -79,19 +82,31 @@ export class Model {
     this.counts[n.state]--;
     this.counts[state]++;
     if (!(isOut(n.state) && isOut(state))) n.since = at;
+    if (isTrouble(state)) {
+      this.closeBar(i, at, 'failed');
+      n.closed = true;
+    } else if (isTrouble(n.state)) { // somebody ordered to go on
+      n.barAt = at;
+      n.closed = false;
+    }
     n.state = state;
     this.changed.add(i);
     if (this.recorder) this.recorder.enter(i, state, at);
   }
 
+  closeBar(i, at, outcome) {
+    const n = this.nodes[i];
+    if (n.closed || n.step < 0 || !n.barAt || !this.recorder) return;
+    this.recorder.span(i, n.step, n.barAt, at, outcome, n.state === BACK);
+  }
+
   begin(i, step, at, outcome = 'ok') {
     const n = this.nodes[i];
     if (n.step === step) return;
-    if (n.step >= 0 && n.stepAt && this.recorder) {
-      this.recorder.span(i, n.step, n.stepAt, at, outcome, n.state === BACK);
-    }
+    this.closeBar(i, at, outcome);
     n.step = step;
-    n.stepAt = at;
+    n.stepAt = n.barAt = at;
+    n.closed = false;
     n.gauge = -1;
     n.attempt = 0;
   }

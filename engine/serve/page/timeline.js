@@ -156,8 +156,8 @@ export class Timeline {
     };
     for (const s of band.spans) bar(s, false);
     const n = this.model.nodes[band.first];
-    if (n.step >= 0 && n.stepAt && !this.model.ended) {
-      bar({ step: n.step, from: n.stepAt, to: Math.max(now, n.stepAt), outcome: 'ok', back: n.state === BACK }, true);
+    if (n.step >= 0 && n.barAt && !n.closed && !this.model.ended) {
+      bar({ step: n.step, from: n.barAt, to: Math.max(now, n.barAt), outcome: 'ok', back: n.state === BACK }, true);
     }
   }
 
