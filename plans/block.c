@@ -28,6 +28,7 @@ static const struct field release_fields[] = {
     {.name = "max_failed", .type = FIELD_SHARE, .offset = AT(max_failed)},
     {.name = "on_failure", .type = FIELD_CHOICE, .offset = AT(on_failure), .choices = "rollback|stop"},
     {.name = "confirm", .type = FIELD_CHOICE, .offset = AT(confirm), .choices = "yes|no|true|false"},
+    {.name = "approval", .type = FIELD_CHOICE, .offset = AT(approval), .choices = "other|no"},
     {.name = "keep", .type = FIELD_INT, .offset = AT(keep), .min = 1, .max = 1000},
     {.name = "hooks", .type = FIELD_VALUE, .offset = AT(hooks)},
     {.name = "notify", .type = FIELD_VALUE, .offset = AT(notify)},

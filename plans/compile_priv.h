@@ -26,7 +26,7 @@ struct ssh_block {
 
 struct release_block {
     const struct value *map;
-    const char *app, *repo, *branch, *dir, *user, *plan, *on_failure, *confirm;
+    const char *app, *repo, *branch, *dir, *user, *plan, *on_failure, *confirm, *approval;
     const struct value *app_servers, *ssh, *balancer, *supervisor, *service, *shared, *build, *check, *stages,
         *hooks, *notify;
     struct share window, min_up, max_failed;

@@ -37,6 +37,11 @@ char *pillar_text(const struct pillar *p, const char *path_or_null);
 /* Known environments of ROOT, NULL-terminated, in `arena`. */
 const char *const *pillar_envs(const char *root, struct arena *arena);
 
+/* `confirm:`, else whether ENV looks like production: a person has to say yes before it is changed. */
+bool pillar_confirms(const struct pillar *p, const char *env);
+/* `approval: other`: a second person has to. */
+bool pillar_wants_second(const struct pillar *p);
+
 struct compile_request {
     const char *root, *env;
     const char

@@ -18,7 +18,8 @@ MAY_USE = {
     "engine/run": {"engine/base", "engine/core", "drivers", "plans", "state"},
     "engine/sim": {"engine/base", "engine/core", "drivers", "plans", "engine/run"},
     "engine/serve": {"engine/base", "plans", "state", "engine/watch"},
-    "engine/cli": {"engine/base", "drivers", "plans", "state", "engine/run", "engine/watch", "engine/sim", "engine/serve"},
+    "engine/chat": {"engine/base", "plans", "state", "engine/watch", "engine/serve"},
+    "engine/cli": {"engine/base", "drivers", "plans", "state", "engine/run", "engine/watch", "engine/sim", "engine/serve", "engine/chat"},
 }
 CORE_HEADERS = {"base/words.h", "base/notes.h"}
 # What the core may call: nothing but what the compiler itself inserts.

@@ -1,0 +1,18 @@
+/* Chat-ops: slash commands, confirmations and approvals, the lock and its queue in the room, announcements. A
+ * part of the server (serve/serve.h); engine/cli/cmd_serve.c puts it in.
+ *
+ *   grammar  text -> words             (pure)      sign    who sent this                (pure)
+ *   say      what is said, its forms   (pure)      config  serve.yml: rooms, rules
+ *   door     the routes of Slack and Mattermost    desk    what each verb does
+ *   asks     confirmations and approvals           follow  the thread that sees requests to their last answer
+ *   tell     journal -> sentences                  hooks   the threads that announce to webhooks and rooms
+ *   post     one HTTPS request out                 bot     the message of a release that is kept up to date
+ */
+#ifndef RELEASE_CHAT_CHAT_H
+#define RELEASE_CHAT_CHAT_H
+
+#include "serve/serve.h"
+
+extern const struct serve_part chat_part;
+
+#endif
