@@ -45,12 +45,12 @@ function connection(state) {
 }
 
 // Server-sent events. The browser itself comes again with Last-Event-ID after a break; `after` is for the first
-// time. When the server refuses for good (a restart that forgot the session) it is asked again after `retryMs`.
+// time. When the server refuses for good (a restart, too many) it is asked again a little later. A tab that nobody sees gives
+// its stream back: a browser has six connections to one server, and a seventh tab would otherwise hang.
 export function stream({ env, release, after, on }) {
   let source = null;
   let cursor = after || 0;
   let timer = null;
-  let ended = false;
 
   function open() {
     const query = new URLSearchParams();
@@ -61,8 +61,9 @@ export function stream({ env, release, after, on }) {
     source.onopen = () => connection('live');
     source.onerror = () => {
       connection('lost');
-      if (source.readyState !== EventSource.CLOSED || ended) return;
-      timer = setTimeout(open, 3000);
+      if (!source || source.readyState !== EventSource.CLOSED) return;
+      source = null;
+      timer = setTimeout(resume, 3000);
     };
     for (const kind of ['row', 'release', 'lock', 'queue', 'order']) {
       source.addEventListener(kind, (event) => {
@@ -80,10 +81,21 @@ export function stream({ env, release, after, on }) {
     }
   }
 
-  open();
-  return () => {
-    ended = true;
+  function resume() {
     clearTimeout(timer);
-    source.close();
-  };
+    if (!source && !document.hidden) open();
+  }
+
+  function pause() {
+    source?.close();
+    source = null;
+    connection('idle');
+  }
+
+  document.addEventListener('visibilitychange', () => {
+    clearTimeout(timer);
+    if (document.hidden) timer = setTimeout(pause, 5000);
+    else resume();
+  });
+  resume();
 }

@@ -103,8 +103,9 @@ class EnvView {
 
   driftWord(n, now) {
     if (!now) return el('span', { class: 'quiet' }, this.drift ? 'not asked' : '–');
-    if (now.drift === 'none' || (now.running && now.running === n.rev)) return el('span', { class: 'is-good' }, '✓ as released');
-    if (!now.running) return el('span', { class: 'is-warn' }, `? ${now.text || 'not known'}`);
+    if (now.drift === 'none') return el('span', { class: 'is-good' }, '✓ as released');
+    if (now.drift === 'new') return el('span', {}, 'never released from here: ', el('span', { class: 'mono' }, short(now.running)));
+    if (now.drift !== 'drift') return el('span', { class: 'is-warn' }, `? ${now.text || 'not known'}`);
     return el('span', { class: 'is-bad' }, '≠ drift: runs ', el('span', { class: 'mono' }, short(now.running)));
   }
 
@@ -122,7 +123,7 @@ class EnvView {
   async askBalancers() {
     try {
       const answer = await get(envPath(page.env, '/lb'));
-      this.lbRows = answer.servers || answer;
+      this.lbRows = answer.servers;
       this.balancers.hidden = true;
       this.showNodes();
     } catch (error) {
@@ -136,9 +137,9 @@ class EnvView {
     this.driftText.textContent = 'Asking every node what it runs …';
     try {
       const answer = await get(envPath(page.env, '/drift'));
-      this.drift = new Map((answer.nodes || answer).map((n) => [n.node, n]));
-      const off = [...this.drift.values()].filter((n) => n.drift && n.drift !== 'none');
-      this.driftText.textContent = off.length ? `${plural(off.length, 'node')} not as released.` : 'Every node runs what was released.';
+      this.drift = new Map(answer.nodes.map((n) => [n.node, n]));
+      const off = [...this.drift.values()].filter((n) => n.drift !== 'none').length;
+      this.driftText.textContent = off ? `${plural(off, 'node')} not as released, or not known.` : 'Every node runs what was released.';
       announce(this.driftText.textContent);
       this.showNodes();
     } catch (error) {
@@ -149,7 +150,7 @@ class EnvView {
 
   async showPast() {
     const list = await get(`/api/v1/releases?env=${encodeURIComponent(page.env)}&limit=10`);
-    fill(this.past, releaseTable(list.releases || list, false));
+    fill(this.past, releaseTable(list, false));
   }
 }
 

@@ -83,8 +83,7 @@ class HistoryView {
     const query = new URLSearchParams({ limit: PAGE });
     if (this.env) query.set('env', this.env);
     if (this.list.length) query.set('before', this.list[this.list.length - 1].release);
-    const answer = await get(`/api/v1/releases?${query}`);
-    const got = answer.releases || answer;
+    const got = await get(`/api/v1/releases?${query}`);
     this.list.push(...got);
     this.more.hidden = got.length < PAGE;
     this.chosen = [];
@@ -105,7 +104,7 @@ class HistoryView {
     this.diff.hidden = false;
     try {
       const answer = await get(releasePath(a, `/diff?with=${b}`));
-      fill(this.diff, el('header', { class: 'panel-head' }, el('h2', {}, 'Differences')), diffTable(a, b, answer.diff || answer));
+      fill(this.diff, el('header', { class: 'panel-head' }, el('h2', {}, 'Differences')), diffTable(a, b, answer));
     } catch (error) {
       fill(this.diff, el('p', { class: 'error' }, error.message));
     }

@@ -37,11 +37,17 @@ export class Model {
   load(snapshot) {
     this.reset();
     this.seq = snapshot.seq || 0;
-    this.life = snapshot.life_code ?? snapshot.lifeCode ?? 0;
+    this.life = snapshot.life_code || 0;
     for (const name of ['stage', 'started', 'ended', 'stopping', 'exit', 'text']) {
       if (snapshot[name] !== undefined && snapshot[name] !== null) this[name] = snapshot[name];
     }
     this.soakUntil = snapshot.soak_until || 0;
+    this.last = snapshot.last || 0;
+    if (snapshot.failed) {
+      this.failedNode = this.index.get(snapshot.failed.node) ?? -1;
+      this.failedStep = snapshot.failed.step;
+      this.failedText = snapshot.failed.text;
+    }
     for (const one of snapshot.nodes || []) {
       const i = this.index.get(one.node);
       if (i === undefined) continue;

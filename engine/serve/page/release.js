@@ -145,9 +145,13 @@ class ReleaseView {
     this.leftAt = Date.now();
   }
 
+  // Orders are for the environment: an older release, which they would not be about, has none.
   async showActions() {
     try {
-      fill(this.actions, buttons(await get(envPath(this.release.env)), ['pause', 'abort', 'resume', 'rollback']));
+      const env = await get(envPath(this.release.env));
+      const about = [env.running, env.unfinished, env.last].find(Boolean);
+      const ours = about && about.release === this.release.release;
+      fill(this.actions, ours ? buttons(env, ['pause', 'abort', 'resume', 'rollback']) : []);
     } catch (error) {
       fill(this.actions, el('p', { class: 'quiet' }, error.message));
     }

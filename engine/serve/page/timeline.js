@@ -222,8 +222,8 @@ export class Timeline {
     g.globalAlpha = 0.28;
     g.fill();
     g.globalAlpha = 1;
-    this.font(g, 12, c.text, 'left', '600');
-    g.fillText(`${up} of ${this.track.n}`, 2, top + 23);
+    this.font(g, f.gutter < 80 ? 10 : 12, c.text, 'left', '600');
+    g.fillText(f.gutter < 80 ? `${up}/${this.track.n}` : `${up} of ${this.track.n}`, 2, top + 23);
     this.drawFloor(g, f, y(this.release.min_up || 0));
   }
 

@@ -90,6 +90,10 @@ export class Track {
       if (i === undefined || !s.to) continue;
       this.bands[i].spans.push({ step: s.step, from: s.from, to: s.to, outcome: s.outcome, back: Boolean(s.back) });
     }
+    // The step that a node failed in has its end there, though the node still stands in it.
+    model.nodes.forEach((n, i) => {
+      if (n.closed && n.step >= 0 && n.stepAt) this.span(i, n.step, n.stepAt, n.since, 'failed', false);
+    });
   }
 
   loadBands(bands, model) {
