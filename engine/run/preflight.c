@@ -254,6 +254,8 @@ static void take_balancer(struct preflight *p, struct plan_node *node, const str
     }
 }
 
+#define OUR_MAINT "lb.maint=ours"
+
 /* The entries of lb.before in the words of a debt ("haproxy.drain: out of rotation by release 41; before:
  * ..."). */
 static const char *owed(const char *debt, struct arena *arena)
@@ -265,7 +267,7 @@ static const char *owed(const char *debt, struct arena *arena)
         if (str_starts(entry, "before: "))
             entry += strlen("before: ");
         size_t len = entry < debt + n ? (size_t)(debt + n - entry) : 0;
-        if (memchr(entry, '=', len))
+        if (memchr(entry, '=', len) && !str_starts(entry, OUR_MAINT))
             buf_printf(&entries, "%s%.*s", entries.len ? ";" : "", (int)len, entry);
         debt += n + (debt[n] == ';');
     }
@@ -282,10 +284,12 @@ static void take_debt(struct preflight *p, struct plan_node *node, const struct 
             known[k].debt && strcmp(known[k].node, node->id) == 0 ? owed(known[k].debt_text, p->arena) : "";
         if (node->was_up || *before == '\0')
             continue;
-        struct op_pair *facts = arena_array(p->arena, node->n_facts + 1, sizeof(*facts));
+        struct op_pair *facts = arena_array(p->arena, node->n_facts + 2, sizeof(*facts));
         for (size_t i = 0; i < node->n_facts; i++)
             facts[i] = node->facts[i];
         facts[node->n_facts++] = (struct op_pair){.name = "lb.before", .value = before};
+        if (strstr(known[k].debt_text, OUR_MAINT))
+            facts[node->n_facts++] = (struct op_pair){.name = "lb.maint", .value = "ours"};
         node->facts = facts;
     }
 }

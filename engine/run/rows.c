@@ -84,6 +84,24 @@ static const char *note_message(const struct row_context *ctx, const struct reco
     return arena_strdup(ctx->arena, buf_str(&text));
 }
 
+/* A drain, or the maintenance that a waiting step sets when sessions do not go: which of them may have been
+ * done is owed back, by a later release too. "lb.maint" tells `enable` whose maintenance it finds. */
+static size_t debt_facts(const struct row_context *ctx, const struct record *r, struct op_pair *ret)
+{
+    const char *verb = ctx->plan->steps[r->step].verb, *before = facts_get(ctx->facts, r->node, "lb.before");
+    if (r->role == ROLE_ESCALATE || r->role == ROLE_KILL) {
+        ret[0] = (struct op_pair){"debt",
+                                  arena_printf(ctx->arena, "%s: maintenance by release %lld; lb.maint=ours",
+                                               verb, (long long)ctx->release)};
+        ret[1] = (struct op_pair){"lb.maint", "ours"};
+        return 2;
+    }
+    ret[0] = (struct op_pair){"debt", arena_printf(ctx->arena, "%s: out of rotation by release %lld%s%s",
+                                                   verb, (long long)ctx->release, before ? "; before: " : "",
+                                                   before ? before : "")};
+    return 1;
+}
+
 /* Facts that the readers of state/ rely on (docs/journal.md): what a node runs when it is back in rotation,
  * and the debt that begins with the intent of its drain. */
 static const char *row_facts(const struct row_context *ctx, const struct record *r)
@@ -103,12 +121,7 @@ static const char *row_facts(const struct row_context *ctx, const struct record 
             facts[n++] = (struct op_pair){.name = "identity", .value = node->target.identity};
     } else if (r->kind == ROW_INTENT && r->step < plan->n_steps &&
                plan->steps[r->step].phase == PHASE_DRAIN) {
-        const char *before = facts_get(ctx->facts, r->node, "lb.before");
-        facts[n++] =
-            (struct op_pair){.name = "debt",
-                             .value = arena_printf(ctx->arena, "%s: out of rotation by release %lld%s%s",
-                                                   plan->steps[r->step].verb, (long long)ctx->release,
-                                                   before ? "; before: " : "", before ? before : "")};
+        n = debt_facts(ctx, r, facts);
     }
     return facts_json(facts, n, ctx->arena);
 }
