@@ -318,7 +318,9 @@ run() {
         tell cwd
         return
     fi
-    if [ "$n_in" != 0 ]; then
+    if [ "$release_input" = whole ]; then
+        exec 8<&0
+    elif [ "$n_in" != 0 ]; then
         # All of it before anything starts: a connection that breaks here has changed nothing.
         (umask 077 && head -c "$n_in" >"jobs/in.$$")
         if [ "$(wc -c <"jobs/in.$$")" -ne "$n_in" ]; then
@@ -404,4 +406,8 @@ release_main() {
 }
 
 # A shell that stays reads this file once and then calls release_main in a child for each step.
-case $0 in runner-*) release_main "$@" ;; esac
+case $0 in runner-*)
+    release_input=''
+    release_main "$@"
+    ;;
+esac

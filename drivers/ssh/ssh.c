@@ -1,8 +1,9 @@
 /* Transport `ssh`: commands over one libssh2 session per target.
  *
- * A channel costs two round trips, a login shell and whatever its rc files do. So commands without input are
- * fed as text to a `sh` that stays: one round trip each. It says where each begins and ends by lines with a
- * nonce, on both streams. While one is busy (a long step) the next call opens another. */
+ * A channel costs two round trips, a login shell and whatever its rc files do. So commands are fed as text to
+ * a `sh` that stays: one round trip each. It says where each begins and ends by lines with a nonce, on both
+ * streams. While one is busy (a long step) the next call opens another. A little input that is text goes
+ * along as a here-document; more of it, or bytes that a shell could not carry, needs a channel of its own. */
 #include "drivers/scan.h"
 #include "drivers/ssh/ssh_priv.h"
 
@@ -15,6 +16,8 @@
 
 /* Shells kept per session; sshd allows 10 channels by default. */
 #define SHELLS_MAX 3
+/* Input that goes along in the shell's text: what every pipe holds, so that no shell forks to write it. */
+#define SHELL_INPUT_MAX 4000
 
 struct ssh_link {
     struct link link;
@@ -100,13 +103,27 @@ static void part_line(void *ctx, const char *data, size_t n)
     p->call->status = atoi(data);
 }
 
+/* A here-document ends in a newline and holds no NUL. */
+static bool shell_fits(const char *input, size_t n)
+{
+    return n == 0 || (n <= SHELL_INPUT_MAX && input[n - 1] == '\n' && !memchr(input, '\0', n));
+}
+
+/* `release_input` tells the runner that its input is there as a whole: nothing can cut it any more. */
 static void shell_text(struct call *c, const char *nonce)
 {
-    buf_printf(&c->text,
-               "printf '\\001%%s begin\\n' %s; printf '\\001%%s begin\\n' %s >&2\n"
-               "%s\n(%s\n) </dev/null\n"
-               "s=$?; printf '\\001%%s %%s\\n' %s $s; printf '\\001%%s %%s\\n' %s $s >&2\n",
-               nonce, nonce, c->req->prelude ? c->req->prelude : ":", c->req->command, nonce, nonce);
+    const struct call_req *req = c->req;
+    buf_printf(&c->text, "printf '\\001%%s begin\\n' %s; printf '\\001%%s begin\\n' %s >&2\n%s\n", nonce,
+               nonce, req->prelude ? req->prelude : ":");
+    if (req->input_len > 0) {
+        buf_printf(&c->text, "(release_input=whole\n%s\n) <<'%s'\n", req->command, nonce);
+        buf_add(&c->text, req->input, req->input_len);
+        buf_printf(&c->text, "%s\n", nonce);
+    } else {
+        buf_printf(&c->text, "(%s\n) </dev/null\n", req->command);
+    }
+    buf_printf(&c->text, "s=$?; printf '\\001%%s %%s\\n' %s $s; printf '\\001%%s %%s\\n' %s $s >&2\n", nonce,
+               nonce);
     c->input = c->text.data;
     c->input_len = c->text.len;
 }
@@ -152,7 +169,7 @@ static enum link_end ssh_call(struct op *op, struct link *link, const struct cal
     c->text = BUF_INIT(SIZE_MAX);
     c->input = req->input;
     c->input_len = req->input_len;
-    if (req->input_len == 0)
+    if (shell_fits(req->input, req->input_len))
         shell_take(c);
     *ret = c;
     return LINK_OK;

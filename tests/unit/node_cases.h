@@ -241,6 +241,26 @@ static void change_passes_input_env_cwd(void **state)
     ask_free(&a);
 }
 
+/* Text that a shell could take for its own, of every length around what goes along with the command. */
+static void change_carries_text_as_input(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {1, 300, 3999, 4000, 4001, 9000};
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        char text[9000], key[16];
+        for (size_t k = 0; k < lengths[i]; k++)
+            text[k] = k < 255 ? (char)(k + 1) : "$(id)`id`\\\n'\"\n"[k % 14];
+        text[lengths[i] - 1] = '\n';
+        snprintf(key, sizeof(key), "15-%zu", i);
+        struct ask a = {
+            .act = ACT_CHANGE, .key = key, .cmd = {.script = "cat", .input = text, .input_len = lengths[i]}};
+        ask_ok(&a);
+        assert_int_equal(a.out_len, lengths[i]);
+        assert_memory_equal(a.out, text, lengths[i]);
+        ask_free(&a);
+    }
+}
+
 static void change_carries_hostile_bytes(void **state)
 {
     (void)state;
@@ -391,8 +411,8 @@ static void change_attaches_to_a_running_one(void **state)
     ask_free(&j);
     pthread_t second;
     pthread_create(&second, NULL, ask_thread, &b);
-    /* Only when the second has taken in the first one's output may the command end: one that comes after a failed
-     * end begins anew, under the eyes of the first. */
+    /* Only when the second has taken in the first one's output may the command end: one that comes after a
+     * failed end begins anew, under the eyes of the first. */
     UNTIL(file_there("seen"));
     fclose(fopen(scratch_path("go"), "w"));
     pthread_join(second, NULL);
@@ -570,7 +590,8 @@ static void probe_tells_who_the_node_is(void **state)
         cmocka_unit_test(change_under_the_same_key_runs_once),                                               \
         cmocka_unit_test(change_that_failed_is_started_anew), cmocka_unit_test(change_passes_input_env_cwd), \
         cmocka_unit_test(change_carries_hostile_bytes), cmocka_unit_test(change_refuses_a_missing_cwd),      \
-        cmocka_unit_test(change_refuses_an_older_fence), cmocka_unit_test(change_refuses_another_machine),   \
+        cmocka_unit_test(change_carries_text_as_input), cmocka_unit_test(change_refuses_an_older_fence),     \
+        cmocka_unit_test(change_refuses_another_machine),                                                    \
         cmocka_unit_test(change_is_killed_with_its_group_at_the_deadline),                                   \
         cmocka_unit_test(change_streams_while_it_runs), cmocka_unit_test(change_attaches_to_a_running_one),  \
         cmocka_unit_test(change_ends_what_another_step_left), cmocka_unit_test(job_tells_never_and_ended),   \
