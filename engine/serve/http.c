@@ -277,7 +277,8 @@ static void add_headers(struct MHD_Response *response, const struct exchange *x)
                             reply->type ? reply->type : "text/plain; charset=utf-8");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(response, "X-Frame-Options", "DENY");
-    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    /* Not no-referrer: a form's POST would then come with `Origin: null`, as a stranger's does. */
+    MHD_add_response_header(response, "Referrer-Policy", "same-origin");
     MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
     MHD_add_response_header(response, "Content-Security-Policy",
                             page ? SERVE_PAGE_POLICY : SERVE_DATA_POLICY);
