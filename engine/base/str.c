@@ -295,3 +295,13 @@ const char *duration_text(int64_t ms, char *buf, size_t n)
         snprintf(buf, n, "%" PRId64 "d%" PRId64 "h", s / 86400, s % 86400 / 3600);
     return buf;
 }
+
+/* It stands in rows, messages and locks: a name, with where it comes from before a colon. */
+bool operator_valid(const char *text)
+{
+    const char *colon = strchr(text, ':'), *name = colon ? colon + 1 : text;
+    size_t from = colon ? (size_t)(colon - text) : 0;
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@+-");
+    return n > 0 && n <= 64 && name[n] == '\0' && name[0] != '-' && from <= 16 &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyz") >= from && !(colon && from == 0);
+}

@@ -41,6 +41,9 @@ bool name_valid(const char *s, size_t max);
  * "@{", control bytes, spaces and ~^:?*[\ (PROMISES S1). */
 bool rev_valid(const char *s);
 bool is_hex(const char *s, size_t n);
+/* Who gives an order: a name, with the door that they came in by before a colon: "ann", "slack:ann",
+ * "api:ci". */
+bool operator_valid(const char *text);
 bool str_starts(const char *s, const char *prefix);
 
 /* "did you mean": index of the nearest of n names within an edit distance of 3 (or a third of the length), or

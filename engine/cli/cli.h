@@ -66,7 +66,6 @@ const char *const *cli_opts(struct cli *cli, const char *name, size_t *ret_n);
 bool cli_number(const struct cli *cli, const char *name, long long deflt, long long *ret,
                 struct err *err) MUST_CHECK;
 bool parse_number(const char *text, long long *ret);
-bool operator_valid(const char *text); /* "ann", "slack:ann" */
 
 /* help.c */
 void help_all(struct buf *out);

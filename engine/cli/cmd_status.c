@@ -3,7 +3,6 @@
 #include "cli/session.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "base/clock.h"
 #include "cli/signals.h"
 #include "cli/watching.h"
+#include "watch/json.h"
 
 static const struct option_def options[] = {
     {.name = "watch", .help = "the live board of the running release, until it ends"},
@@ -19,55 +19,9 @@ static const struct option_def options[] = {
     OPTION_END,
 };
 
-struct state_of {
-    const char *env;
-    struct lock_info lock;
-    struct release_info *last;       /* newest release or rollback, or NULL */
-    struct release_info *unfinished; /* resumable, or running */
-    struct node_state_info *nodes;
-    size_t n_nodes;
-    struct release_info *running; /* the lock's release while its engine lives */
-};
-
 static bool same(const char *a, const char *b)
 {
     return strcmp(a, b) == 0;
-}
-
-/* Tasks and exec are not what an environment runs. */
-static bool find_last(struct store *store, const char *env, struct arena *arena, struct release_info **ret,
-                      struct err *err)
-{
-    struct release_info *list;
-    int64_t before = 0;
-    size_t n;
-    *ret = NULL;
-    do {
-        if (!release_list(store, env, 50, before, arena, &list, &n, err))
-            return false;
-        for (size_t i = 0; i < n; i++) {
-            before = list[i].id;
-            if (!same(list[i].kind, "task") && !same(list[i].kind, "exec")) {
-                *ret = &list[i];
-                return true;
-            }
-        }
-    } while (n == 50);
-    return true;
-}
-
-static bool read_state(struct cli *cli, struct store *store, const char *env, struct state_of *st,
-                       struct err *err)
-{
-    struct arena *a = &cli->arena;
-    *st = (struct state_of){.env = env};
-    if (!lock_get(store, env, a, &st->lock, err) || !find_last(store, env, a, &st->last, err) ||
-        !release_unfinished(store, env, a, &st->unfinished, err) ||
-        !node_states(store, env, a, &st->nodes, &st->n_nodes, err))
-        return false;
-    bool lives = st->lock.held && st->lock.release &&
-                 (st->lock.holder == HOLDER_ALIVE || st->lock.holder == HOLDER_ELSEWHERE);
-    return !lives || release_get(store, st->lock.release, a, &st->running, err);
 }
 
 /* ---- progress of a running release, out of its rows */
@@ -126,14 +80,14 @@ static void put_release(struct arena *arena, const struct release_info *r, const
         buf_printf(out, "%s (exit %d)\n", exit_text(r->kind, r->exit_status), r->exit_status);
 }
 
-static void put_lock(struct cli *cli, const struct state_of *st, struct buf *out)
+static void put_lock(struct cli *cli, const struct env_state *st, struct buf *out)
 {
     buf_printf(out, "  lock       %s\n", st->lock.held ? lock_text(&st->lock, &cli->arena) : "free");
     if (st->lock.held && st->lock.holder == HOLDER_BY_HAND)
         buf_printf(out, "             'release unlock %s' frees it\n", st->env);
 }
 
-static void put_unfinished(const struct state_of *st, struct buf *out)
+static void put_unfinished(const struct env_state *st, struct buf *out)
 {
     if (!st->unfinished || (st->running && st->running->id == st->unfinished->id))
         return;
@@ -143,7 +97,7 @@ static void put_unfinished(const struct state_of *st, struct buf *out)
                st->unfinished->kind, st->unfinished->id, st->env, st->env);
 }
 
-static void put_nodes(struct cli *cli, const struct state_of *st, struct buf *out)
+static void put_nodes(struct cli *cli, const struct env_state *st, struct buf *out)
 {
     struct table t;
     char when[CLOCK_TEXT_MAX];
@@ -161,7 +115,7 @@ static void put_nodes(struct cli *cli, const struct state_of *st, struct buf *ou
     table_render(&t, out);
 }
 
-static void put_env(struct cli *cli, struct store *store, const struct state_of *st, struct buf *out)
+static void put_env(struct cli *cli, struct store *store, const struct env_state *st, struct buf *out)
 {
     buf_printf(out, "%s\n", st->env);
     if (st->running) {
@@ -179,42 +133,9 @@ static void put_env(struct cli *cli, struct store *store, const struct state_of 
 
 /* ---- for programs */
 
-static json_t *release_json(const struct release_info *r)
+static void put_json(struct cli *cli, const struct env_state *st, struct buf *out)
 {
-    if (!r)
-        return json_null();
-    return json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:i, s:b}", "release", (json_int_t)r->id, "what",
-                     r->kind, "rev", r->rev, "who", r->who, "host", r->host, "started",
-                     (json_int_t)r->started_ms, "exit", r->exit_status, "resumable", (int)r->resumable);
-}
-
-static json_t *lock_json(struct cli *cli, const struct lock_info *l)
-{
-    static const char *const holders[] = {[HOLDER_ALIVE] = "alive",
-                                          [HOLDER_DEAD] = "dead",
-                                          [HOLDER_ELSEWHERE] = "elsewhere",
-                                          [HOLDER_BY_HAND] = "by-hand"};
-    if (!l->held)
-        return json_null();
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:s}", "who", l->who, "host", l->host, "why",
-                     l->why, "since", (json_int_t)l->since_ms, "release", (json_int_t)l->release, "fence",
-                     (json_int_t)l->fence, "pid", (json_int_t)l->pid, "holder", holders[l->holder], "text",
-                     lock_text(l, &cli->arena));
-}
-
-static void put_json(struct cli *cli, const struct state_of *st, struct buf *out)
-{
-    json_t *nodes = json_array();
-    for (size_t i = 0; i < st->n_nodes; i++) {
-        const struct node_state_info *n = &st->nodes[i];
-        json_array_append_new(nodes, json_pack("{s:s, s:s, s:I, s:I, s:s?}", "node", n->node, "rev",
-                                               n->rev ? n->rev : "", "release", (json_int_t)n->release, "at",
-                                               (json_int_t)n->at_ms, "owed", n->debt ? n->debt_text : NULL));
-    }
-    json_t *o = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "kind", "status", "env", st->env, "running",
-                          release_json(st->running), "last", release_json(st->last), "unfinished",
-                          release_json(st->unfinished), "lock", lock_json(cli, &st->lock), "nodes", nodes);
-    must(o);
+    json_t *o = env_state_json(st, &cli->arena);
     auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
     buf_printf(out, "%s\n", text);
     json_decref(o);
@@ -222,7 +143,7 @@ static void put_json(struct cli *cli, const struct state_of *st, struct buf *out
 
 /* ---- drift */
 
-static const char *known_rev(const struct state_of *st, const char *node)
+static const char *known_rev(const struct env_state *st, const char *node)
 {
     for (size_t i = 0; i < st->n_nodes; i++)
         if (same(st->nodes[i].node, node))
@@ -238,7 +159,49 @@ static const char *fact(const struct probe *p, const char *name)
     return "";
 }
 
-static int put_drift(struct session *s, const struct state_of *st, struct buf *out)
+/* One word for programs, a sentence for people. */
+static const char *drift_word(const struct probe *p, const char *runs, const char *known)
+{
+    return p->outcome != OUT_OK ? "unknown" : !known[0] ? "new" : same(known, runs) ? "none" : "drift";
+}
+
+static const char *drift_text(struct arena *arena, const struct probe *p, const char *runs, const char *known)
+{
+    return p->outcome != OUT_OK ? arena_printf(arena, "not known: %s", p->text)
+           : !known[0]          ? "never released from here"
+           : same(known, runs)  ? "as released"
+                                : arena_printf(arena, "DRIFT: released was %.12s", known);
+}
+
+static void put_drift_json(struct session *s, const struct env_state *st, const struct probe *p,
+                           struct buf *out)
+{
+    const char *runs = fact(p, "rev_before"), *known = known_rev(st, p->node);
+    const char *text = drift_text(&s->cli->arena, p, runs, known);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "kind", "drift", "env", s->env, "node",
+                          p->node, "running", runs, "released", known, "drift", drift_word(p, runs, known),
+                          "text", watch_text_json(text, strlen(text)));
+    must(o);
+    auto_free char *line = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
+    buf_printf(out, "%s\n", line);
+    json_decref(o);
+}
+
+static void put_drift_table(struct session *s, const struct env_state *st, const struct probe *probes,
+                            size_t n, struct buf *out)
+{
+    struct table t;
+    table_init(&t, &s->cli->arena, 4);
+    for (size_t i = 0; i < n; i++) {
+        const char *runs = fact(&probes[i], "rev_before"), *known = known_rev(st, probes[i].node);
+        TABLE_ROW(&t, "   ", probes[i].node, runs[0] ? arena_strndup(&s->cli->arena, runs, 12) : "-",
+                  drift_text(&s->cli->arena, &probes[i], runs, known));
+    }
+    buf_puts(out, "  asked now:\n");
+    table_render(&t, out);
+}
+
+static int put_drift(struct session *s, const struct env_state *st, struct buf *out)
 {
     struct plan *plan;
     struct probe *probes;
@@ -252,19 +215,10 @@ static int put_drift(struct session *s, const struct state_of *st, struct buf *o
     }
     if ((status = probe_step(s, plan, &plan->probe_step, &probes, &n)))
         return status;
-    struct table t;
-    table_init(&t, &s->cli->arena, 4);
-    for (size_t i = 0; i < n; i++) {
-        const char *runs = fact(&probes[i], "rev_before"), *known = known_rev(st, probes[i].node);
-        const char *word =
-            probes[i].outcome != OUT_OK ? arena_printf(&s->cli->arena, "not known: %s", probes[i].text)
-            : !known[0]                 ? "never released from here"
-            : same(known, runs)         ? "as released"
-                                        : arena_printf(&s->cli->arena, "DRIFT: released was %.12s", known);
-        TABLE_ROW(&t, "   ", probes[i].node, runs[0] ? arena_strndup(&s->cli->arena, runs, 12) : "-", word);
-    }
-    buf_puts(out, "  asked now:\n");
-    table_render(&t, out);
+    if (!cli_flag(s->cli, "json"))
+        put_drift_table(s, st, probes, n, out);
+    for (size_t i = 0; i < n && cli_flag(s->cli, "json"); i++)
+        put_drift_json(s, st, &probes[i], out);
     return 0;
 }
 
@@ -304,11 +258,11 @@ static const char *const *all_envs(struct cli *cli, struct store *store, size_t 
 
 static int watch(struct cli *cli, struct store *store, const char *env)
 {
-    struct state_of st;
+    struct env_state st;
     struct plan *plan;
     struct err err;
     int status;
-    if (!read_state(cli, store, env, &st, &err))
+    if (!env_state_read(store, env, &cli->arena, &st, &err))
         return say_err(&err);
     if (!st.running) {
         out_printf("%s: nothing is running; 'release status %s' has the rest\n", env, env);
@@ -332,18 +286,17 @@ static int watch(struct cli *cli, struct store *store, const char *env)
 
 static int status_of(struct cli *cli, struct store *store, const char *env, struct buf *out)
 {
-    struct state_of st;
+    struct env_state st;
     struct err err;
-    if (!read_state(cli, store, env, &st, &err))
+    if (!env_state_read(store, env, &cli->arena, &st, &err))
         return say_err(&err);
     int status = st.last || st.lock.held ? 0 : cli_env_known(cli, store, env);
     if (status)
         return status;
-    if (cli_flag(cli, "json")) {
+    if (cli_flag(cli, "json"))
         put_json(cli, &st, out);
-        return 0;
-    }
-    put_env(cli, store, &st, out);
+    else
+        put_env(cli, store, &st, out);
     if (!cli_flag(cli, "probe"))
         return 0;
     struct session s;

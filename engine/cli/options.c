@@ -120,16 +120,6 @@ static bool parse_all(struct cli *cli, int argc, char **argv, struct err *err)
     return true;
 }
 
-/* It stands in rows, messages and locks: a name, with where it comes from before a colon. */
-bool operator_valid(const char *text)
-{
-    const char *colon = strchr(text, ':'), *name = colon ? colon + 1 : text;
-    size_t from = colon ? (size_t)(colon - text) : 0;
-    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@+-");
-    return n > 0 && n <= 64 && name[n] == '\0' && name[0] != '-' && from <= 16 &&
-           strspn(text, "abcdefghijklmnopqrstuvwxyz") >= from && !(colon && from == 0);
-}
-
 static bool operator_ok(const struct cli *cli, struct err *err)
 {
     const char *text = cli_opt(cli, "operator");

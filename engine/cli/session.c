@@ -13,10 +13,23 @@
 #include "cli/signals.h"
 #include "cli/watching.h"
 #include "drivers/op.h"
+#include "state/orders.h"
+
+/* The order of a server that started us: its release is written beside it. Taken away, so that what a hook
+ * starts is not taken for it, too. */
+static int64_t order_taken(void)
+{
+    long long order = 0;
+    const char *text = getenv("RELEASE_ORDER");
+    if (!text || !parse_number(text, &order))
+        order = 0;
+    unsetenv("RELEASE_ORDER");
+    return order;
+}
 
 int session_begin(struct session *s, struct cli *cli, const char *env, enum store_mode mode)
 {
-    *s = (struct session){.cli = cli, .env = env, .signal_fd = -1, .wake_fd = -1};
+    *s = (struct session){.cli = cli, .env = env, .order = order_taken(), .signal_fd = -1, .wake_fd = -1};
     /* Before the first thread: names of people and machines, and who gets the signals. */
     s->opt = (struct run_options){.who = cli_who(cli), .host = cli_host(cli), .wake_fd = -1, .signal_fd = -1};
     drivers_init(); /* not in main: it would be most of the time of a command that only reads the journal */
@@ -111,8 +124,21 @@ static bool died_with_nothing_open(struct session *s, const struct lock_info *he
 
 int session_lock(struct session *s, const char *why, int64_t release, bool take_over)
 {
-    struct lock_request req = {
-        .env = s->env, .who = s->opt.who, .why = why, .release = release, .take_over = take_over};
+    /* Who goes back or goes on does not stand in line: that is what makes things safe again. */
+    bool in_turn = !take_over && strcmp(s->cli->command->name, "rollback") != 0;
+    const char *approved = cli_opt(s->cli, "approved-by");
+    if (approved && !operator_valid(approved)) {
+        say_error("%s: --approved-by: '%s' is not a name (wanted: ann, slack:ann)", s->cli->command->name, approved);
+        return EXIT_USAGE;
+    }
+    if (approved)
+        why = arena_printf(&s->cli->arena, "%s, approved by %s", why, approved);
+    struct lock_request req = {.env = s->env,
+                               .who = s->opt.who,
+                               .why = why,
+                               .release = release,
+                               .take_over = take_over,
+                               .in_turn = in_turn};
     struct err err;
     bool ok = lock_take(s->store, &req, &s->cli->arena, &s->lock, &err);
     if (!ok && err.code == E_LOCKED && !take_over && died_with_nothing_open(s, &s->lock)) {
@@ -259,6 +285,8 @@ int session_run(struct session *s, const struct plan *plan, int64_t id, enum ord
         return say_err(&err);
     must(row != NULL);
     s->opt.began_ms = row->started_ms;
+    if (s->order && !order_release(s->store, s->order, id, clock_wall_ms(), &err))
+        say_note("order %" PRId64 " of the server does not know its release: %s", s->order, err.text);
     struct watcher *w = start_watcher(s, plan, id);
     bool ok = run_release(plan, id, order, &s->opt, &status, &err);
     watch_stop(w);

@@ -48,6 +48,12 @@ void auto_pillar_fn(struct pillar **p);
         .name = "window", .arg = "N", .help = "nodes out at once, a number or a percentage"                  \
     }
 
+/* The second person's name, recorded with the lock; who gives it has checked who that is. */
+#define APPROVED_OPTION                                                                                      \
+    {                                                                                                        \
+        .name = "approved-by", .arg = "NAME", .help = "recorded beside the operator: who else said yes"      \
+    }
+
 /* ---- running (session.c) */
 
 struct session {
@@ -59,6 +65,7 @@ struct session {
     struct pillar *pillar; /* NULL when a frozen plan is used and the pillar cannot be read any more */
     struct secrets *secrets;
     struct run_options opt;
+    int64_t order; /* of a server that started us, 0 = none */
     int signal_fd, wake_fd;
 };
 

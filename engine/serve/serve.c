@@ -2,6 +2,7 @@
 #include "serve/serve.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,7 +88,7 @@ const char *serve_root(const struct serve *s)
 
 const char *serve_state_path(const struct serve *s)
 {
-    return s->options.state_path;
+    return s->state_path;
 }
 
 const char *serve_url(const struct serve *s)
@@ -180,9 +181,24 @@ static bool configure(struct serve *s, struct problems *problems, struct err *er
 /* The journal is made, or brought up to date, before anybody reads it. */
 static bool open_journal(struct serve *s, struct err *err)
 {
-    if (!serve_writer(s, err))
+    struct store *store = serve_writer(s, err);
+    if (!store)
         return false;
+    s->state_path = xstrdup(store_path(store));
     serve_writer_done(s);
+    return orders_open(s, err);
+}
+
+/* Children get 0, 1 and 2: what we open must never be one of them. */
+static bool standard_open(struct err *err)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= 2);
+    if (fd < 0)
+        return err_errno(err, E_IO, "/dev/null cannot be opened");
+    close(fd);
     return true;
 }
 
@@ -202,9 +218,12 @@ static void stop(struct serve *s)
         if ((*p)->stop)
             (*p)->stop(s);
     keeper_free(s);
+    folds_free(s);
+    askers_free(s);
     store_close(s->writer);
     pthread_mutex_destroy(&s->writer_lock);
     config_fini(&s->config);
+    free(s->state_path);
     auto_fd_fn(&s->stop_fd);
 }
 
@@ -221,10 +240,14 @@ bool serve_run(const struct serve_options *options, const struct serve_part *con
     struct serve *s = xcalloc(1, sizeof *s);
     s->options = *options;
     s->parts = parts;
+    bool ok = standard_open(err);
     s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     random_hex(32, s->proxy_secret);
+    keeper_open(s);
+    folds_open(s);
+    askers_open(s);
     pthread_mutex_init(&s->writer_lock, NULL);
-    bool ok = s->stop_fd >= 0 || err_set(err, E_LIMIT, "no descriptor for the server's end");
+    ok = ok && (s->stop_fd >= 0 || err_set(err, E_LIMIT, "no descriptor for the server's end"));
     ok = ok && configure(s, problems, err) && open_journal(s, err) && http_start(s, err) &&
          keeper_start(s, err) && parts_start(s, err);
     if (ok) {

@@ -42,6 +42,8 @@ struct serve {
     const struct serve_part *const *parts;
     struct serve_config config;
     struct listen_address address;
+    char *state_path;      /* the journal's file, resolved */
+    char orders_dir[4096]; /* beside it: what orders printed, and how they ended */
     char proxy_secret[65]; /* of this process: what forms of the proxy's users bring back is made of it */
     char url[300];
     char hosts[8][300]; /* what a Host header may say */
@@ -87,10 +89,18 @@ const char *cookie_get(const struct request *r, const char *name);
 void serve_name(struct serve *s);
 
 /* ---- keeper.c: what must be done now and then */
+void keeper_open(struct serve *s); /* before the first request */
 bool keeper_start(struct serve *s, struct err *err) MUST_CHECK;
 void keeper_free(struct serve *s);
+/* The keeper writes the order's end down once that process is gone. Any thread. */
+void keeper_watch_order(struct serve *s, int64_t id, pid_t pid);
 /* That a token was used is written down once in a while, not by each request. */
 void keeper_token_used(struct serve *s, int64_t token);
+
+/* ---- orders.c */
+bool orders_open(struct serve *s, struct err *err) MUST_CHECK;
+void orders_end(struct serve *s, int64_t id, int exit_status, const char *text);
+int orders_exit(struct serve *s, int64_t id); /* -1: nobody saw how it ended */
 
 /* ---- route.c: which handler, and may they */
 bool route_is_slow(struct request *r);
@@ -109,6 +119,14 @@ extern const struct route auth_routes[];
 
 /* ---- reply.c */
 void reply_fini(struct reply *reply);
+
+/* ---- fold.c */
+void folds_open(struct serve *s);
+void folds_free(struct serve *s);
+
+/* ---- ask.c: questions that a child answers */
+void askers_open(struct serve *s);
+void askers_free(struct serve *s);
 
 /* ---- the API's tables */
 extern const struct route api_env_routes[], api_release_routes[], api_order_routes[], status_routes[],

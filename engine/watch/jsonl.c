@@ -1,13 +1,12 @@
 /* One JSON object per line, for programs: docs/json.md describes them. Keys are only ever added. Strings from
  * nodes are kept as they are where they are UTF-8; JSON escapes control bytes, so a line is a line. */
-#include "watch/watch.h"
+#include "watch/json.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* jansson refuses what is not UTF-8: then the visible form is given. */
-static json_t *text_json(const char *s, size_t n)
+json_t *watch_text_json(const char *s, size_t n)
 {
     json_t *v = json_stringn(s, n);
     if (v)
@@ -20,7 +19,7 @@ static json_t *text_json(const char *s, size_t n)
 static void set_text(json_t *o, const char *key, const char *s)
 {
     if (s && s[0])
-        json_object_set_new(o, key, text_json(s, strlen(s)));
+        json_object_set_new(o, key, watch_text_json(s, strlen(s)));
 }
 
 static void put(struct buf *out, json_t *o)
@@ -63,7 +62,7 @@ static void set_note(json_t *o, const struct watch_plan *plan, const struct row 
     set_text(o, "sentence", buf_str(&text));
 }
 
-void jsonl_row(const struct watch_plan *plan, const struct row *row, struct buf *out)
+json_t *watch_row_json(const struct watch_plan *plan, const struct row *row)
 {
     json_t *o = object(row_kind_name(row->kind), row->release, row->at_ms);
     json_object_set_new(o, "seq", json_integer(row->seq));
@@ -84,10 +83,15 @@ void jsonl_row(const struct watch_plan *plan, const struct row *row, struct buf 
     set_text(o, "text", row->text);
     if (row->kind == ROW_NOTE)
         set_note(o, plan, row);
-    put(out, o);
+    return o;
 }
 
-void jsonl_output(const struct watch_plan *plan, const struct output *out_row, struct buf *out)
+void jsonl_row(const struct watch_plan *plan, const struct row *row, struct buf *out)
+{
+    put(out, watch_row_json(plan, row));
+}
+
+json_t *watch_output_json(const struct watch_plan *plan, const struct output *out_row)
 {
     static const char *const streams[] = {"log", "stdout", "stderr"};
     json_t *o = object("output", out_row->release, out_row->at_ms);
@@ -97,11 +101,16 @@ void jsonl_output(const struct watch_plan *plan, const struct output *out_row, s
     if (out_row->back)
         json_object_set_new(o, "back", json_true());
     set_text(o, "stream", out_row->stream >= 0 && out_row->stream < 3 ? streams[out_row->stream] : "?");
-    json_object_set_new(o, "data", text_json(out_row->data, out_row->n));
-    put(out, o);
+    json_object_set_new(o, "data", watch_text_json(out_row->data, out_row->n));
+    return o;
 }
 
-void jsonl_release(const struct release_info *r, struct buf *out)
+void jsonl_output(const struct watch_plan *plan, const struct output *out_row, struct buf *out)
+{
+    put(out, watch_output_json(plan, out_row));
+}
+
+json_t *watch_release_json(const struct release_info *r)
 {
     json_t *o = object("release", r->id, r->started_ms);
     set_text(o, "env", r->env);
@@ -119,5 +128,10 @@ void jsonl_release(const struct release_info *r, struct buf *out)
     json_object_set_new(o, "exit", r->exit_status >= 0 ? json_integer(r->exit_status) : json_null());
     json_object_set_new(o, "resumable", json_boolean(r->resumable));
     set_text(o, "summary", r->summary);
-    put(out, o);
+    return o;
+}
+
+void jsonl_release(const struct release_info *r, struct buf *out)
+{
+    put(out, watch_release_json(r));
 }

@@ -1,0 +1,167 @@
+/* Environments: what holds, runs and is owed, out of the journal alone. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "serve/api.h"
+#include "serve/fold.h"
+#include "watch/json.h"
+
+/* ---- shared with the rest of the API */
+
+bool api_number(const struct request *r, size_t i, int64_t *ret, struct reply *reply)
+{
+    const char *text = r->vars[i];
+    size_t n = strspn(text, "0123456789");
+    *ret = n > 0 && n <= 18 && text[n] == '\0' ? strtoll(text, NULL, 10) : 0;
+    return *ret > 0 || reply_error(reply, 404, "not-found", "'%s' is no number", text);
+}
+
+static bool has(const char *const *envs, size_t n, const char *env)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(envs[i], env) == 0)
+            return true;
+    return false;
+}
+
+const char *const *api_envs(struct serve *s, struct store *store, struct arena *arena, size_t *ret_n)
+{
+    const char *const *pillar = pillar_envs(s->options.root, arena);
+    struct release_info *list;
+    struct err err;
+    size_t n = 0, n_list = 0, most = 0;
+    if (!release_list(store, NULL, 1000, 0, arena, &list, &n_list, &err))
+        n_list = 0; /* whatever is read next says why */
+    while (pillar && pillar[most])
+        most++;
+    const char **envs = arena_array(arena, most + n_list + 1, sizeof *envs);
+    for (; n < most; n++)
+        envs[n] = pillar[n];
+    for (size_t i = 0; i < n_list; i++)
+        if (!has(envs, n, list[i].env))
+            envs[n++] = list[i].env;
+    *ret_n = n;
+    return envs;
+}
+
+bool api_env_known(struct request *r, struct reply *reply)
+{
+    struct release_info *list;
+    struct err err;
+    size_t n = 0;
+    const char *env = r->vars[0];
+    if (!name_valid(env, 64))
+        return reply_error(reply, 404, "not-found", "'%s' cannot be an environment's name", env);
+    if (!release_list(r->store, env, 1, 0, r->arena, &list, &n, &err))
+        return reply_err(reply, &err);
+    if (n > 0)
+        return true;
+    const char *const *envs = pillar_envs(r->serve->options.root, r->arena);
+    for (size_t i = 0; envs && envs[i]; i++)
+        if (strcmp(envs[i], env) == 0)
+            return true;
+    return reply_error(reply, 404, "not-found",
+                       "neither the pillar nor the journal knows the environment '%s'", env);
+}
+
+/* ---- one environment */
+
+static void add_parts(struct request *r, const char *env, json_t *o)
+{
+    for (const struct serve_part *const *p = r->serve->parts; *p; p++)
+        if ((*p)->env_json)
+            (*p)->env_json(r->store, env, o);
+    if (!json_object_get(o, "queue"))
+        json_object_set_new(o, "queue", json_array());
+    if (!json_object_get(o, "pending"))
+        json_object_set_new(o, "pending", json_array());
+}
+
+static json_t *verbs_json(enum right right)
+{
+    static const char *const verbs[] = {"plan",  "run",   "rollback", "resume",
+                                        "pause", "abort", "lock",     "unlock"};
+    json_t *list = json_array();
+    for (size_t i = 0; right >= RIGHT_OPERATOR && i < sizeof verbs / sizeof verbs[0]; i++)
+        json_array_append_new(list, json_string(verbs[i]));
+    if (right >= RIGHT_ADMIN)
+        json_array_append_new(list, json_string("force"));
+    return list;
+}
+
+static void one(struct request *r, struct reply *reply)
+{
+    struct env_state st;
+    struct err err;
+    if (!api_env_known(r, reply))
+        return;
+    if (!env_state_read(r->store, r->vars[0], r->arena, &st, &err)) {
+        reply_err(reply, &err);
+        return;
+    }
+    json_t *o = env_state_json(&st, r->arena);
+    add_parts(r, st.env, o);
+    json_object_set_new(o, "can", verbs_json(r->actor.right));
+    reply_json(reply, 200, o);
+}
+
+/* ---- all of them */
+
+/* How many are in rotation is known only while a release runs; the balancers are asked by /lb. */
+static json_t *nodes_sum(struct request *r, const struct env_state *st)
+{
+    size_t owed = 0, total = st->n_nodes;
+    json_t *up = json_null();
+    struct err err;
+    for (size_t i = 0; i < st->n_nodes; i++)
+        owed += st->nodes[i].debt;
+    struct fold *f = st->running ? fold_get(r->serve, r->store, st->running->id, &err) : NULL;
+    if (f) {
+        const uint32_t *n = f->model.counts;
+        size_t out = n[SHOWN_OUT] + n[SHOWN_BACK] + n[SHOWN_LEFT];
+        if (f->plan->n_nodes > total)
+            total = f->plan->n_nodes;
+        up = json_integer((json_int_t)(total - out));
+        fold_put(r->serve, f);
+    }
+    return json_pack("{s:I, s:o, s:I}", "total", (json_int_t)total, "in_rotation", up, "owed",
+                     (json_int_t)owed);
+}
+
+static json_t *summary(struct request *r, const char *env, struct err *err)
+{
+    struct env_state st;
+    if (!env_state_read(r->store, env, r->arena, &st, err))
+        return NULL;
+    json_t *full = env_state_json(&st, r->arena);
+    json_t *o = json_pack("{s:s, s:O, s:O, s:O, s:O, s:o}", "env", env, "lock", json_object_get(full, "lock"),
+                          "running", json_object_get(full, "running"), "last", json_object_get(full, "last"),
+                          "unfinished", json_object_get(full, "unfinished"), "nodes", nodes_sum(r, &st));
+    json_decref(full);
+    add_parts(r, env, o);
+    return o;
+}
+
+static void all(struct request *r, struct reply *reply)
+{
+    struct err err;
+    size_t n;
+    const char *const *envs = api_envs(r->serve, r->store, r->arena, &n);
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_t *o = summary(r, envs[i], &err);
+        if (!o) {
+            json_decref(list);
+            reply_err(reply, &err);
+            return;
+        }
+        json_array_append_new(list, o);
+    }
+    reply_json(reply, 200, list);
+}
+
+const struct route api_env_routes[] = {
+    {.method = "GET", .pattern = "/api/v1/envs", .right = RIGHT_VIEWER, .handle = all},
+    {.method = "GET", .pattern = "/api/v1/envs/{env}", .right = RIGHT_VIEWER, .handle = one},
+    ROUTE_END,
+};

@@ -1,0 +1,413 @@
+/* Orders: written down, then given to a detached child.
+ *
+ * Between the server and the command stands a small process of our own image that does nothing but wait: it
+ * is in a session of its own, so neither the server's end nor a signal to it reaches the command, and it
+ * leaves the exit status in a file, so that a server that was started anew learns it, too. It begins the
+ * command only when it is told that the order's start is in the journal. Files: DIR/orders/N.out, N.rc beside
+ * the journal, nobody else's to read. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "serve/serve_priv.h"
+#include "state/orders.h"
+#include "state/process.h"
+
+#define ARGV_MAX   32
+#define OUTPUT_MAX (64 * 1024)
+
+/* ---- words of a wish */
+
+static bool word_ok(const char *what, const char *text, const char *accept, size_t max, struct err *err)
+{
+    if (!text)
+        return true;
+    size_t n = strspn(text, accept);
+    return (n > 0 && text[n] == '\0' && n <= max && text[0] != '-') ||
+           err_set(err, E_USAGE, "%s: '%s' cannot be one", what, text);
+}
+
+#define DIGITS  "0123456789"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+static bool reason_ok(const char *text, struct err *err)
+{
+    for (const char *p = text; p && *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            return err_set(err, E_USAGE, "reason: wanted one line of text");
+    return !text || strlen(text) <= 500 || err_set(err, E_USAGE, "reason: wanted at most 500 bytes");
+}
+
+static bool wish_ok(const struct order_wish *w, struct err *err)
+{
+    if (!w->env || !name_valid(w->env, 64))
+        return err_set(err, E_USAGE, "env: '%s' cannot be an environment's name", w->env ? w->env : "");
+    if (!w->who || !operator_valid(w->who))
+        return err_set(err, E_USAGE, "who: '%s' cannot be a person's name", w->who ? w->who : "");
+    if (w->rev && !rev_valid(w->rev))
+        return err_set(err, E_USAGE,
+                       "rev: '%s' is not a revision (wanted a commit in hex, a branch or a tag)", w->rev);
+    if (w->plan && !name_valid(w->plan, 64))
+        return err_set(err, E_USAGE, "plan: '%s' cannot be a plan's name", w->plan);
+    return word_ok("stages", w->stages, DIGITS ",%", 200, err) &&
+           word_ok("window", w->window, DIGITS "%", 8, err) &&
+           word_ok("only", w->only, LETTERS DIGITS "._,-", 8000, err) && reason_ok(w->reason, err);
+}
+
+/* ---- the command line: values stand behind '=', so none of them can be taken for an option */
+
+struct words {
+    struct arena *arena;
+    char *argv[ARGV_MAX];
+    size_t n;
+};
+
+static void word_add(struct words *w, const char *option, const char *value)
+{
+    must(w->n + 1 < ARGV_MAX);
+    if (value)
+        w->argv[w->n++] =
+            option[0] ? arena_printf(w->arena, "--%s=%s", option, value) : arena_strdup(w->arena, value);
+}
+
+static bool is(const struct order_wish *w, const char *verb)
+{
+    return strcmp(w->verb, verb) == 0;
+}
+
+static bool words_of(struct serve *s, const struct order_wish *w, struct words *ret, struct err *err)
+{
+    bool run = is(w, "run"), plan = is(w, "plan"), lock = is(w, "lock"), unlock = is(w, "unlock");
+    if (!run && !plan && !lock && !unlock && !is(w, "rollback") && !is(w, "resume"))
+        return err_set(err, E_USAGE, "'%s' is not an order", w->verb);
+    if (lock && (!w->reason || !w->reason[0]))
+        return err_set(err, E_USAGE, "lock: a reason is wanted, it is shown to everybody who is refused");
+    if (unlock && w->force && (!w->reason || !w->reason[0]))
+        return err_set(err, E_USAGE, "unlock: force wants a reason; it is recorded");
+    word_add(ret, "", "release");
+    word_add(ret, "", w->verb);
+    word_add(ret, "root", s->options.root);
+    word_add(ret, "state", s->state_path);
+    word_add(ret, "operator", w->who);
+    if (run || plan) {
+        word_add(ret, "rev", w->rev);
+        word_add(ret, "plan", w->plan);
+        word_add(ret, "stages", w->stages);
+        word_add(ret, "window", w->window);
+        word_add(ret, "only", w->only);
+    }
+    if (run)
+        word_add(ret, "", "--yes");
+    if (is(w, "rollback") && w->release > 0)
+        word_add(ret, "release", arena_printf(ret->arena, "%" PRId64, w->release));
+    if ((lock || unlock) && w->reason && w->reason[0])
+        word_add(ret, "reason", w->reason);
+    if (unlock && w->force)
+        word_add(ret, "", "--force");
+    word_add(ret, "", w->env);
+    return true;
+}
+
+static const char *words_json(const struct words *w, struct arena *arena)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < w->n; i++)
+        json_array_append_new(list, json_string(w->argv[i]));
+    auto_free char *text = json_dumps(list, JSON_COMPACT | JSON_ENSURE_ASCII);
+    must(text);
+    json_decref(list);
+    return arena_strdup(arena, text);
+}
+
+/* ---- files */
+
+static const char *order_file(struct serve *s, int64_t id, const char *suffix, struct arena *arena)
+{
+    return arena_printf(arena, "%s/%" PRId64 ".%s", s->orders_dir, id, suffix);
+}
+
+bool orders_open(struct serve *s, struct err *err)
+{
+    const char *slash = strrchr(s->state_path, '/');
+    int n = slash ? (int)(slash - s->state_path) : 1;
+    snprintf(s->orders_dir, sizeof s->orders_dir, "%.*s/orders", n, slash ? s->state_path : ".");
+    struct stat st;
+    if ((mkdir(s->orders_dir, 0700) != 0 && errno != EEXIST) || lstat(s->orders_dir, &st) != 0)
+        return err_errno(err, E_JOURNAL, "%s cannot be made", s->orders_dir);
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+        return err_set(
+            err, E_CONFIG,
+            "%s must be a directory of this user alone (mode 0700), as the output of orders lies in it",
+            s->orders_dir);
+    return true;
+}
+
+/* ---- the process that waits */
+
+struct child {
+    char **argv, **envp;
+    const char *program;
+    int go_fd; /* one byte: the start is in the journal; end of file: it is not */
+    int out_fd, rc_fd, null_fd;
+};
+
+/* From here on only calls that are safe in a copy of a process with threads. */
+static _Noreturn void be_command(const struct child *c)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    setpgid(0, 0);
+    for (int i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(c->program, c->argv, c->envp);
+    _exit(127);
+}
+
+/* dup2 onto itself would leave it close-on-exec: all of ours are above 2, which serve_run made sure of. */
+static void keep_only(const struct child *c)
+{
+    dup2(c->null_fd, 0);
+    dup2(c->out_fd, 1);
+    dup2(c->out_fd, 2);
+    dup2(c->rc_fd, 3);
+    close_range(4, ~0U, 0);
+    fcntl(3, F_SETFD, FD_CLOEXEC);
+}
+
+static _Noreturn void be_waiter(const struct child *c)
+{
+    char go = 0, text[16];
+    int status = 0, rc;
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    setsid();
+    if (read(c->go_fd, &go, 1) != 1)
+        _exit(0);
+    keep_only(c);
+    pid_t pid = fork();
+    if (pid == 0)
+        be_command(c);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    rc = pid < 0 ? 127 : WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    size_t n = 0;
+    if (rc >= 100)
+        text[n++] = (char)('0' + rc / 100);
+    if (rc >= 10)
+        text[n++] = (char)('0' + rc / 10 % 10);
+    text[n++] = (char)('0' + rc % 10);
+    text[n++] = '\n';
+    _exit(write(3, text, n) == (ssize_t)n ? 0 : 1);
+}
+
+/* Our environment without what is between systemd and the server, and with the order's number, which the
+ * command writes beside its release. */
+static char **environment(int64_t id, struct arena *arena)
+{
+    size_t n = 0, k = 0;
+    while (environ[n])
+        n++;
+    char **envp = arena_array(arena, n + 2, sizeof *envp);
+    for (size_t i = 0; i < n; i++)
+        if (!str_starts(environ[i], "NOTIFY_SOCKET=") && !str_starts(environ[i], "LISTEN_") &&
+            !str_starts(environ[i], "RELEASE_ORDER="))
+            envp[k++] = environ[i];
+    envp[k++] = arena_printf(arena, "RELEASE_ORDER=%" PRId64, id);
+    return envp;
+}
+
+static int file_make(const char *path)
+{
+    return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_APPEND, 0600);
+}
+
+/* The waiting process, and in *ret_go the pipe that lets it begin. -1: err says why. */
+static pid_t waiter_start(struct serve *s, int64_t id, struct words *words, struct arena *arena, int *ret_go,
+                          struct err *err)
+{
+    int go[2] = {-1, -1};
+    auto_fd int out = file_make(order_file(s, id, "out", arena));
+    auto_fd int rc = file_make(order_file(s, id, "rc", arena));
+    auto_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct child c = {.argv = words->argv,
+                      .envp = environment(id, arena),
+                      .program = s->options.program,
+                      .out_fd = out,
+                      .rc_fd = rc,
+                      .null_fd = null};
+    if (out < 0 || rc < 0 || null < 0 || pipe2(go, O_CLOEXEC) != 0) {
+        err_errno(err, E_IO, "order %" PRId64 ": no file for its output in %s", id, s->orders_dir);
+        return -1;
+    }
+    c.go_fd = go[0];
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(go[1]);
+        be_waiter(&c);
+    }
+    close(go[0]);
+    *ret_go = go[1];
+    if (pid < 0) {
+        err_errno(err, E_LIMIT, "order %" PRId64 ": no process", id);
+        auto_fd_fn(ret_go);
+    }
+    return pid;
+}
+
+/* ---- giving an order */
+
+static bool write_down(struct serve *s, const struct order_wish *w, const char *argv, int64_t *ret_id,
+                       struct err *err)
+{
+    struct order_new o = {.env = w->env,
+                          .verb = w->verb,
+                          .who = w->who,
+                          .via = w->via ? w->via : "",
+                          .place = w->place ? w->place : "",
+                          .argv = argv,
+                          .at_ms = clock_wall_ms()};
+    struct store *store = serve_writer(s, err);
+    bool ok = store && order_insert(store, &o, ret_id, err);
+    if (store)
+        serve_writer_done(s);
+    return ok;
+}
+
+static bool write_start(struct serve *s, int64_t id, pid_t pid, struct err *err)
+{
+    struct store *store = serve_writer(s, err);
+    bool ok = store && order_started(store, id, pid, clock_wall_ms(), err);
+    if (store)
+        serve_writer_done(s);
+    return ok;
+}
+
+void orders_end(struct serve *s, int64_t id, int exit_status, const char *text)
+{
+    struct err err;
+    struct store *store = serve_writer(s, &err);
+    bool ok = store && order_end(store, id, exit_status, text, clock_wall_ms(), &err);
+    if (store)
+        serve_writer_done(s);
+    if (!ok)
+        serve_log("order %" PRId64 ": its end cannot be written: %s", id, err.text);
+}
+
+static bool begin(struct serve *s, int64_t id, struct words *words, struct arena *arena, struct err *err)
+{
+    auto_fd int go = -1;
+    pid_t pid = waiter_start(s, id, words, arena, &go, err);
+    bool ok = pid > 0 && write_start(s, id, pid, err);
+    if (ok && write(go, "g", 1) != 1)
+        ok = err_errno(err, E_IO, "order %" PRId64 ": its process is gone", id);
+    if (pid > 0)
+        keeper_watch_order(s, id, pid);
+    if (!ok)
+        orders_end(s, id, -1, err->text);
+    return ok;
+}
+
+static bool start_child(struct serve *s, const struct order_wish *wish, int64_t *ret_id, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct words words = {.arena = &arena};
+    return words_of(s, wish, &words, err) && write_down(s, wish, words_json(&words, &arena), ret_id, err) &&
+           begin(s, *ret_id, &words, &arena, err);
+}
+
+/* ---- pause and abort: what ctrl-C does, to the process that holds the lock */
+
+static bool holder_find(const char *env, struct store *store, struct lock_info *l, struct arena *arena,
+                        struct err *err)
+{
+    if (!lock_get(store, env, arena, l, err))
+        return false;
+    return (l->held && l->holder == HOLDER_ALIVE && l->pid > 1) ||
+           err_set(err, E_STATE, "%s: nothing runs here that could be stopped (lock: %s)", env,
+                   lock_text(l, arena));
+}
+
+/* The descriptor names one process for good; asked again through it, the pid cannot have become another's.
+ * Two signals that differ, as two equal ones that come at once are one. */
+static bool holder_signal(const struct lock_info *l, bool abort_now, struct err *err)
+{
+    auto_fd int fd = (int)syscall(SYS_pidfd_open, (pid_t)l->pid, 0);
+    bool ok = fd >= 0 && process_lives(l->pid, l->pid_start) &&
+              syscall(SYS_pidfd_send_signal, fd, SIGINT, NULL, 0) == 0 &&
+              (!abort_now || syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0) == 0);
+    return ok || err_errno(err, E_STATE, "process %" PRId64 " cannot be told", l->pid);
+}
+
+static bool tell_holder(struct serve *s, const struct order_wish *wish, int64_t *ret_id, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    auto_store struct store *store = NULL;
+    struct lock_info l;
+    if (!store_open(s->state_path, STORE_READ, &store, err) ||
+        !holder_find(wish->env, store, &l, &arena, err))
+        return false;
+    const char *argv =
+        arena_printf(&arena, "[\"%s\",%" PRId64 "]", is(wish, "abort") ? "INT+TERM" : "INT", l.pid);
+    if (!write_down(s, wish, argv, ret_id, err))
+        return false;
+    bool ok = holder_signal(&l, is(wish, "abort"), err);
+    orders_end(s, *ret_id, ok ? 0 : -1, ok ? "" : err->text);
+    return ok;
+}
+
+bool serve_order(struct serve *s, const struct order_wish *wish, int64_t *ret_id, struct err *err)
+{
+    if (!wish_ok(wish, err))
+        return false;
+    bool ok = is(wish, "pause") || is(wish, "abort") ? tell_holder(s, wish, ret_id, err)
+                                                     : start_child(s, wish, ret_id, err);
+    if (ok)
+        serve_log("order %" PRId64 ": %s %s by %s (%s)", *ret_id, wish->verb, wish->env, wish->who,
+                  wish->place ? wish->place : "");
+    return ok;
+}
+
+/* ---- what became of it */
+
+/* The waiting process wrote it, or was killed before it could: -1. */
+int orders_exit(struct serve *s, int64_t id)
+{
+    auto_arena struct arena arena = {0};
+    auto_fd int fd = open(order_file(s, id, "rc", &arena), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    char text[16];
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (n < 2 || text[n - 1] != '\n')
+        return -1;
+    text[n] = '\0';
+    return (int)strtol(text, NULL, 10);
+}
+
+const char *serve_order_output(struct serve *s, int64_t id, size_t max_bytes, struct arena *arena)
+{
+    if (max_bytes > OUTPUT_MAX)
+        max_bytes = OUTPUT_MAX;
+    auto_fd int fd = open(order_file(s, id, "out", arena), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+    off_t from = end > (off_t)max_bytes ? end - (off_t)max_bytes : 0;
+    char *text = arena_alloc(arena, max_bytes + 1);
+    ssize_t n = fd < 0 ? 0 : pread(fd, text, max_bytes, from);
+    auto_buf struct buf safe = BUF_INIT((size_t)6 * OUTPUT_MAX);
+    const char *start = text;
+    if (from > 0 && n > 0 && memchr(text, '\n', (size_t)n)) /* not in the middle of a line */
+        start = (const char *)memchr(text, '\n', (size_t)n) + 1;
+    if (n > 0)
+        text_visible(&safe, start, (size_t)(text + n - start));
+    return arena_strdup(arena, buf_str(&safe));
+}

@@ -1,0 +1,91 @@
+/* Where an environment stands, out of the journal alone. */
+#include <string.h>
+
+#include "watch/json.h"
+
+static bool same(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+/* Tasks and exec are not what an environment runs. */
+static bool find_last(struct store *store, const char *env, struct arena *arena, struct release_info **ret,
+                      struct err *err)
+{
+    struct release_info *list;
+    int64_t before = 0;
+    size_t n;
+    *ret = NULL;
+    do {
+        if (!release_list(store, env, 50, before, arena, &list, &n, err))
+            return false;
+        for (size_t i = 0; i < n; i++) {
+            before = list[i].id;
+            if (!same(list[i].kind, "task") && !same(list[i].kind, "exec")) {
+                *ret = &list[i];
+                return true;
+            }
+        }
+    } while (n == 50);
+    return true;
+}
+
+bool env_state_read(struct store *store, const char *env, struct arena *a, struct env_state *st,
+                    struct err *err)
+{
+    *st = (struct env_state){.env = env};
+    if (!lock_get(store, env, a, &st->lock, err) || !find_last(store, env, a, &st->last, err) ||
+        !release_unfinished(store, env, a, &st->unfinished, err) ||
+        !node_states(store, env, a, &st->nodes, &st->n_nodes, err))
+        return false;
+    bool lives = st->lock.held && st->lock.release &&
+                 (st->lock.holder == HOLDER_ALIVE || st->lock.holder == HOLDER_ELSEWHERE);
+    return !lives || release_get(store, st->lock.release, a, &st->running, err);
+}
+
+/* What people and nodes wrote may be no UTF-8. */
+static json_t *text(const char *s)
+{
+    return watch_text_json(s ? s : "", s ? strlen(s) : 0);
+}
+
+static json_t *release_json(const struct release_info *r)
+{
+    if (!r)
+        return json_null();
+    return json_pack("{s:I, s:s, s:o, s:o, s:o, s:I, s:i, s:b}", "release", (json_int_t)r->id, "what",
+                     r->kind, "rev", text(r->rev), "who", text(r->who), "host", text(r->host), "started",
+                     (json_int_t)r->started_ms, "exit", r->exit_status, "resumable", (int)r->resumable);
+}
+
+json_t *env_lock_json(const struct lock_info *l, struct arena *arena)
+{
+    static const char *const holders[] = {[HOLDER_ALIVE] = "alive",
+                                          [HOLDER_DEAD] = "dead",
+                                          [HOLDER_ELSEWHERE] = "elsewhere",
+                                          [HOLDER_BY_HAND] = "by-hand"};
+    if (!l->held)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:s, s:o}", "who", text(l->who), "host",
+                     text(l->host), "why", text(l->why), "since", (json_int_t)l->since_ms, "release",
+                     (json_int_t)l->release, "fence", (json_int_t)l->fence, "pid", (json_int_t)l->pid,
+                     "holder", holders[l->holder], "text", text(lock_text(l, arena)));
+}
+
+json_t *env_state_json(const struct env_state *st, struct arena *arena)
+{
+    json_t *nodes = json_array();
+    for (size_t i = 0; i < st->n_nodes; i++) {
+        const struct node_state_info *n = &st->nodes[i];
+        json_array_append_new(nodes, json_pack("{s:o, s:o, s:I, s:I, s:o}", "node", text(n->node), "rev",
+                                               text(n->rev), "release", (json_int_t)n->release, "at",
+                                               (json_int_t)n->at_ms, "owed",
+                                               n->debt ? text(n->debt_text) : json_null()));
+    }
+    json_t *o =
+        json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "kind", "status", "env", st->env, "running",
+                  release_json(st->running), "last", release_json(st->last), "unfinished",
+                  release_json(st->unfinished), "lock", env_lock_json(&st->lock, arena), "nodes", nodes);
+    must(o);
+    return o;
+}
