@@ -37,9 +37,13 @@ static void file(struct request *r, struct reply *reply)
 {
     const struct page_file *f = page_file_find(r->vars[0]);
     const char *type = f ? type_of(f->name) : NULL;
-    if (type)
-        reply_text(reply, 200, type, f->data, f->n);
-    else
+    const char *known = request_header(r, "If-None-Match");
+    if (type) {
+        bool same = known && strcmp(known, f->tag) == 0;
+        reply_text(reply, same ? 304 : 200, type, f->data, same ? 0 : f->n);
+        reply_header(reply, "Cache-Control", "no-cache"); /* kept, and asked after each time */
+        reply_header(reply, "ETag", f->tag);
+    } else
         reply_error(reply, 404, "notfound", "there is no such file");
 }
 

@@ -11,6 +11,7 @@ extern const struct serve_part page_part;
 struct page_file {
     const char *name, *data;
     size_t n;
+    const char *tag; /* for ETag: the digest in quotes */
 };
 extern const struct page_file page_files[];
 const struct page_file *page_file_find(const char *name); /* NULL: there is none of that name */
