@@ -299,7 +299,7 @@ static void take_up(struct core *core, struct node *n)
      * answer. */
     if (n->attempt > 0 && n->inflight == ROLE_NONE && !n->unknown)
         n->walk++;
-    n->attempt = 0;
+    n->attempt = n->losses = 0;
     n->guard_due = 0;
     n->soak_fails = 0;
     set_sick(core, n, false); /* that was then */

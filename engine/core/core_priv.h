@@ -5,8 +5,10 @@
 #include "core/core.h"
 
 /* An op that only looks gets this long, unless its step has less left. */
-#define LOOK_MS         10000
-#define STALE_MS        5000  /* what a balancer said longer ago than this is asked again */
+#define LOOK_MS  10000
+#define STALE_MS 5000 /* what a balancer said longer ago than this is asked again */
+#define JUDGED_MS                                                                                            \
+    1000 /* a drain goes out so soon after the floor was looked at, or that is looked at again */
 #define READ_MS         30000 /* one look of a waiting step, a slow page included */
 #define RETRY_FIRST_MS  1000
 #define RETRY_MOST_MS   30000
@@ -50,6 +52,7 @@ struct node {
     int64_t op_at, side_at; /* when they were sent */
     int64_t started;        /* when the present step began, -1 = not yet */
     int64_t judged_at;      /* when the floor was looked at for it */
+    int64_t seen_at;        /* when seen_in was found */
     int64_t kill_until;
     int64_t due; /* when to go on, CORE_NEVER = on an outcome only */
     int64_t guard_due;
@@ -89,7 +92,7 @@ struct core {
     bool more;           /* the update was full: come again at once */
     bool cap_valid;
     bool cap_unknown; /* the last reading failed */
-    int64_t cap_avail, cap_undrained, cap_most, cap_due, floor_since, soak_until, min_due;
+    int64_t cap_avail, cap_undrained, cap_most, cap_asked, cap_due, floor_since, soak_until, min_due;
 
     struct node nodes[]; /* n_nodes + 1: the last belongs to no server (hooks, capacity) */
 };

@@ -200,6 +200,14 @@ static bool drains_again(const struct core *core, const struct node *n, uint16_t
     return node_may_be_in(n) && def->phase == PHASE_DRAIN && def->effect == EFFECT_CHANGE && def->has_observe;
 }
 
+/* What was seen of it is older than the reading that it would be judged by, or than the one to be asked for.
+ */
+static bool seen_long_ago(const struct core *core, const struct node *n)
+{
+    bool pausing = core->cap_due > core->now;
+    return !pausing && n->seen_at < (core->cap_valid ? core->cap_asked : core->now);
+}
+
 /* The step that the node stands before, or is in the middle of. */
 static void step_go(struct core *core, struct update *up, uint32_t i, uint16_t step)
 {
@@ -217,7 +225,7 @@ static void step_go(struct core *core, struct update *up, uint32_t i, uint16_t s
         return;
     }
     bool recorded = !def->record_before || n->before_of == step + 1;
-    if (step == core->drain_step && recorded && !n->drained && core->now - n->judged_at > STALE_MS)
+    if (step == core->drain_step && recorded && !n->drained && core->now - n->judged_at > JUDGED_MS)
         n->stale = true;
     if (def->effect == EFFECT_READ) {
         if (!wait_is_late(core, up, i, step))
@@ -225,7 +233,9 @@ static void step_go(struct core *core, struct update *up, uint32_t i, uint16_t s
     } else if (drains_again(core, n, step) ? n->seen_in == SEEN_NOT_YET
                                            : n->unknown || n->settling || once_open) {
         dispatch_main(core, up, i, step, ROLE_OBSERVE);
-    } else if (drains_again(core, n, step) && n->seen_in == SEEN_SOMEWHERE) {
+    } else if (drains_again(core, n, step) && core->up_step != CORE_NO_STEP &&
+               (n->seen_in == SEEN_SOMEWHERE || seen_long_ago(core, n))) {
+        n->seen_in = SEEN_SOMEWHERE;
         dispatch_main(core, up, i, core->up_step, ROLE_OBSERVE);
     } else if (drains_again(core, n, step) && !roll_may_drain(core, up, i)) {
         n->due = core->now; /* it has a turn with every reading */
@@ -433,6 +443,7 @@ static void outcome_seen_in(struct core *core, struct update *up, uint32_t i, co
         return;
     }
     n->seen_in = ev->ready ? SEEN_ALL : SEEN_SOME;
+    n->seen_at = core->now;
     node_advance(core, up, i);
 }
 

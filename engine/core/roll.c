@@ -37,25 +37,27 @@ static void ask_capacity(struct core *core, struct update *up)
     if (none->side_op || core->cap_due > core->now)
         return;
     /* Nodes on their way out whose drain the balancer has not confirmed yet: the reading may still count
-     * them. And those that we hold serve nobody, whatever a balancer that forgot our drain says of them. */
+     * them. And those that we hold serve nobody, whatever a balancer that forgot our drain says of them, nor
+     * do those that were out before. */
     core->cap_undrained = 0;
-    core->cap_most = core->plan->n_nodes + core->plan->n_others;
-    if (nodes_out(core) + core->counts[NODE_LEFT] > 0)
-        each_node(core, i)
-        {
-            const struct node *n = &core->nodes[i];
-            /* Left for a person while its guard drained it again. */
-            core->cap_undrained += n->state == NODE_LEFT && n->side_op && n->side_role == ROLE_RUN;
-            bool ours = n->state == NODE_OUT || n->state == NODE_BACK;
-            bool held = ours && (!node_may_be_in(n) || n->seen_in == SEEN_SOME);
-            core->cap_undrained += (core->plan->node_flags[i] & CORE_NODE_WAS_UP) && ours &&
-                                   !node_may_be_in(n) && !n->drained &&
-                                   n->step < core->phase_first[PHASE_CHANGE];
-            core->cap_most -= held && n->step < core->phase_first[PHASE_ENABLE];
-        }
+    core->cap_most = core->plan->n_others;
+    each_node(core, i)
+    {
+        const struct node *n = &core->nodes[i];
+        bool was_up = core->plan->node_flags[i] & CORE_NODE_WAS_UP;
+        bool ours = n->state == NODE_OUT || n->state == NODE_BACK;
+        bool held = ours && (!node_may_be_in(n) || n->seen_in == SEEN_SOME) &&
+                    n->step < core->phase_first[PHASE_ENABLE];
+        core->cap_most += was_up && !held;
+        core->cap_undrained +=
+            was_up && ours && !node_may_be_in(n) && !n->drained && n->step < core->phase_first[PHASE_CHANGE];
+        /* Left for a person while its guard drained it again. */
+        core->cap_undrained += n->state == NODE_LEFT && n->side_op && n->side_role == ROLE_RUN;
+    }
     none->side_op =
         node_dispatch(core, up, core->plan->n_nodes, CORE_NO_STEP, ROLE_CAPACITY, core->now + LOOK_MS);
     none->side_role = ROLE_CAPACITY;
+    core->cap_asked = core->now;
 }
 
 void roll_capacity_outcome(struct core *core, const struct event *ev)
@@ -69,7 +71,21 @@ void roll_capacity_outcome(struct core *core, const struct event *ev)
     core->min_due = core->now; /* held nodes may wait for it, be it good or bad */
 }
 
-/* Too few in rotation, or the balancer does not answer: wait a while, then stop. */
+/* Is a node out that does not itself wait for the floor? It comes back, or is left. */
+static bool others_come(const struct core *core)
+{
+    each_node(core, i)
+    {
+        const struct node *n = &core->nodes[i];
+        bool waits = node_may_be_in(n) && n->seen_in != SEEN_NOT_YET;
+        if ((n->state == NODE_OUT || n->state == NODE_BACK) && !waits)
+            return true;
+    }
+    return false;
+}
+
+/* Too few in rotation, or the balancer does not answer: wait a while, then stop. The while begins when those
+ * that we hold are back. */
 static void floor_short(struct core *core, struct update *up)
 {
     uint32_t none = core->plan->n_nodes;
@@ -77,6 +93,8 @@ static void floor_short(struct core *core, struct update *up)
         core->floor_since = core->now;
         emit_note(core, up, NOTE_FLOOR_WAIT, none, CORE_NO_STEP, core->cap_avail, core->plan->min_up);
     }
+    if (!core->cap_unknown && others_come(core))
+        core->floor_since = core->now;
     core->cap_due = core->now + CAPACITY_AGAIN_MS;
     if (core->cap_due < core->min_due)
         core->min_due = core->cap_due;
@@ -137,7 +155,9 @@ bool roll_may_drain(struct core *core, struct update *up, uint32_t i)
 
 static void admit(struct core *core, struct update *up, uint32_t i)
 {
-    bool counted = (core->plan->node_flags[i] & CORE_NODE_WAS_UP) && !core->nodes[i].sick;
+    /* A sick one, too, may be in the reading: it may go when the others are just enough, and nobody with it.
+     */
+    bool counted = core->plan->node_flags[i] & CORE_NODE_WAS_UP;
     emit_note(core, up, NOTE_ADMIT, i, CORE_NO_STEP, core->cap_avail, core->plan->min_up);
     core->cap_avail -= counted;
     core->floor_since = -1;

@@ -189,6 +189,7 @@ static void give_back(struct sim *s, struct sim_op *op, bool refuses)
         if (changes)
             lb_set(s, b, i, (enum lb_admin)n->lb[b].before);
     }
+    n->begun = false;
     sim_op_reply(s, op, sim_op_takes(s, 5), OUT_OK, true);
 }
 

@@ -60,9 +60,9 @@ void oracle_sent(struct sim *s, const struct op_req *req)
         s->plan->core.steps[req->step].phase != PHASE_DRAIN)
         return;
     struct sim_node *n = &s->nodes[req->node];
-    if (n->begun_in != s->session && s->stops_given > 0 && s->stopped_at < s->now)
+    if (!n->begun && s->stops_given > 0 && s->stopped_at < s->now)
         oracle_broken(s, "%s is begun after ctrl-C", name_of(s, req->node, name));
-    n->begun_in = s->session;
+    n->begun = true;
 }
 
 /* ---- run-once steps: never twice, unless it certainly failed or was undone */

@@ -180,7 +180,9 @@ static void heal_node(struct sim *s, uint32_t i)
         struct sim_job *job = node_job_of(s, i, (uint16_t)(k / 2), k % 2);
         if (job->lies && job->state == SIM_JOB_ENDED)
             job->state = SIM_JOB_NEVER;
-        job->lies = false;
+        job->lies = job->half = false;
+        if (job->state == SIM_JOB_RUNNING && job->rc == 1)
+            job->rc = 0;
         if (job->state == SIM_JOB_RUNNING && job->hangs)
             event_push(s, s->now + 2 * RESTART_MS, E_JOB, i, k, job->gen);
     }

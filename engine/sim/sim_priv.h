@@ -47,7 +47,7 @@ struct sim_node {
     uint8_t before, current;
     uint64_t made[2]; /* bit per making step: is that revision complete on disk? */
     uint32_t fence, job_now;
-    uint32_t begun_in;              /* the controller that drained it last, by its number */
+    bool begun;                     /* drained by a controller, and not given back since */
     int64_t sessions_gone_at;       /* killed */
     int64_t touched_at, checked_at; /* last stop, switch or start by us; last good answer of the check */
     int64_t stop_began_at;
@@ -107,8 +107,8 @@ struct sim {
     struct sim_job *jobs;   /* (n_nodes + 1) * n_steps * 2 */
     int64_t lb_down_until[SIM_LBS_MAX];
     int64_t git_down_until;
-    int64_t serving;              /* settled nodes that every balancer has in rotation */
-    uint32_t *unsettled;          /* nodes whose state may still change by time alone */
+    int64_t serving;     /* settled nodes that every balancer has in rotation */
+    uint32_t *unsettled; /* nodes whose state may still change by time alone */
     size_t n_unsettled;
     uint64_t need, prepare_bits; /* making steps */
     int8_t bit_of[CORE_STEPS_MAX];
@@ -159,7 +159,7 @@ bool lb_sends(const struct sim *s, uint32_t b, uint32_t node); /* would it send 
 bool lb_out_everywhere(const struct sim *s, uint32_t node);
 bool lb_as_before(const struct sim *s, uint32_t node);
 bool lb_in_rotation(const struct sim *s, uint32_t node); /* of all balancers */
-int64_t lb_count(struct sim *s); /* nodes that every balancer has in rotation */
+int64_t lb_count(struct sim *s);                         /* nodes that every balancer has in rotation */
 void lb_touch(struct sim *s, uint32_t node); /* something about its rotation changed or will by time */
 void lb_change(struct sim *s, struct sim_op *op, enum sim_does does);
 void lb_look(struct sim *s, struct sim_op *op, enum sim_does does);
