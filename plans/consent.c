@@ -1,8 +1,10 @@
-/* What an environment asks of people before it is changed: `confirm:` and `approval:` of its release: block.
- */
-#include "plans/value.h"
-
+/* What an environment asks of people before it is changed (`confirm:` and `approval:` of its release: block),
+ * and what their yes is bound to. */
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/auto.h"
+#include "plans/value.h"
 
 bool pillar_confirms(const struct pillar *p, const char *env)
 {
@@ -17,4 +19,18 @@ bool pillar_wants_second(const struct pillar *p)
 {
     const struct value *v = pillar_get(p, "release:approval");
     return v && v->kind == VALUE_SCALAR && strcmp(v->text, "other") == 0;
+}
+
+void plan_consent(const struct plan *plan, char ret[65])
+{
+    struct plan copy = *plan;
+    auto_free struct plan_node *nodes = xcalloc(plan->n_nodes + 1, sizeof *nodes);
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        nodes[i] = plan->nodes[i];
+        nodes[i].facts = NULL;
+        nodes[i].n_facts = 0;
+    }
+    copy.nodes = nodes;
+    auto_free char *json = plan_encode(&copy);
+    memcpy(ret, copy.digest, sizeof copy.digest);
 }

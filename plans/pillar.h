@@ -42,6 +42,11 @@ bool pillar_confirms(const struct pillar *p, const char *env);
 /* `approval: other`: a second person has to. */
 bool pillar_wants_second(const struct pillar *p);
 
+/* Digest of all that a person says yes to: nodes, what they run, who is in rotation, revision, steps, limits.
+ * Unlike plan->digest it leaves out what preflight measured besides (free space): another number a second
+ * later. */
+void plan_consent(const struct plan *plan, char ret[65]);
+
 struct compile_request {
     const char *root, *env;
     const char

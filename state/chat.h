@@ -68,6 +68,10 @@ bool queue_join(struct store *s, const struct place *p, int64_t now_ms, size_t *
 /* *ret_was false: it did not stand there. how: "left", "bumped" ... */
 bool queue_leave(struct store *s, const char *env, const char *who, const char *how, int64_t now_ms,
                  bool *ret_was, struct err *err) MUST_CHECK;
+/* To the head of the queue, with the turn: the others keep their places behind it. *ret_over: whose turn it
+ * was, NULL when nobody's or its own; in `arena`. */
+bool queue_take_turn(struct store *s, const struct place *p, int64_t now_ms, struct arena *arena,
+                     const char **ret_over, struct err *err) MUST_CHECK;
 bool queue_list(struct store *s, const char *env, struct arena *arena, struct place **ret, size_t *ret_n,
                 struct err *err) MUST_CHECK;
 /* Brings turns up to date: a free lock is offered to the first, a place that was not taken in time lapses.

@@ -26,6 +26,9 @@
     X(SEEN_FORGET, "DELETE FROM seen WHERE at_ms < ?1")                                                      \
     X(QUEUE_INSERT, "INSERT INTO queue (env, who, person, via, place, joined_ms, lapse_ms, offered_ms, "     \
                     "ended_ms, how) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, '')")                          \
+    X(QUEUE_FRONT,                                                                                           \
+      "INSERT INTO queue (id, env, who, person, via, place, joined_ms, lapse_ms, offered_ms, "               \
+      "ended_ms, how) VALUES ((SELECT min(id) - 1 FROM queue), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6, 0, '')")      \
     X(QUEUE_OPEN, SQL_PLACE_COLUMNS                                                                          \
       "WHERE ended_ms = 0 AND env >= ifnull(?1, '') AND env <= ifnull(?1, '~') ORDER BY env, id")            \
     X(QUEUE_OFFER, "UPDATE queue SET offered_ms = ?2 WHERE id = ?1 AND ended_ms = 0")                        \

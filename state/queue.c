@@ -164,6 +164,36 @@ bool queue_leave(struct store *s, const char *env, const char *who, const char *
     return tx_close(&tx, leave(s, env, who, how, now_ms, ret_was, err), err);
 }
 
+static bool take_turn(struct store *s, const struct place *p, int64_t now_ms, struct arena *arena,
+                      const char **ret_over, struct err *err)
+{
+    struct place *places;
+    size_t n;
+    *ret_over = NULL;
+    if (!queue_list(s, p->env, arena, &places, &n, err))
+        return false;
+    int at = find(places, n, p->who);
+    if (n > 0 && at != 0)
+        *ret_over = places[0].who;
+    if (at >= 0 && !place_end(s, places[at].id, "moved", now_ms, err))
+        return false;
+    return sql_run(s, SQL_QUEUE_WITHDRAW, ARGS(arg_text(p->env)), err) &&
+           sql_run(s, n ? SQL_QUEUE_FRONT : SQL_QUEUE_INSERT,
+                   ARGS(arg_text(p->env), arg_text(p->who), arg_text(p->person), arg_text(p->via),
+                        arg_text(p->place ? p->place : ""), arg_int(now_ms), arg_int(p->lapse_ms)),
+                   err) &&
+           settle(s, p->env, now_ms, err);
+}
+
+bool queue_take_turn(struct store *s, const struct place *p, int64_t now_ms, struct arena *arena,
+                     const char **ret_over, struct err *err)
+{
+    struct tx tx;
+    if (!tx_open(&tx, s, err))
+        return false;
+    return tx_close(&tx, take_turn(s, p, now_ms, arena, ret_over, err), err);
+}
+
 bool queue_turn(struct store *s, const char *env, const char *who, int64_t now_ms, struct arena *arena,
                 struct place *ret_other, bool *ret_mine, struct err *err)
 {

@@ -28,7 +28,7 @@ static int run(struct cli *cli)
         return session_end(&s, status, "");
     if ((status = cli_env_known(cli, s.store, env)))
         return session_end(&s, status, "");
-    struct lock_request req = {.env = env, .who = s.opt.who, .why = reason, .by_hand = true};
+    struct lock_request req = {.env = env, .who = s.opt.who, .why = reason, .by_hand = true, .in_turn = true};
     struct lock_info lock;
     struct err err;
     if (lock_take(s.store, &req, &cli->arena, &lock, &err)) {

@@ -7,15 +7,18 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
+#include "cli/plan_brief.h"
 #include "cli/watching.h"
 
 static const struct option_def options[] = {
     PLAN_OPTIONS,
+    {.name = "brief",
+     .help = "one JSON object instead: revision, nodes, capacity, commits in figures, and the plan's digest"},
     OPTION_END,
 };
 
 /* Is nodes[i] the first that runs this revision? Each distinct one is asked for once. */
-static bool first_with_revision(const struct plan *plan, size_t i)
+bool plan_first_with(const struct plan *plan, size_t i)
 {
     for (size_t k = 0; k < i; k++)
         if (strcmp(plan->nodes[k].rev_before, plan->nodes[i].rev_before) == 0)
@@ -33,7 +36,7 @@ static void list_runners(const struct plan *plan, const char *rev, struct buf *o
         buf_printf(out, " and %zu more", n - 6);
 }
 
-static const char *probe_fact(const struct probe *probe, const char *name)
+const char *probe_fact(const struct probe *probe, const char *name)
 {
     for (size_t i = 0; i < probe->n_facts; i++)
         if (strcmp(probe->facts[i].name, name) == 0)
@@ -82,23 +85,31 @@ static struct plan_step log_step(struct arena *arena, const struct plan *plan, c
     return step;
 }
 
-/* The commits between what nodes run and what they shall run; asked of the repository, which may not know. */
-static void put_commits(struct session *s, const struct plan *plan, const char *before, struct buf *out)
+const struct probe *plan_commits(struct session *s, const struct plan *plan, const char *before,
+                                 const char **ret_why)
 {
     struct probe *probes;
     struct err err;
     size_t n;
-    if (!plan->log_step.verb) {
-        buf_puts(out, "    (the commits cannot be listed: this plan has no repository)\n");
-        return;
-    }
+    *ret_why = "this plan has no repository";
+    if (!plan->log_step.verb)
+        return NULL;
     struct plan_step step = log_step(&s->cli->arena, plan, before);
-    if (!run_probe(plan, &step, &s->cli->arena, &s->opt, &probes, &n, &err))
-        buf_printf(out, "    (the commits cannot be listed: %s)\n", err.text);
-    else if (n == 0 || probes[0].outcome != OUT_OK)
-        buf_printf(out, "    (the commits cannot be listed: %s)\n", n ? probes[0].text : "no answer");
+    bool ok = run_probe(plan, &step, &s->cli->arena, &s->opt, &probes, &n, &err);
+    if (ok && n > 0 && probes[0].outcome == OUT_OK)
+        return &probes[0];
+    *ret_why = !ok ? arena_strdup(&s->cli->arena, err.text) : n ? probes[0].text : "no answer";
+    return NULL;
+}
+
+static void put_commits(struct session *s, const struct plan *plan, const char *before, struct buf *out)
+{
+    const char *why;
+    const struct probe *probe = plan_commits(s, plan, before, &why);
+    if (probe)
+        put_log(probe, out);
     else
-        put_log(&probes[0], out);
+        buf_printf(out, "    (the commits cannot be listed: %s)\n", why);
 }
 
 static void put_changes(struct session *s, const struct plan *plan, struct buf *out)
@@ -106,7 +117,7 @@ static void put_changes(struct session *s, const struct plan *plan, struct buf *
     buf_puts(out, "\ncommits:\n");
     for (size_t i = 0; i < plan->n_nodes; i++) {
         const char *before = plan->nodes[i].rev_before;
-        if (!first_with_revision(plan, i))
+        if (!plan_first_with(plan, i))
             continue;
         buf_printf(out, "  %.12s -> %s  on ", before[0] ? before : "nothing", plan->rev);
         list_runners(plan, before, out);
@@ -138,6 +149,10 @@ static int show(struct session *s, struct plan *plan)
     int status;
     if ((status = session_secrets(s, plan)) || (status = session_preflight(s, plan)))
         return status;
+    if (cli_flag(s->cli, "brief")) {
+        brief_print(s, plan);
+        return 0;
+    }
     if (cli_flag(s->cli, "json")) {
         auto_free char *json = plan_encode(plan);
         out_printf("%s\n", json);
@@ -180,7 +195,7 @@ const struct command command_plan = {
             "stages, window and\n"
             "floor, every step, the commits between what each node runs and REV, run-once steps and the time "
             "it takes.\n"
-            "With --json the frozen plan itself.",
+            "With --json the frozen plan itself, with --brief what a person has to know before saying yes.",
     .example = "  release plan --rev f5d9859 prod",
     .options = options,
     .max_words = 1,

@@ -6,6 +6,7 @@
 static const struct option_def options[] = {
     {.name = "yes",
      .help = "accepted for scripts; resume never asks: the release was confirmed when it began"},
+    APPROVED_OPTION,
     OPTION_END,
 };
 

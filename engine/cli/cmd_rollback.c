@@ -14,6 +14,7 @@ static const struct option_def options[] = {
     {.name = "release", .arg = "N", .help = "take back release N instead of the last one"},
     {.name = "yes", .help = "do not ask, also in production"},
     {.name = "dry-run", .help = "preflight, show the plan, change nothing"},
+    APPROVED_OPTION,
     OPTION_END,
 };
 

@@ -2,6 +2,7 @@
 #include "cli/session.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/auto.h"
 
@@ -9,6 +10,8 @@ static const struct option_def options[] = {
     PLAN_OPTIONS,
     {.name = "yes", .help = "do not ask, also in production"},
     {.name = "dry-run", .help = "preflight, show the plan, change nothing"},
+    {.name = "digest", .arg = "HEX", .help = "only when the plan is still this one ('release plan --brief')"},
+    APPROVED_OPTION,
     OPTION_END,
 };
 
@@ -20,12 +23,29 @@ static int show_plan(struct cli *cli, const struct plan *plan)
     return 0;
 }
 
+/* Somebody said yes to one plan; what came meanwhile (another node down, a moved branch) makes another. */
+static int same_plan(struct cli *cli, const struct plan *plan)
+{
+    const char *wanted = cli_opt(cli, "digest");
+    char digest[65];
+    if (!wanted)
+        return 0;
+    plan_consent(plan, digest);
+    if (strcmp(wanted, digest) == 0)
+        return 0;
+    say_error("run: the plan is not the one that was confirmed (%.12s, now %.12s): nodes, revision or "
+              "settings have "
+              "changed since; look at it again and confirm it; nothing was touched",
+              wanted, digest);
+    return EXIT_PREFLIGHT;
+}
+
 static int run_locked(struct session *s, struct plan *plan)
 {
     struct cli *cli = s->cli;
     int status;
     if ((status = session_secrets(s, plan)) || (status = session_preflight(s, plan)) ||
-        (status = show_plan(cli, plan)))
+        (status = same_plan(cli, plan)) || (status = show_plan(cli, plan)))
         return status;
     if (cli_flag(cli, "dry-run")) {
         auto_free char *json = cli_flag(cli, "json") ? plan_encode(plan) : NULL;

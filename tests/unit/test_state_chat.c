@@ -174,6 +174,26 @@ static void who_leaves_gives_the_turn_on(void **state)
     assert_false(queue_same("slack:ann", "mattermost:ann"));
 }
 
+static void a_turn_is_taken_over_and_comes_again(void **state)
+{
+    (void)state;
+    struct err err;
+    auto_arena struct arena a = {0};
+    auto_store struct store *s = store_write("j.db");
+    struct lock_info l;
+    const char *over;
+    int64_t now = clock_wall_ms();
+    struct place carl = {.env = "prod", .who = "carl", .person = "carl", .via = "", .lapse_ms = 600000};
+    queue_up(s, "slack:ann", now);
+    ok(queue_take_turn(s, &carl, now, &a, &over, &err));
+    assert_string_equal(over, "slack:ann");
+    refused(take(s, "slack:ann", &l, &err), E_LOCKED, "turn of carl");
+    ok(take(s, "carl", &l, &err));
+    ok(lock_free(s, "prod", l.fence, "carl", "", &err));
+    refused(take(s, "carl", &l, &err), E_LOCKED, "turn of slack:ann");
+    ok(take(s, "slack:ann", &l, &err));
+}
+
 static void a_lock_by_hand_passes_and_a_run_keeps_its_own(void **state)
 {
     (void)state;
@@ -259,6 +279,7 @@ int main(void)
         in_scratch(a_place_that_is_not_taken_lapses),
         in_scratch(a_rollback_does_not_stand_in_line),
         in_scratch(who_leaves_gives_the_turn_on),
+        in_scratch(a_turn_is_taken_over_and_comes_again),
         in_scratch(a_lock_by_hand_passes_and_a_run_keeps_its_own),
         in_scratch(of_forty_racers_for_one_turn_its_owner_wins),
     };

@@ -1,0 +1,97 @@
+/* release plan --brief: revision, nodes, capacity and commits in one small object. A room or a page shows it
+ * with its question; the digest binds the answer to this plan and no other (release run --digest). */
+#include "cli/plan_brief.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "cli/watching.h"
+
+#define COMMITS_SHOWN 10
+#define NODES_SHOWN   20
+
+/* What nodes print may be anything; JSON takes UTF-8 only. */
+static json_t *text(const char *s)
+{
+    auto_buf struct buf visible = BUF_INIT(4000);
+    text_visible(&visible, s, strlen(s));
+    return json_string(buf_str(&visible));
+}
+
+static json_t *commits_json(const struct probe *probe)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < probe->n_facts && json_array_size(list) < COMMITS_SHOWN; i++)
+        if (str_starts(probe->facts[i].name, "commit."))
+            json_array_append_new(list, text(probe->facts[i].value));
+    return list;
+}
+
+static json_t *change_json(struct session *s, const struct plan *plan, const char *before)
+{
+    const char *why = "";
+    json_int_t nodes = 0;
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        nodes += strcmp(plan->nodes[i].rev_before, before) == 0;
+    json_t *o = json_pack("{s:s, s:I}", "from", before, "nodes", nodes);
+    bool asks = before[0] && strcmp(before, plan->rev) != 0;
+    const struct probe *probe = asks ? plan_commits(s, plan, before, &why) : NULL;
+    long long count;
+    if (asks && !probe)
+        json_object_set_new(o, "unknown", text(why));
+    if (!probe)
+        return o;
+    json_object_set_new(o, "direction", text(probe_fact(probe, "direction")));
+    json_object_set_new(o, "commits", commits_json(probe));
+    if (parse_number(probe_fact(probe, "count"), &count))
+        json_object_set_new(o, "count", json_integer(count));
+    return o;
+}
+
+static json_t *changes_json(struct session *s, const struct plan *plan)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; plan->needs_rev && i < plan->n_nodes; i++)
+        if (plan_first_with(plan, i))
+            json_array_append_new(list, change_json(s, plan, plan->nodes[i].rev_before));
+    return list;
+}
+
+static json_t *left_json(struct session *s, const struct plan *plan)
+{
+    struct model m;
+    model_init(&m, watching_plan(&s->cli->arena, s->store, plan, 0));
+    m.started_ms = clock_wall_ms();
+    int64_t left = model_left_ms(&m, m.started_ms);
+    model_fini(&m);
+    return left >= 0 ? json_integer(left) : json_null();
+}
+
+void brief_print(struct session *s, struct plan *plan)
+{
+    json_t *ids = json_array(), *stages = json_array();
+    json_int_t up = 0;
+    char digest[65];
+    plan_consent(plan, digest);
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        up += plan->nodes[i].was_up;
+        if (i < NODES_SHOWN)
+            json_array_append_new(ids, json_string(plan->nodes[i].id));
+    }
+    for (size_t i = 0; i < plan->n_stages; i++)
+        json_array_append_new(stages, json_integer(plan->stage_end[i]));
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:I, s:i, s:i, s:o, s:I, s:o, s:o}", "kind",
+                  "brief", "env", plan->env, "app", plan->app, "plan", plan->name, "rev",
+                  plan->rev ? plan->rev : "", "rev_typed", plan->rev_typed ? plan->rev_typed : "", "digest",
+                  digest, "nodes", (json_int_t)plan->n_nodes, "ids", ids, "up", up, "window",
+                  (int)plan->window, "min_up", (int)plan->min_up, "stages", stages, "soak_ms",
+                  (json_int_t)plan->soak_ms, "changes", changes_json(s, plan), "left_ms", left_json(s, plan));
+    auto_free char *json = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+    must(json);
+    out_printf("%s\n", json);
+    json_decref(o);
+}
