@@ -232,9 +232,11 @@ class ReleaseView {
   }
 
   // Rows of the past, for "what happened": the newest of them.
-  async loadEvents() {
-    const answer = await get(releasePath(this.release.release, `/rows?after=${Math.max(0, this.firstRow || 0)}&limit=1000`));
-    for (const row of answer.rows) if (row.seq <= this.model.seq) this.addEvent(row);
+  async loadEvents(until) {
+    const answer = await get(releasePath(this.release.release, `/rows?after=${Math.max(0, until - 2000)}&limit=2000`));
+    const newer = [...this.events.children];
+    for (const row of answer.rows) if (row.seq <= until) this.addEvent(row);
+    this.events.prepend(...newer); // what the stream brought meanwhile
   }
 }
 
@@ -246,7 +248,7 @@ export async function start(main) {
   const view = new ReleaseView(main, release, snapshot, timeline);
   window.releaseView = view; // for the browser test and for a person with a console
   view.timeline.describe();
-  view.loadEvents().catch(() => {});
+  view.loadEvents(view.model.seq).catch(() => {});
   view.showActions();
   const first = view.model.failedNode >= 0 ? view.model.failedNode : view.model.nodes.findIndex((x) => x.state === OUT);
   if (first >= 0) view.tiles.choose(first);
