@@ -52,6 +52,10 @@ static bool wish_ok(const struct order_wish *w, struct err *err)
 {
     if (!w->env || !name_valid(w->env, 64))
         return err_set(err, E_USAGE, "env: '%s' cannot be an environment's name", w->env ? w->env : "");
+    if (w->digest && (strlen(w->digest) != 64 || !is_hex(w->digest, 64)))
+        return err_set(err, E_USAGE, "digest: '%s' is not one", w->digest);
+    if (w->approved_by && !operator_valid(w->approved_by))
+        return err_set(err, E_USAGE, "approved by: '%s' cannot be a person's name", w->approved_by);
     if (!w->who || !operator_valid(w->who))
         return err_set(err, E_USAGE, "who: '%s' cannot be a person's name", w->who ? w->who : "");
     if (w->rev && !rev_valid(w->rev))
@@ -108,6 +112,12 @@ static bool words_of(struct serve *s, const struct order_wish *w, struct words *
     }
     if (run)
         word_add(ret, "", "--yes");
+    if (plan && w->brief)
+        word_add(ret, "", "--brief");
+    if (run)
+        word_add(ret, "digest", w->digest);
+    if (!plan && !lock && !unlock)
+        word_add(ret, "approved-by", w->approved_by);
     if (is(w, "rollback") && w->release > 0)
         word_add(ret, "release", arena_printf(ret->arena, "%" PRId64, w->release));
     if ((lock || unlock) && w->reason && w->reason[0])

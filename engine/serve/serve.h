@@ -131,6 +131,9 @@ struct order_wish {
     const char *reason;                              /* lock, unlock */
     int64_t release;                                 /* rollback, 0 = the last */
     bool force;                                      /* unlock */
+    bool brief;                                      /* plan: the short form, as JSON */
+    const char *digest;      /* run: only when the plan is still this one; NULL = whatever it is */
+    const char *approved_by; /* run, rollback, resume: the second person */
     const char *who, *via, *place; /* "slack:ann", "slack", channel or address: recorded with the order */
 };
 /* Checks every word, writes the order down, then starts the child (or signals the lock's holder for pause and

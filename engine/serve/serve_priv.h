@@ -18,7 +18,7 @@
 #define SERVE_SLOW_WORKERS 2
 #define SERVE_QUEUE        128
 #define SERVE_PARTS        8
-#define SERVE_THREADS      8
+#define SERVE_THREADS      32
 #define SERVE_LOGIN_MS     (INT64_C(12) * 3600 * 1000)
 #define SERVE_PAGE_POLICY                                                                                    \
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "             \
