@@ -195,3 +195,43 @@ void html_node_table(struct buf *out, const struct node_state_info *nodes, size_
     }
     buf_puts(out, "</tbody></table></div>\n");
 }
+
+static bool needs_eyes(enum shown s)
+{
+    return s == SHOWN_FAILED || s == SHOWN_LEFT || s == SHOWN_BACK || s == SHOWN_OUT;
+}
+
+static void put_model_node(struct buf *out, const struct model *m, size_t i)
+{
+    const struct model_node *n = &m->nodes[i];
+    char took[DURATION_TEXT_MAX];
+    html_row(out, "<tr><th scope=\"row\">%s</th>", m->plan->nodes[i]);
+    html_row(out, "<td data-label=\"state\">%s</td>", shown_name(n->state));
+    html_row(out, "<td data-label=\"step\">%s</td>", watch_label(m->plan, n->step));
+    html_row(out, "<td data-label=\"was out\">%s</td>",
+             n->out_ms ? duration_text(n->out_ms, took, sizeof took) : "–");
+    html_row(out, "<td data-label=\"said\">%s</td></tr>\n", n->text);
+}
+
+void html_model(struct buf *out, const struct model *m, size_t most)
+{
+    size_t shown = 0;
+    buf_puts(out, "<p>");
+    for (int s = 0; s < SHOWN_COUNT; s++)
+        if (m->counts[s])
+            buf_printf(out, "%" PRIu32 " %s; ", m->counts[s], shown_name((enum shown)s));
+    html_row(out, "%s</p>\n", m->ended ? "" : life_name(m->life));
+    buf_puts(
+        out,
+        "<div class=\"scroll\"><table class=\"stack\"><thead><tr><th>node</th><th>state</th><th>step</th>"
+        "<th>was out</th><th>said last</th></tr></thead><tbody>\n");
+    for (int eyes = 1; eyes >= 0; eyes--)
+        for (size_t i = 0; i < m->plan->n_nodes && shown < most; i++)
+            if (needs_eyes(m->nodes[i].state) == (eyes == 1)) {
+                put_model_node(out, m, i);
+                shown++;
+            }
+    buf_puts(out, "</tbody></table></div>\n");
+    if (m->plan->n_nodes > shown)
+        buf_printf(out, "<p class=\"quiet\">and %zu more</p>\n", m->plan->n_nodes - shown);
+}

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "state/store.h"
+#include "serve/api.h"
+#include "serve/fold.h"
 
 #define HISTORY_PAGE 50
 #define NODES_SHOWN  500 /* without script */
@@ -115,31 +116,6 @@ static bool put_state(struct request *r, const char *env, struct buf *out, struc
     return true;
 }
 
-/* The pillar's environments, then those that only the journal knows; ends with NULL. */
-static const char *const *all_envs(struct request *r)
-{
-    const char *const *pillar = pillar_envs(serve_root(r->serve), r->arena);
-    struct release_info *list;
-    struct err err;
-    size_t n_list = 0, most = 0, n = 0;
-    if (!release_list(r->store, NULL, 1000, 0, r->arena, &list, &n_list, &err))
-        n_list = 0; /* what comes next says it */
-    while (pillar && pillar[most])
-        most++;
-    const char **envs = arena_array(r->arena, most + n_list + 1, sizeof *envs);
-    for (; n < most; n++)
-        envs[n] = pillar[n];
-    for (size_t i = 0; i < n_list; i++) {
-        size_t k = 0;
-        while (k < n && strcmp(envs[k], list[i].env) != 0)
-            k++;
-        if (k == n)
-            envs[n++] = list[i].env;
-    }
-    envs[n] = NULL;
-    return envs;
-}
-
 /* ---- views */
 
 static void envs(struct request *r, struct reply *reply)
@@ -147,8 +123,9 @@ static void envs(struct request *r, struct reply *reply)
     auto_buf struct buf main = BUF_INIT(4 * 1024 * 1024);
     struct err err;
     buf_puts(&main, "<h1>Environments</h1>\n<ul class=\"cards\">\n");
-    const char *const *list = all_envs(r);
-    for (size_t i = 0; list[i]; i++) {
+    size_t n;
+    const char *const *list = api_envs(r->serve, r->store, r->arena, &n);
+    for (size_t i = 0; i < n; i++) {
         html_row(&main, "<li class=\"card\"><h2><a href=\"/env/%s\">", list[i]);
         html_row(&main, "%s</a></h2>\n", list[i]);
         if (!put_state(r, list[i], &main, &err)) {
@@ -165,8 +142,9 @@ static void envs(struct request *r, struct reply *reply)
 
 static bool env_is_known(struct request *r, const char *env)
 {
-    const char *const *list = all_envs(r);
-    for (size_t i = 0; list[i]; i++)
+    size_t n;
+    const char *const *list = api_envs(r->serve, r->store, r->arena, &n);
+    for (size_t i = 0; i < n; i++)
         if (strcmp(list[i], env) == 0)
             return true;
     return false;
@@ -207,6 +185,21 @@ static bool number_of(const char *text, int64_t *ret)
     return text[0] >= '1' && text[0] <= '9' && *end == '\0' && strlen(text) < 16;
 }
 
+/* A tile and a timeline in words. */
+static void put_fold(struct request *r, int64_t id, struct buf *out)
+{
+    struct err err;
+    struct fold *f = fold_get(r->serve, r->store, id, &err);
+    if (!f) {
+        html_row(out, "<p class=\"error\">%s</p>\n", err.text);
+        return;
+    }
+    buf_puts(out, "<section class=\"panel\"><h2>Nodes</h2>\n");
+    html_model(out, &f->model, NODES_SHOWN);
+    buf_puts(out, "</section>\n");
+    fold_put(r->serve, f);
+}
+
 static void release(struct request *r, struct reply *reply)
 {
     auto_buf struct buf main = BUF_INIT(1024 * 1024);
@@ -226,6 +219,7 @@ static void release(struct request *r, struct reply *reply)
     html_row(&main, "<div class=\"release-head\"><h1>%s</h1>\n", title);
     html_release_facts(&main, info);
     html_row(&main, "<p><a href=\"/env/%s\">the environment</a></p></div>\n", info->env);
+    put_fold(r, info->id, &main);
     send(r, reply,
          &(struct html_page){.title = title, .view = "release", .env = info->env, .release = number}, &main);
 }

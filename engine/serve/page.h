@@ -4,6 +4,7 @@
 #define RELEASE_SERVE_PAGE_H
 
 #include "serve/serve.h"
+#include "watch/watch.h"
 
 extern const struct serve_part page_part;
 
@@ -32,6 +33,8 @@ void html_shell(struct buf *out, const struct html_page *page);
 void html_release_table(struct buf *out, const struct release_info *list, size_t n);
 void html_release_line(struct buf *out, const char *head, const struct release_info *r);
 void html_release_facts(struct buf *out, const struct release_info *r);
+/* How many nodes are in which state, then at most `most` of them: those that need eyes first. */
+void html_model(struct buf *out, const struct model *m, size_t most);
 void html_node_table(struct buf *out, const struct node_state_info *nodes, size_t n);
 
 #endif

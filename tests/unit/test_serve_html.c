@@ -3,11 +3,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "serve/page.h"
+#include "unit/watch_fixture.h"
 
 static const char *const hostile[] = {"<script>alert(1)</script>",
                                       "\"><svg onload=alert(1)>",
@@ -52,6 +54,18 @@ static void render(struct buf *out, const char *text)
     html_release_line(out, text, &r);
     html_release_facts(out, &r);
     html_node_table(out, &node, 1);
+    const char *ids[] = {text};
+    const struct watch_step steps[] = {{.label = text, .verb = text, .phase = PHASE_CHECK}};
+    struct watch_plan plan = fixture_plan;
+    plan.nodes = ids;
+    plan.n_nodes = plan.n_steps = 1;
+    plan.steps = steps;
+    struct model model;
+    model_init(&model, &plan);
+    model.nodes[0].step = 0;
+    snprintf(model.nodes[0].text, sizeof model.nodes[0].text, "%s", text);
+    html_model(out, &model, 10);
+    model_fini(&model);
     auto_buf struct buf main = BUF_INIT(100000);
     html_row(&main, "<p title=\"%s\">x</p>", text);
     html_shell(out, &(struct html_page){.title = text,
