@@ -1,11 +1,13 @@
 /* Random worlds: plans, faults, orders and deaths drawn from a seed; the oracle watches. A seed that goes
  * wrong is shrunk and printed as a scenario file that can be kept as a test.
  *
- *   sim-seeds [--from N] [--seeds N] [--seconds N] [--nodes N] [--calm] */
+ *   sim-seeds [--from N] [--seeds N] [--seconds N] [--nodes N] [--calm 1]
+ *   sim-seeds --bench [--seconds N] [--nodes N]      whole releases without faults, and how many a second */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "scenario.h"
@@ -126,8 +128,44 @@ static uint64_t option(int argc, char **argv, const char *name, uint64_t deflt)
     return deflt;
 }
 
+/* From the first lock to the last verification: a rolling release in two stages behind two balancers, one
+ * node at a time, each with its own durations; the oracle watches, and each must end with 0. */
+static int bench(uint64_t seconds, uint32_t n_nodes)
+{
+    struct scenario sc;
+    struct err err = {0};
+    char text[200];
+    uint64_t done = 0, ops = 0, rows = 0, wrong = 0;
+    snprintf(text, sizeof(text),
+             "plan rolling nodes %u window 1 min-up %u lbs 2 once first stages 1,%u soak 30s seed 1\nrun 0\n",
+             n_nodes, n_nodes / 2, n_nodes);
+    must(scenario_parse(text, &sc, &err));
+    sc.shape.plan = sc.plan_name;
+    int64_t begin = clock_mono_ms(), spent;
+    clock_t cpu = clock();
+    for (; (spent = clock_mono_ms() - begin) < (int64_t)seconds * 1000; done++) {
+        struct verdict v;
+        sc.seed = done + 1;
+        scenario_run(&sc, NULL, &v);
+        ops += v.fig.n_ops;
+        rows += v.fig.n_rows;
+        wrong += !v.good;
+    }
+    scenario_fini(&sc);
+    double of_cpu = (double)(clock() - cpu) / CLOCKS_PER_SEC;
+    printf("%" PRIu64 " releases of %u nodes, %" PRIu64 " ops and %" PRIu64 " journal rows each; %" PRIu64
+           " wrong\n",
+           done, n_nodes, ops / done, rows / done, wrong);
+    printf("%.1f s: %.0f releases/s; %.1f s of one core: %.0f releases/s\n", (double)spent / 1000.0,
+           (double)done * 1000.0 / (double)spent, of_cpu, (double)done / of_cpu);
+    return wrong ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
+    bool benches = argc > 1 && strcmp(argv[1], "--bench") == 0;
+    if (benches)
+        return bench(option(argc, argv, "--seconds", 5), (uint32_t)option(argc, argv, "--nodes", 10));
     uint64_t from = option(argc, argv, "--from", 1), n = option(argc, argv, "--seeds", 5000), done = 0,
              wrong = 0;
     uint64_t seconds = option(argc, argv, "--seconds", 0), steps = 0, sessions = 0,
