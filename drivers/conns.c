@@ -166,7 +166,9 @@ static enum link_end link_get(struct op *op, const struct target *t, const char 
         }
         transport->close(l);
     }
-    return transport->open(op, op->spec.conns, t, ret, err);
+    enum link_end end = transport->open(op, op->spec.conns, t, ret, err);
+    op->unreached = end == LINK_LOST;
+    return end;
 }
 
 static void lease_end(struct op *op, struct lease *l)
@@ -199,6 +201,7 @@ enum link_end link_lease(struct op *op, const struct target *t, struct link **re
 {
     auto_free char *key = target_key(t);
     struct lease *l = lease_find(op, key);
+    op->unreached = false;
     if (l && l->link->broken) {
         err_set(err, E_NET, "%s: connection lost", t->id);
         return LINK_LOST;

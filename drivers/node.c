@@ -222,9 +222,10 @@ bool target_read(struct op *op, const struct target *t, const struct node_cmd *c
         buf_add(&input, cmd->input, cmd->input_len);
     enum link_end end = LINK_LOST;
     struct err err = {0};
+    op->unreached = false;
     /* Reading may be repeated: a connection that broke while idle, or in the middle, costs one more attempt.
-     */
-    for (int attempt = 0; attempt < 2 && end == LINK_LOST; attempt++) {
+     * A host that could not be reached had its time already. */
+    for (int attempt = 0; attempt < 2 && end == LINK_LOST && !op->unreached; attempt++) {
         struct taken taken;
         struct feed feed;
         struct call_end call_end = {0};
@@ -356,7 +357,8 @@ static enum link_end job_ask(struct op *op, const struct target *t, const char *
     struct call_end call_end = {0};
     auto_buf struct buf command = BUF_INIT(COMMAND_MAX);
     enum link_end end = LINK_LOST;
-    for (int attempt = 0; attempt < 2 && end == LINK_LOST; attempt++) {
+    op->unreached = false;
+    for (int attempt = 0; attempt < 2 && end == LINK_LOST && !op->unreached; attempt++) {
         buf_reset(&command);
         taken_init(&taken, op, &quiet);
         feed_init(&feed, &taken);

@@ -20,6 +20,9 @@
 /* No sign of life asked for or seen this long: ask. That long after: the link is dead. */
 #define ALIVE_ASK_MS  15000
 #define ALIVE_DEAD_MS 45000
+/* libssh2 reads on as long as there is something, also a greeting without end or packets that mean nothing:
+ * after this long it is told to wait, so that session_wait can look at deadline and cancel. */
+#define TURN_MS 100
 
 void session_err(struct session *s, struct err *err, enum err_code code, const char *fmt, ...)
 {
@@ -42,6 +45,8 @@ static LIBSSH2_RECV_FUNC(wire_recv)
     struct session *s = *abstract;
     ssize_t n;
     (void)socket;
+    if (clock_mono_ms() >= s->turn_end_ms)
+        return -EAGAIN;
     if (s->outer) {
         n = libssh2_channel_read(s->via, buffer, length);
         if (n == LIBSSH2_ERROR_EAGAIN)
@@ -89,6 +94,13 @@ static short wanted_events(const struct session *s)
     return events;
 }
 
+static void turn_begin(struct session *s)
+{
+    int64_t end_ms = clock_mono_ms() + TURN_MS;
+    for (; s; s = s->outer)
+        s->turn_end_ms = end_ms;
+}
+
 /* Asks for a sign of life when nothing came for a while. False: none came for too long. */
 static bool alive_look(struct session *s)
 {
@@ -110,7 +122,11 @@ enum link_end session_wait(struct op *op, struct session *s, int64_t bound_ms, s
     for (;;) {
         int64_t look = clock_mono_ms() + ALIVE_ASK_MS;
         switch (op_poll(op, &p, 1, look < bound_ms ? look : bound_ms)) {
-        case WAIT_READY: return LINK_OK;
+        case WAIT_READY:
+            if (clock_mono_ms() >= bound_ms)
+                break;
+            turn_begin(s);
+            return LINK_OK;
         case WAIT_LATE: return LINK_LATE;
         case WAIT_CANCELED: return LINK_CANCELED;
         case WAIT_BOUND: break;
@@ -289,6 +305,7 @@ static struct session *session_new(void)
     libssh2_session_callback_set(s->ssh, LIBSSH2_CALLBACK_SEND, p);
     libssh2_keepalive_config(s->ssh, 1, 1);
     s->heard_ms = clock_mono_ms();
+    turn_begin(s);
     return s;
 }
 

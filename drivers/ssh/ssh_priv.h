@@ -132,6 +132,7 @@ struct session {
     LIBSSH2_CHANNEL *via;  /* direct-tcpip on outer */
     int64_t heard_ms;      /* when anything came last: liveness, apart from progress */
     int64_t asked_ms;      /* when we last asked for a sign of life */
+    int64_t turn_end_ms;   /* libssh2 gets nothing more to read before session_wait was asked again */
 };
 #define CONNECT_MS 10000
 
