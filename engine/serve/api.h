@@ -12,4 +12,7 @@ bool api_number(const struct request *r, size_t i, int64_t *ret, struct reply *r
 bool api_env_known(struct request *r, struct reply *reply);
 /* The pillar's environments, then those that only the journal knows. */
 const char *const *api_envs(struct serve *s, struct store *store, struct arena *arena, size_t *ret_n);
+struct order_info;
+json_t *api_order_json(const struct order_info *o);
+
 #endif

@@ -141,7 +141,7 @@ ORDER_VERBS(ORDER_HANDLER)
 
 /* ---- reading them */
 
-static json_t *order_json(const struct order_info *o)
+json_t *api_order_json(const struct order_info *o)
 {
     json_t *argv = json_loads(o->argv, 0, NULL);
     return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:s, s:o}", "id", (json_int_t)o->id,
@@ -167,7 +167,7 @@ static void one(struct request *r, struct reply *reply)
         reply_error(reply, 404, "not-found", "there is no order %" PRId64, id);
         return;
     }
-    json_t *j = order_json(o);
+    json_t *j = api_order_json(o);
     json_object_set_new(j, "output", json_string(serve_order_output(r->serve, id, OUTPUT_TAIL, r->arena)));
     reply_json(reply, 200, j);
 }
@@ -187,7 +187,7 @@ static void list(struct request *r, struct reply *reply)
     }
     json_t *all = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(all, order_json(&orders[i]));
+        json_array_append_new(all, api_order_json(&orders[i]));
     reply_json(reply, 200, all);
 }
 

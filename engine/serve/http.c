@@ -17,6 +17,7 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
+#include "serve/events.h"
 #include "serve/http_priv.h"
 
 #define POOL_BYTES  (3 * SERVE_HEADER_BYTES) /* libmicrohttpd's for one connection: header, then answer */
@@ -144,6 +145,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     if (!x)
         return;
     conn_set(x, CONN_READING); /* and waits for the next one */
+    if (x->reply.stream)
+        stream_free(x->reply.stream);
     buf_fini(&x->body);
     reply_fini(&x->reply);
     arena_fini(&x->arena);
@@ -293,14 +296,28 @@ static void add_headers(struct MHD_Response *response, const struct exchange *x)
         MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000");
 }
 
-static enum MHD_Result respond(struct exchange *x)
+static struct MHD_Response *response_of(struct exchange *x)
 {
     struct reply *reply = &x->reply;
+    if (reply->stream) {
+        conn_set(x, CONN_STREAM);
+        struct stream *stream = reply->stream;
+        reply->stream = NULL; /* the response's now */
+        return stream_response(stream, x->connection);
+    }
     struct MHD_Response *response =
         MHD_create_response_from_buffer(reply->body.len, reply->body.data, MHD_RESPMEM_MUST_FREE);
     reply->body.data = NULL; /* libmicrohttpd's now */
     reply->body.len = reply->body.cap = 0;
+    return response;
+}
+
+static enum MHD_Result respond(struct exchange *x)
+{
+    struct reply *reply = &x->reply;
+    struct MHD_Response *response = response_of(x);
     add_headers(response, x);
+    counts_request(x->http->serve, reply->status);
     if (x->state == EX_REFUSED)
         MHD_add_response_header(response, "Connection", "close");
     enum MHD_Result ok = MHD_queue_response(x->connection, (unsigned)reply->status, response);

@@ -384,6 +384,8 @@ bool serve_order(struct serve *s, const struct order_wish *wish, int64_t *ret_id
     bool ok = is(wish, "pause") || is(wish, "abort") ? tell_holder(s, wish, ret_id, err)
                                                      : start_child(s, wish, ret_id, err);
     if (ok)
+        counts_order(s);
+    if (ok)
         serve_log("order %" PRId64 ": %s %s by %s (%s)", *ret_id, wish->verb, wish->env, wish->who,
                   wish->place ? wish->place : "");
     return ok;

@@ -6,7 +6,8 @@
 #include "serve/serve_priv.h"
 
 static const struct route *const own_tables[] = {status_routes,      auth_routes,      api_env_routes,
-                                                 api_release_routes, api_order_routes, ask_routes};
+                                                 api_release_routes, api_order_routes, ask_routes,
+                                                 event_routes,       metrics_routes};
 
 /* ---- patterns */
 

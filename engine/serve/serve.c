@@ -220,6 +220,8 @@ static void stop(struct serve *s)
     keeper_free(s);
     folds_free(s);
     askers_free(s);
+    counts_free(s);
+    streams_free(s);
     store_close(s->writer);
     pthread_mutex_destroy(&s->writer_lock);
     config_fini(&s->config);
@@ -246,10 +248,12 @@ bool serve_run(const struct serve_options *options, const struct serve_part *con
     keeper_open(s);
     folds_open(s);
     askers_open(s);
+    counts_open(s);
+    streams_open(s);
     pthread_mutex_init(&s->writer_lock, NULL);
     ok = ok && (s->stop_fd >= 0 || err_set(err, E_LIMIT, "no descriptor for the server's end"));
     ok = ok && configure(s, problems, err) && open_journal(s, err) && http_start(s, err) &&
-         keeper_start(s, err) && parts_start(s, err);
+         keeper_start(s, err) && streams_start(s, err) && parts_start(s, err);
     if (ok) {
         serve_log("listening on %s (%s:%d)", s->url, s->address.host, s->address.port);
         wait_for_signal(s);

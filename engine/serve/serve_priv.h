@@ -124,12 +124,24 @@ void reply_fini(struct reply *reply);
 void folds_open(struct serve *s);
 void folds_free(struct serve *s);
 
+/* ---- events.c */
+void streams_open(struct serve *s);
+bool streams_start(struct serve *s, struct err *err) MUST_CHECK;
+void streams_free(struct serve *s);
+size_t streams_counted(struct serve *s);
+
+/* ---- metrics.c */
+void counts_open(struct serve *s);
+void counts_free(struct serve *s);
+void counts_request(struct serve *s, int status); /* an answer went out */
+void counts_order(struct serve *s);
+
 /* ---- ask.c: questions that a child answers */
 void askers_open(struct serve *s);
 void askers_free(struct serve *s);
 
 /* ---- the API's tables */
 extern const struct route api_env_routes[], api_release_routes[], api_order_routes[], status_routes[],
-    event_routes[], ask_routes[];
+    event_routes[], ask_routes[], metrics_routes[];
 
 #endif

@@ -1,0 +1,543 @@
+/* /events: the journal as server-sent events. One thread reads for all streams, by a cursor each.
+ *
+ * A row has its place in the journal as id, so a browser that comes again says where it was (Last-Event-ID)
+ * and loses nothing, also over a restart of the server. Everything else (lock, release, queue, order) is a
+ * state that is sent when it changes, and has no id. A reader that does not keep up keeps at most one full
+ * buffer here: the rest waits in the journal. */
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "serve/api.h"
+#include "serve/events.h"
+#include "serve/fold.h"
+#include "state/orders.h"
+#include "watch/json.h"
+
+#define TICK_MS  200
+#define BEAT_MS  15000
+#define LIFE_MS  (15 * 60 * 1000) /* then the browser comes again, and its right to look is asked for anew */
+#define ROWS     500
+#define FILLED   65536
+#define FULL     (4 * FILLED)
+#define RELEASES 30
+#define ENVS_MS  10000
+
+struct stream {
+    struct stream *next;
+    struct streams *all;
+    struct MHD_Connection *connection;
+    char env[72];           /* "" = all */
+    int64_t release, after; /* release 0 = all; rows up to `after` were sent */
+    struct buf pending;
+    bool waiting; /* suspended until there is something */
+    bool ended;
+    int64_t born_ms, beat_ms; /* monotonic */
+};
+
+/* Rows formatted once for all streams that stand at the same place. */
+struct batch {
+    int64_t release, after, next;
+    char env[72];
+    struct buf text;
+};
+
+/* What was published last, to see what changed. */
+struct seen {
+    int64_t release, ended_ms;
+};
+struct seen_lock {
+    char env[72];
+    char *text;
+};
+
+struct streams {
+    struct serve *serve;
+    pthread_mutex_t lock;
+    struct stream *first;
+    size_t n;
+    bool stopping;
+    /* the thread's own */
+    struct store *store;
+    int64_t version, last_seq, order_event, envs_ms;
+    struct seen seen[RELEASES];
+    size_t n_seen;
+    struct seen_lock *locks;
+    size_t n_locks;
+    bool baseline; /* what changes from here on is news */
+    struct batch batches[8];
+    size_t n_batches;
+};
+
+void streams_open(struct serve *s)
+{
+    s->streams = xcalloc(1, sizeof *s->streams);
+    s->streams->serve = s;
+    pthread_mutex_init(&s->streams->lock, NULL);
+}
+
+void streams_free(struct serve *s)
+{
+    struct streams *all = s->streams;
+    for (size_t i = 0; all && i < all->n_locks; i++)
+        free(all->locks[i].text);
+    if (all) {
+        free(all->locks);
+        pthread_mutex_destroy(&all->lock);
+    }
+    free(all);
+    s->streams = NULL;
+}
+
+size_t streams_counted(struct serve *s)
+{
+    pthread_mutex_lock(&s->streams->lock);
+    size_t n = s->streams->n;
+    pthread_mutex_unlock(&s->streams->lock);
+    return n;
+}
+
+/* ---- one stream; all->lock is held */
+
+static void wake(struct stream *st)
+{
+    if (!st->waiting)
+        return;
+    st->waiting = false;
+    MHD_resume_connection(st->connection);
+}
+
+/* A buffer that is full although rows stop long before: whoever reads so slowly comes again. */
+static void put(struct stream *st, const char *text, size_t n)
+{
+    buf_add(&st->pending, text, n);
+    if (st->pending.cut)
+        st->ended = true;
+    wake(st);
+}
+
+static bool wants(const struct stream *st, const char *env, int64_t release)
+{
+    if (st->env[0] && env[0] && strcmp(st->env, env) != 0)
+        return false;
+    return !st->release || !release || st->release == release;
+}
+
+static ssize_t stream_read(void *cls, uint64_t pos, char *to, size_t max)
+{
+    (void)pos;
+    struct stream *st = cls;
+    struct streams *all = st->all;
+    pthread_mutex_lock(&all->lock);
+    size_t n = st->pending.len < max ? st->pending.len : max;
+    if (n > 0) {
+        memcpy(to, st->pending.data, n);
+        memmove(st->pending.data, st->pending.data + n, st->pending.len - n);
+        st->pending.len -= n;
+        if (st->pending.len == 0 && st->pending.cap > FILLED) /* fifty pages at rest hold nothing */
+            buf_fini(&st->pending);
+    } else if (!st->ended && !all->stopping) {
+        st->waiting = true;
+        MHD_suspend_connection(st->connection);
+    }
+    bool over = n == 0 && !st->waiting;
+    pthread_mutex_unlock(&all->lock);
+    return over ? MHD_CONTENT_READER_END_OF_STREAM : (ssize_t)n;
+}
+
+void stream_free(struct stream *st)
+{
+    struct streams *all = st->all;
+    pthread_mutex_lock(&all->lock);
+    struct stream **at = &all->first;
+    while (*at != st)
+        at = &(*at)->next;
+    *at = st->next;
+    all->n--;
+    pthread_mutex_unlock(&all->lock);
+    buf_fini(&st->pending);
+    free(st);
+}
+
+static void on_free(void *cls)
+{
+    stream_free(cls);
+}
+
+struct MHD_Response *stream_response(struct stream *st, struct MHD_Connection *connection)
+{
+    st->connection = connection;
+    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 8192, stream_read, st, on_free);
+}
+
+/* ---- a new one */
+
+static struct stream *stream_new(struct streams *all)
+{
+    struct stream *st = xcalloc(1, sizeof *st);
+    st->all = all;
+    st->pending = BUF_INIT(FULL);
+    st->born_ms = st->beat_ms = clock_mono_ms();
+    return st;
+}
+
+static bool join(struct streams *all, struct stream *st)
+{
+    pthread_mutex_lock(&all->lock);
+    bool fits = all->n < SERVE_STREAMS && !all->stopping;
+    if (fits) {
+        st->next = all->first;
+        all->first = st;
+        all->n++;
+    }
+    pthread_mutex_unlock(&all->lock);
+    return fits;
+}
+
+/* Where it stands: what the browser says it had, else what the page says its snapshot had, else now. */
+static bool cursor_of(const struct request *r, int64_t *ret, struct reply *reply)
+{
+    const char *last = request_header(r, "Last-Event-ID");
+    size_t n = last ? strspn(last, "0123456789") : 0;
+    if (n > 0 && n <= 18 && last[n] == '\0') {
+        *ret = strtoll(last, NULL, 10);
+        return true;
+    }
+    return request_number(r, "after", journal_last_seq(r->store), ret, reply);
+}
+
+/* Locks as they are now: what changed while nobody listened would otherwise stay unseen. */
+static bool put_locks(struct request *r, struct stream *st, struct err *err)
+{
+    size_t n = 1;
+    const char *one = st->env;
+    const char *const *envs = st->env[0] ? &one : api_envs(r->serve, r->store, r->arena, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct lock_info l;
+        if (!lock_get(r->store, envs[i], r->arena, &l, err))
+            return false;
+        json_t *o = json_pack("{s:s, s:o}", "env", envs[i], "lock", env_lock_json(&l, r->arena));
+        auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
+        json_decref(o);
+        buf_printf(&st->pending, "event: lock\ndata: %s\n\n", text);
+    }
+    return true;
+}
+
+static void events(struct request *r, struct reply *reply)
+{
+    const char *env = request_query(r, "env");
+    struct stream *st = stream_new(r->serve->streams);
+    struct err err;
+    bool ok = request_number(r, "release", 0, &st->release, reply) && cursor_of(r, &st->after, reply);
+    if (ok && env && env[0] && !name_valid(env, 64))
+        ok = reply_error(reply, 400, "usage", "env: '%s' cannot be an environment's name", env);
+    if (ok && env)
+        snprintf(st->env, sizeof st->env, "%s", env);
+    buf_puts(&st->pending, "retry: 2000\n\n");
+    if (ok && !put_locks(r, st, &err))
+        ok = reply_err(reply, &err);
+    if (ok && !join(r->serve->streams, st)) {
+        ok = reply_error(reply, 503, "busy", "%d streams are open already; close a page", SERVE_STREAMS);
+        reply_header(reply, "Retry-After", "10");
+    }
+    if (!ok) {
+        buf_fini(&st->pending);
+        free(st);
+        return;
+    }
+    reply->status = 200;
+    reply->type = "text/event-stream";
+    reply->stream = st;
+    reply_header(reply, "X-Accel-Buffering", "no");
+}
+
+const struct route event_routes[] = {
+    {.method = "GET", .pattern = "/events", .right = RIGHT_VIEWER, .handle = events},
+    ROUTE_END,
+};
+
+/* ---- what all are told */
+
+void serve_publish(struct serve *s, const char *event, const char *env, int64_t release, const char *data)
+{
+    struct streams *all = s->streams;
+    auto_buf struct buf text = BUF_INIT(FILLED);
+    buf_printf(&text, "event: %s\ndata: %s\n\n", event, data);
+    if (text.cut)
+        return;
+    pthread_mutex_lock(&all->lock);
+    for (struct stream *st = all->first; st; st = st->next)
+        if (wants(st, env, release))
+            put(st, text.data, text.len);
+    pthread_mutex_unlock(&all->lock);
+}
+
+static void publish_json(struct streams *all, const char *event, const char *env, int64_t release, json_t *o)
+{
+    auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
+    must(text);
+    json_decref(o);
+    if (all->baseline)
+        serve_publish(all->serve, event, env, release, text);
+}
+
+/* ---- what changed */
+
+static struct seen_lock *lock_seen(struct streams *all, const char *env)
+{
+    for (size_t i = 0; i < all->n_locks; i++)
+        if (strcmp(all->locks[i].env, env) == 0)
+            return &all->locks[i];
+    all->locks = xrealloc(all->locks, (all->n_locks + 1) * sizeof *all->locks);
+    struct seen_lock *l = &all->locks[all->n_locks++];
+    *l = (struct seen_lock){.text = xstrdup("null")};
+    snprintf(l->env, sizeof l->env, "%s", env);
+    return l;
+}
+
+static bool look_at_locks(struct streams *all, struct arena *arena, struct err *err)
+{
+    size_t n;
+    if (all->envs_ms == 0 || clock_mono_ms() - all->envs_ms > ENVS_MS) {
+        const char *const *envs = api_envs(all->serve, all->store, arena, &n);
+        for (size_t i = 0; i < n; i++)
+            lock_seen(all, envs[i]);
+        all->envs_ms = clock_mono_ms();
+    }
+    for (size_t i = 0; i < all->n_locks; i++) {
+        struct lock_info l;
+        if (!lock_get(all->store, all->locks[i].env, arena, &l, err))
+            return false;
+        json_t *lock = env_lock_json(&l, arena);
+        char *text = json_dumps(lock, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
+        bool same = strcmp(text, all->locks[i].text) == 0;
+        free(all->locks[i].text);
+        all->locks[i].text = text;
+        if (!same)
+            publish_json(all, "lock", all->locks[i].env, 0,
+                         json_pack("{s:s, s:O}", "env", all->locks[i].env, "lock", lock));
+        json_decref(lock);
+    }
+    return true;
+}
+
+static bool release_is_news(struct streams *all, const struct release_info *r)
+{
+    for (size_t i = 0; i < all->n_seen; i++)
+        if (all->seen[i].release == r->id)
+            return all->seen[i].ended_ms != r->ended_ms;
+    return true;
+}
+
+static bool look_at_releases(struct streams *all, struct arena *arena, struct err *err)
+{
+    struct release_info *list;
+    size_t n;
+    if (!release_list(all->store, NULL, RELEASES, 0, arena, &list, &n, err))
+        return false;
+    for (size_t i = n; i-- > 0;)
+        if (release_is_news(all, &list[i]))
+            publish_json(all, "release", list[i].env, list[i].id, watch_release_json(&list[i]));
+    all->n_seen = n;
+    for (size_t i = 0; i < n; i++)
+        all->seen[i] = (struct seen){.release = list[i].id, .ended_ms = list[i].ended_ms};
+    return true;
+}
+
+static bool look_at_orders(struct streams *all, struct arena *arena, struct err *err)
+{
+    struct order_change *changes;
+    size_t n;
+    if (!all->baseline)
+        return order_last_change(all->store, &all->order_event, err);
+    if (!order_changes(all->store, all->order_event, 200, arena, &changes, &n, err))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        struct order_info *o;
+        if (!order_get(all->store, changes[i].order, arena, &o, err))
+            return false;
+        all->order_event = changes[i].id;
+        if (o)
+            publish_json(all, "order", o->env, o->release, api_order_json(o));
+    }
+    return true;
+}
+
+/* ---- rows */
+
+/* The rows of one release in a run of rows: labels come from its plan. */
+static void add_rows(struct streams *all, struct batch *b, const struct row *rows, size_t n)
+{
+    struct err err;
+    struct fold *f = rows[0].release ? fold_get(all->serve, all->store, rows[0].release, &err) : NULL;
+    bool wanted = !b->env[0] || (f && strcmp(f->plan->env, b->env) == 0);
+    for (size_t i = 0; wanted && i < n; i++) {
+        json_t *o = watch_row_json(f ? f->watch : NULL, &rows[i]);
+        auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
+        json_decref(o);
+        buf_printf(&b->text, "id: %lld\nevent: row\ndata: %s\n\n", (long long)rows[i].seq, text);
+    }
+    if (f)
+        fold_put(all->serve, f);
+}
+
+static bool read_batch(struct streams *all, struct batch *b, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct row *rows;
+    size_t n, from = 0;
+    if (!journal_read(all->store, b->release, b->after, ROWS, &arena, &rows, &n, err))
+        return false;
+    for (size_t i = 1; i <= n; i++)
+        if (i == n || rows[i].release != rows[from].release) {
+            add_rows(all, b, &rows[from], i - from);
+            from = i;
+        }
+    b->next = n ? rows[n - 1].seq : b->after;
+    if (n < ROWS && b->next < all->last_seq) /* what lies between is of other releases */
+        b->next = all->last_seq;
+    return true;
+}
+
+/* NULL: the journal cannot be read just now. Batches live for one round. */
+static struct batch *batch_for(struct streams *all, const struct stream *st)
+{
+    struct err err;
+    for (size_t i = 0; i < all->n_batches; i++) {
+        struct batch *b = &all->batches[i];
+        if (b->release == st->release && b->after == st->after && strcmp(b->env, st->env) == 0)
+            return b;
+    }
+    if (all->n_batches == sizeof all->batches / sizeof all->batches[0])
+        return NULL; /* the next round is his */
+    struct batch *b = &all->batches[all->n_batches];
+    *b = (struct batch){
+        .release = st->release, .after = st->after, .text = BUF_INIT((size_t)16 * 1024 * 1024)};
+    snprintf(b->env, sizeof b->env, "%s", st->release ? "" : st->env);
+    if (!read_batch(all, b, &err)) {
+        buf_fini(&b->text);
+        return NULL;
+    }
+    all->n_batches++;
+    return b;
+}
+
+/* The next stream that has room and is behind; its place is copied, as it may go while we read. */
+static bool next_behind(struct streams *all, struct stream **at, struct stream *ret)
+{
+    pthread_mutex_lock(&all->lock);
+    struct stream *st = all->first;
+    while (st && *at && st != *at)
+        st = st->next;
+    st = *at ? (st ? st->next : NULL) : all->first;
+    while (st && (st->after >= all->last_seq || st->pending.len >= FILLED || st->ended))
+        st = st->next;
+    *at = st;
+    if (st)
+        *ret = *st;
+    pthread_mutex_unlock(&all->lock);
+    return st != NULL;
+}
+
+static void hand_out(struct streams *all, const struct stream *st, const struct stream *was,
+                     const struct batch *b)
+{
+    pthread_mutex_lock(&all->lock);
+    for (struct stream *i = all->first; i; i = i->next)
+        if (i == st && i->after == was->after && i->born_ms == was->born_ms) {
+            /* More than a buffer holds: it grows for the moment rather than lose the place. */
+            if (i->pending.max_bytes < i->pending.len + b->text.len + FULL)
+                i->pending.max_bytes = i->pending.len + b->text.len + FULL;
+            i->after = b->next;
+            if (b->text.len)
+                put(i, b->text.data, b->text.len);
+        }
+    pthread_mutex_unlock(&all->lock);
+}
+
+static bool pump_rows(struct streams *all)
+{
+    struct stream *at = NULL, copy;
+    bool more = false;
+    while (next_behind(all, &at, &copy)) {
+        struct batch *b = batch_for(all, &copy);
+        if (b)
+            hand_out(all, at, &copy, b);
+        more |= !b || b->next < all->last_seq;
+    }
+    for (size_t i = 0; i < all->n_batches; i++)
+        buf_fini(&all->batches[i].text);
+    all->n_batches = 0;
+    return more;
+}
+
+/* ---- the thread */
+
+static void beat(struct streams *all)
+{
+    int64_t now = clock_mono_ms();
+    pthread_mutex_lock(&all->lock);
+    for (struct stream *st = all->first; st; st = st->next) {
+        if (now - st->born_ms > LIFE_MS && !st->ended) {
+            st->ended = true;
+            wake(st);
+        }
+        if (now - st->beat_ms > BEAT_MS && !st->ended) {
+            st->beat_ms = now;
+            if (st->pending.len == 0)
+                put(st, ":\n\n", 3);
+        }
+    }
+    pthread_mutex_unlock(&all->lock);
+}
+
+static bool look(struct streams *all, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    if (!all->store && !store_open(all->serve->state_path, STORE_READ, &all->store, err)) {
+        all->store = NULL;
+        return false;
+    }
+    int64_t version;
+    if (!store_version(all->store, &version, err))
+        return false;
+    if (version == all->version && all->baseline)
+        return true;
+    if (!look_at_locks(all, &arena, err) || !look_at_releases(all, &arena, err) ||
+        !look_at_orders(all, &arena, err))
+        return false;
+    all->last_seq = journal_last_seq(all->store);
+    all->version = version;
+    all->baseline = true;
+    return true;
+}
+
+static void run(struct serve *s, void *arg)
+{
+    struct streams *all = arg;
+    bool more = false;
+    struct err err;
+    while (!serve_wait(s, more ? 1 : TICK_MS)) {
+        more = false;
+        beat(all);
+        if (streams_counted(s) == 0)
+            all->baseline = false; /* nobody listens: what changes now is no news to who comes later */
+        else if (look(all, &err))
+            more = pump_rows(all);
+    }
+    pthread_mutex_lock(&all->lock);
+    all->stopping = true;
+    for (struct stream *st = all->first; st; st = st->next)
+        wake(st);
+    pthread_mutex_unlock(&all->lock);
+    store_close(all->store);
+    all->store = NULL;
+}
+
+bool streams_start(struct serve *s, struct err *err)
+{
+    return serve_thread(s, "streams", run, s->streams, err);
+}
