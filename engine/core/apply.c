@@ -24,7 +24,7 @@ static void step_reset(struct node *n)
     n->unknown = false;
     n->inflight = ROLE_NONE;
     n->inflight_step = CORE_NO_STEP;
-    n->settling = n->escalated = n->killed = n->last_unknown = false;
+    n->settling = n->escalated = n->killed = n->last_unknown = n->lost_here = false;
     n->seen_in = SEEN_NOT_YET;
     n->ready_count = n->looks = 0;
     n->started = -1;
@@ -156,8 +156,10 @@ static void apply_lost(struct core *core, struct node *n, const struct record *r
 {
     n->losses += n->losses < UINT8_MAX;
     if (row->a == 1) {
+        uint8_t losses = n->losses;
         n->drained = false;
         walk_again(core, n, core->phase_first[PHASE_DRAIN]);
+        n->losses = losses;
         return;
     }
     /* Beyond drain, and where it is left out, the guard drains again beside the step; inside drain the node
@@ -239,7 +241,9 @@ static void apply_note(struct core *core, struct node *n, const struct record *r
         if (core->plan->steps[row->step].once != ONCE_NO && core->once_state[row->step] == ONCE_RUNNING)
             core->once_state[row->step] = ONCE_FREE;
         break;
-    case NOTE_SOAK_FAILED: set_sick(core, n, true); break;
+    case NOTE_SOAK_FAILED: /* b: it could not be asked, and may serve all the same */
+        set_sick(core, n, row->b == 0);
+        break;
     case NOTE_FLOOR_WAIT:
     case NOTE_FLOOR_STOP:
     case NOTE_PROGRESS:

@@ -45,8 +45,9 @@ struct node {
     bool settling, escalated, killed;
     bool last_unknown; /* the last look could not find out */
     bool stale;        /* what its admission was judged by is old, and its drain not begun: judge it anew */
-    bool seen_out;     /* this controller itself saw that the drain holds */
-    uint8_t seen_in;   /* enum seen_in: what the looks at one that may be in rotation found */
+    bool lost_here;  /* its drain was forgotten while the first change step was tried: sessions may be back */
+    bool seen_out;   /* this controller itself saw that the drain holds */
+    uint8_t seen_in; /* enum seen_in: what the looks at one that may be in rotation found */
     uint16_t op_step;
     uint32_t op, side_op;   /* op numbers in flight, 0 = none */
     int64_t op_at, side_at; /* when they were sent */

@@ -76,6 +76,7 @@ void guard_outcome(struct core *core, struct update *up, uint32_t i, const struc
     bool enabling = n->step >= core->phase_first[PHASE_ENABLE] && !n->op;
     bool matters = n->step >= core->phase_first[PHASE_CHANGE] || (n->state == NODE_LEFT && n->touched);
     if (lost && !enabling && matters) {
+        n->lost_here = n->step == core->phase_first[PHASE_CHANGE];
         emit_note(core, up, NOTE_LOST, i, core->drain_step, 0, 0);
         n->side_op = node_dispatch(core, up, i, core->drain_step, ROLE_GUARD, core->now + LOOK_MS);
         n->side_role = ROLE_RUN;

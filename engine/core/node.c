@@ -200,6 +200,18 @@ static bool drains_again(const struct core *core, const struct node *n, uint16_t
     return node_may_be_in(n) && def->phase == PHASE_DRAIN && def->effect == EFFECT_CHANGE && def->has_observe;
 }
 
+/* Its drain was forgotten, and made good by the guard, while the application was to be stopped and was not:
+ * who came meanwhile is waited for like those before. true: it walks from drain. */
+static bool drains_anew(struct core *core, struct update *up, uint32_t i)
+{
+    struct node *n = &core->nodes[i];
+    if (!n->lost_here || n->losses >= LOSSES_MAX || n->step != core->phase_first[PHASE_CHANGE])
+        return false;
+    emit_note(core, up, NOTE_LOST, i, core->drain_step, 1, 0);
+    node_advance(core, up, i);
+    return true;
+}
+
 /* What was seen of it is older than the reading that it would be judged by, or than the one to be asked for.
  */
 static bool seen_long_ago(const struct core *core, const struct node *n)
@@ -241,7 +253,7 @@ static void step_go(struct core *core, struct update *up, uint32_t i, uint16_t s
         n->due = core->now; /* it has a turn with every reading */
     } else if (!recorded) {
         dispatch_main(core, up, i, step, ROLE_BEFORE);
-    } else {
+    } else if (!drains_anew(core, up, i)) {
         dispatch_main(core, up, i, step, back && def->once != ONCE_NO ? ROLE_UNDO : ROLE_RUN);
     }
 }
@@ -429,6 +441,8 @@ static void outcome_observe(struct core *core, struct update *up, uint32_t i, co
             node_advance(core, up, i);
             return;
         }
+        if (drains_anew(core, up, i))
+            return;
         dispatch_main(core, up, i, step,
                       goes_back(core, n) && step_def(core, step)->once != ONCE_NO ? ROLE_UNDO : ROLE_RUN);
     }

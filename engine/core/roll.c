@@ -206,7 +206,7 @@ void roll_soak_outcome(struct core *core, struct update *up, uint32_t i, const s
     bool good = ev->outcome == OUT_OK && ev->ready;
     n->soak_fails = good ? 0 : (uint8_t)(n->soak_fails + 1);
     if (n->soak_fails >= SOAK_FAILS_MAX) {
-        emit_note(core, up, NOTE_SOAK_FAILED, i, core->soak_step, n->soak_fails, 0);
+        emit_note(core, up, NOTE_SOAK_FAILED, i, core->soak_step, n->soak_fails, ev->outcome != OUT_OK);
         life_fail(core, up, WHY_SOAK);
         return;
     }

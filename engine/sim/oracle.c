@@ -57,7 +57,7 @@ void oracle_sent(struct sim *s, const struct op_req *req)
 {
     char name[32];
     if (req->node >= s->plan->core.n_nodes || req->step == CORE_NO_STEP || req->back ||
-        s->plan->core.steps[req->step].phase != PHASE_DRAIN)
+        req->role == ROLE_GUARD || s->plan->core.steps[req->step].phase != PHASE_DRAIN)
         return;
     struct sim_node *n = &s->nodes[req->node];
     if (!n->begun && s->stops_given > 0 && s->stopped_at < s->now)
@@ -155,6 +155,9 @@ void oracle_stopping(struct sim *s, uint32_t node, uint16_t step, bool late)
         if (lb_sends(s, b, node))
             oracle_broken(s, "%s: %s while balancer %u sends requests there", name_of(s, node, name),
                           s->plan->steps[step].label, b + 1);
+    for (uint32_t b = 0; late && b < s->plan->n_lbs; b++)
+        if (s->nodes[node].lb[b].forgot_at >= 0)
+            return; /* it was in rotation again meanwhile: those sessions are of then */
     int64_t left = lb_sessions(s, node);
     if (left > 0 && !may_cut_sessions(s))
         oracle_broken(s, "%s: %s with %lld sessions left", name_of(s, node, name), s->plan->steps[step].label,
