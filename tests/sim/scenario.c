@@ -288,6 +288,8 @@ void scenario_run(const struct scenario *sc, struct buf *story, struct verdict *
             order_run(sc, sim, m, healed, ret);
         }
     }
+    for (uint32_t i = 0; i < plan.core.n_nodes; i++)
+        ret->world = ret->world * 31 + (uint64_t)(sim_running(sim, i) + 1) * 2 + sim_in_rotation(sim, i);
     ret->fig = sim_figures(sim);
     ret->n_releases = 1;
     sim_free(sim);

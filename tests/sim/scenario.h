@@ -39,6 +39,7 @@ struct verdict {
     struct sim_figures fig;
     uint32_t n_releases, n_sessions;
     int last_exit;
+    uint64_t world; /* what each node runs at the end, and whether it is in rotation */
 };
 
 bool scenario_parse(const char *text, struct scenario *ret, struct err *err) MUST_CHECK;
