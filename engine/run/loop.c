@@ -93,6 +93,21 @@ static void remember_look(struct loop *l, struct job *job)
     chunks_free(first);
 }
 
+/* That a node which is out cannot be reached says nothing about what was done there, nor about the revision:
+ * neither is a look that found nobody an observation, nor a step that could not be asked for a step that
+ * failed (PROMISES rows 13, 19). */
+static enum outcome outcome_of(const struct loop *l, const struct job *job)
+{
+    const struct op_result *r = job->result;
+    const struct verb *verb = job->spec.verb;
+    enum phase phase = job->req.step < l->plan->n_steps ? l->plan->steps[job->req.step].phase : PHASE_PREPARE;
+    bool unreached = r->err.code == E_NET || (r->err.code == E_LATE && verb->effect == EFFECT_READ);
+    bool held = phase == PHASE_CHANGE || phase == PHASE_CHECK;
+    return r->outcome == OUT_FAILED && unreached && held && verb->scope == SCOPE_NODE && !verb->waits
+               ? OUT_UNKNOWN
+               : r->outcome;
+}
+
 static void take_job(struct loop *l, struct job *job)
 {
     const struct op_result *r = job->result;
@@ -115,7 +130,7 @@ static void take_job(struct loop *l, struct job *job)
          (struct event){.kind = EV_OUTCOME,
                         .op = job->req.op,
                         .node = job->req.node,
-                        .outcome = r->outcome,
+                        .outcome = outcome_of(l, job),
                         .ready = r->ready,
                         .changed = r->changed,
                         .lost = r->lost,
