@@ -39,7 +39,7 @@ bool listen_parse(const char *text, struct listen_address *ret, struct err *err)
     if (!bracket && strcmp(ret->host, "localhost") == 0)
         memcpy(ret->host, "127.0.0.1", sizeof "127.0.0.1");
     ret->ip6 = bracket && inet_pton(AF_INET6, ret->host, bytes) == 1;
-    if (!ret->ip6 && inet_pton(AF_INET, ret->host, bytes) != 1)
+    if (!ret->ip6 && (bracket || inet_pton(AF_INET, ret->host, bytes) != 1))
         return err_set(err, E_USAGE,
                        "listen: '%s' is not an address (names may mean several: write 127.0.0.1:8710)", text);
     static const unsigned char v6_loopback[16] = {[15] = 1};
@@ -184,8 +184,9 @@ static bool file_read(const char *path, struct serve_config *c, struct problems 
     struct schema_reader r = {.arena = &c->arena, .problems = problems};
     const struct value *map = yaml_load_file(&c->arena, path, problems);
     struct top_block b = {0};
-    if (!map || !schema_read(&r, map, "serve.yml", top_fields, &b))
+    if (!map)
         return false;
+    bool ok = schema_read(&r, map, "serve.yml", top_fields, &b);
     c->listen = b.listen;
     c->url = b.url;
     c->slack = b.slack;
@@ -193,7 +194,7 @@ static bool file_read(const char *path, struct serve_config *c, struct problems 
     c->webhooks = b.webhooks;
     c->allow = b.allow;
     c->queue = b.queue;
-    bool ok = url_read(&r, map, c);
+    ok = url_read(&r, map, c) && ok;
     ok = tls_read(&r, b.tls, c) && ok;
     return proxy_read(&r, b.proxy, c) && ok;
 }

@@ -159,8 +159,16 @@ struct gathered {
     struct pair *pairs;
     size_t n;
     int lengths, encodings, hosts;
-    bool too_many;
+    bool too_many, misnamed;
 };
+
+/* "Content-Length : 4" is a header for some programs and none for others. */
+static bool is_token(const char *name)
+{
+    return name[0] &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~") ==
+               strlen(name);
+}
 
 static enum MHD_Result gather(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
@@ -170,6 +178,7 @@ static enum MHD_Result gather(void *cls, enum MHD_ValueKind kind, const char *na
         g->too_many = true;
         return MHD_NO;
     }
+    g->misnamed |= !is_token(name);
     g->lengths += strcasecmp(name, "Content-Length") == 0;
     g->encodings += strcasecmp(name, "Transfer-Encoding") == 0;
     g->hosts += strcasecmp(name, "Host") == 0;
@@ -188,6 +197,8 @@ static bool framing_ok(const struct gathered *g, const struct request *r, struct
     const char *length = request_header(r, "Content-Length"), *te = request_header(r, "Transfer-Encoding");
     if (g->too_many)
         return reply_error(reply, 431, "limit", "more than %d header lines", HEADERS_MAX);
+    if (g->misnamed)
+        return reply_error(reply, 400, "framing", "a header's name is none");
     if (g->lengths + g->encodings > 1)
         return reply_error(reply, 400, "framing", "the length of the body is said twice");
     if (g->hosts != 1)

@@ -1,0 +1,389 @@
+"""The server against whoever can reach its port: logins, forms of other sites, other names, broken framing, slow clients,
+limits, paths, secrets (PROMISES S13, S16, S17, S19, S23, S26). No fleet: orders hold and free a lock."""
+import contextlib
+import http.client
+import json
+import os
+import resource
+import socket
+import ssl
+import subprocess
+import time
+
+import pytest
+
+from daemons import wait_for
+from serving import Place, Serving
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture(scope="module")
+def place():
+    p = Place()
+    p.write("pillar/prod.sls", "release: {app: site}\n")
+    yield p
+    p.remove()
+
+
+@pytest.fixture(scope="module")
+def server(place):
+    s = Serving(place).start()
+    s.tokens = {role: s.token(role, role) for role in ("viewer", "operator", "admin")}
+    yield s
+    s.stop()
+
+
+def head(server, path, method="GET", host=None, *lines):
+    return "\r\n".join([f"{method} {path} HTTP/1.1", f"Host: {host or f'127.0.0.1:{server.port}'}", *lines]) + "\r\n"
+
+
+def code(answer):
+    """Status of the first answer in bytes; 0 when there is none."""
+    return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.1 ") else 0
+
+
+# ---- who may
+
+
+def test_nothing_without_a_login_but_health(server):
+    for path in ("/api/v1/envs", "/api/v1/releases", "/api/v1/orders", "/events", "/api/v1/me"):
+        status, _, body = server.request("GET", path)
+        assert (status, json.loads(body)["error"]["code"]) == (401, "auth"), path
+    for path in ("/healthz", "/metrics"):
+        assert server.request("GET", path)[0] == 200
+    for token in ("", "x", "rt1-" + "0" * 64, server.tokens["viewer"][:-1] + "z", server.tokens["viewer"] + "0"):
+        assert server.request("GET", "/api/v1/envs", headers={"Authorization": f"Bearer {token}"})[0] == 401
+
+
+def test_roles_include_each_other_upwards(server):
+    path = "/api/v1/envs/prod/lock"
+    assert server.post(path, server.tokens["viewer"], reason="x")[0] == 403
+    assert server.post(path, server.tokens["operator"], reason="x")[0] == 202
+    status, answer = server.post("/api/v1/envs/prod/unlock", server.tokens["operator"], force=True, reason="x")
+    assert status == 403 and "admin" in answer["error"]["text"]
+    number = server.post("/api/v1/envs/prod/unlock", server.tokens["admin"], force=True, reason="x")[1]["order"]
+    wait_for("the lock is free", lambda: server.get(f"/api/v1/orders/{number}", server.tokens["viewer"])[1]["ended"])
+
+
+def test_a_revoked_token_is_nobody_at_once(server, place):
+    token = server.token("gone", "admin")
+    cookie, _ = server.login(token)
+    assert server.request("GET", "/api/v1/me", token)[0] == 200
+    assert server.request("GET", "/api/v1/me", headers={"Cookie": cookie})[0] == 200
+    assert place.release("token", "revoke", "gone").returncode == 0
+    assert server.request("GET", "/api/v1/me", token)[0] == 401
+    assert server.request("GET", "/api/v1/me", headers={"Cookie": cookie})[0] == 401
+
+
+def test_changes_to_servers_name_the_environment_twice(server):
+    for verb in ("run", "rollback", "resume"):
+        for confirm in ({}, {"confirm": ""}, {"confirm": "prod "}, {"confirm": "test"}):
+            status, answer = server.post(f"/api/v1/envs/prod/{verb}", server.tokens["operator"], rev="abcdef1", **confirm)
+            assert (status, answer["error"]["code"]) == (400, "confirm"), (verb, confirm)
+
+
+def test_words_of_an_order_cannot_be_options(server):
+    before = len(server.get("/api/v1/orders", server.tokens["viewer"])[1])
+    for body in ({"rev": "--force"}, {"rev": "a b"}, {"plan": "../x"}, {"only": "-a"}, {"stages": "1;2"},
+                 {"window": "$(id)"}, {"rev": ["a"]}, {"rev": 12}, {"revv": "a"}, {"rev": "a\nb"}):
+        status, _ = server.post("/api/v1/envs/prod/plan", server.tokens["operator"], **body)
+        assert status == 400, body
+    assert server.post("/api/v1/envs/-x/plan", server.tokens["operator"])[0] == 404
+    assert server.post("/api/v1/envs/nowhere/plan", server.tokens["operator"])[0] == 404
+    assert server.post("/api/v1/envs/prod/lock", server.tokens["operator"], reason="a\nb")[0] == 400
+    assert len(server.get("/api/v1/orders", server.tokens["viewer"])[1]) == before
+
+
+# ---- pages of others (S13)
+
+
+def test_a_cookie_alone_changes_nothing(server):
+    cookie, csrf = server.login(server.tokens["operator"])
+    path, body = "/api/v1/envs/prod/lock", json.dumps({"reason": "mine"})
+    plain = {"Cookie": cookie, "Content-Type": "application/json"}
+    other = server.login(server.tokens["operator"])[1]
+    for wrong in ({}, {"X-CSRF-Token": ""}, {"X-CSRF-Token": "0" * 64}, {"X-CSRF-Token": other}, {"X-CSRF-Token": csrf[:-1]}):
+        status, _, answer = server.request("POST", path, body=body, headers={**plain, **wrong})
+        assert (status, json.loads(answer)["error"]["code"]) == (403, "csrf"), wrong
+    status, _, _ = server.request("POST", path, body="reason=x", headers={"Cookie": cookie, "Content-Type": FORM})
+    assert status == 403
+    status, _, answer = server.request("POST", path, body=body, headers={**plain, "X-CSRF-Token": csrf})
+    assert status == 202, answer
+    status, headers, _ = server.request("POST", "/api/v1/envs/prod/unlock", body=f"csrf={csrf}&reason=",
+                                        headers={"Cookie": cookie, "Content-Type": FORM})
+    assert status == 303 and headers["location"].startswith("/env/prod?order="), headers
+
+
+def test_pages_of_other_sites_are_refused(server):
+    cookie, csrf = server.login(server.tokens["operator"])
+    mine = {"Cookie": cookie, "X-CSRF-Token": csrf, "Content-Type": "application/json"}
+    for origin in ("https://evil.example", "null", "http://127.0.0.1", f"http://127.0.0.1:{server.port}.evil.example",
+                   f"http://evil@127.0.0.1:{server.port}", "file://", ""):
+        for path in ("/api/v1/envs/prod/lock", "/login", "/logout"):
+            status, _, answer = server.request("POST", path, body="{}", headers={**mine, "Origin": origin})
+            assert (status, json.loads(answer)["error"]["code"]) == (403, "origin"), (origin, path)
+    status, _, _ = server.request("POST", "/api/v1/envs/prod/lock", body="{}", headers={**mine, "Sec-Fetch-Site": "cross-site"})
+    assert status == 403
+    own = {**mine, "Origin": f"http://127.0.0.1:{server.port}", "Sec-Fetch-Site": "same-origin"}
+    assert server.request("POST", "/api/v1/envs/prod/lock", body="{}", headers=own)[0] == 400  # no reason: it came through
+
+
+def test_a_look_changes_nothing(server):
+    before = server.get("/api/v1/orders", server.tokens["admin"])[1]
+    for verb in ("run", "rollback", "resume", "pause", "abort", "lock", "unlock", "plan"):
+        assert server.request("GET", f"/api/v1/envs/prod/{verb}?reason=x&confirm=prod", server.tokens["admin"])[0] == 405
+    assert server.request("GET", "/logout", server.tokens["admin"])[0] in (404, 405)
+    for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"):
+        assert server.request(method, "/api/v1/envs", server.tokens["admin"])[0] in (400, 405)
+    assert server.get("/api/v1/orders", server.tokens["admin"])[1] == before
+
+
+def test_a_cookie_is_for_this_server_alone(server):
+    status, headers, _ = server.request("POST", "/login", body=f"token={server.tokens['viewer']}", headers={"Content-Type": FORM})
+    assert status == 303 and headers["location"] == "/"
+    parts = [p.strip() for p in headers["set-cookie"].split(";")]
+    assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(parts) and not any(p.startswith("Domain") for p in parts)
+    assert server.request("POST", "/login", body="token=rt1-bad", headers={"Content-Type": FORM})[0] == 303
+    cookie, csrf = server.login(server.tokens["viewer"])
+    assert server.request("POST", "/logout", headers={"Cookie": cookie, "X-CSRF-Token": csrf})[0] == 303
+    assert server.request("GET", "/api/v1/me", headers={"Cookie": cookie})[0] == 401
+
+
+def test_other_names_are_refused(server):
+    for host in ("evil.example", f"evil.example:{server.port}", "127.0.0.1", "localhost", f"127.0.0.1:{server.port + 1}", ""):
+        for path in ("/healthz", "/metrics", "/api/v1/envs", "/login"):
+            answer = server.raw((head(server, path) .replace(f"Host: 127.0.0.1:{server.port}", f"Host: {host}")
+                                 + "Connection: close\r\n\r\n").encode())
+            assert code(answer) in (400, 421), (host, path, answer[:100])
+    assert code(server.raw(head(server, "/healthz", "GET", f"LOCALHOST:{server.port}", "Connection: close").encode() + b"\r\n")) == 200
+
+
+# ---- framing, limits, paths (S17)
+
+SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: %b\r\n\r\n"
+
+
+@pytest.mark.parametrize("lines", [
+    ["Content-Length: 4", "Transfer-Encoding: chunked"],
+    ["Transfer-Encoding: chunked", "Content-Length: 4"],
+    ["Content-Length: 4", "Content-Length: 40"],
+    ["Content-Length: 4", "Content-Length: 4"],
+    ["Content-Length: +4"], ["Content-Length: 4, 4"], ["Content-Length: 0x4"], ["Content-Length: -1"], ["Content-Length: "],
+    ["Transfer-Encoding: xchunked"], ["Transfer-Encoding: chunked, identity"], ["Transfer-Encoding: identity"],
+    ["Transfer-Encoding: chunked", "Transfer-Encoding: identity"],
+    ["Transfer-Encoding:\x0bchunked"],
+    ["Content-Length : 4", "Transfer-Encoding: chunked"],
+    ["X: y", " Content-Length: 4", "Transfer-Encoding: chunked", "Content-Length: 4"],
+    ["Host: other"],
+])
+def test_a_body_of_two_lengths_is_refused(server, lines):
+    host = f"127.0.0.1:{server.port}".encode()
+    request = (head(server, "/login", "POST", None, *lines) + "\r\n").encode() + b"0\r\n\r\n" + SMUGGLED % host
+    answer = server.raw(request, timeout=3)
+    assert code(answer) in (0, 400, 413) and b'"ok"' not in answer, answer
+
+
+def test_limits(server):
+    token = f"Authorization: Bearer {server.tokens['operator']}"
+    big = head(server, "/healthz", "GET", None, "X: " + "a" * 9000) + "\r\n"
+    assert code(server.raw(big.encode())) == 431
+    huge = head(server, "/healthz", "GET", None, "X: " + "a" * 60000) + "\r\n"
+    assert code(server.raw(huge.encode())) in (0, 413, 431)
+    many = head(server, "/healthz", "GET", None, *[f"X{i}: y" for i in range(120)]) + "\r\n"
+    assert code(server.raw(many.encode())) == 431
+    long_path = head(server, "/" + "a" * 9000) + "\r\n"
+    assert code(server.raw(long_path.encode())) in (0, 414, 431)
+    post = head(server, "/api/v1/envs/prod/lock", "POST", None, token, "Content-Type: application/json")
+    assert code(server.raw((post + "Content-Length: 65537\r\n\r\n").encode())) == 413
+    fits = json.dumps({"reason": "x" * 65000}).encode()
+    answer = server.raw((post + f"Content-Length: {len(fits)}\r\nConnection: close\r\n\r\n").encode() + fits)
+    assert code(answer) == 400 and b"500 bytes" in answer, answer
+    endless = (post + "Transfer-Encoding: chunked\r\n\r\n").encode() + (b"4000\r\n" + b"x" * 0x4000 + b"\r\n") * 6
+    assert code(server.raw(endless)) in (0, 413)
+    deep = b'{"reason":' + b"[" * 5000 + b"]" * 5000 + b"}"
+    assert code(server.raw((post + f"Content-Length: {len(deep)}\r\nConnection: close\r\n\r\n").encode() + deep)) == 400
+
+
+@pytest.mark.parametrize("path", [
+    "/../../etc/passwd", "/..%2f..%2fetc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/static/../../../etc/passwd",
+    "/static/%2e%2e%2f%2e%2e%2fetc%2fpasswd", "/static/..\\..\\etc\\passwd", "/static/%5c..%5cetc", "//etc/passwd",
+    "/static//etc/passwd", "/%00", "/static/x%00.js", "/%zz", "/api/v1/envs/%2e%2e", "/api/v1/envs/..%2fprod/lb",
+    "/api/v1/releases/1%2f..%2f2", "/api/v1/orders/..", "/api/v1/orders/1.out", "/%252e%252e/etc/passwd", "/login\x7f",
+])
+def test_paths_that_climb_are_no_paths(server, path):
+    answer = server.raw((head(server, path, "GET", None, f"Authorization: Bearer {server.tokens['admin']}", "Connection: close")
+                         + "\r\n").encode(), timeout=5)
+    assert code(answer) in (0, 400, 404) and b"root:" not in answer, answer
+
+
+def test_slow_clients_push_out_each_other_alone(server):
+    """1,000 clients that send a byte now and then; whoever asks in one piece is served all the while."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    slow, took = [], []
+    try:
+        for i in range(1000):
+            s = socket.socket()
+            s.settimeout(5)
+            s.connect((server.host, server.port))
+            with contextlib.suppress(OSError):
+                s.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+            slow.append(s)
+            if i % 20 == 0:
+                began = time.monotonic()
+                assert server.request("GET", "/healthz")[0] == 200
+                took.append(time.monotonic() - began)
+        for s in slow:
+            with contextlib.suppress(OSError):
+                s.send(b"a")
+        for _ in range(20):
+            assert server.request("GET", "/healthz")[0] == 200
+        counts = dict(line.rsplit(" ", 1) for line in server.request("GET", "/metrics")[2].decode().splitlines() if line[0] != "#")
+        assert int(counts["release_http_connections"]) <= 66, counts["release_http_connections"]
+        assert int(counts["release_http_evicted_total"]) >= 900
+        print(f"slow clients: 50 honest requests, slowest {max(took) * 1000:.0f} ms")
+    finally:
+        for s in slow:
+            s.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_request_has_ten_seconds(server):
+    """A byte a second is not enough to keep a connection."""
+    with server.connect() as s:
+        began = time.monotonic()
+        s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+        s.settimeout(1)
+        while time.monotonic() - began < 20:
+            try:
+                s.send(b"X")
+                if s.recv(1000) == b"":
+                    break
+            except socket.timeout:
+                continue
+            except OSError:
+                break
+        assert 8 < time.monotonic() - began < 14
+
+
+# ---- what is said
+
+
+def test_every_answer_is_of_its_type_and_nothing_else(server):
+    answers = [server.request("GET", path, server.tokens["viewer"]) for path in
+               ("/api/v1/envs", "/nothing", "/api/v1/envs/%3Cscript%3Ealert(1)%3C%2Fscript%3E", "/api/v1/releases?limit=%3Cb%3E",
+                "/healthz", "/metrics", "/events?env=%3Cb%3E", "/", "/history")]
+    for status, headers, body in answers:
+        assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
+        policy = headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'") and "unsafe" not in policy and "http" not in policy, policy
+        assert headers["content-type"].split(";")[0] in ("application/json", "text/plain", "text/html"), headers
+        if status >= 400:
+            assert headers["content-type"] == "application/json", headers
+        assert "server" not in headers
+
+
+def test_secrets_are_nowhere(server, place):
+    cookie, csrf = server.login(server.tokens["operator"])
+    server.request("GET", f"/api/v1/envs?token={server.tokens['operator']}", headers={"Cookie": cookie})
+    server.post("/api/v1/envs/prod/lock", server.tokens["operator"], reason="r")
+    number = server.post("/api/v1/envs/prod/unlock", server.tokens["operator"])[1]["order"]
+    o = wait_for("unlocked", lambda: (lambda x: x["ended"] and x)(server.get(f"/api/v1/orders/{number}", server.tokens["viewer"])[1]))
+    secrets = [t.split("-")[1].encode() for t in server.tokens.values()] + [cookie.split("=")[1].encode(), csrf.encode()]
+    with open(f"/proc/{server.process.pid}/cmdline", "rb") as f:
+        seen = f.read() + json.dumps(o).encode() + server.log().encode()
+    for directory, _, files in os.walk(place.dir):
+        for name in files:
+            with open(os.path.join(directory, name), "rb") as f:
+                seen += f.read()
+    assert not [s for s in secrets if s in seen]
+    orders = f"{place.dir}/state/orders"
+    assert os.stat(orders).st_mode & 0o777 == 0o700
+    assert {os.stat(f"{orders}/{n}").st_mode & 0o777 for n in os.listdir(orders)} == {0o600}
+    assert os.stat(place.state).st_mode & 0o777 == 0o600
+
+
+# ---- opening it (S16, S19, S23)
+
+
+def refused(place, *args):
+    result = subprocess.run(place.argv("serve", *args), capture_output=True, text=True, timeout=30, cwd=place.dir)
+    assert result.returncode == 2, result.stderr
+    return result.stderr
+
+
+def test_open_to_others_only_behind_tls_or_a_named_proxy(place):
+    for listen in ("0.0.0.0:0", "[::]:0", "192.0.2.1:8710"):
+        assert "open to others" in refused(place, "--listen", listen)
+    for listen in ("8710", ":8710", "localhost", "127.0.0.1:99999", "example.org:80", "127.0.0.1:x"):
+        assert "listen" in refused(place, "--listen", listen)
+
+
+def test_a_configuration_that_others_may_write_is_refused(place):
+    for mode in (0o666, 0o620, 0o602):
+        path = place.write("other.yml", "listen: 127.0.0.1:0\n", mode)
+        assert "mode" in refused(place, "--config", path)
+    os.unlink(path)
+
+
+def test_mistakes_have_their_place(place):
+    path = place.write("wrong.yml", "lisen: 127.0.0.1:0\nproxy: {address: everywhere}\nurl: release.example.org\n"
+                                    "tls: {cert: /nowhere}\n")
+    text = refused(place, "--config", path)
+    for words in ("wrong.yml:1:1", "did you mean 'listen'", "wrong.yml:2:", "wrong.yml:3:", "wrong.yml:4:", "nothing was touched"):
+        assert words in text, text
+    os.unlink(path)
+
+
+def test_the_proxy_alone_is_believed(place):
+    config = place.write("proxy.yml", "url: https://release.example.org/\nproxy: {address: 127.0.0.1, user_header: X-User, role: operator}\n")
+    with Serving(place, "--config", config, name="proxy") as s:
+        named = {"X-User": "ann@example.org", "Host": "release.example.org"}
+        status, _, body = s.request("GET", "/api/v1/me", headers=named)
+        me = json.loads(body)
+        assert (status, me["name"], me["role"], me["via"]) == (200, "page:ann@example.org", "operator", "proxy"), body
+        assert s.request("GET", "/api/v1/me", headers={**named, "X-User": "a b<script>"})[0] == 401
+        post = {**named, "Content-Type": "application/json", "Origin": "https://release.example.org"}
+        assert s.request("POST", "/api/v1/envs/prod/lock", body='{"reason":"x"}', headers=post)[0] == 403
+        assert s.request("POST", "/api/v1/envs/prod/unlock", body="{}", headers={**post, "X-CSRF-Token": me["csrf"]})[0] == 202
+        with contextlib.closing(http.client.HTTPConnection(s.host, s.port, source_address=("127.0.0.2", 0))) as c:
+            c.request("GET", "/api/v1/me", headers=named)
+            assert c.getresponse().status == 401
+    os.unlink(config)
+
+
+def test_tls(place):
+    cert, key = f"{place.dir}/tls.crt", f"{place.dir}/tls.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+                    "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    os.chmod(key, 0o644)
+    config = place.write("tls.yml", f"tls: {{cert: {cert}, key: {key}}}\n")
+    assert "mode 0644" in refused(place, "--config", config)
+    os.chmod(key, 0o600)
+    context = ssl.create_default_context(cafile=cert)
+    with Serving(place, "--config", config, tls=context, name="tls") as s:
+        token = s.token("tls", "viewer")
+        assert s.url.startswith("https://")
+        status, headers, _ = s.request("POST", "/login", body=f"token={token}", headers={"Content-Type": FORM})
+        assert status == 303 and headers["set-cookie"].startswith("__Host-release=") and "Secure" in headers["set-cookie"]
+        assert "max-age" in headers["strict-transport-security"]
+        assert code(s.raw(head(s, "/healthz").encode() + b"\r\n", timeout=5)) == 0  # not in the clear
+        for version, wanted in (("-tls1_3", True), ("-tls1_2", True), ("-tls1_1", False), ("-tls1", False)):
+            r = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{s.port}", version, "-CAfile", cert, "-cipher",
+                                "ALL:@SECLEVEL=0"], input="", capture_output=True, text=True, timeout=20)
+            assert (r.returncode == 0) == wanted, (version, r.stdout[-500:], r.stderr[-300:])
+    os.unlink(config)
+
+
+def test_term_ends_it_with_open_streams(place):
+    with Serving(place, name="term") as s:
+        token = s.token("term", "viewer")
+        streams = [s.connect() for _ in range(5)]
+        for x in streams:
+            x.sendall((head(s, "/events", "GET", None, f"Authorization: Bearer {token}") + "\r\n").encode())
+            assert b"200 OK" in x.recv(4096)
+        s.process.terminate()
+        assert s.process.wait(timeout=10) == 0, s.log()
+        for x in streams:
+            x.close()
