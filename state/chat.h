@@ -57,22 +57,22 @@ bool seen_add(struct store *s, const char *hash, int64_t at_ms, int64_t forget_m
 
 /* ---- the queue for the lock: first come, first served */
 
-struct place {
+struct waiter {
     int64_t id, joined_ms, lapse_ms; /* lapse_ms: how long an offered lock is kept for it */
     int64_t offered_ms;              /* since when it is its turn, 0 = not yet */
     const char *env, *who, *person, *via, *place;
 };
 /* *ret_ahead: how many wait before it. ok when it stands there already. */
-bool queue_join(struct store *s, const struct place *p, int64_t now_ms, size_t *ret_ahead,
+bool queue_join(struct store *s, const struct waiter *p, int64_t now_ms, size_t *ret_ahead,
                 struct err *err) MUST_CHECK;
 /* *ret_was false: it did not stand there. how: "left", "bumped" ... */
 bool queue_leave(struct store *s, const char *env, const char *who, const char *how, int64_t now_ms,
                  bool *ret_was, struct err *err) MUST_CHECK;
 /* To the head of the queue, with the turn: the others keep their places behind it. *ret_over: whose turn it
  * was, NULL when nobody's or its own; in `arena`. */
-bool queue_take_turn(struct store *s, const struct place *p, int64_t now_ms, struct arena *arena,
+bool queue_take_turn(struct store *s, const struct waiter *p, int64_t now_ms, struct arena *arena,
                      const char **ret_over, struct err *err) MUST_CHECK;
-bool queue_list(struct store *s, const char *env, struct arena *arena, struct place **ret, size_t *ret_n,
+bool queue_list(struct store *s, const char *env, struct arena *arena, struct waiter **ret, size_t *ret_n,
                 struct err *err) MUST_CHECK;
 /* Brings turns up to date: a free lock is offered to the first, a place that was not taken in time lapses.
  * Writes notices `turn` and `lapsed`. lock_take does it in its own transaction, so the answer does not hang

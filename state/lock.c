@@ -151,7 +151,7 @@ static bool grant(struct store *s, const struct lock_request *req, const struct 
 
 /* A free lock that is kept for the first of the queue. What the look brought up to date stays, else no turn
  * would ever end. */
-static bool refuse_turn(struct tx *tx, const struct place *other, struct err *err)
+static bool refuse_turn(struct tx *tx, const struct waiter *other, struct err *err)
 {
     char until[CLOCK_TEXT_MAX];
     if (!tx_close(tx, true, err))
@@ -170,7 +170,7 @@ bool lock_take(struct store *s, const struct lock_request *req, struct arena *ar
     must(!s->in_tx);
     struct tx tx;
     struct lock_info held = {0}, granted = {0};
-    struct place other;
+    struct waiter other;
     bool mine = true;
     if (!tx_open(&tx, s, err))
         return false;

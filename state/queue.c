@@ -20,9 +20,9 @@ bool queue_same(const char *a, const char *b)
     return (!strchr(a, ':') || !strchr(b, ':')) && strcmp(bare_name(a), bare_name(b)) == 0;
 }
 
-static void place_from_row(const struct query *q, struct arena *arena, struct place *ret)
+static void place_from_row(const struct query *q, struct arena *arena, struct waiter *ret)
 {
-    *ret = (struct place){
+    *ret = (struct waiter){
         .id = query_int(q, 0),
         .env = query_text(q, 1, arena),
         .who = query_text(q, 2, arena),
@@ -35,10 +35,10 @@ static void place_from_row(const struct query *q, struct arena *arena, struct pl
     };
 }
 
-bool queue_list(struct store *s, const char *env, struct arena *arena, struct place **ret, size_t *ret_n,
+bool queue_list(struct store *s, const char *env, struct arena *arena, struct waiter **ret, size_t *ret_n,
                 struct err *err)
 {
-    auto_vec struct vec found = VEC_INIT(struct place);
+    auto_vec struct vec found = VEC_INIT(struct waiter);
     auto_query struct query q;
     if (!query_open(&q, s, SQL_QUEUE_OPEN, ARGS(arg_text(env)), err))
         return false;
@@ -50,7 +50,7 @@ bool queue_list(struct store *s, const char *env, struct arena *arena, struct pl
     return true;
 }
 
-static bool tell(struct store *s, const struct place *p, const char *event, int64_t now_ms, struct err *err)
+static bool tell(struct store *s, const struct waiter *p, const char *event, int64_t now_ms, struct err *err)
 {
     return notice_add(s,
                       &(struct notice){.at_ms = now_ms,
@@ -68,10 +68,10 @@ static bool place_end(struct store *s, int64_t id, const char *how, int64_t now_
 }
 
 /* The lock is free: the first place that has not lapsed gets it offered. */
-static bool offer(struct store *s, const struct place *places, size_t n, int64_t now_ms, struct err *err)
+static bool offer(struct store *s, const struct waiter *places, size_t n, int64_t now_ms, struct err *err)
 {
     for (size_t i = 0; i < n; i++) {
-        const struct place *p = &places[i];
+        const struct waiter *p = &places[i];
         if (p->offered_ms == 0)
             return sql_run(s, SQL_QUEUE_OFFER, ARGS(arg_int(p->id), arg_int(now_ms)), err) &&
                    tell(s, p, "turn", now_ms, err);
@@ -87,7 +87,7 @@ static bool settle(struct store *s, const char *env, int64_t now_ms, struct err 
 {
     auto_arena struct arena arena = {0};
     struct lock_info lock;
-    struct place *places;
+    struct waiter *places;
     size_t n;
     if (!queue_list(s, env, &arena, &places, &n, err))
         return false;
@@ -108,7 +108,7 @@ bool queue_settle(struct store *s, const char *env, int64_t now_ms, struct err *
     return tx_close(&tx, settle(s, env, now_ms, err), err);
 }
 
-static int find(const struct place *places, size_t n, const char *who)
+static int find(const struct waiter *places, size_t n, const char *who)
 {
     for (size_t i = 0; i < n; i++)
         if (queue_same(places[i].who, who))
@@ -116,10 +116,10 @@ static int find(const struct place *places, size_t n, const char *who)
     return -1;
 }
 
-static bool join(struct store *s, const struct place *p, int64_t now_ms, size_t *ret_ahead, struct err *err)
+static bool join(struct store *s, const struct waiter *p, int64_t now_ms, size_t *ret_ahead, struct err *err)
 {
     auto_arena struct arena arena = {0};
-    struct place *places;
+    struct waiter *places;
     size_t n;
     if (!queue_list(s, p->env, &arena, &places, &n, err))
         return false;
@@ -134,7 +134,7 @@ static bool join(struct store *s, const struct place *p, int64_t now_ms, size_t 
            settle(s, p->env, now_ms, err);
 }
 
-bool queue_join(struct store *s, const struct place *p, int64_t now_ms, size_t *ret_ahead, struct err *err)
+bool queue_join(struct store *s, const struct waiter *p, int64_t now_ms, size_t *ret_ahead, struct err *err)
 {
     struct tx tx;
     if (!tx_open(&tx, s, err))
@@ -146,7 +146,7 @@ static bool leave(struct store *s, const char *env, const char *who, const char 
                   bool *ret_was, struct err *err)
 {
     auto_arena struct arena arena = {0};
-    struct place *places;
+    struct waiter *places;
     size_t n;
     if (!queue_list(s, env, &arena, &places, &n, err))
         return false;
@@ -164,10 +164,10 @@ bool queue_leave(struct store *s, const char *env, const char *who, const char *
     return tx_close(&tx, leave(s, env, who, how, now_ms, ret_was, err), err);
 }
 
-static bool take_turn(struct store *s, const struct place *p, int64_t now_ms, struct arena *arena,
+static bool take_turn(struct store *s, const struct waiter *p, int64_t now_ms, struct arena *arena,
                       const char **ret_over, struct err *err)
 {
-    struct place *places;
+    struct waiter *places;
     size_t n;
     *ret_over = NULL;
     if (!queue_list(s, p->env, arena, &places, &n, err))
@@ -185,7 +185,7 @@ static bool take_turn(struct store *s, const struct place *p, int64_t now_ms, st
            settle(s, p->env, now_ms, err);
 }
 
-bool queue_take_turn(struct store *s, const struct place *p, int64_t now_ms, struct arena *arena,
+bool queue_take_turn(struct store *s, const struct waiter *p, int64_t now_ms, struct arena *arena,
                      const char **ret_over, struct err *err)
 {
     struct tx tx;
@@ -195,9 +195,9 @@ bool queue_take_turn(struct store *s, const struct place *p, int64_t now_ms, str
 }
 
 bool queue_turn(struct store *s, const char *env, const char *who, int64_t now_ms, struct arena *arena,
-                struct place *ret_other, bool *ret_mine, struct err *err)
+                struct waiter *ret_other, bool *ret_mine, struct err *err)
 {
-    struct place *places;
+    struct waiter *places;
     size_t n;
     *ret_mine = true;
     if (!settle(s, env, now_ms, err) || !queue_list(s, env, arena, &places, &n, err))
@@ -212,7 +212,7 @@ bool queue_turn(struct store *s, const char *env, const char *who, int64_t now_m
 bool queue_served(struct store *s, const char *env, const char *who, int64_t now_ms, struct err *err)
 {
     auto_arena struct arena arena = {0};
-    struct place *places;
+    struct waiter *places;
     size_t n;
     if (!queue_list(s, env, &arena, &places, &n, err))
         return false;

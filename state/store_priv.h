@@ -71,11 +71,11 @@ bool db_connect(const char *path, enum store_mode mode, bool immutable, sqlite3 
                 struct err *err) MUST_CHECK;
 
 /* ---- queue.c: inside a transaction of the caller */
-struct place;
+struct waiter;
 /* Is the free lock of env kept for somebody else (*ret_mine false, *ret_other who)? Settles the queue first.
  */
 bool queue_turn(struct store *s, const char *env, const char *who, int64_t now_ms, struct arena *arena,
-                struct place *ret_other, bool *ret_mine, struct err *err) MUST_CHECK;
+                struct waiter *ret_other, bool *ret_mine, struct err *err) MUST_CHECK;
 /* `who` has the lock now: its place, if it had one, is used up. */
 bool queue_served(struct store *s, const char *env, const char *who, int64_t now_ms,
                   struct err *err) MUST_CHECK;

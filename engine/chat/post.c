@@ -83,6 +83,11 @@ bool post_url_ok(const char *url, const char *const *hosts, struct err *err)
 
 /* ---- the request */
 
+void post_init(void)
+{
+    must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 {
     buf_add(ctx, data, size * n);

@@ -15,6 +15,9 @@
  * lists, each "host" (https, default port) or "scheme://host:port". */
 bool post_url_ok(const char *url, const char *const *hosts, struct err *err) MUST_CHECK;
 
+/* Once, before any thread. */
+void post_init(void);
+
 struct post {
     const char *url, *bearer; /* bearer NULL = none */
     const char *json;         /* the body */

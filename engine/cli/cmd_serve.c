@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "chat/chat.h"
 #include "cli/signals.h"
 #include "serve/page.h"
 #include "serve/serve.h"
@@ -16,7 +17,7 @@ static const struct option_def options[] = {
     OPTION_END,
 };
 
-static const struct serve_part *const parts[] = {&page_part, NULL};
+static const struct serve_part *const parts[] = {&page_part, &chat_part, NULL};
 
 static int run(struct cli *cli)
 {

@@ -80,7 +80,7 @@ static size_t queue_up(struct store *s, const char *who, int64_t now_ms)
 {
     struct err err;
     size_t ahead;
-    struct place p = {.env = "prod", .who = who, .person = who, .via = "slack", .lapse_ms = 600000};
+    struct waiter p = {.env = "prod", .who = who, .person = who, .via = "slack", .lapse_ms = 600000};
     ok(queue_join(s, &p, now_ms, &ahead, &err));
     return ahead;
 }
@@ -148,7 +148,7 @@ static void a_rollback_does_not_stand_in_line(void **state)
     struct lock_info l;
     queue_up(s, "slack:ann", clock_wall_ms());
     ok(lock_take(s, &(struct lock_request){.env = "prod", .who = "bob"}, &a, &l, &err));
-    struct place *places;
+    struct waiter *places;
     size_t n;
     ok(queue_settle(s, "prod", clock_wall_ms(), &err));
     ok(queue_list(s, "prod", &a, &places, &n, &err));
@@ -183,7 +183,7 @@ static void a_turn_is_taken_over_and_comes_again(void **state)
     struct lock_info l;
     const char *over;
     int64_t now = clock_wall_ms();
-    struct place carl = {.env = "prod", .who = "carl", .person = "carl", .via = "", .lapse_ms = 600000};
+    struct waiter carl = {.env = "prod", .who = "carl", .person = "carl", .via = "", .lapse_ms = 600000};
     queue_up(s, "slack:ann", now);
     ok(queue_take_turn(s, &carl, now, &a, &over, &err));
     assert_string_equal(over, "slack:ann");

@@ -159,7 +159,7 @@ static void check_chat(struct store *s)
     struct err err;
     auto_arena struct arena a = {0};
     struct ask *ask;
-    struct place *places;
+    struct waiter *places;
     struct message *message;
     struct notice *notices;
     struct lock_event *locks;

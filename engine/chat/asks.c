@@ -1,0 +1,331 @@
+#include "chat/asks.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+
+/* ---- what the environment wants */
+
+static bool unknown_env(const char *root, const char *env, const struct problems *problems, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    const char *const *envs = pillar_envs(root, &arena);
+    bool there = false;
+    auto_buf struct buf list = BUF_INIT(400);
+    for (size_t i = 0; envs[i]; i++) {
+        buf_printf(&list, "%s%s", i ? ", " : "", envs[i]);
+        there |= strcmp(envs[i], env) == 0;
+    }
+    if (there)
+        return err_set(err, E_CONFIG, "the pillar of %s cannot be read: %s", env,
+                       problems->n ? problems->lines[0] : "unknown");
+    return err_set(err, E_CONFIG, "there is no environment '%s' (there is: %s)", env,
+                   list.len ? list.data : "none");
+}
+
+bool consent_of(const char *root, const char *env, struct consent *ret, struct err *err)
+{
+    auto_problems struct problems problems = {0};
+    struct pillar *p = NULL;
+    if (!pillar_load(root, env, NULL, 0, &p, &problems))
+        return unknown_env(root, env, &problems, err);
+    *ret = (struct consent){.second = pillar_wants_second(p)};
+    ret->confirm = ret->second || pillar_confirms(p, env);
+    pillar_free(p);
+    return true;
+}
+
+/* ---- wishes */
+
+static void put(json_t *o, const char *key, const char *text)
+{
+    if (text)
+        json_object_set_new(o, key, json_string(text));
+}
+
+const char *wish_text(const struct order_wish *w, struct arena *arena)
+{
+    json_t *o = json_object();
+    put(o, "rev", w->rev);
+    put(o, "plan", w->plan);
+    put(o, "stages", w->stages);
+    put(o, "window", w->window);
+    put(o, "only", w->only);
+    if (w->release)
+        json_object_set_new(o, "release", json_integer(w->release));
+    auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_SORT_KEYS);
+    must(text);
+    json_decref(o);
+    return arena_strdup(arena, text);
+}
+
+static const char *get(const json_t *o, const char *key, struct arena *arena)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? arena_strdup(arena, text) : NULL;
+}
+
+bool wish_load(const struct ask *a, struct arena *arena, struct order_wish *ret)
+{
+    json_t *o = json_loads(a->wish, 0, NULL);
+    if (!json_is_object(o)) {
+        json_decref(o);
+        return false;
+    }
+    *ret = (struct order_wish){.verb = a->verb,
+                               .env = a->env,
+                               .who = a->who,
+                               .via = a->via,
+                               .place = a->place,
+                               .rev = get(o, "rev", arena),
+                               .plan = get(o, "plan", arena),
+                               .stages = get(o, "stages", arena),
+                               .window = get(o, "window", arena),
+                               .only = get(o, "only", arena),
+                               .release = json_integer_value(json_object_get(o, "release"))};
+    json_decref(o);
+    if (strcmp(a->verb, "run") == 0 && a->rev[0])
+        ret->rev = a->rev; /* the 40 digits that were shown, not what a branch means by now */
+    if (a->digest[0])
+        ret->digest = a->digest;
+    if (a->approved_by[0])
+        ret->approved_by = a->approved_by;
+    return true;
+}
+
+/* ---- asks begin */
+
+static struct ask_new ask_of(const struct order_wish *w, const struct asker *who, const char *state,
+                             struct arena *arena)
+{
+    int64_t now = clock_wall_ms();
+    int64_t lapse = strcmp(state, "approve") == 0 ? ASK_APPROVE_MS : ASK_CONFIRM_MS;
+    return (struct ask_new){.env = w->env,
+                            .verb = w->verb,
+                            .who = who->who,
+                            .person = who->person,
+                            .via = who->via,
+                            .place = who->place,
+                            .reply_to = who->reply_to,
+                            .wish = wish_text(w, arena),
+                            .state = state,
+                            .made_ms = now,
+                            .lapse_ms = now + lapse};
+}
+
+static bool add(struct serve *s, const struct ask_new *a, int64_t *ret_id, char code[ASK_CODE_LEN + 1],
+                struct err *err)
+{
+    struct store *w = serve_writer(s, err);
+    bool ok = w && ask_add(w, a, ret_id, code, err);
+    if (w)
+        serve_writer_done(s);
+    return ok;
+}
+
+static struct order_wish by(const struct order_wish *w, const struct asker *who)
+{
+    struct order_wish mine = *w;
+    mine.who = who->who;
+    mine.via = who->via;
+    mine.place = who->place;
+    return mine;
+}
+
+bool ask_go(struct serve *s, const struct order_wish *w, const struct asker *who, int64_t *ret_order,
+            struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct order_wish mine = by(w, who);
+    struct ask_new a = ask_of(w, who, "going", &arena);
+    char code[ASK_CODE_LEN + 1];
+    int64_t id;
+    if (!serve_order(s, &mine, ret_order, err))
+        return false;
+    a.order = *ret_order;
+    if (!add(s, &a, &id, code, err)) /* it goes on all the same; only its last words will not come */
+        serve_log("chat: order %" PRId64 " cannot be followed: %s", *ret_order, err->text);
+    return true;
+}
+
+bool ask_look(struct serve *s, const struct order_wish *w, const struct asker *who, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct order_wish look = by(w, who);
+    struct ask_new a = ask_of(w, who, "plan", &arena);
+    char code[ASK_CODE_LEN + 1];
+    int64_t id;
+    look.verb = "plan";
+    look.brief = true;
+    return serve_order(s, &look, &a.plan_order, err) && add(s, &a, &id, code, err);
+}
+
+bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *who, const char *state,
+              char ret_code[ASK_CODE_LEN + 1], struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct ask_new a = ask_of(w, who, state, &arena);
+    int64_t id;
+    if (!add(s, &a, &id, ret_code, err))
+        return false;
+    if (strcmp(state, "approve") != 0)
+        return true;
+    struct store *writer = serve_writer(s, err);
+    struct notice n = {.at_ms = a.made_ms,
+                       .env = w->env,
+                       .event = "approval",
+                       .who = who->who,
+                       .person = who->person,
+                       .via = who->via,
+                       .ask = id,
+                       .text = ret_code};
+    bool ok = writer && notice_add(writer, &n, err);
+    if (writer)
+        serve_writer_done(s);
+    return ok;
+}
+
+/* ---- answers */
+
+static const char *bare(const char *who)
+{
+    const char *colon = strrchr(who, ':');
+    return colon ? colon + 1 : who;
+}
+
+const char *answer_refused(const struct ask *a, enum answer answer, const struct asker *who, int64_t now_ms,
+                           struct arena *arena)
+{
+    bool own = strcmp(a->person, who->person) == 0;
+    const char *wanted = answer == ANSWER_APPROVE ? "approve" : "confirm";
+    if (now_ms > a->lapse_ms)
+        return arena_printf(arena, "%s has lapsed; ask again", a->code);
+    if (answer == ANSWER_CANCEL)
+        return strcmp(a->state, "confirm") == 0 || strcmp(a->state, "approve") == 0
+                   ? own || strcmp(a->state, "approve") == 0
+                         ? NULL
+                         : arena_printf(arena, "%s is the question of %s", a->code, a->who)
+                   : arena_printf(arena, "%s is under way already; `abort %s` stops it", a->code, a->env);
+    if (strcmp(a->state, wanted) != 0)
+        return strcmp(a->state, "going") == 0 ? arena_printf(arena, "%s is under way already", a->code)
+               : strcmp(a->state, "plan") == 0
+                   ? arena_printf(arena, "%s is still being looked at; the question follows", a->code)
+               : answer == ANSWER_APPROVE
+                   ? arena_printf(arena, "%s must confirm %s first", a->who, a->code)
+                   : arena_printf(arena, "%s waits for another person: `approve %s`", a->code, a->code);
+    if (answer == ANSWER_CONFIRM && !own)
+        return arena_printf(arena, "%s is the question of %s; only they can answer it", a->code, a->who);
+    /* One human may have a name in each room. */
+    if (answer == ANSWER_APPROVE && (own || strcmp(bare(a->who), bare(who->who)) == 0))
+        return arena_printf(arena, "a second person must approve, not %s who asks", bare(a->who));
+    return NULL;
+}
+
+/* Compare-and-set first, then the order: of two clicks one starts it, and a crash between them starts
+ * nothing. */
+static bool start(struct serve *s, const struct ask *a, const char *approved_by, struct said *out,
+                  struct arena *arena, struct err *err)
+{
+    struct order_wish w;
+    struct ask now = *a;
+    struct ask_change change = {.approved_by = approved_by};
+    int64_t order = 0;
+    bool moved = false;
+    if (approved_by)
+        now.approved_by = approved_by;
+    struct store *writer = serve_writer(s, err);
+    bool ok = writer && ask_move(writer, a->id, a->state, "going", &change, &moved, err);
+    if (writer)
+        serve_writer_done(s);
+    if (!ok)
+        return false;
+    if (!moved)
+        return err_set(err, E_STATE, "%s was answered a moment ago", a->code);
+    ok = wish_load(&now, arena, &w) ? serve_order(s, &w, &order, err)
+                                    : err_set(err, E_STATE, "%s cannot be read", a->code);
+    struct err ignored;
+    writer = serve_writer(s, &ignored);
+    if (writer) {
+        if (!ask_move(writer, a->id, "going", ok ? "going" : "ended", &(struct ask_change){.order = order},
+                      &moved, &ignored))
+            serve_log("chat: %s cannot be followed: %s", a->code, ignored.text);
+        serve_writer_done(s);
+    }
+    if (!ok)
+        return false;
+    say_text(out, "%s of %s is under way (order %" PRId64 ")", a->verb, a->env, order);
+    if (approved_by) {
+        say_text(out, ", asked by ");
+        say_quote(out, a->who);
+        say_text(out, ", approved by ");
+        say_quote(out, approved_by);
+    }
+    return true;
+}
+
+static bool wait_for_second(struct serve *s, const struct ask *a, struct said *out, struct err *err)
+{
+    bool moved = false;
+    int64_t now = clock_wall_ms();
+    struct store *w = serve_writer(s, err);
+    struct notice n = {.at_ms = now,
+                       .env = a->env,
+                       .event = "approval",
+                       .who = a->who,
+                       .person = a->person,
+                       .via = a->via,
+                       .ask = a->id,
+                       .text = a->code};
+    bool ok = w &&
+              ask_move(w, a->id, "confirm", "approve", &(struct ask_change){.lapse_ms = now + ASK_APPROVE_MS},
+                       &moved, err) &&
+              (!moved || notice_add(w, &n, err));
+    if (w)
+        serve_writer_done(s);
+    if (ok && !moved)
+        return err_set(err, E_STATE, "%s was answered a moment ago", a->code);
+    say_text(out, "%s of %s is confirmed by ", a->verb, a->env);
+    say_quote(out, a->who);
+    say_text(out, " and waits for a second person: `approve %s` within 15 minutes", a->code);
+    say_button(out, "Approve", "approve", a->code);
+    say_button(out, "Cancel", "cancel", a->code);
+    out->in_channel = true;
+    return ok;
+}
+
+static bool cancel(struct serve *s, const struct ask *a, struct said *out, struct err *err)
+{
+    bool moved = false;
+    struct store *w = serve_writer(s, err);
+    bool ok = w && ask_move(w, a->id, a->state, "ended", NULL, &moved, err);
+    if (w)
+        serve_writer_done(s);
+    if (ok && !moved)
+        return err_set(err, E_STATE, "%s was answered a moment ago", a->code);
+    say_text(out, "%s of %s is cancelled; nothing was touched", a->verb, a->env);
+    return ok;
+}
+
+bool ask_answer(struct serve *s, struct store *store, const char *code, enum answer answer,
+                const struct asker *who, struct said *out, struct arena *arena, struct err *err)
+{
+    struct ask *a;
+    struct consent consent;
+    if (!ask_find(store, code, arena, &a, err))
+        return false;
+    if (!a)
+        return err_set(err, E_NOTFOUND, "there is no open question %s (it was answered, or it lapsed)", code);
+    const char *refused = answer_refused(a, answer, who, clock_wall_ms(), arena);
+    if (refused)
+        return err_set(err, E_STATE, "%s", refused);
+    if (answer == ANSWER_CANCEL)
+        return cancel(s, a, out, err);
+    if (answer == ANSWER_APPROVE)
+        return start(s, a, who->who, out, arena, err);
+    if (!consent_of(serve_root(s), a->env, &consent, err))
+        return false;
+    return consent.second ? wait_for_second(s, a, out, err) : start(s, a, NULL, out, arena, err);
+}

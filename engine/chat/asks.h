@@ -1,0 +1,51 @@
+/* From a wish to an order: what needs a yes, whose, and what is done with it. The rules of confirmations and
+ * approvals; the rows are state/chat.h's. */
+#ifndef RELEASE_CHAT_ASKS_H
+#define RELEASE_CHAT_ASKS_H
+
+#include "chat/say.h"
+#include "serve/serve.h"
+#include "state/chat.h"
+
+#define ASK_CONFIRM_MS (5 * 60 * 1000)
+#define ASK_APPROVE_MS (15 * 60 * 1000)
+
+/* Who wants something, and where they are. */
+struct asker {
+    const char *who;      /* "slack:ann" */
+    const char *person;   /* "slack/T1/U1" */
+    const char *via;      /* slack, mattermost, page, api */
+    const char *place;    /* recorded with orders: "T1/C1/U1", an address */
+    const char *reply_to; /* response_url that was vetted, or "" */
+};
+
+/* What the environment asks of people. false: it is not there (E_CONFIG, with those that are). */
+struct consent {
+    bool confirm, second;
+};
+bool consent_of(const char *root, const char *env, struct consent *ret, struct err *err) MUST_CHECK;
+
+/* The wish as the row keeps it, and back; strings live in `arena`. */
+const char *wish_text(const struct order_wish *w, struct arena *arena);
+bool wish_load(const struct ask *a, struct arena *arena, struct order_wish *ret);
+
+/* Starts the order at once; its answers go to the asker. */
+bool ask_go(struct serve *s, const struct order_wish *w, const struct asker *who, int64_t *ret_order,
+            struct err *err) MUST_CHECK;
+/* A child looks at what it would do; the question, or for verb `plan` the answer, follows. */
+bool ask_look(struct serve *s, const struct order_wish *w, const struct asker *who,
+              struct err *err) MUST_CHECK;
+/* A question without a plan (rollback, resume), or one that waits for a second person at once (page, API):
+ * state is "confirm" or "approve". */
+bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *who, const char *state,
+              char ret_code[ASK_CODE_LEN + 1], struct err *err) MUST_CHECK;
+
+/* May this person say this to that ask? NULL: yes; else the sentence that says why not. Pure. */
+enum answer { ANSWER_CONFIRM, ANSWER_CANCEL, ANSWER_APPROVE };
+const char *answer_refused(const struct ask *a, enum answer answer, const struct asker *who, int64_t now_ms,
+                           struct arena *arena);
+/* Does it. The sentence of the result is in `out`; false: nothing was done, err has the sentence. */
+bool ask_answer(struct serve *s, struct store *store, const char *code, enum answer answer,
+                const struct asker *who, struct said *out, struct arena *arena, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,310 @@
+/* Slack's bot: one message for each release, kept up to date by chat.update, and the news of locks and queue.
+ *
+ * Which message belongs to which release stands in the store (messages), so a restart goes on with the same
+ * one. Slack takes about one change a second in a channel: what came meanwhile is in the next. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "chat/announce.h"
+#include "chat/door.h"
+#include "chat/post.h"
+#include "chat/tell.h"
+#include "plans/plan.h"
+#include "serve/watching_plan.h"
+
+#define SINK     "bot"
+#define POLL_MS  250
+#define POST_MS  10000
+#define PACE_MS  1200
+#define LIVE_MAX 8
+
+/* A release whose message is not final yet; the fold goes on from where it was. */
+struct live {
+    int64_t release, seq; /* release 0 = an empty place */
+    struct arena arena;
+    struct model model;
+};
+
+struct bot {
+    struct serve *serve;
+    const struct chat_config *config;
+    struct store *store;
+    struct live live[LIVE_MAX];
+    int64_t next_ms; /* monotonic: not before */
+    unsigned failures;
+};
+
+/* ---- Slack's Web API */
+
+enum api_end { API_OK, API_LATER, API_GONE, API_NEVER };
+
+static enum api_end api_error(struct bot *b, const char *method, const char *error)
+{
+    static const char *const gone[] = {"message_not_found", "cant_update_message", "edit_window_closed"};
+    serve_log("chat: Slack: %s: %s", method, error);
+    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++)
+        if (strcmp(error, gone[i]) == 0)
+            return API_GONE;
+    b->failures++;
+    b->next_ms = clock_mono_ms() + back_off_ms(b->failures);
+    return strcmp(error, "invalid_blocks") == 0 || strcmp(error, "msg_too_long") == 0 ? API_NEVER : API_LATER;
+}
+
+/* ts: in "" for a new message, out its name; `arena` keeps it. */
+static enum api_end api_call(struct bot *b, const char *method, json_t *body, struct arena *arena,
+                             const char **ts)
+{
+    struct err err;
+    auto_posted struct posted got = {0};
+    auto_free char *json = json_dumps(body, JSON_COMPACT | JSON_ENSURE_ASCII);
+    const struct post p = {.url = arena_printf(arena, "%s/%s", b->config->slack_api, method),
+                           .bearer = b->config->slack_token,
+                           .json = json,
+                           .timeout_ms = POST_MS};
+    if (!json)
+        return API_NEVER;
+    bool ok = post_send(&p, &got, &err);
+    b->next_ms = clock_mono_ms() + PACE_MS;
+    if (!ok || got.status != 200) {
+        b->failures++;
+        serve_log("chat: Slack: %s: %s", method, ok ? "not taken" : err.text);
+        int64_t wait = got.retry_after_ms > 0 ? got.retry_after_ms : back_off_ms(b->failures);
+        b->next_ms = clock_mono_ms() + (wait < 600000 ? wait : 600000);
+        return API_LATER;
+    }
+    json_t *o = json_loads(buf_str(&got.body), 0, NULL);
+    const char *error = json_string_value(json_object_get(o, "error"));
+    const char *new_ts = json_string_value(json_object_get(o, "ts"));
+    enum api_end end = API_OK;
+    if (!json_is_true(json_object_get(o, "ok")))
+        end = api_error(b, method, error ? error : "an answer that is not understood");
+    else {
+        b->failures = 0;
+        *ts = arena_strdup(arena, new_ts ? new_ts : *ts);
+    }
+    json_decref(o);
+    return end;
+}
+
+/* ---- what the message shows */
+
+static struct live *live_of(struct bot *b, int64_t release)
+{
+    struct live *empty = NULL;
+    for (size_t i = 0; i < LIVE_MAX; i++) {
+        if (b->live[i].release == release)
+            return &b->live[i];
+        if (b->live[i].release == 0)
+            empty = &b->live[i];
+    }
+    const char *json;
+    struct plan *plan;
+    struct err err;
+    if (!empty || !release_plan(b->store, release, &empty->arena, &json, &err) || !json ||
+        !plan_decode(&empty->arena, json, &plan, &err))
+        return NULL;
+    model_init(&empty->model, watching_plan(&empty->arena, b->store, plan, release));
+    empty->release = release;
+    empty->seq = 0;
+    return empty;
+}
+
+static void live_end(struct live *l)
+{
+    if (l->release == 0)
+        return;
+    model_fini(&l->model);
+    arena_fini(&l->arena);
+    *l = (struct live){0};
+}
+
+static bool live_catch_up(struct bot *b, struct live *l)
+{
+    struct err err;
+    size_t n;
+    do {
+        auto_arena struct arena arena = {0};
+        struct row *rows;
+        if (!journal_read(b->store, l->release, l->seq, 1000, &arena, &rows, &n, &err))
+            return false;
+        for (size_t i = 0; i < n; i++) {
+            model_apply(&l->model, &rows[i]);
+            l->seq = rows[i].seq;
+        }
+    } while (n == 1000);
+    return true;
+}
+
+static void put_counts(struct said *out, const struct model *m)
+{
+    static const enum shown shown[] = {SHOWN_DONE,   SHOWN_OUT,    SHOWN_PREPARING, SHOWN_BACK,
+                                       SHOWN_UNDONE, SHOWN_FAILED, SHOWN_LEFT};
+    say_text(out, "\n%u of %zu nodes done", m->counts[SHOWN_DONE], m->plan->n_nodes);
+    for (size_t i = 1; i < sizeof shown / sizeof shown[0]; i++)
+        if (m->counts[shown[i]])
+            say_text(out, ", %u %s", m->counts[shown[i]], shown_name(shown[i]));
+    if (m->plan->n_stages > 1 && !m->ended)
+        say_text(out, "; stage %u of %zu", m->stage + 1, m->plan->n_stages);
+}
+
+static void put_release_message(struct said *out, const struct release_info *r, const struct model *m)
+{
+    tell_release(out, r);
+    say_text(out, ": ");
+    if (m->ended && r->ended_ms)
+        tell_end(out, r);
+    else
+        say_text(out, "%s%s", life_name(m->life), m->stopping ? ", stopping" : "");
+    put_counts(out, m);
+    if (m->failed_node >= 0) {
+        say_text(out, "\n");
+        say_quote(out, m->plan->nodes[m->failed_node]);
+        say_text(out, " failed: ");
+        say_quote(out, m->failed_text);
+    }
+    if (m->ended && r->summary[0]) {
+        say_text(out, "\n");
+        say_quote(out, r->summary);
+    }
+}
+
+/* ---- one message */
+
+static void remember(struct bot *b, int64_t release, const struct message *m)
+{
+    struct err err;
+    struct store *w = serve_writer(b->serve, &err);
+    if (!w || !message_put(w, SINK, release, m, &err))
+        serve_log("chat: the message of release %" PRId64 ": %s", release, err.text);
+    if (w)
+        serve_writer_done(b->serve);
+}
+
+static void put_message(struct bot *b, int64_t release, struct said *out, bool final, struct arena *arena)
+{
+    struct message *m = NULL;
+    struct err err;
+    char digest[SHA256_HEX_LEN + 1];
+    if (!message_get(b->store, SINK, release, arena, &m, &err) || !m)
+        return;
+    sha256_hex(buf_str(&out->text), out->text.len, digest);
+    if (strcmp(digest, m->digest) == 0 && m->done == final)
+        return;
+    bool first = !m->ts[0];
+    json_t *body = slack_post(out, first ? b->config->slack_channel : m->place);
+    if (!first)
+        json_object_set_new(body, "ts", json_string(m->ts));
+    enum api_end end = strcmp(digest, m->digest) == 0
+                           ? API_OK
+                           : api_call(b, first ? "chat.postMessage" : "chat.update", body, arena, &m->ts);
+    json_decref(body);
+    if (end == API_LATER)
+        return;
+    if (end == API_GONE)
+        m->ts = ""; /* somebody took it away: a new one */
+    remember(b, release,
+             &(struct message){.place = first ? b->config->slack_channel : m->place,
+                               .ts = m->ts,
+                               .digest = end == API_GONE ? "" : digest,
+                               .done = final && end != API_GONE});
+}
+
+static void show_release(struct bot *b, int64_t release)
+{
+    auto_arena struct arena arena = {0};
+    auto_said struct said out = SAID_INIT;
+    struct release_info *r = NULL;
+    struct message *m = NULL;
+    struct err err;
+    struct live *l = live_of(b, release);
+    if (!l || !live_catch_up(b, l) || !release_get(b->store, release, &arena, &r, &err) || !r)
+        return;
+    put_release_message(&out, r, &l->model);
+    out.link = arena_printf(&arena, "%s/release/%" PRId64, serve_url(b->serve), release);
+    out.link_label = "watch it";
+    put_message(b, release, &out, l->model.ended && r->ended_ms > 0, &arena);
+    if (message_get(b->store, SINK, release, &arena, &m, &err) && m && m->done)
+        live_end(l);
+}
+
+/* ---- the loop */
+
+/* A release that began or goes on gets its message (back): done 0 is what makes it live. */
+static void open_messages(struct bot *b, struct marks *m)
+{
+    auto_arena struct arena arena = {0};
+    struct row *rows;
+    struct err err;
+    size_t n;
+    if (!journal_told(b->store, m->row, 500, &arena, &rows, &n, &err))
+        return;
+    for (size_t i = 0; i < n; i++) {
+        struct message *old = NULL;
+        struct release_info *r = NULL;
+        m->row = rows[i].seq;
+        bool begins = rows[i].kind == ROW_ORDER && rows[i].release > 0;
+        if (!begins || !message_get(b->store, SINK, rows[i].release, &arena, &old, &err) ||
+            !release_get(b->store, rows[i].release, &arena, &r, &err) || !r || strcmp(r->kind, "exec") == 0)
+            continue;
+        if (!old || old->done)
+            remember(b, rows[i].release,
+                     &(struct message){.place = old ? old->place : b->config->slack_channel,
+                                       .ts = old ? old->ts : "",
+                                       .digest = ""});
+    }
+}
+
+static void show_releases(struct bot *b)
+{
+    auto_arena struct arena arena = {0};
+    int64_t *open;
+    struct err err;
+    size_t n;
+    if (!message_open(b->store, SINK, &arena, &open, &n, &err))
+        return;
+    for (size_t i = 0; i < n && clock_mono_ms() >= b->next_ms; i++)
+        show_release(b, open[i]);
+}
+
+static bool bot_send(struct sink *k, struct said *said)
+{
+    struct bot *b = (struct bot *)(uintptr_t)k->data;
+    auto_arena struct arena arena = {0};
+    const char *ts = "";
+    if (clock_mono_ms() < b->next_ms)
+        return false; /* not before; the turn ends here and goes on later */
+    json_t *body = slack_post(said, b->config->slack_channel);
+    enum api_end end = api_call(b, "chat.postMessage", body, &arena, &ts);
+    json_decref(body);
+    return end != API_LATER;
+}
+
+void bot_run(struct serve *s, void *arg)
+{
+    struct bot b = {.serve = s, .config = arg};
+    struct sink k = {
+        .name = SINK, .events = EVENT_LOCK | EVENT_QUEUE, .send = bot_send, .serve = s, .data = &b};
+    struct marks m;
+    struct err err;
+    bool ok = store_open(serve_state_path(s), STORE_READ, &b.store, &err);
+    k.store = b.store;
+    if (!ok || !marks_load(s, b.store, SINK, &m, &err)) {
+        serve_log("chat: the bot is silent: %s", err.text);
+        store_close(b.store);
+        return;
+    }
+    k.saved = m;
+    while (!serve_wait(s, POLL_MS)) {
+        open_messages(&b, &m);
+        if (clock_mono_ms() >= b.next_ms)
+            show_releases(&b);
+        sink_turn(&k, &m);
+    }
+    for (size_t i = 0; i < LIVE_MAX; i++)
+        live_end(&b.live[i]);
+    store_close(b.store);
+}

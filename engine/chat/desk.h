@@ -1,0 +1,23 @@
+/* What each verb does. Called on a worker of the server; everything here is quick: what takes time is a
+ * child's, and its answer follows (follow.c). */
+#ifndef RELEASE_CHAT_DESK_H
+#define RELEASE_CHAT_DESK_H
+
+#include "chat/asks.h"
+#include "chat/config.h"
+#include "chat/say.h"
+
+struct visit {
+    struct serve *serve;
+    const struct chat_config *config;
+    struct store *store; /* READ */
+    struct arena *arena;
+    struct sender sender;
+    struct asker asker;
+};
+/* The answer to what was typed. Always says something. */
+void desk_command(const struct visit *v, const char *text, struct said *out);
+/* A button: "confirm", "cancel" or "approve" with its code. */
+void desk_press(const struct visit *v, const char *action, const char *code, struct said *out);
+
+#endif

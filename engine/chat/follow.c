@@ -1,0 +1,376 @@
+#include "chat/follow.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "chat/asks.h"
+#include "chat/door.h"
+#include "chat/post.h"
+#include "chat/tell.h"
+#include "state/orders.h"
+
+#define TICK_MS    100
+#define POST_MS    5000
+#define TRIES      3
+#define AGAIN_MS   2000
+#define REPLY_MS   (29 * 60 * 1000) /* Slack takes answers for half an hour */
+#define OUTPUT_MAX (32 * 1024)
+#define OUTBOX_MAX 256
+
+/* How far the answers of an ask went (ask.said). */
+enum { SAID_NOTHING, SAID_QUESTION, SAID_STARTED };
+
+/* ---- the outbox */
+
+struct outgoing {
+    char *url;
+    json_t *message;
+    int tries;
+    int64_t due_ms; /* monotonic */
+    struct outgoing *next;
+};
+static pthread_mutex_t outbox_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct outgoing *outbox;
+static size_t n_outbox;
+
+static void outgoing_free(struct outgoing *o)
+{
+    json_decref(o->message);
+    free(o->url);
+    free(o);
+}
+
+static void outbox_add(struct outgoing *o)
+{
+    struct outgoing **end = &outbox;
+    pthread_mutex_lock(&outbox_lock);
+    while (*end)
+        end = &(*end)->next;
+    o->next = NULL;
+    bool room = n_outbox < OUTBOX_MAX;
+    if (room) {
+        *end = o;
+        n_outbox++;
+    }
+    pthread_mutex_unlock(&outbox_lock);
+    if (!room) {
+        serve_log("chat: too many answers wait; one is dropped");
+        outgoing_free(o);
+    }
+}
+
+void follow_say(struct serve *s, const char *url, json_t *message)
+{
+    (void)s;
+    struct outgoing *o = xcalloc(1, sizeof *o);
+    o->url = xstrdup(url);
+    o->message = json_incref(message);
+    outbox_add(o);
+}
+
+static struct outgoing *outbox_take(void)
+{
+    struct outgoing *found = NULL;
+    pthread_mutex_lock(&outbox_lock);
+    for (struct outgoing **p = &outbox; *p && !found; p = &(*p)->next)
+        if ((*p)->due_ms <= clock_mono_ms()) {
+            found = *p;
+            *p = found->next;
+            n_outbox--;
+            break;
+        }
+    pthread_mutex_unlock(&outbox_lock);
+    return found;
+}
+
+static bool deliver(const struct outgoing *o)
+{
+    struct err err;
+    auto_posted struct posted got;
+    auto_free char *json = json_dumps(o->message, JSON_COMPACT | JSON_ENSURE_ASCII);
+    bool ok =
+        json && post_send(&(struct post){.url = o->url, .json = json, .timeout_ms = POST_MS}, &got, &err);
+    if (!json)
+        return true;
+    if (!ok)
+        serve_log("chat: an answer could not be sent: %s", err.text);
+    else if (got.status >= 300)
+        serve_log("chat: an answer was not taken: status %d", got.status);
+    return ok && got.status != 429 && got.status < 500;
+}
+
+static void outbox_send(void)
+{
+    for (int i = 0; i < 8; i++) {
+        struct outgoing *o = outbox_take();
+        if (!o)
+            return;
+        if (deliver(o) || ++o->tries == TRIES) {
+            outgoing_free(o);
+            continue;
+        }
+        o->due_ms = clock_mono_ms() + AGAIN_MS;
+        outbox_add(o);
+    }
+}
+
+/* ---- answers to an ask */
+
+struct follow {
+    struct serve *serve;
+    struct store *store;
+    struct arena arena; /* of one tick */
+};
+
+static void say(struct follow *f, const struct ask *a, struct said *out)
+{
+    struct chat *chat = chat_of(f->serve);
+    bool mm = strcmp(a->via, "mattermost") == 0;
+    if (!a->reply_to[0] || clock_wall_ms() - a->made_ms > REPLY_MS)
+        return;
+    const char *url = arena_printf(&f->arena, "%s/chat/mattermost/action", serve_url(f->serve));
+    json_t *message = mm ? mattermost_message(out, url, chat->config.mm_token) : slack_message(out);
+    if (message)
+        follow_say(f->serve, a->reply_to, message);
+    json_decref(message);
+}
+
+static bool move(struct follow *f, const struct ask *a, const char *to, const struct ask_change *change)
+{
+    struct err err;
+    bool moved = false;
+    struct store *w = serve_writer(f->serve, &err);
+    bool ok = w && ask_move(w, a->id, a->state, to, change, &moved, &err);
+    if (w)
+        serve_writer_done(f->serve);
+    if (!ok)
+        serve_log("chat: %s: %s", a->code, err.text);
+    return moved;
+}
+
+static void said_so_far(struct follow *f, const struct ask *a, int64_t said)
+{
+    struct err err;
+    struct store *w = serve_writer(f->serve, &err);
+    if (!w || !ask_said(w, a->id, said, &err))
+        serve_log("chat: %s: %s", a->code, err.text);
+    if (w)
+        serve_writer_done(f->serve);
+}
+
+static const char *output_of(struct follow *f, int64_t order)
+{
+    return serve_order_output(f->serve, order, OUTPUT_MAX, &f->arena);
+}
+
+/* ---- plan: a child looked at it */
+
+static void say_failed_look(struct follow *f, const struct ask *a, struct said *out)
+{
+    say_text(out, "%s of %s is not possible now, nothing was touched:\n", a->verb, a->env);
+    tell_output(out, output_of(f, a->plan_order), 12);
+    say(f, a, out);
+}
+
+static void put_question(const struct ask *a, struct said *out)
+{
+    say_text(out, "\nRelease this? `confirm %s` within 5 minutes does it, `cancel %s` does not", a->code,
+             a->code);
+    say_button(out, "Release", "confirm", a->code);
+    say_button(out, "Cancel", "cancel", a->code);
+}
+
+static void look_ended(struct follow *f, const struct ask *a, const struct order_info *o)
+{
+    auto_said struct said out = SAID_INIT;
+    struct brief brief;
+    bool ok = o->exit_status == 0 && tell_brief(&out, output_of(f, o->id), &f->arena, &brief);
+    bool only_look = strcmp(a->verb, "plan") == 0;
+    if (ok && !only_look) { /* the question is said when it can be answered */
+        move(f, a, "confirm",
+             &(struct ask_change){
+                 .rev = brief.rev, .digest = brief.digest, .lapse_ms = clock_wall_ms() + ASK_CONFIRM_MS});
+        return;
+    }
+    if (!move(f, a, "ended", NULL))
+        return;
+    if (ok)
+        say(f, a, &out);
+    else {
+        buf_reset(&out.text);
+        say_failed_look(f, a, &out);
+    }
+}
+
+static void lapse(struct follow *f, const struct ask *a, const char *what)
+{
+    auto_said struct said out = SAID_INIT;
+    if (!move(f, a, "ended", NULL))
+        return;
+    say_text(&out, "%s of %s: %s; nothing was touched", a->verb, a->env, what);
+    say(f, a, &out);
+}
+
+static void follow_plan(struct follow *f, const struct ask *a)
+{
+    struct order_info *o = NULL;
+    struct err err;
+    if (!order_get(f->store, a->plan_order, &f->arena, &o, &err))
+        return;
+    if (o && o->ended_ms)
+        look_ended(f, a, o);
+    else if (clock_wall_ms() > a->lapse_ms)
+        lapse(f, a, "looking at it took longer than five minutes");
+}
+
+/* ---- confirm, approve: people are asked */
+
+static void follow_question(struct follow *f, const struct ask *a)
+{
+    auto_said struct said out = SAID_INIT;
+    struct brief brief;
+    bool confirm = strcmp(a->state, "confirm") == 0;
+    if (clock_wall_ms() > a->lapse_ms) {
+        lapse(f, a, confirm ? "nobody confirmed it in time" : "no second person approved it in time");
+        return;
+    }
+    if (!confirm || a->plan_order == 0 || a->said >= SAID_QUESTION)
+        return;
+    if (tell_brief(&out, output_of(f, a->plan_order), &f->arena, &brief)) {
+        put_question(a, &out);
+        say(f, a, &out);
+    }
+    said_so_far(f, a, SAID_QUESTION);
+}
+
+/* ---- going: the order runs */
+
+static struct release_info *release_of(struct follow *f, const struct order_info *o)
+{
+    struct release_info *r = NULL;
+    struct err err;
+    if (o->release > 0 && !release_get(f->store, o->release, &f->arena, &r, &err))
+        return NULL;
+    return r;
+}
+
+static void say_started(struct follow *f, const struct ask *a, const struct release_info *r)
+{
+    auto_said struct said out = SAID_INIT;
+    tell_release(&out, r);
+    say_text(&out, " has started");
+    out.link = arena_printf(&f->arena, "%s/release/%" PRId64, serve_url(f->serve), r->id);
+    out.link_label = "watch it";
+    out.in_channel = true;
+    say(f, a, &out);
+    said_so_far(f, a, SAID_STARTED);
+}
+
+static void say_ended(struct follow *f, const struct ask *a, const struct order_info *o,
+                      const struct release_info *r)
+{
+    auto_said struct said out = SAID_INIT;
+    if (!move(f, a, "ended", NULL))
+        return;
+    out.in_channel = true;
+    if (r) {
+        tell_release(&out, r);
+        say_text(&out, ": ");
+        tell_end(&out, r);
+        say_text(&out, "\n");
+        say_quote(&out, r->summary);
+        out.link = arena_printf(&f->arena, "%s/release/%" PRId64, serve_url(f->serve), r->id);
+        out.link_label = "what happened";
+    } else {
+        say_text(&out, "%s of %s was not begun:\n", a->verb, a->env);
+        tell_output(&out, output_of(f, o->id), 6);
+    }
+    say(f, a, &out);
+}
+
+static void follow_order(struct follow *f, const struct ask *a)
+{
+    struct order_info *o = NULL;
+    struct err err;
+    if (a->order == 0) { /* the server ended between yes and order: a yes is never used twice */
+        if (clock_wall_ms() > a->lapse_ms)
+            lapse(f, a, "the order was not begun; ask again");
+        return;
+    }
+    if (!order_get(f->store, a->order, &f->arena, &o, &err) || !o)
+        return;
+    struct release_info *r = release_of(f, o);
+    if (o->ended_ms)
+        say_ended(f, a, o, r);
+    else if (r && a->said < SAID_STARTED)
+        say_started(f, a, r);
+}
+
+static void follow_ask(struct follow *f, const struct ask *a)
+{
+    if (strcmp(a->state, "plan") == 0)
+        follow_plan(f, a);
+    else if (strcmp(a->state, "going") == 0)
+        follow_order(f, a);
+    else
+        follow_question(f, a);
+}
+
+/* Places lapse and turns begin also when nobody comes: rooms are told by the notices that this writes. */
+static void settle_queues(struct follow *f)
+{
+    struct waiter *places;
+    struct err err;
+    size_t n;
+    if (!queue_list(f->store, NULL, &f->arena, &places, &n, &err) || n == 0)
+        return;
+    struct store *w = serve_writer(f->serve, &err);
+    if (!w)
+        return;
+    for (size_t i = 0; i < n; i++)
+        if ((i == 0 || strcmp(places[i].env, places[i - 1].env) != 0) &&
+            !queue_settle(w, places[i].env, clock_wall_ms(), &err))
+            serve_log("chat: queue of %s: %s", places[i].env, err.text);
+    serve_writer_done(f->serve);
+}
+
+static void tick(struct follow *f, bool every_second)
+{
+    struct ask *asks;
+    struct err err;
+    size_t n;
+    arena_reset(&f->arena);
+    if (every_second)
+        settle_queues(f);
+    if (!ask_list(f->store, NULL, &f->arena, &asks, &n, &err))
+        return;
+    for (size_t i = 0; i < n; i++)
+        follow_ask(f, &asks[i]);
+}
+
+void follow_run(struct serve *s, void *arg)
+{
+    (void)arg;
+    struct follow f = {.serve = s};
+    struct err err;
+    if (!store_open(serve_state_path(s), STORE_READ, &f.store, &err)) {
+        serve_log("chat: no follow-ups: %s", err.text);
+        return;
+    }
+    for (unsigned turn = 0; !serve_wait(s, TICK_MS); turn++) {
+        tick(&f, turn % (1000 / TICK_MS) == 0);
+        outbox_send();
+    }
+    for (struct outgoing *o;
+         (o = outbox);) { /* who is left gets the answer after the next start, or asks again */
+        outbox = o->next;
+        outgoing_free(o);
+    }
+    n_outbox = 0;
+    arena_fini(&f.arena);
+    store_close(f.store);
+}

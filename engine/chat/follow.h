@@ -1,0 +1,15 @@
+/* The thread that sees requests from rooms to their last answer: plans that were looked at, questions that
+ * lapse, orders that start and end. Everything it has to know stands in the store, so a restart of the server
+ * loses no answer. */
+#ifndef RELEASE_CHAT_FOLLOW_H
+#define RELEASE_CHAT_FOLLOW_H
+
+#include <jansson.h>
+
+#include "serve/serve.h"
+
+void follow_run(struct serve *s, void *arg); /* for serve_thread */
+/* Sends a message to a response_url that was vetted, soon, on that thread. Takes `message`. Any thread. */
+void follow_say(struct serve *s, const char *url, json_t *message);
+
+#endif

@@ -1,0 +1,126 @@
+/* The part as the server sees it: configuration, threads, what it adds to the API. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "chat/announce.h"
+#include "chat/asks.h"
+#include "chat/chat.h"
+#include "chat/door.h"
+#include "chat/follow.h"
+#include "chat/post.h"
+
+static bool configure(struct serve *s, const struct serve_config *config, struct problems *problems)
+{
+    struct chat *chat = xcalloc(1, sizeof *chat);
+    serve_put(s, "chat", chat);
+    return chat_config_read(config, &chat->config, problems);
+}
+
+static bool start(struct serve *s, struct err *err)
+{
+    struct chat_config *c = &chat_of(s)->config;
+    post_init();
+    if (!serve_thread(s, "chat-follow", follow_run, NULL, err))
+        return false;
+    for (size_t i = 0; i < c->n_hooks; i++)
+        if (!serve_thread(s, "chat-hook", hook_run, &c->hooks[i], err))
+            return false;
+    return !c->slack_token || serve_thread(s, "chat-bot", bot_run, c, err);
+}
+
+static void stop(struct serve *s)
+{
+    struct chat *chat = chat_of(s);
+    if (!chat)
+        return;
+    chat_config_fini(&chat->config);
+    free(chat);
+    serve_put(s, "chat", NULL);
+}
+
+/* What comes from the page or the API and needs a second person waits for one, as what comes from a room
+ * does. */
+static enum gate gate(const struct order_wish *w, struct request *r, struct reply *reply)
+{
+    bool changes =
+        strcmp(w->verb, "run") == 0 || strcmp(w->verb, "rollback") == 0 || strcmp(w->verb, "resume") == 0;
+    struct asker who = {.who = w->who, .person = w->who, .via = w->via, .place = w->place, .reply_to = ""};
+    char code[ASK_CODE_LEN + 1];
+    struct consent consent;
+    struct err err;
+    if (!changes || !consent_of(serve_root(r->serve), w->env, &consent, &err) || !consent.second)
+        return GATE_PASS;
+    if (!ask_open(r->serve, w, &who, "approve", code, &err))
+        reply_err(reply, &err);
+    else
+        reply_json(reply, 202,
+                   json_pack("{s:s, s:s}", "pending", code, "text",
+                             arena_printf(r->arena,
+                                          "%s of %s waits for a second person: approve %s within 15 minutes",
+                                          w->verb, w->env, code)));
+    return GATE_HELD;
+}
+
+static json_t *place_json(const struct waiter *p)
+{
+    return json_pack("{s:s, s:I, s:o, s:o}", "who", p->who, "since", (json_int_t)p->joined_ms, "turn",
+                     p->offered_ms ? json_integer(p->offered_ms) : json_null(), "until",
+                     p->offered_ms ? json_integer(p->offered_ms + p->lapse_ms) : json_null());
+}
+
+static json_t *ask_json(const struct ask *a)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "code", a->code, "state", a->state, "verb",
+                     a->verb, "who", a->who, "rev", a->rev, "since", (json_int_t)a->made_ms, "until",
+                     (json_int_t)a->lapse_ms);
+}
+
+static void env_json(struct store *store, const char *env, json_t *o)
+{
+    auto_arena struct arena arena = {0};
+    struct waiter *places;
+    struct ask *asks;
+    struct err err;
+    size_t n;
+    json_t *queue = json_array(), *pending = json_array();
+    if (queue_list(store, env, &arena, &places, &n, &err))
+        for (size_t i = 0; i < n; i++)
+            json_array_append_new(queue, place_json(&places[i]));
+    if (ask_list(store, env, &arena, &asks, &n, &err))
+        for (size_t i = 0; i < n; i++)
+            if (strcmp(asks[i].state, "confirm") == 0 || strcmp(asks[i].state, "approve") == 0)
+                json_array_append_new(pending, ask_json(&asks[i]));
+    json_object_set_new(o, "queue", queue);
+    json_object_set_new(o, "pending", pending);
+}
+
+static void metrics(struct store *store, struct buf *out)
+{
+    auto_arena struct arena arena = {0};
+    struct waiter *places;
+    struct ask *asks;
+    struct err err;
+    size_t n = 0, n_asks = 0;
+    if (!queue_list(store, NULL, &arena, &places, &n, &err) ||
+        !ask_list(store, NULL, &arena, &asks, &n_asks, &err))
+        return;
+    buf_printf(out,
+               "# HELP release_queue_places People who wait for a lock.\n# TYPE release_queue_places gauge\n"
+               "release_queue_places %zu\n"
+               "# HELP release_questions_open Requests from rooms without their last answer.\n"
+               "# TYPE release_questions_open gauge\nrelease_questions_open %zu\n",
+               n, n_asks);
+}
+
+const struct serve_part chat_part = {
+    .name = "chat",
+    .routes = chat_routes,
+    .config = configure,
+    .start = start,
+    .stop = stop,
+    .gate = gate,
+    .env_json = env_json,
+    .metrics = metrics,
+};

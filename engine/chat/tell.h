@@ -1,0 +1,30 @@
+/* From the journal to sentences: what a room is told about environments and releases. Reads only. */
+#ifndef RELEASE_CHAT_TELL_H
+#define RELEASE_CHAT_TELL_H
+
+#include "chat/say.h"
+#include "state/chat.h"
+#include "state/store.h"
+
+/* "prod: held by ann@ctl1 since ..."; who waits; what ran last; what is unfinished or owed. */
+bool tell_status(struct said *s, struct store *store, const char *env, struct arena *arena,
+                 struct err *err) MUST_CHECK;
+bool tell_history(struct said *s, struct store *store, const char *env, size_t limit, struct arena *arena,
+                  struct err *err) MUST_CHECK;
+bool tell_queue(struct said *s, struct store *store, const char *env, struct arena *arena,
+                struct err *err) MUST_CHECK;
+/* "release 41 of prod to f5d9859f5d98 (main) by slack:ann" */
+void tell_release(struct said *s, const struct release_info *r);
+/* "done and verified after 3m12s" */
+void tell_end(struct said *s, const struct release_info *r);
+/* The answer of `release plan --brief`. false: that is not what it was. rev and digest live in `arena`. */
+struct brief {
+    const char *rev, *digest;
+};
+bool tell_brief(struct said *s, const char *output, struct arena *arena, struct brief *ret);
+/* What a command said last: at most `lines` lines of it. */
+void tell_output(struct said *s, const char *output, size_t lines);
+/* "09:20" of today, else with the date. */
+const char *tell_time(int64_t wall_ms, struct arena *arena);
+
+#endif
