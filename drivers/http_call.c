@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -178,7 +179,10 @@ static bool call_init(struct call *c, const struct http_req *req)
     c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     c->easy = curl_easy_init();
     c->multi = curl_multi_init();
-    must(c->epoll_fd >= 0 && c->easy && c->multi);
+    if (c->epoll_fd < 0 || !c->easy || !c->multi) {
+        op_refused(c->op, E_IO, "the controller is out of file descriptors or memory (%s)", strerror(errno));
+        return false;
+    }
     if (!add_headers(c, req))
         return false;
     if (curl_easy_setopt(c->easy, CURLOPT_URL, req->url) != CURLE_OK) {
@@ -191,8 +195,10 @@ static bool call_init(struct call *c, const struct http_req *req)
     curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
     curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
-    must(curl_multi_add_handle(c->multi, c->easy) == CURLM_OK);
-    return true;
+    if (curl_multi_add_handle(c->multi, c->easy) == CURLM_OK)
+        return true;
+    op_refused(c->op, E_IO, "the controller is out of memory for one more request");
+    return false;
 }
 
 static void give_events(struct call *c, int *ret_running)

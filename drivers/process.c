@@ -84,7 +84,16 @@ struct process *process_start(const char *const *argv, const struct call_req *re
     fd_close(&pipes[1][1]);
     fd_close(&pipes[2][1]);
     c->pid_fd = (int)syscall(SYS_pidfd_open, c->pid, 0);
-    must(c->pid_fd >= 0);
+    if (c->pid_fd < 0) {
+        err_errno(err, E_IO, "cannot watch %s", argv[0]);
+        kill(-c->pid, SIGKILL);
+        kill(c->pid, SIGKILL);
+        waitpid(c->pid, NULL, 0);
+        for (int i = 0; i < 3; i++)
+            fd_close(&c->fds[i]);
+        free(c);
+        return NULL;
+    }
     fcntl(c->pid_fd, F_SETFD, FD_CLOEXEC);
     for (int i = 0; i < 3; i++)
         fcntl(c->fds[i], F_SETFL, O_NONBLOCK);

@@ -53,7 +53,12 @@ static int run_command(const struct command *command, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    process_harden();
+    unsigned long files = 0;
+    if (!process_harden(&files)) {
+        say_error("only %lu files may be open at once here, wanted at least 64; 'ulimit -n 1024', then again",
+                  files);
+        return EXIT_USAGE;
+    }
     const char *verb = argc > 1 ? argv[1] : "help";
     if (strcmp(verb, "--version") == 0 || strcmp(verb, "version") == 0) {
         out_text("release " RELEASE_VERSION "\n");

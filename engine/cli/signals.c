@@ -12,7 +12,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-void process_harden(void)
+/* What a release needs before it holds a connection; and more than 1,024 nodes at once ever do. */
+#define FILES_MIN 64
+#define FILES_MAX 65536
+
+static bool files_enough(unsigned long *ret_files)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return true;
+    if (limit.rlim_cur < FILES_MAX) {
+        limit.rlim_cur = limit.rlim_max < FILES_MAX ? limit.rlim_max : FILES_MAX;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    *ret_files = (unsigned long)limit.rlim_cur;
+    return limit.rlim_cur >= FILES_MIN;
+}
+
+bool process_harden(unsigned long *ret_files)
 {
     umask(077);
     signal(SIGPIPE, SIG_IGN);
@@ -21,6 +38,7 @@ void process_harden(void)
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    return files_enough(ret_files);
 }
 
 int signals_open(void)
