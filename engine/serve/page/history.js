@@ -54,13 +54,20 @@ function chart(list) {
 
 function diffTable(a, b, list) {
   if (!list.length) return el('p', {}, `The plans of ${a} and ${b} are the same.`);
+  // What was observed before the release (free space and the like) differs each time; what was wanted comes first.
+  const seen = list.filter((d) => /^nodes\/[^/]+\/facts\//.test(d.path));
+  const wanted = list.filter((d) => !seen.includes(d));
+  return el('div', {}, el('p', {}, `${plural(wanted.length, 'difference')} from ${a} to ${b}:`), diffRows(wanted),
+    seen.length > 0 && el('details', {}, el('summary', {}, `and ${seen.length} in what was observed before`), diffRows(seen)));
+}
+
+function diffRows(list) {
   const cell = (v) => (v === undefined || v === null ? '–' : typeof v === 'string' ? v : JSON.stringify(v));
-  return el('div', {}, el('p', {}, `${plural(list.length, 'difference')} from ${a} to ${b}:`),
-    el('div', { class: 'scroll' }, el('table', { class: 'stack diff' },
-      el('thead', {}, el('tr', {}, ['where', 'was', 'is'].map((h) => el('th', { scope: 'col' }, h)))),
-      el('tbody', {}, list.slice(0, 500).map((d) => el('tr', {}, el('th', { scope: 'row', class: 'mono' }, d.path),
-        el('td', { class: 'mono', 'data-label': 'was' }, el('del', {}, cell(d.was))),
-        el('td', { class: 'mono', 'data-label': 'is' }, el('ins', {}, cell(d.is)))))))));
+  return el('div', { class: 'scroll' }, el('table', { class: 'stack diff' },
+    el('thead', {}, el('tr', {}, ['where', 'was', 'is'].map((h) => el('th', { scope: 'col' }, h)))),
+    el('tbody', {}, list.slice(0, 500).map((d) => el('tr', {}, el('th', { scope: 'row', class: 'mono' }, d.path),
+      el('td', { class: 'mono', 'data-label': 'was' }, el('del', {}, cell(d.was))),
+      el('td', { class: 'mono', 'data-label': 'is' }, el('ins', {}, cell(d.is))))))));
 }
 
 class HistoryView {

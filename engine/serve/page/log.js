@@ -37,13 +37,9 @@ export class Log {
     announce(`Output of ${node || 'every node'}`);
   }
 
-  // A row of the stream says that there may be more.
-  poke(row) {
-    if (row.kind !== 'outcome' && row.kind !== 'note' && row.kind !== 'intent') return;
-    if (this.turn && (!this.node || row.node === this.node)) this.more();
-  }
-
+  // What has come since; a row of the stream says that there may be something.
   async more() {
+    if (!this.turn) return;
     if (this.asking) {
       this.again = true;
       return;
