@@ -48,9 +48,12 @@ def line(e):
 
 def order(msg, verb, env, **body):
     """Gives the order, waits for its end, and says both."""
-    number, said = ask(msg, env_path(env, verb), dict(body, confirm=env))["order"], False
+    given, said = ask(msg, env_path(env, verb), dict(body, confirm=env)), False
+    if "order" not in given:  # it waits for a second person
+        yield given["text"]
+        return
     while True:
-        o = ask(msg, f"/api/v1/orders/{number}")
+        o = ask(msg, f"/api/v1/orders/{given['order']}")
         if o["release"] and not said:
             said = True
             yield f"{verb} {env}: release {o['release']} has started, {URL}/release/{o['release']}"

@@ -43,6 +43,7 @@ const envPath = (env, verb) => `/api/v1/envs/${encodeURIComponent(env)}${verb ? 
 // Gives the order, waits for its end, and says both.
 async function order (res, verb, env, body) {
   let o = await ask(res, envPath(env, verb), body)
+  if (!o.order) return res.send(o.text) // it waits for a second person
   const id = o.order
   let said = false
   for (;;) {
