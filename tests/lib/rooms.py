@@ -71,7 +71,7 @@ class Room:
                     ts = body["ts"]
                 self.messages[ts] = body["text"]
                 return {"ok": True, "ts": ts, "channel": body["channel"]}
-            (self.hooks if path.startswith("/hook") else self.said).append(body)
+            (self.hooks if path.startswith("/webhook") else self.said).append(body)
             return {"ok": True}
 
     # ---- what the server is told of us
