@@ -31,6 +31,6 @@ void plan_consent(const struct plan *plan, char ret[65])
         nodes[i].n_facts = 0;
     }
     copy.nodes = nodes;
-    auto_free char *json = plan_encode(&copy);
+    free(plan_encode(&copy)); /* it also writes the digest */
     memcpy(ret, copy.digest, sizeof copy.digest);
 }
