@@ -56,6 +56,7 @@ struct core_plan {
 };
 #define CORE_NODE_WAS_UP     1u /* in rotation before the release */
 #define CORE_NODE_HAS_BEFORE 2u /* ran a revision before the release, so it can go back */
+#define CORE_NODE_COMES_BACK 4u /* was out, down or by a debt: in rotation once it was walked */
 
 enum event_kind { EV_START, EV_OUTCOME, EV_TIMER, EV_ORDER };
 struct event {

@@ -31,6 +31,14 @@ static uint32_t next_waiting(struct core *core)
     return none;
 }
 
+/* In rotation but for what we do with it. */
+static bool serves(const struct core *core, uint32_t i)
+{
+    uint8_t flags = core->plan->node_flags[i], state = core->nodes[i].state;
+    bool walked = state == NODE_DONE || state == NODE_UNDONE || state == NODE_BACK;
+    return (flags & CORE_NODE_WAS_UP) || ((flags & CORE_NODE_COMES_BACK) && walked);
+}
+
 static void ask_capacity(struct core *core, struct update *up)
 {
     struct node *none = &core->nodes[core->plan->n_nodes];
@@ -44,7 +52,7 @@ static void ask_capacity(struct core *core, struct update *up)
     each_node(core, i)
     {
         const struct node *n = &core->nodes[i];
-        bool was_up = core->plan->node_flags[i] & CORE_NODE_WAS_UP;
+        bool was_up = serves(core, i);
         bool ours = n->state == NODE_OUT || n->state == NODE_BACK;
         bool held = ours && (!node_may_be_in(n) || n->seen_in == SEEN_SOME) &&
                     n->step < core->phase_first[PHASE_ENABLE];
@@ -109,8 +117,7 @@ static void floor_short(struct core *core, struct update *up)
 /* May node i leave rotation now? true: yes. false: a reading was asked for, or there are too few. */
 static bool floor_allows(struct core *core, struct update *up, uint32_t i)
 {
-    bool counts = core->plan->node_flags[i] & CORE_NODE_WAS_UP;
-    if (!counts)
+    if (!serves(core, i))
         return true;
     if (!core->plan->has_capacity) {
         int64_t in = (int64_t)core->plan->n_nodes - nodes_out(core) - core->counts[NODE_LEFT];
@@ -157,7 +164,7 @@ static void admit(struct core *core, struct update *up, uint32_t i)
 {
     /* A sick one, too, may be in the reading: it may go when the others are just enough, and nobody with it.
      */
-    bool counted = core->plan->node_flags[i] & CORE_NODE_WAS_UP;
+    bool counted = serves(core, i);
     emit_note(core, up, NOTE_ADMIT, i, CORE_NO_STEP, core->cap_avail, core->plan->min_up);
     core->cap_avail -= counted;
     core->floor_since = -1;

@@ -96,6 +96,15 @@ static uint32_t others(const struct plan *plan)
     return all > plan->n_nodes ? (uint32_t)(all - plan->n_nodes) : 0;
 }
 
+/* As preflight saw it: not in rotation, and nobody's will. */
+static bool comes_back(const struct plan_node *node)
+{
+    for (size_t i = 0; i < node->n_facts; i++)
+        if (strcmp(node->facts[i].name, "lb.returns") == 0)
+            return true;
+    return false;
+}
+
 void bridge_core_plan(const struct plan *plan, struct arena *arena, struct core_plan *ret)
 {
     must(plan->n_steps <= CORE_STEPS_MAX && plan->n_stages >= 1 && plan->n_stages <= CORE_STAGES_MAX);
@@ -122,7 +131,8 @@ void bridge_core_plan(const struct plan *plan, struct arena *arena, struct core_
         const struct plan_node *node = &plan->nodes[i];
         bool has_before = !plan->needs_rev || (node->rev_before && *node->rev_before);
         flags[i] =
-            (uint8_t)((node->was_up ? CORE_NODE_WAS_UP : 0u) | (has_before ? CORE_NODE_HAS_BEFORE : 0u));
+            (uint8_t)((node->was_up ? CORE_NODE_WAS_UP : 0u) | (has_before ? CORE_NODE_HAS_BEFORE : 0u) |
+                      (comes_back(node) ? CORE_NODE_COMES_BACK : 0u));
     }
     ret->node_flags = flags;
 }
@@ -270,8 +280,8 @@ static struct job *step_job(const struct asking *a, const struct plan_step *step
     spec->recall = facts_all(a->facts, req->node, arena, &spec->n_recall);
     spec->release = a->release;
     spec->attempt = req->attempt;
-    /* The tag keeps two releases with the same number apart on a node, also of the same plan by a journal that was begun
-     * anew; the walk a step that is to be done again because the node went back meanwhile. */
+    /* The tag keeps two releases with the same number apart on a node, also of the same plan by a journal
+     * that was begun anew; the walk a step that is to be done again because the node went back meanwhile. */
     char tag[SHA256_HEX_LEN + 1];
     const char *text = arena_printf(arena, "%s %lld", plan->digest, (long long)a->opt->began_ms);
     sha256_hex(text, strlen(text), tag);

@@ -294,12 +294,56 @@ static void take_debt(struct preflight *p, struct plan_node *node, const struct 
     }
 }
 
+static const char *fact_of(const struct plan_node *node, const char *name)
+{
+    for (size_t i = node->n_facts; i-- > 0;)
+        if (strcmp(node->facts[i].name, name) == 0)
+            return node->facts[i].value;
+    return NULL;
+}
+
+/* A node that is out because its application is down, or because an earlier release owes it: with this
+ * release it serves again. What its balancers had before says so. */
+static void take_return(struct preflight *p, struct plan_node *node, const struct asked *a)
+{
+    const char *owed = fact_of(node, "lb.before");
+    bool returns = !node->was_up && (owed || a->n_balancers > 0);
+    for (size_t k = 0; k < a->n_balancers && returns; k++) {
+        const char *before = owed ? owed : fact(a->balancer[k], "lb.before");
+        returns = before && *before && !strstr(before, "=maint") && !strstr(before, "=drain") &&
+                  !strstr(before, "=sick");
+    }
+    if (!returns)
+        return;
+    struct op_pair *facts = arena_array(p->arena, node->n_facts + 1, sizeof(*facts));
+    for (size_t i = 0; i < node->n_facts; i++)
+        facts[i] = node->facts[i];
+    facts[node->n_facts++] = (struct op_pair){.name = "lb.returns", .value = "yes"};
+    node->facts = facts;
+}
+
+/* Nodes that come back with this release go first: then the others have their floor. */
+static void returning_first(struct preflight *p)
+{
+    struct plan *plan = p->plan;
+    struct plan_node *sorted = arena_array(p->arena, plan->n_nodes, sizeof(*sorted));
+    size_t n = 0;
+    for (int returns = 1; returns >= 0; returns--)
+        for (size_t i = 0; i < plan->n_nodes; i++)
+            if ((fact_of(&plan->nodes[i], "lb.returns") != NULL) == returns)
+                sorted[n++] = plan->nodes[i];
+    memcpy(plan->nodes, sorted, n * sizeof(*sorted));
+}
+
 static void check_floor(struct preflight *p)
 {
     const struct plan *plan = p->plan;
     bool any_up = false;
-    for (size_t i = 0; i < plan->n_nodes; i++)
+    int64_t returning = 0;
+    for (size_t i = 0; i < plan->n_nodes; i++) {
         any_up |= plan->nodes[i].was_up;
+        returning += fact_of(&plan->nodes[i], "lb.returns") != NULL;
+    }
     if (!p->capacity)
         return;
     if (!good(p->capacity)) {
@@ -307,7 +351,9 @@ static void check_floor(struct preflight *p)
         return;
     }
     int64_t up = p->capacity->result->gauge;
-    if (any_up && up - 1 < (int64_t)plan->min_up)
+    if (any_up && up - 1 < (int64_t)plan->min_up && up - 1 + returning >= (int64_t)plan->min_up)
+        returning_first(p);
+    else if (any_up && up - 1 < (int64_t)plan->min_up)
         problems_add(p->problems,
                      "balancer: %" PRId64
                      " nodes are in rotation and min_up wants %u to stay: none may leave. Bring nodes back "
@@ -367,6 +413,7 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
                 add_problem(&p, node, p.asked[i].app);
             take_balancer(&p, node, &p.asked[i]);
             take_debt(&p, node, known, n_known);
+            take_return(&p, node, &p.asked[i]);
         }
         check_floor(&p);
         fold_repeats(problems);

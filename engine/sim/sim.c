@@ -91,14 +91,16 @@ static void world_init(struct sim *s)
     for (uint32_t i = 0; i <= plan->n_nodes; i++) {
         struct sim_node *n = &s->nodes[i];
         bool ran = i < plan->n_nodes && (plan->node_flags[i] & CORE_NODE_HAS_BEFORE);
-        bool up = i < plan->n_nodes && (plan->node_flags[i] & CORE_NODE_WAS_UP);
+        bool down = i < plan->n_nodes && (plan->node_flags[i] & CORE_NODE_COMES_BACK);
+        bool up = i < plan->n_nodes && (down || (plan->node_flags[i] & CORE_NODE_WAS_UP));
+        n->hurt = down;
         n->before = n->current = ran ? REV_OLD : REV_NONE;
         n->made[REV_OLD] = ran ? s->need : 0;
         n->dead = n->frozen = (struct span){NEVER, NEVER};
         n->proc = (struct proc){.stopped_at = ran ? NEVER : INT64_MIN / 2,
                                 .started_at = INT64_MIN / 2,
                                 .ready_at = INT64_MIN / 2,
-                                .dies_at = NEVER,
+                                .dies_at = down ? INT64_MIN / 2 : NEVER,
                                 .bad_at = NEVER,
                                 .rev = n->before};
         n->job_now = UINT32_MAX;

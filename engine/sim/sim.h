@@ -71,6 +71,8 @@ struct sim_shape {
     uint32_t n_nodes, window, min_up, max_failed, n_lbs;
     uint32_t n_maint; /* the last so many were in maintenance before */
     uint32_t n_new;   /* the last so many ran nothing before */
+    uint32_t
+        n_down; /* the first so many have no application running before, and come back with the release */
     bool stop_on_failure;
     uint32_t stages[CORE_STAGES_MAX];
     uint32_t n_stages; /* 0 = one stage of all */

@@ -158,6 +158,8 @@ bool sim_plan_stock(const struct sim_shape *shape, struct arena *arena, struct s
             shape->n_nodes - i; /* the last n_new ran nothing, those before them were in maintenance */
         bool is_new = behind <= shape->n_new, maint = behind <= shape->n_new + shape->n_maint;
         flags[i] = (uint8_t)((is_new ? 0 : CORE_NODE_HAS_BEFORE) | (maint ? 0 : CORE_NODE_WAS_UP));
+        if (i < shape->n_down && !maint)
+            flags[i] = CORE_NODE_HAS_BEFORE | CORE_NODE_COMES_BACK;
     }
     ret->core.node_flags = flags;
     add_all(shape, rows, ret);

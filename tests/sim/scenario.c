@@ -33,6 +33,7 @@ static uint32_t *number_field(struct sim_shape *shape, const char *key)
            : strcmp(key, "lbs") == 0        ? &shape->n_lbs
            : strcmp(key, "maint") == 0      ? &shape->n_maint
            : strcmp(key, "new") == 0        ? &shape->n_new
+           : strcmp(key, "down") == 0       ? &shape->n_down
                                             : NULL;
 }
 
@@ -166,6 +167,8 @@ static void put_plan(const struct scenario *sc, struct buf *out)
         buf_printf(out, " maint %u", s->n_maint);
     if (s->n_new)
         buf_printf(out, " new %u", s->n_new);
+    if (s->n_down)
+        buf_printf(out, " down %u", s->n_down);
     for (uint32_t i = 0; i < s->n_stages; i++)
         buf_printf(out, "%s%u", i ? "," : " stages ", s->stages[i]);
     if (s->soak_ms)
@@ -231,7 +234,7 @@ static void bad(struct verdict *v, const char *why)
 static bool must_end(const struct scenario *sc, struct sim *sim, const struct move *m)
 {
     const struct sim_shape *s = &sc->shape;
-    bool floor = s->n_nodes - s->n_maint - s->n_new > s->min_up;
+    bool floor = s->n_nodes - s->n_maint - s->n_new > s->min_up + s->n_down;
     return floor && s->n_new == 0 && !(m->kind == MOVE_RESUME && sim_figures(sim).lost_once);
 }
 
@@ -329,7 +332,7 @@ static bool drop_moves(struct scenario *sc)
 static bool simpler_shape(struct scenario *sc)
 {
     bool any = false;
-    for (int k = 0; k < 12; k++) {
+    for (int k = 0; k < 13; k++) {
         struct scenario less = *sc;
         struct sim_shape *s = &less.shape;
         s->plan = less.plan_name;
@@ -346,6 +349,7 @@ static bool simpler_shape(struct scenario *sc)
         case 9: s->max_failed = 0; break;
         case 10: s->window = 1; break;
         case 11: s->on_timeout = ON_TIMEOUT_RESTORE; break;
+        case 12: s->n_down = 0; break;
         }
         s->plan = sc->shape.plan;
         bool same = memcmp(&less.shape, &sc->shape, sizeof(less.shape)) == 0 && less.steady == sc->steady;

@@ -38,6 +38,7 @@ static void draw_shape(struct dice *d, struct scenario *sc, uint32_t n_nodes)
     s->n_lbs = chance(d, 8) ? 0 : 1 + draw(d, 2);
     s->n_maint = chance(d, 6) ? 1 : 0;
     s->n_new = chance(d, 10) && s->n_nodes > 2 ? 1 : 0;
+    s->n_down = chance(d, 8) && s->n_nodes > 2 + s->n_maint + s->n_new ? 1 : 0;
     s->min_up = (s->n_nodes - s->n_maint - s->n_new) / 2;
     s->max_failed = chance(d, 4) ? 1 : 0;
     s->stop_on_failure = chance(d, 3);
