@@ -24,7 +24,7 @@ static enum link_end judge(struct login *l, int rc)
 {
     if (rc == 0)
         return LINK_OK;
-    if (rc == LIBSSH2_ERROR_SOCKET_DISCONNECT || rc == LIBSSH2_ERROR_SOCKET_RECV ||
+    if (l->s->condemned || rc == LIBSSH2_ERROR_SOCKET_DISCONNECT || rc == LIBSSH2_ERROR_SOCKET_RECV ||
         rc == LIBSSH2_ERROR_SOCKET_SEND) {
         session_err(l->s, l->err, E_AUTH, "%s: %s closed the connection during login; keys tried: %s",
                     l->set->name, l->set->host, l->said.len ? buf_str(&l->said) : "none");
@@ -49,8 +49,7 @@ static enum link_end try_agent_key(struct login *l, struct agent *agent, const s
     struct agent_sign sign = {.agent = agent, .key = key};
     void *abstract = &sign;
     int rc;
-    while ((rc = libssh2_userauth_publickey(l->s->ssh, l->set->user, key->blob, key->len, agent_sign_cb,
-                                            &abstract)) == LIBSSH2_ERROR_EAGAIN) {
+    while ((rc = safe_login_agent(l->s, l->set->user, key, &abstract)) == LIBSSH2_ERROR_EAGAIN) {
         enum link_end end = wait_on(l);
         if (end != LINK_OK)
             return end;
@@ -112,9 +111,7 @@ static enum link_end try_file(struct login *l, const char *path, const struct ke
         return LINK_REFUSED;
     }
     int rc;
-    while ((rc = libssh2_userauth_publickey_frommemory(l->s->ssh, l->set->user, strlen(l->set->user), NULL, 0,
-                                                       file->text, file->len, NULL)) ==
-           LIBSSH2_ERROR_EAGAIN) {
+    while ((rc = safe_login_key(l->s, l->set->user, file)) == LIBSSH2_ERROR_EAGAIN) {
         enum link_end end = wait_on(l);
         if (end != LINK_OK)
             return end;

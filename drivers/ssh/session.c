@@ -31,7 +31,9 @@ void session_err(struct session *s, struct err *err, enum err_code code, const c
     va_start(ap, fmt);
     err_vset(err, code, fmt, ap);
     va_end(ap);
-    if (libssh2_session_last_error(s->ssh, &text, NULL, 0) != 0 && text && *text)
+    if (s->condemned)
+        err_set(err, code, "%s (it sent a packet that cannot be)", err->text);
+    else if (libssh2_session_last_error(s->ssh, &text, NULL, 0) != 0 && text && *text)
         err_set(err, code, "%s (%s)", err->text, text);
 }
 
@@ -48,7 +50,7 @@ static LIBSSH2_RECV_FUNC(wire_recv)
     if (clock_mono_ms() >= s->turn_end_ms)
         return -EAGAIN;
     if (s->outer) {
-        n = libssh2_channel_read(s->via, buffer, length);
+        n = safe_read(s->outer, s->via, 0, buffer, length);
         if (n == LIBSSH2_ERROR_EAGAIN)
             return -EAGAIN;
         if (n < 0)
@@ -69,7 +71,7 @@ static LIBSSH2_SEND_FUNC(wire_send)
     struct session *s = *abstract;
     (void)socket;
     if (s->outer) {
-        ssize_t n = libssh2_channel_write(s->via, buffer, length);
+        ssize_t n = safe_write(s->outer, s->via, buffer, length);
         return n == LIBSSH2_ERROR_EAGAIN ? -EAGAIN : n < 0 ? -ECONNRESET : n;
     }
     ssize_t n = send(s->fd, buffer, length, flags | MSG_NOSIGNAL);
@@ -111,7 +113,7 @@ static bool alive_look(struct session *s)
         !(libssh2_session_block_directions(s->ssh) & LIBSSH2_SESSION_BLOCK_OUTBOUND)) {
         int next = 0;
         s->asked_ms = now;
-        libssh2_keepalive_send(s->ssh, &next);
+        safe_keepalive(s, &next);
     }
     return true;
 }
@@ -230,7 +232,7 @@ static enum link_end handshake(struct op *op, struct session *s, const struct ss
                                int64_t bound_ms, struct err *err)
 {
     int rc;
-    while ((rc = libssh2_session_handshake(s->ssh, root_fd(s))) == LIBSSH2_ERROR_EAGAIN) {
+    while ((rc = safe_handshake(s, root_fd(s))) == LIBSSH2_ERROR_EAGAIN) {
         enum link_end end = session_wait(op, s, bound_ms, err);
         if (end == LINK_BOUND) {
             err_set(err, E_NET, "%s: %s port %d accepts connections, but no SSH greeting came in %d s",
@@ -317,7 +319,7 @@ void session_close(struct session *s)
      * every call of libssh2 ends at once. */
     if (root_fd(s) >= 0)
         shutdown(root_fd(s), SHUT_RDWR);
-    for (int i = 0; i < 100 && libssh2_session_free(s->ssh) == LIBSSH2_ERROR_EAGAIN; i++)
+    for (int i = 0; i < 100 && safe_session_free(s) == LIBSSH2_ERROR_EAGAIN; i++)
         continue;
     session_close(s->outer);
     if (s->fd >= 0)
@@ -330,8 +332,8 @@ static enum link_end tunnel(struct op *op, struct session *s, struct session *ou
                             const struct ssh_settings *set, int64_t bound_ms, struct err *err)
 {
     s->outer = outer;
-    while (!(s->via = libssh2_channel_direct_tcpip_ex(outer->ssh, set->host, set->port, "127.0.0.1", 0))) {
-        if (libssh2_session_last_errno(outer->ssh) != LIBSSH2_ERROR_EAGAIN) {
+    while (!(s->via = safe_tunnel(outer, set->host, set->port))) {
+        if (safe_errno(outer) != LIBSSH2_ERROR_EAGAIN) {
             session_err(outer, err, E_NET, "%s: the jump host cannot reach %s port %d", set->name, set->host,
                         set->port);
             return LINK_LOST;

@@ -178,17 +178,16 @@ static enum link_end ssh_call(struct op *op, struct link *link, const struct cal
 /* LIBSSH2_ERROR_EAGAIN: wait and come again. 0: next step. Else the session is lost, or refuses. */
 static int step_open(struct call *c)
 {
-    LIBSSH2_SESSION *ssh = c->l->s->ssh;
-    c->channel = libssh2_channel_open_session(ssh);
+    c->channel = safe_channel(c->l->s);
     if (!c->channel)
-        return libssh2_session_last_errno(ssh);
+        return safe_errno(c->l->s);
     c->step = STEP_EXEC;
     return 0;
 }
 
 static int step_exec(struct call *c)
 {
-    int rc = libssh2_channel_exec(c->channel, c->shell ? "exec sh" : c->req->command);
+    int rc = safe_exec(c->l->s, c->channel, c->shell ? "exec sh" : c->req->command);
     if (rc == 0)
         c->step = STEP_RUN;
     return rc;
@@ -197,7 +196,7 @@ static int step_exec(struct call *c)
 /* Both streams, always: data that nobody takes closes the window for the other one, too. */
 static int drain(struct call *c, int stream, char *piece, size_t size, bool *ret_any)
 {
-    ssize_t n = libssh2_channel_read_ex(c->channel, stream - 1, piece, size);
+    ssize_t n = safe_read(c->l->s, c->channel, stream - 1, piece, size);
     if (n <= 0)
         return (int)n;
     *ret_any = true;
@@ -211,7 +210,7 @@ static int drain(struct call *c, int stream, char *piece, size_t size, bool *ret
 static int input_write(struct call *c, bool *ret_any)
 {
     if (c->n_written < c->input_len) {
-        ssize_t n = libssh2_channel_write(c->channel, c->input + c->n_written, c->input_len - c->n_written);
+        ssize_t n = safe_write(c->l->s, c->channel, c->input + c->n_written, c->input_len - c->n_written);
         if (n < 0)
             return (int)n;
         c->n_written += (size_t)n;
@@ -219,7 +218,7 @@ static int input_write(struct call *c, bool *ret_any)
         return 0;
     }
     if (!c->eof_sent && !c->shell) {
-        int rc = libssh2_channel_send_eof(c->channel);
+        int rc = safe_eof_send(c->l->s, c->channel);
         if (rc == 0)
             c->eof_sent = true;
         return rc;
@@ -256,9 +255,9 @@ static int step_run(struct call *c)
 
 static int step_close(struct call *c)
 {
-    int rc = libssh2_channel_close(c->channel);
+    int rc = safe_channel_close(c->l->s, c->channel);
     if (rc == 0)
-        rc = libssh2_channel_wait_closed(c->channel);
+        rc = safe_channel_wait(c->l->s, c->channel);
     if (rc == 0)
         c->step = STEP_DONE;
     return rc;
@@ -336,7 +335,7 @@ static void ssh_call_free(struct call *c)
     if (c->step != STEP_DONE || (c->shell && !shell_keep(c)))
         c->l->link.broken = true;
     else if (!c->shell)
-        libssh2_channel_free(c->channel);
+        safe_channel_free(c->l->s, c->channel);
     scan_fini(&c->parts[0].scan);
     scan_fini(&c->parts[1].scan);
     buf_fini(&c->text);

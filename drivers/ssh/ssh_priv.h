@@ -132,9 +132,31 @@ struct session {
     LIBSSH2_CHANNEL *via;  /* direct-tcpip on outer */
     int64_t heard_ms;      /* when anything came last: liveness, apart from progress */
     int64_t asked_ms;      /* when we last asked for a sign of life */
+    bool condemned;        /* libssh2 fell over what the server sent: only its socket may still be closed */
     int64_t turn_end_ms;   /* libssh2 gets nothing more to read before session_wait was asked again */
 };
 #define CONNECT_MS 10000
+
+/* ---- guard.c: libssh2's calls that may read; on a condemned session they give an error and do nothing
+ * ------------------------------------------------------------------------------------------------------ */
+
+int safe_handshake(struct session *s, int fd);
+int safe_login_agent(struct session *s, const char *user, const struct agent_key *key, void **abstract);
+int safe_login_key(struct session *s, const char *user, const struct key_file *key);
+LIBSSH2_CHANNEL *safe_tunnel(struct session *s, const char *host, int port);
+LIBSSH2_CHANNEL *safe_channel(struct session *s);
+int safe_exec(struct session *s, LIBSSH2_CHANNEL *c, const char *command);
+ssize_t safe_read(struct session *s, LIBSSH2_CHANNEL *c, int stream, char *data, size_t n);
+ssize_t safe_write(struct session *s, LIBSSH2_CHANNEL *c, const char *data, size_t n);
+int safe_eof_send(struct session *s, LIBSSH2_CHANNEL *c);
+int safe_channel_close(struct session *s, LIBSSH2_CHANNEL *c);
+int safe_channel_wait(struct session *s, LIBSSH2_CHANNEL *c);
+int safe_channel_free(struct session *s, LIBSSH2_CHANNEL *c);
+int safe_keepalive(struct session *s, int *next);
+int safe_session_free(struct session *s);
+int safe_errno(struct session *s);
+
+/* ---- session.c, auth.c, again */
 
 enum link_end session_open(struct op *op, struct conns *conns, const struct target *t, struct session **ret,
                            struct err *err);

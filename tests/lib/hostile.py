@@ -199,8 +199,25 @@ class WireMutator:
         return len(data)
 
 
+class LengthLie:
+    """The first packet behind the key exchange says a length that is no multiple of the cipher's block: one bit flipped."""
+
+    def __init__(self, sock):
+        self.sock, self.sends = sock, 0
+
+    def __getattr__(self, name):
+        return getattr(self.sock, name)
+
+    def send(self, data):
+        self.sends += 1  # greeting, offers, reply, new keys: then it is encrypted
+        if self.sends == 5:
+            data = data[:3] + bytes([data[3] ^ 4]) + data[4:]
+        self.sock.sendall(data)
+        return len(data)
+
+
 class HostileServer:
-    """way: mutate, wire, honest; or what never becomes SSH: silent, drip, endless, garbage, close."""
+    """way: mutate, wire, length, honest; or what never becomes SSH: silent, drip, endless, garbage, close."""
 
     def __init__(self, way, key, seed=1, packets=(1, 40), takes_keys=True, home=None):
         self.way, self.seed, self.packets, self.takes_keys, self.home = way, seed, packets, takes_keys, home
@@ -225,7 +242,7 @@ class HostileServer:
 
     def serve(self, sock, seed):
         try:
-            if self.way in ("mutate", "wire", "honest"):
+            if self.way in ("mutate", "wire", "length", "honest"):
                 self.ssh(sock, seed)
             else:
                 getattr(self, self.way)(sock)
@@ -236,7 +253,8 @@ class HostileServer:
         if self.way == "mutate":
             transport = MutatingTransport(sock, Mutator(seed, *self.packets))
         else:
-            transport = paramiko.Transport(WireMutator(sock, seed) if self.way == "wire" else sock)
+            lies = {"wire": lambda: WireMutator(sock, seed), "length": lambda: LengthLie(sock)}
+            transport = paramiko.Transport(lies[self.way]() if self.way in lies else sock)
         transport.add_server_key(self.key)
         transport.start_server(event=threading.Event(), server=Host(self))
 

@@ -87,7 +87,8 @@ def world(tmp_path):
 
 
 NO_SSH = {"silent": "no SSH greeting came in 10 s", "drip": "no SSH greeting came in 10 s",
-          "endless": "no SSH greeting came in 10 s", "garbage": "handshake broke off", "close": "handshake broke off"}
+          "endless": "no SSH greeting came in 10 s", "garbage": "handshake broke off", "close": "handshake broke off",
+          "length": "it sent a packet that cannot be"}
 # Behind the login: honest until preflight is over, so that the lies meet the runner's session.
 DEEPER = {f"deep{n}": 20 + 9 * n for n in range(DEEP)}
 
