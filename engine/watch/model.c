@@ -236,7 +236,7 @@ static void apply_order(struct model *m, const struct row *row)
         return;
     if (order == ORDER_ROLLBACK)
         m->life = LIFE_BACK;
-    bool back = m->life == LIFE_BACK || m->life == LIFE_BACK_VERIFY;
+    bool back = m->life == LIFE_BACK || m->life == LIFE_BACK_ONCE || m->life == LIFE_BACK_VERIFY;
     for (uint32_t i = 0; i < m->plan->n_nodes; i++) {
         struct model_node *n = &m->nodes[i];
         if (n->state == SHOWN_LEFT)
