@@ -109,6 +109,30 @@ static void draw_scenario(uint64_t seed, uint32_t n_nodes, bool calm, struct sce
     add(sc, (struct move){.kind = chance(&d, 2) ? MOVE_RESUME : MOVE_ROLLBACK, .exit = -1});
 }
 
+/* Row 55: which pairs of faults met in one world. */
+struct met {
+    bool pair[FAULT_COUNT][FAULT_COUNT];
+};
+
+static void note_pairs(const struct scenario *sc, struct met *met)
+{
+    for (size_t i = 0; i < sc->n_moves; i++)
+        for (size_t k = 0; k < i; k++)
+            if (sc->moves[i].kind == MOVE_FAULT && sc->moves[k].kind == MOVE_FAULT) {
+                enum sim_fault_kind a = sc->moves[i].fault.kind, b = sc->moves[k].fault.kind;
+                met->pair[a > b ? a : b][a > b ? b : a] = true;
+            }
+}
+
+static int count_pairs(const struct met *met)
+{
+    int n = 0;
+    for (int a = 0; a < FAULT_COUNT; a++)
+        for (int b = 0; b <= a; b++)
+            n += met->pair[a][b];
+    return n;
+}
+
 static void report(uint64_t seed, struct scenario *sc)
 {
     struct buf text = BUF_INIT(1u << 20), story = BUF_INIT(1u << 20);
@@ -174,12 +198,14 @@ int main(int argc, char **argv)
     uint32_t n_nodes = (uint32_t)option(argc, argv, "--nodes", 0);
     bool calm = option(argc, argv, "--calm", 0) != 0;
     uint64_t ends[9] = {0};
+    static struct met met;
     int64_t begin = clock_mono_ms();
     for (uint64_t seed = from; seconds ? clock_mono_ms() - begin < (int64_t)seconds * 1000 : seed < from + n;
          seed++) {
         struct scenario sc;
         struct verdict v;
         draw_scenario(seed, n_nodes, calm, &sc);
+        note_pairs(&sc, &met);
         scenario_run(&sc, NULL, &v);
         done++;
         sessions += v.n_sessions;
@@ -195,6 +221,8 @@ int main(int argc, char **argv)
     printf("%" PRIu64 " releases (%" PRIu64 " controllers, %" PRIu64
            " core steps) in %.1f s: %.0f releases/s; %" PRIu64 " wrong\n",
            done, sessions, steps, took, (double)done / (took > 0 ? took : 1), wrong);
+    printf("%d of %d pairs of %d faults met\n", count_pairs(&met), FAULT_COUNT * (FAULT_COUNT + 1) / 2,
+           FAULT_COUNT);
     printf("last exit: 0: %" PRIu64 ", 1: %" PRIu64 ", 4: %" PRIu64 ", 5: %" PRIu64 ", 7: %" PRIu64
            ", killed: %" PRIu64 "\n",
            ends[0], ends[1], ends[4], ends[5], ends[7], ends[8]);
