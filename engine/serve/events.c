@@ -33,6 +33,7 @@ struct stream {
     int64_t release, after; /* release 0 = all; rows up to `after` were sent */
     struct buf pending;
     bool waiting; /* suspended until there is something */
+    bool fresh;   /* was not told yet how things stand */
     bool ended;
     int64_t born_ms, beat_ms; /* monotonic */
 };
@@ -179,6 +180,7 @@ static struct stream *stream_new(struct streams *all)
     struct stream *st = xcalloc(1, sizeof *st);
     st->all = all;
     st->pending = BUF_INIT(FULL);
+    st->fresh = true;
     st->born_ms = st->beat_ms = clock_mono_ms();
     return st;
 }
@@ -208,37 +210,16 @@ static bool cursor_of(const struct request *r, int64_t *ret, struct reply *reply
     return request_number(r, "after", journal_last_seq(r->store), ret, reply);
 }
 
-/* Locks as they are now: what changed while nobody listened would otherwise stay unseen. */
-static bool put_locks(struct request *r, struct stream *st, struct err *err)
-{
-    size_t n = 1;
-    const char *one = st->env;
-    const char *const *envs = st->env[0] ? &one : api_envs(r->serve, r->store, r->arena, &n);
-    for (size_t i = 0; i < n; i++) {
-        struct lock_info l;
-        if (!lock_get(r->store, envs[i], r->arena, &l, err))
-            return false;
-        json_t *o = json_pack("{s:s, s:o}", "env", envs[i], "lock", env_lock_json(&l, r->arena));
-        auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
-        json_decref(o);
-        buf_printf(&st->pending, "event: lock\ndata: %s\n\n", text);
-    }
-    return true;
-}
-
 static void events(struct request *r, struct reply *reply)
 {
     const char *env = request_query(r, "env");
     struct stream *st = stream_new(r->serve->streams);
-    struct err err;
     bool ok = request_number(r, "release", 0, &st->release, reply) && cursor_of(r, &st->after, reply);
     if (ok && env && env[0] && !name_valid(env, 64))
         ok = reply_error(reply, 400, "usage", "env: '%s' cannot be an environment's name", env);
     if (ok && env)
         snprintf(st->env, sizeof st->env, "%s", env);
     buf_puts(&st->pending, "retry: 2000\n\n");
-    if (ok && !put_locks(r, st, &err))
-        ok = reply_err(reply, &err);
     if (ok && !join(r->serve->streams, st)) {
         ok = reply_error(reply, 503, "busy", "%d streams are open already; close a page", SERVE_STREAMS);
         reply_header(reply, "Retry-After", "10");
@@ -338,6 +319,8 @@ static bool look_at_releases(struct streams *all, struct arena *arena, struct er
     size_t n;
     if (!release_list(all->store, NULL, RELEASES, 0, arena, &list, &n, err))
         return false;
+    for (size_t i = 0; i < n; i++)
+        lock_seen(all, list[i].env); /* one that the pillar does not know has a lock, too */
     for (size_t i = n; i-- > 0;)
         if (release_is_news(all, &list[i]))
             publish_json(all, "release", list[i].env, list[i].id, watch_release_json(&list[i]));
@@ -433,7 +416,7 @@ static bool next_behind(struct streams *all, struct stream **at, struct stream *
     while (st && *at && st != *at)
         st = st->next;
     st = *at ? (st ? st->next : NULL) : all->first;
-    while (st && (st->after >= all->last_seq || st->pending.len >= FILLED || st->ended))
+    while (st && (st->after >= all->last_seq || st->pending.len >= FILLED || st->ended || st->fresh))
         st = st->next;
     *at = st;
     if (st)
@@ -476,6 +459,24 @@ static bool pump_rows(struct streams *all)
 
 /* ---- the thread */
 
+/* Locks as they stand: what changed while the page was on its way would otherwise stay unseen. By the thread
+ * that also tells of changes, so that an old state never follows a new one. */
+static void greet(struct streams *all)
+{
+    pthread_mutex_lock(&all->lock);
+    for (struct stream *st = all->first; st; st = st->next) {
+        auto_buf struct buf text = BUF_INIT(FILLED);
+        for (size_t i = 0; st->fresh && i < all->n_locks; i++)
+            if (wants(st, all->locks[i].env, 0))
+                buf_printf(&text, "event: lock\ndata: {\"env\":\"%s\",\"lock\":%s}\n\n", all->locks[i].env,
+                           all->locks[i].text);
+        st->fresh = false;
+        if (text.len)
+            put(st, text.data, text.len);
+    }
+    pthread_mutex_unlock(&all->lock);
+}
+
 static void beat(struct streams *all)
 {
     int64_t now = clock_mono_ms();
@@ -506,7 +507,7 @@ static bool look(struct streams *all, struct err *err)
         return false;
     if (version == all->version && all->baseline)
         return true;
-    if (!look_at_locks(all, &arena, err) || !look_at_releases(all, &arena, err) ||
+    if (!look_at_releases(all, &arena, err) || !look_at_locks(all, &arena, err) ||
         !look_at_orders(all, &arena, err))
         return false;
     all->last_seq = journal_last_seq(all->store);
@@ -523,10 +524,10 @@ static void run(struct serve *s, void *arg)
     while (!serve_wait(s, more ? 1 : TICK_MS)) {
         more = false;
         beat(all);
-        if (streams_counted(s) == 0)
-            all->baseline = false; /* nobody listens: what changes now is no news to who comes later */
-        else if (look(all, &err))
-            more = pump_rows(all);
+        if (!look(all, &err))
+            continue; /* the journal cannot be read just now: the next round may */
+        greet(all);
+        more = pump_rows(all);
     }
     pthread_mutex_lock(&all->lock);
     all->stopping = true;
