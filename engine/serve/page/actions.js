@@ -74,7 +74,13 @@ class Dialog {
       el('h2', { id: 'dialog-title' }, TEXTS[verb][1], ' ', el('b', { class: 'env' }, env.env)),
       this.fields, this.preview, this.confirm, this.error,
       el('footer', {}, el('button', { type: 'button', class: 'button', onclick: () => this.node.close() }, 'Cancel'), this.go));
-    this.node = el('dialog', { 'aria-labelledby': 'dialog-title', onclose: () => this.node.remove() }, this.form);
+    this.node = el('dialog', { 'aria-labelledby': 'dialog-title', onclose: () => this.leave() }, this.form);
+  }
+
+  // The button that opened the dialog may have been made anew meanwhile: then the browser did not find it.
+  leave() {
+    this.node.remove();
+    if (document.activeElement === document.body) document.querySelector(`main button[data-verb=${this.verb}]`)?.focus();
   }
 
   say(...children) {

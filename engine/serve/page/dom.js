@@ -41,6 +41,15 @@ export function fill(node, ...children) {
   return put(node, ...children);
 }
 
+// Fills anew without taking the focus from somebody at a keyboard: it goes to what stands in the place of what had it.
+export function refill(node, ...children) {
+  const had = node.contains(document.activeElement) ? document.activeElement : null;
+  fill(node, ...children);
+  if (!had) return;
+  const same = (e) => (had.dataset.verb ? e.dataset.verb === had.dataset.verb : e.getAttribute('href') === had.getAttribute('href'));
+  [...node.querySelectorAll(had.tagName)].find(same)?.focus({ preventScroll: true });
+}
+
 // Writes only what is different: a write makes the browser lay out again and a screen reader speak again.
 export function say(node, text) {
   const shown = visible(text);

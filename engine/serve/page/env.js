@@ -1,7 +1,7 @@
 // One environment: who holds the lock, what each node runs and whether that is what was released, what the balancers say,
 // who waits, what you can order, what happened last.
 
-import { announce, el, fill, throttled } from './dom.js';
+import { announce, el, fill, refill, throttled } from './dom.js';
 import { envPath, get, page, stream } from './api.js';
 import { ago, plural, result, short, when } from './words.js';
 import { buttons } from './actions.js';
@@ -31,7 +31,11 @@ class EnvView {
   }
 
   async load() {
-    this.env = await get(envPath(page.env));
+    const env = await get(envPath(page.env));
+    const text = JSON.stringify(env);
+    if (text === this.shownText) return;
+    this.shownText = text;
+    this.env = env;
     this.showHead();
     this.showNodes();
   }
@@ -44,7 +48,7 @@ class EnvView {
       e.queue.map((q, i) => `${i + 1}. ${q.who}${q.reason ? ` (${q.reason})` : ''}`).join(', '));
     const pending = (e.pending || []).map((p) => el('p', { class: 'banner is-warn' }, `! waiting for ${p.kind || 'approval'}: `,
       p.text || `${p.verb || ''} by ${p.who || ''}`));
-    fill(this.head, el('div', { class: 'title' }, el('h1', {}, e.env), this.pill()), held, pending, queue, this.lastLine(),
+    refill(this.head, el('div', { class: 'title' }, el('h1', {}, e.env), this.pill()), held, pending, queue, this.lastLine(),
       el('div', { class: 'actions' }, buttons(e, VERBS)));
   }
 
@@ -82,7 +86,7 @@ class EnvView {
     el('tbody', {}, rows.slice(0, this.shown).map((n) => this.nodeRow(n, names, by))));
     const revs = new Map();
     for (const n of rows) revs.set(n.rev, (revs.get(n.rev) || 0) + 1);
-    fill(this.nodes, el('p', { class: 'sums' }, plural(rows.length, 'node'), ': ',
+    refill(this.nodes, el('p', { class: 'sums' }, plural(rows.length, 'node'), ': ',
       [...revs].map(([rev, n], i) => el('span', {}, i ? ', ' : '', `${n} on `, el('span', { class: 'mono' }, short(rev))))),
     el('div', { class: 'scroll' }, table),
     rows.length > this.shown && el('button', { type: 'button', class: 'button', onclick: () => {
@@ -150,7 +154,7 @@ class EnvView {
 
   async showPast() {
     const list = await get(`/api/v1/releases?env=${encodeURIComponent(page.env)}&limit=10`);
-    fill(this.past, releaseTable(list, false));
+    refill(this.past, releaseTable(list, false));
   }
 }
 

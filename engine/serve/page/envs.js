@@ -1,6 +1,6 @@
 // All environments: a card each.
 
-import { el, fill, throttled } from './dom.js';
+import { el, fill, refill, throttled } from './dom.js';
 import { get, stream } from './api.js';
 import { ago, plural, result, short } from './words.js';
 
@@ -36,7 +36,7 @@ export async function start(main) {
   const list = el('ul', { class: 'cards' });
   const show = async () => {
     const envs = await get('/api/v1/envs');
-    fill(list, envs.length ? envs.map(card) : el('li', { class: 'quiet' }, 'No environment in the pillar and no release yet.'));
+    refill(list, envs.length ? envs.map(card) : el('li', { class: 'quiet' }, 'No environment in the pillar and no release yet.'));
     main.dataset.ready = 'yes';
   };
   await show();

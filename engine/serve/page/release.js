@@ -1,6 +1,6 @@
 // A release, live or past: head with progress, a tile per node, the timeline, what happened, what was printed.
 
-import { announce, el, fill, say, throttled } from './dom.js';
+import { announce, el, fill, refill, say, throttled } from './dom.js';
 import { envPath, get, page, releasePath, stream } from './api.js';
 import { LIVES, LIFE_BACK, LIFE_ROLL, STATES, clock, duration, plural, result, short, ticking, when } from './words.js';
 import { BACK, DONE, LEFT, Model, OUT, UNDONE } from './model.js';
@@ -151,7 +151,7 @@ class ReleaseView {
       const env = await get(envPath(this.release.env));
       const about = [env.running, env.unfinished, env.last].find(Boolean);
       const ours = about && about.release === this.release.release;
-      fill(this.actions, ours ? buttons(env, ['pause', 'abort', 'resume', 'rollback']) : []);
+      refill(this.actions, ours ? buttons(env, ['pause', 'abort', 'resume', 'rollback']) : []);
     } catch (error) {
       fill(this.actions, el('p', { class: 'quiet' }, error.message));
     }

@@ -1,0 +1,166 @@
+// A release of the live fleet, ordered and watched on the page; a log read; the lock held and freed. Then everything once
+// more by keyboard alone: a rollback.
+import { assert, equal, facts, fits, go, open, ready, run, sameFold, shot, until, api } from './lib.mjs';
+
+async function order(page) {
+  await go(page, '/env/prod');
+  await page.click('button[data-verb=run]');
+  await page.fill('#f-rev', 'v2');
+  await page.click('dialog button[type=submit]');
+  await page.waitForSelector('dialog #f-confirm');
+  const plan = await page.textContent('dialog .output');
+  assert(plan.includes(facts.revs.v2.slice(0, 12)), `the plan names the revision: ${plan}`);
+  await shot(page, 'run-dialog', false);
+  await page.fill('#f-confirm', 'prod');
+  await page.click('dialog button[type=submit]');
+  await page.waitForURL(/\/release\/\d+$/);
+  await ready(page);
+  return Number(new URL(page.url()).pathname.split('/')[2]);
+}
+
+// Tiles and timeline must move while it runs: states seen, rows folded, spans drawn.
+async function watch(page, phone, n) {
+  await go(phone, `/release/${n}`);
+  await page.waitForFunction(() => document.querySelector('.tile.s-out, .tile.s-done'));
+  await page.waitForFunction(() => document.querySelectorAll('.tile.s-done').length >= 2 && document.querySelector('.tile.s-out'));
+  assert(await page.evaluate(() => window.releaseView.track.bands.some((b) => b.spans.length > 3)), 'steps are on the timeline');
+  const painted = await page.evaluate(() => {
+    const c = document.querySelector('canvas.timeline');
+    return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v !== 0);
+  });
+  assert(painted, 'the timeline is painted');
+  await shot(page, 'release-running');
+  await shot(phone, 'phone-running');
+  await fits(phone, 'a running release');
+  await page.waitForFunction(() => document.querySelector('.pill').textContent.includes('done and verified'));
+  await page.waitForFunction(() => document.querySelectorAll('.tile.s-done').length === 4);
+  await sameFold(page, n);
+  await phone.waitForFunction(() => document.querySelectorAll('.tile.s-done').length === 4);
+}
+
+async function readLog(page) {
+  await page.selectOption('#log-node', 'app2');
+  const step = await page.$eval('#log-step', (s) => [...s.options].find((o) => o.text.includes('build.sh')).value);
+  await page.selectOption('#log-step', step);
+  await page.waitForFunction(() => document.querySelector('.log').textContent.includes('building v2'));
+  const text = await page.textContent('.log');
+  assert(!text.includes('app1'), `only what was chosen is shown: ${text}`);
+}
+
+async function reconnect(page, context, n) {
+  const seq = await page.evaluate(() => window.releaseView.model.seq);
+  await context.setOffline(true);
+  await go(page, '/').catch(() => {});
+  await context.setOffline(false);
+  await go(page, `/release/${n}`);
+  equal(await page.evaluate(() => window.releaseView.model.seq), seq, 'a page opened later knows as much');
+}
+
+async function lock(page) {
+  await go(page, '/env/prod');
+  await page.click('button[data-verb=lock]');
+  await page.fill('#f-reason', 'database moves until noon');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.banner');
+  const text = await page.textContent('.banner');
+  assert(text.includes('page:bob') && text.includes('database moves until noon'), `who and why: ${text}`);
+  await shot(page, 'env-locked');
+  await page.click('button[data-verb=unlock]');
+  await page.click('dialog button[type=submit]');
+  await until('the banner is gone', () => page.$('.banner').then((b) => !b));
+}
+
+async function balancers(page) {
+  await page.waitForFunction(() => [...document.querySelectorAll('td')].filter((t) => t.textContent.includes('UP')).length >= 8);
+  await page.click('text=Ask the nodes');
+  await page.waitForFunction(() => [...document.querySelectorAll('td')].filter((t) => t.textContent.includes('as released')).length === 4);
+}
+
+// Tab until the wanted element has the focus: what cannot be reached so cannot be used with a keyboard.
+async function tabTo(page, selector) {
+  for (let i = 0; i < 60; i++) {
+    await page.keyboard.press('Tab');
+    const there = await page.evaluate((s) => {
+      const e = document.activeElement;
+      if (!e.matches(s)) return false;
+      const style = getComputedStyle(e);
+      return { visible: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 };
+    }, selector);
+    if (there) {
+      assert(there.visible, `${selector} has the focus, and nothing shows it`);
+      return;
+    }
+  }
+  throw new Error(`${selector} cannot be reached with Tab`);
+}
+
+async function byKeyboard(page) {
+  await go(page, '/');
+  await page.keyboard.press('Tab');
+  equal(await page.evaluate(() => document.activeElement.className), 'skip', 'the first stop');
+  await tabTo(page, '.card h2 a');
+  await page.keyboard.press('Enter');
+  await page.waitForURL('**/env/prod');
+  await ready(page);
+  await tabTo(page, 'button[data-verb=rollback]');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('dialog #f-confirm');
+  await page.keyboard.press('Escape');
+  await until('Escape closes the dialog', () => page.$('dialog').then((d) => !d));
+  await until('the focus comes back', () => page.evaluate(() => document.activeElement.dataset.verb === 'rollback'));
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('dialog #f-confirm');
+  await tabTo(page, '#f-confirm');
+  await page.keyboard.type('prod');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/\/release\/\d+$/);
+  await ready(page);
+  await tabTo(page, '.tile');
+  await page.keyboard.press('ArrowRight');
+  await page.keyboard.press('End');
+  await page.keyboard.press('Enter');
+  equal(await page.inputValue('#log-node'), 'app4', 'the node chosen with arrows and Enter');
+  await page.waitForFunction(() => document.querySelector('.pill').textContent.includes('done and verified'));
+  await until('screen readers are told', () => page.textContent('#announce').then((t) => /rollback \d+: done and verified/.test(t)));
+}
+
+async function history(page, phone, dark) {
+  await go(page, '/history');
+  const boxes = page.locator('td input[type=checkbox]');
+  await boxes.nth(0).check();
+  await boxes.nth(1).check();
+  await page.click('text=Compare two plans');
+  await page.waitForSelector('table.diff tbody tr');
+  await shot(page, 'history-diff');
+  await go(phone, '/history');
+  await fits(phone, 'history');
+  await shot(phone, 'phone-history');
+  await go(phone, '/env/prod');
+  await fits(phone, 'an environment');
+  await shot(phone, 'phone-env');
+  await go(phone, '/');
+  await fits(phone, 'the environments');
+  await go(dark, '/env/prod');
+  await shot(dark, 'dark-env');
+}
+
+run(async (browser) => {
+  const one = await open(browser);
+  const phone = await open(browser, { width: 390, height: 844 });
+  const dark = await open(browser, { scheme: 'dark' });
+  const n = await order(one.page);
+  await watch(one.page, phone.page, n);
+  await readLog(one.page);
+  await shot(one.page, 'release-done');
+  await go(dark.page, `/release/${n}`);
+  await shot(dark.page, 'dark-release');
+  one.watched.expected = phone.watched.expected = [/ERR_INTERNET_DISCONNECTED|ERR_FAILED/];
+  await reconnect(one.page, one.context, n);
+  await lock(one.page);
+  await balancers(one.page);
+  await byKeyboard(one.page);
+  await history(one.page, phone.page, dark.page);
+  for (const each of [one, phone, dark]) each.watched.check();
+  const me = await api(one.page, '/api/v1/me');
+  equal(me.name, 'page:bob', 'who is logged in');
+});
