@@ -104,8 +104,51 @@ static bool make_one(const char *dir, struct err *err)
     return sync_dir(parent, err);
 }
 
+/* Nobody but root and us may decide where one step of the way leads: in a shared directory (sticky, like
+ * /tmp) what stands there must be ours, and one that others may write freely leads nowhere for sure. */
+static bool step_check(const char *path, const char *step, bool parent_shared, struct err *err)
+{
+    struct stat st;
+    if (lstat(step, &st) != 0)
+        return errno == ENOENT || errno == ENOTDIR ||
+               err_errno(err, E_JOURNAL, "journal %s: cannot look at %s", path, step);
+    bool ours = st.st_uid == geteuid() || st.st_uid == 0;
+    if (!ours && (parent_shared || S_ISLNK(st.st_mode)))
+        return err_set(err, E_JOURNAL,
+                       "journal %s: on the way to it %s belongs to uid %u, who may lead it elsewhere; name a "
+                       "directory of your own with --state",
+                       path, step, (unsigned)st.st_uid);
+    return true;
+}
+
+static bool way_check(const char *path, struct err *err)
+{
+    auto_free char *step = xstrdup(path);
+    struct stat st;
+    bool shared = false;
+    for (char *p = step + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        if (!step_check(path, step, shared, err))
+            return false;
+        shared = stat(step, &st) == 0 && (st.st_mode & S_IWOTH);
+        bool above = strchr(p + 1, '/') != NULL; /* the directory itself is file_dir_check's */
+        if (above && shared && S_ISDIR(st.st_mode) && !(st.st_mode & S_ISVTX))
+            return err_set(
+                err, E_JOURNAL,
+                "journal %s: on the way to it everybody may write in %s (mode %04o) and put another "
+                "directory there; name a private one with --state",
+                path, step, (unsigned)(st.st_mode & 07777));
+        *p = '/';
+    }
+    return true;
+}
+
 bool file_dir_make(const char *path, struct err *err)
 {
+    if (!way_check(path, err))
+        return false;
     auto_free char *dir = dir_of(path);
     for (char *p = dir + 1; *p; p++) {
         if (*p != '/')
@@ -121,6 +164,8 @@ bool file_dir_make(const char *path, struct err *err)
 
 bool file_dir_check(const char *path, enum store_mode mode, struct err *err)
 {
+    if (!way_check(path, err))
+        return false;
     auto_free char *dir = dir_of(path);
     struct stat st;
     if (stat(dir, &st) != 0) {

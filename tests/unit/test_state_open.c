@@ -87,6 +87,85 @@ static void directories_of_others_are_refused(void **state)
     refused(store_open(scratch("hers/j.db"), STORE_WRITE, &s, &err), E_JOURNAL, "belongs to uid 4711");
 }
 
+/* S18: who may write above the directory decides where its name leads. */
+static void a_way_that_others_may_turn_is_refused(void **state)
+{
+    (void)state;
+    struct err err;
+    struct store *s = NULL;
+    static const enum store_mode modes[] = {STORE_WRITE, STORE_READ};
+    mkdir(scratch("open"), 0700);
+    mkdir(scratch("open/mine"), 0700);
+    assert_int_equal(chmod(scratch("open"), 0777), 0);
+    for (size_t i = 0; i < 2; i++)
+        refused(store_open(scratch("open/mine/j.db"), modes[i], &s, &err), E_JOURNAL,
+                "put another directory there");
+    assert_int_equal(chmod(scratch("open"), 01777), 0);
+    store_close(store_write("open/mine/j.db"));
+    if (geteuid() != 0)
+        return; /* only root can give things away */
+    mkdir(scratch("victim"), 0700);
+    assert_int_equal(symlink(scratch("victim"), scratch("open/hers")), 0);
+    assert_int_equal(lchown(scratch("open/hers"), 4711, (gid_t)-1), 0);
+    mkdir(scratch("open/dir"), 0700);
+    assert_int_equal(chown(scratch("open/dir"), 4711, (gid_t)-1), 0);
+    for (size_t i = 0; i < 2; i++) {
+        refused(store_open(scratch("open/hers/j.db"), modes[i], &s, &err), E_JOURNAL, "lead it elsewhere");
+        refused(store_open(scratch("open/hers/sub/j.db"), modes[i], &s, &err), E_JOURNAL,
+                "lead it elsewhere");
+        refused(store_open(scratch("open/dir/sub/j.db"), modes[i], &s, &err), E_JOURNAL, "lead it elsewhere");
+    }
+    assert_int_equal(access(scratch("victim/j.db"), F_OK), -1);
+}
+
+/* A stranger who puts a link, a directory or nothing where our directory is to be, as fast as he can. */
+static void swap_for_ever(const char *name, const char *victim)
+{
+    if (setgid(65534) != 0 || setuid(65534) != 0)
+        _exit(1);
+    for (;;) {
+        if (symlink(victim, name) == 0)
+            unlink(name);
+        if (mkdir(name, 0777) == 0)
+            rmdir(name);
+    }
+}
+
+static void a_stranger_who_swaps_links_leads_nobody_astray(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    struct err err;
+    int made = 0, refusals = 0;
+    assert_int_equal(chmod(scratch_dir, 0711), 0);
+    mkdir(scratch("open"), 0700);
+    mkdir(scratch("victim"), 0700);
+    assert_int_equal(chmod(scratch("open"), 01777), 0);
+    char name[256], victim[256];
+    snprintf(name, sizeof(name), "%s", scratch("open/state"));
+    snprintf(victim, sizeof(victim), "%s", scratch("victim"));
+    pid_t pid = fork();
+    if (pid == 0)
+        swap_for_ever(name, victim);
+    for (int i = 0; i < 20000 && (made < 20 || refusals < 20); i++) {
+        struct store *s = NULL;
+        bool opened = store_open(scratch("open/state/j.db"), STORE_WRITE, &s, &err);
+        store_close(s);
+        made += opened;
+        refusals += !opened;
+        char command[600];
+        snprintf(command, sizeof(command), "rm -rf %s", name);
+        if (opened)
+            assert_int_equal(system(command), 0);
+    }
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    print_message("  opened %d times, refused %d times\n", made, refusals);
+    assert_true(made > 0 && refusals > 0);
+    assert_int_equal(rmdir(victim), 0); /* empty: nothing was led there */
+}
+
 static void what_is_no_journal_is_refused_untouched(void **state)
 {
     (void)state;
@@ -366,6 +445,8 @@ int main(void)
         in_scratch(modes_do_not_depend_on_the_umask),
         in_scratch(a_file_opened_too_wide_is_closed_to_others),
         in_scratch(directories_of_others_are_refused),
+        in_scratch(a_way_that_others_may_turn_is_refused),
+        in_scratch(a_stranger_who_swaps_links_leads_nobody_astray),
         in_scratch(what_is_no_journal_is_refused_untouched),
         in_scratch(damaged_files_are_refused),
         in_scratch(reading_creates_nothing),
