@@ -38,6 +38,9 @@ def story(bot, fleet, say, name):
     bot.ask(say("release run --upload-pack=x prod"), r"release: .*upload-pack")
     bot.ask(say("release status nowhere"), r"release: .*nowhere")
     assert f"{name}:ann" in run(fleet, "history", "prod").stdout
+    fleet.write_pillar(extra="  approval: other\n")
+    bot.ask(say("release run v2 prod"), r"waits for a second person: approve [A-Z0-9]{4}")
+    fleet.write_pillar()
 
 
 def test_hubot(fleet, server):
