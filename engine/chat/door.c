@@ -6,9 +6,11 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "chat/desk.h"
-#include "chat/follow.h"
+#include "chat/late.h"
 #include "chat/post.h"
 #include "chat/sign.h"
+
+#define ANSWER_MS 1800 /* of the three seconds that Slack waits; the rest is the network's */
 
 struct chat *chat_of(struct serve *s)
 {
@@ -79,24 +81,6 @@ static void answer_json(struct reply *reply, json_t *o)
 
 /* ---- Slack */
 
-/* Remembers the signature for twice as long as its stamp is good. false: it came before, or cannot be
- * remembered. */
-static bool first_time(struct request *r, const char *signature, struct reply *reply)
-{
-    struct err err;
-    bool is_new = false;
-    int64_t now = clock_wall_ms();
-    struct store *w = serve_writer(r->serve, &err);
-    bool ok = w && seen_add(w, signature, now, now - 2 * SIGN_SKEW_S * INT64_C(1000), &is_new, &err);
-    if (w)
-        serve_writer_done(r->serve);
-    if (!ok)
-        return reply_err(reply, &err);
-    if (!is_new)
-        refuse(r, reply, "played again");
-    return is_new;
-}
-
 static bool slack_signed(struct request *r, struct reply *reply)
 {
     struct chat *chat = chat_of(r->serve);
@@ -106,16 +90,39 @@ static bool slack_signed(struct request *r, struct reply *reply)
     enum sign_result got =
         slack_check(chat->config.slack_secret, request_header(r, "X-Slack-Request-Timestamp"), signature,
                     r->body, r->body_bytes, clock_wall_ms() / 1000);
-    if (got != SIGN_OK) {
+    if (got != SIGN_OK)
         refuse(r, reply, sign_result_name(got));
-        return false;
+    return got == SIGN_OK;
+}
+
+/* What is left of the three seconds that Slack waits: requests may have stood in line here, and the stamp
+ * says since when. A clock that differs costs an early "follows", nothing more. */
+static int64_t budget_ms(const struct request *r)
+{
+    const char *stamp = request_header(r, "X-Slack-Request-Timestamp");
+    int64_t spent = clock_wall_ms() / 1000 - strtoll(stamp, NULL, 10);
+    return spent <= 0 ? ANSWER_MS : spent == 1 ? ANSWER_MS / 2 : 0;
+}
+
+static void slack_serve(struct request *r, struct reply *reply, const struct visit *v, struct late_work work)
+{
+    json_t *message = NULL;
+    struct err err = {0};
+    work.signature = request_header(r, "X-Slack-Signature");
+    switch (late_serve(v, &work, budget_ms(r), &message, &err)) {
+    case LATE_DONE: answer_json(reply, message); return;
+    case LATE_REPLAYED: refuse(r, reply, "played again"); break;
+    case LATE_FAILED: reply_err(reply, &err); break;
+    case LATE_FOLLOWS:
+        answer_json(reply, json_pack("{s:s, s:s}", "response_type", "ephemeral", "text",
+                                     "it takes a moment; the answer follows"));
+        break;
     }
-    return first_time(r, signature, reply);
+    json_decref(message);
 }
 
 static void slack_command(struct request *r, struct reply *reply)
 {
-    auto_said struct said out = SAID_INIT;
     struct visit v;
     if (!slack_signed(r, reply))
         return;
@@ -130,8 +137,7 @@ static void slack_command(struct request *r, struct reply *reply)
         reply_error(reply, 400, "usage", "user_id is missing");
         return;
     }
-    desk_command(&v, text ? text : "", &out);
-    answer_json(reply, slack_message(&out));
+    slack_serve(r, reply, &v, (struct late_work){.text = text ? text : ""});
 }
 
 static const char *at(const json_t *o, const char *key, const char *below)
@@ -156,28 +162,18 @@ static bool payload_read(struct request *r, const json_t *p, struct visit *v, co
     return *action && *code && visit_of(r, "slack", &c, v);
 }
 
-/* Slack shows what comes back only for commands: a button's answer goes to its response_url, by the follower.
- */
 static void slack_action(struct request *r, struct reply *reply)
 {
-    auto_said struct said out = SAID_INIT;
     struct visit v;
     const char *action, *code;
     if (!slack_signed(r, reply))
         return;
     const char *text = request_form(r, "payload");
     json_t *payload = text ? json_loads(text, 0, NULL) : NULL;
-    if (!payload || !payload_read(r, payload, &v, &action, &code)) {
+    if (!payload || !payload_read(r, payload, &v, &action, &code))
         reply_error(reply, 400, "usage", "that is no block_actions payload");
-        json_decref(payload);
-        return;
-    }
-    desk_press(&v, action, code, &out);
-    out.replace = out.in_channel; /* done: the question with its buttons goes away */
-    json_t *message = slack_message(&out);
-    if (v.asker.reply_to[0] && message)
-        follow_say(r->serve, v.asker.reply_to, message);
-    answer_json(reply, message ? message : json_object());
+    else
+        slack_serve(r, reply, &v, (struct late_work){.action = action, .code = code});
     json_decref(payload);
 }
 

@@ -9,7 +9,10 @@
 #include "chat/chat.h"
 #include "chat/door.h"
 #include "chat/follow.h"
+#include "chat/late.h"
 #include "chat/post.h"
+
+#define DESKS 2 /* commands at work at once */
 
 static bool configure(struct serve *s, const struct serve_config *config, struct problems *problems)
 {
@@ -24,6 +27,9 @@ static bool start(struct serve *s, struct err *err)
     post_init();
     if (!serve_thread(s, "chat-follow", follow_run, NULL, err))
         return false;
+    for (int i = 0; i < DESKS; i++)
+        if (!serve_thread(s, "chat-desk", late_run, NULL, err))
+            return false;
     for (size_t i = 0; i < c->n_hooks; i++)
         if (!serve_thread(s, "chat-hook", hook_run, &c->hooks[i], err))
             return false;

@@ -25,7 +25,7 @@ class Room:
         self.said, self.calls, self.hooks, self.headers = [], [], [], []
         self.messages = {}       # ts -> text as it stands
         self.status, self.retry_after = 200, None  # what the next answers are
-        self.ts = 0
+        self.ts = self.n = 0
         self.lock = threading.Lock()
         self.new = threading.Condition(self.lock)
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
@@ -71,6 +71,7 @@ class Room:
                     ts = body["ts"]
                 self.messages[ts] = body["text"]
                 return {"ok": True, "ts": ts, "channel": body["channel"]}
+            body["to"] = path
             (self.hooks if path.startswith("/webhook") else self.said).append(body)
             return {"ok": True}
 
@@ -113,11 +114,17 @@ class Room:
         return urllib.parse.urlencode(dict(fields, **more))
 
     def type(self, server, text, user="ann", **more):
-        """Types `/release TEXT`; returns the text that is shown at once."""
-        status, answer, seconds = self.signed(server, "/chat/slack/command", self.form(text, user, **more))
+        """Types `/release TEXT`; returns the text that is shown: at once, or, when the machine is slow, as it follows."""
+        self.n += 1
+        path = f"/commands/T1/{user}/{self.n}-{time.monotonic_ns()}"
+        status, answer, seconds = self.signed(server, "/chat/slack/command",
+                                              self.form(text, user, **dict({"response_url": self.url + path}, **more)))
         assert status == 200, (status, answer)
         assert seconds < 3, f"'{text}' was answered after {seconds:.1f} s; Slack waits for 3"
-        return answer["text"]
+        if "the answer follows" not in answer["text"]:
+            return answer["text"]
+        wait_for("the late answer", lambda: [m for m in list(self.said) if m["to"] == path], seconds=30)
+        return [m for m in self.said if m["to"] == path][0]["text"]
 
     def press(self, server, action, code, user="bob"):
         payload = {"type": "block_actions", "user": {"id": f"U{user.upper()}", "username": user, "team_id": "T1"},
