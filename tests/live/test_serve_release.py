@@ -1,7 +1,5 @@
 """A real release ordered over the API: who and from where, the lock, pause, resume, rollback; a server killed on the way
 changes nothing, and the next one takes up what it left."""
-import threading
-
 import scene
 from daemons import wait_for
 from load import Load
@@ -97,26 +95,3 @@ def test_plan_lock_and_what_only_the_world_knows(fleet):
         assert {s["server"] for s in servers} == {"app1", "app2", "app3"} and all(s["serving"] for s in servers)
         nodes = server.get("/api/v1/envs/prod/drift", token)[1]["nodes"]
         assert [n["drift"] for n in nodes] == ["none"] * 3, nodes
-
-
-def test_forty_racers_one_release(fleet):
-    """Command line and API at once: one release starts, every loser is told who holds the lock."""
-    with Serving(fleet) as server:
-        token = server.token("racer", "operator")
-        before = server.get("/api/v1/releases?limit=1", token)[1][0]["release"]
-        rev, numbers, lines = fleet.revs["v1"], [], []
-
-        def over_the_api():
-            numbers.append(order(server, "run", token, rev=rev, confirm="prod"))
-
-        def by_hand():
-            lines.append(fleet.release("run", "--rev", rev, "--yes", "prod"))
-        threads = [threading.Thread(target=f) for f in [over_the_api] * 6 + [by_hand] * 2]
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join()
-        ends = [ended(server, n, token)["exit"] for n in numbers] + [r.returncode for r in lines]
-        assert sorted(ends) == [0] + [3] * (len(ends) - 1), ends
-        assert server.get("/api/v1/releases?limit=1", token)[1][0]["release"] == before + 1
-    expect_world(fleet, "v1")
