@@ -220,57 +220,45 @@ static bool wanted(const struct sink *k, unsigned events, int64_t at_ms)
     return (events & k->events) && clock_wall_ms() - at_ms <= OLD_MS;
 }
 
-/* One element: when it was sent its mark is written at once. */
-#define SINK_STEP(k, m, mark, value, said, events, at)                                                       \
-    do {                                                                                                     \
-        bool send_it = wanted(k, events, at);                                                                \
-        if (send_it && !(k)->send(k, said))                                                                  \
-            return false;                                                                                    \
-        (m)->mark = (value);                                                                                 \
-        if (send_it)                                                                                         \
-            keep(k, m);                                                                                      \
-    } while (0)
-
-static bool turn_rows(struct sink *k, struct marks *m, struct arena *arena)
-{
+/* What is new, of each sort. */
+struct news {
     struct row *rows;
+    struct lock_event *locks;
+    struct notice *notices;
+    size_t n_rows, n_locks, n_notices, row, lock, notice;
+};
+
+static bool news_read(const struct sink *k, const struct marks *m, struct arena *arena, struct news *ret)
+{
     struct err err;
-    size_t n;
-    if (!journal_told(k->store, m->row, PAGE_ROWS, arena, &rows, &n, &err))
-        return true;
-    for (size_t i = 0; i < n; i++) {
-        auto_said struct said out = SAID_INIT;
-        unsigned events = announce_row(&out, k->store, &rows[i], serve_url(k->serve), arena);
-        SINK_STEP(k, m, row, rows[i].seq, &out, events, rows[i].at_ms);
-    }
-    return true;
+    *ret = (struct news){0};
+    return (!k->rows || journal_told(k->store, m->row, PAGE_ROWS, arena, &ret->rows, &ret->n_rows, &err)) &&
+           lock_events_after(k->store, m->lock, PAGE_ROWS, arena, &ret->locks, &ret->n_locks, &err) &&
+           notice_after(k->store, m->notice, PAGE_ROWS, arena, &ret->notices, &ret->n_notices, &err);
 }
 
-static bool turn_locks(struct sink *k, struct marks *m, struct arena *arena)
+/* The earliest of the three, as far as clocks can tell: after an outage the story comes in its order. false:
+ * no more. */
+static bool news_next(struct sink *k, struct news *n, struct marks *m, struct said *out, unsigned *events,
+                      int64_t *at_ms, struct arena *arena)
 {
-    struct lock_event *list;
-    struct err err;
-    size_t n;
-    if (!lock_events_after(k->store, m->lock, PAGE_ROWS, arena, &list, &n, &err))
-        return true;
-    for (size_t i = 0; i < n; i++) {
-        auto_said struct said out = SAID_INIT;
-        SINK_STEP(k, m, lock, list[i].id, &out, announce_lock(&out, &list[i]), list[i].at_ms);
-    }
-    return true;
-}
-
-static bool turn_notices(struct sink *k, struct marks *m, struct arena *arena)
-{
-    struct notice *list;
-    struct err err;
-    size_t n;
-    if (!notice_after(k->store, m->notice, PAGE_ROWS, arena, &list, &n, &err))
-        return true;
-    for (size_t i = 0; i < n; i++) {
-        auto_said struct said out = SAID_INIT;
-        unsigned events = announce_notice(&out, k->store, &list[i], arena);
-        SINK_STEP(k, m, notice, list[i].id, &out, events, list[i].at_ms);
+    int64_t row = n->row < n->n_rows ? n->rows[n->row].at_ms : INT64_MAX;
+    int64_t lock = n->lock < n->n_locks ? n->locks[n->lock].at_ms : INT64_MAX;
+    int64_t notice = n->notice < n->n_notices ? n->notices[n->notice].at_ms : INT64_MAX;
+    if (row == INT64_MAX && lock == INT64_MAX && notice == INT64_MAX)
+        return false;
+    if (row <= lock && row <= notice) {
+        *at_ms = row;
+        m->row = n->rows[n->row].seq;
+        *events = announce_row(out, k->store, &n->rows[n->row++], serve_url(k->serve), arena);
+    } else if (lock <= notice) {
+        *at_ms = lock;
+        m->lock = n->locks[n->lock].id;
+        *events = announce_lock(out, &n->locks[n->lock++]);
+    } else {
+        *at_ms = notice;
+        m->notice = n->notices[n->notice].id;
+        *events = announce_notice(out, k->store, &n->notices[n->notice++], arena);
     }
     return true;
 }
@@ -278,12 +266,27 @@ static bool turn_notices(struct sink *k, struct marks *m, struct arena *arena)
 bool sink_turn(struct sink *k, struct marks *m)
 {
     auto_arena struct arena arena = {0};
+    struct news news;
     k->wait_ms = 0;
-    bool ok = (!k->rows || turn_rows(k, m, &arena)) && turn_locks(k, m, &arena) && turn_notices(k, m, &arena);
+    bool more = news_read(k, m, &arena, &news);
+    while (more) {
+        auto_said struct said out = SAID_INIT;
+        struct marks before = *m;
+        unsigned events = 0;
+        int64_t at_ms = 0;
+        more = news_next(k, &news, m, &out, &events, &at_ms, &arena);
+        if (!more || !wanted(k, events, at_ms))
+            continue;
+        if (!k->send(k, &out)) {
+            *m = before;
+            return false;
+        }
+        keep(k, m);
+    }
     /* What said nothing is passed over in steps: a release writes rows by the thousand. */
     if (memcmp(m, &k->saved, sizeof *m) != 0)
         keep(k, m);
-    return ok;
+    return true;
 }
 
 int64_t back_off_ms(unsigned failures)
