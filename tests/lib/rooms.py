@@ -40,7 +40,11 @@ class Room:
     def handler(room):
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                if "urlencoded" in self.headers["Content-Type"]:  # as Slack's own client asks
+                    body = dict(urllib.parse.parse_qsl(body))
+                else:
+                    body = json.loads(body)
                 answer = room.take(self.path, body, dict(self.headers))
                 self.send_response(room.status)
                 if room.retry_after:
