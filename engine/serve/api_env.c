@@ -108,20 +108,18 @@ static void one(struct request *r, struct reply *reply)
 /* ---- all of them */
 
 /* How many are in rotation is known only while a release runs; the balancers are asked by /lb. */
-static json_t *nodes_sum(struct request *r, const struct env_state *st)
+static json_t *nodes_sum(struct request *r, const struct env_state *st, struct err *err)
 {
-    size_t owed = 0, total = st->n_nodes;
+    int64_t owed, total;
     json_t *up = json_null();
-    struct err err;
-    for (size_t i = 0; i < st->n_nodes; i++)
-        owed += st->nodes[i].debt;
-    struct fold *f = st->running ? fold_get(r->serve, r->store, st->running->id, &err) : NULL;
+    if (!counts_nodes(r->serve, r->store, st->env, &total, &owed, err))
+        return NULL;
+    struct fold *f = st->running ? fold_get(r->serve, r->store, st->running->id, err) : NULL;
     if (f) {
         const uint32_t *n = f->model.counts;
-        size_t out = n[SHOWN_OUT] + n[SHOWN_BACK] + n[SHOWN_LEFT];
-        if (f->plan->n_nodes > total)
-            total = f->plan->n_nodes;
-        up = json_integer((json_int_t)(total - out));
+        if ((int64_t)f->plan->n_nodes > total)
+            total = (int64_t)f->plan->n_nodes;
+        up = json_integer(total - n[SHOWN_OUT] - n[SHOWN_BACK] - n[SHOWN_LEFT]);
         fold_put(r->serve, f);
     }
     return json_pack("{s:I, s:o, s:I}", "total", (json_int_t)total, "in_rotation", up, "owed",
@@ -131,12 +129,15 @@ static json_t *nodes_sum(struct request *r, const struct env_state *st)
 static json_t *summary(struct request *r, const char *env, struct err *err)
 {
     struct env_state st;
-    if (!env_state_read(r->store, env, r->arena, &st, err))
+    if (!env_state_brief(r->store, env, r->arena, &st, err))
+        return NULL;
+    json_t *nodes = nodes_sum(r, &st, err);
+    if (!nodes)
         return NULL;
     json_t *full = env_state_json(&st, r->arena);
     json_t *o = json_pack("{s:s, s:O, s:O, s:O, s:O, s:o}", "env", env, "lock", json_object_get(full, "lock"),
                           "running", json_object_get(full, "running"), "last", json_object_get(full, "last"),
-                          "unfinished", json_object_get(full, "unfinished"), "nodes", nodes_sum(r, &st));
+                          "unfinished", json_object_get(full, "unfinished"), "nodes", nodes);
     json_decref(full);
     add_parts(r, env, o);
     return o;

@@ -46,14 +46,19 @@ static void conn_end(struct conn *c)
     c->phase = CONN_ENDING;
 }
 
-/* New ones stand in front, so the last that waits for its request is the oldest. */
+/* Who has had no answer yet goes before who has, then who has waited longest. */
+static bool goes_before(const struct conn *c, const struct conn *other)
+{
+    return !other || (c->served != other->served ? other->served : c->since_ms <= other->since_ms);
+}
+
 static void make_room(struct http *h)
 {
     struct conn *oldest = NULL;
     size_t n = 0;
     for (struct conn *c = h->conns.next; c != &h->conns; c = c->next) {
         n += c->phase == CONN_READING || c->phase == CONN_WORKING;
-        if (c->phase == CONN_READING && (!oldest || c->since_ms <= oldest->since_ms))
+        if (c->phase == CONN_READING && goes_before(c, oldest))
             oldest = c;
     }
     h->counts.connections = n;
@@ -145,6 +150,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     if (!x)
         return;
     conn_set(x, CONN_READING); /* and waits for the next one */
+    if (x->state == EX_DONE)
+        x->conn->served = true; /* read under the lock by this thread alone */
     if (x->reply.stream)
         stream_free(x->reply.stream);
     buf_fini(&x->body);

@@ -13,6 +13,7 @@ struct conn {
     struct conn *prev, *next;
     int fd;
     enum conn_phase phase;
+    bool served;      /* it has had an answer: it is not one of those that only hold a place */
     int64_t since_ms; /* monotonic: when its present request began, or the connection, or it became idle */
 };
 

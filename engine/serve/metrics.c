@@ -25,8 +25,17 @@ struct histogram {
     int64_t n, sum_ms, buckets[BUCKETS];
 };
 
+/* Nodes of an environment: thousands of questions to the journal, so the answer holds for a moment. */
+#define SUMS_MS 2000
+struct node_sum {
+    char env[72];
+    int64_t total, owed, at_ms;
+};
+
 struct counts {
     pthread_mutex_t lock;
+    struct node_sum *sums;
+    size_t n_sums;
     int64_t last_end;
     struct tally *tallies;
     struct histogram *histograms;
@@ -46,6 +55,7 @@ void counts_free(struct serve *s)
     if (!s->counts)
         return;
     pthread_mutex_destroy(&s->counts->lock);
+    free(s->counts->sums);
     free(s->counts->tallies);
     free(s->counts->histograms);
     free(s->counts);
@@ -60,6 +70,44 @@ void counts_request(struct serve *s, int status)
 void counts_order(struct serve *s)
 {
     atomic_fetch_add(&s->counts->orders, 1);
+}
+
+/* ---- nodes */
+
+static struct node_sum *sum_of(struct counts *c, const char *env)
+{
+    for (size_t i = 0; i < c->n_sums; i++)
+        if (strcmp(c->sums[i].env, env) == 0)
+            return &c->sums[i];
+    c->sums = xrealloc(c->sums, (c->n_sums + 1) * sizeof *c->sums);
+    struct node_sum *sum = &c->sums[c->n_sums++];
+    *sum = (struct node_sum){0};
+    snprintf(sum->env, sizeof sum->env, "%s", env);
+    return sum;
+}
+
+bool counts_nodes(struct serve *s, struct store *store, const char *env, int64_t *ret_total,
+                  int64_t *ret_owed, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct node_state_info *nodes;
+    size_t n;
+    int64_t now = clock_mono_ms();
+    pthread_mutex_lock(&s->counts->lock);
+    struct node_sum *sum = sum_of(s->counts, env);
+    bool ok = sum->at_ms != 0 && now - sum->at_ms < SUMS_MS;
+    if (!ok && node_states(store, env, &arena, &nodes, &n, err)) {
+        ok = true;
+        sum->total = (int64_t)n;
+        sum->owed = 0;
+        sum->at_ms = now;
+        for (size_t i = 0; i < n; i++)
+            sum->owed += nodes[i].debt;
+    }
+    *ret_total = sum->total;
+    *ret_owed = sum->owed;
+    pthread_mutex_unlock(&s->counts->lock);
+    return ok;
 }
 
 /* ---- releases */
@@ -171,17 +219,18 @@ static int64_t out_now(struct request *r, const struct env_state *st)
 static bool stand(struct request *r, const char *env, struct standing *ret, struct err *err)
 {
     struct env_state st;
-    if (!env_state_read(r->store, env, r->arena, &st, err))
+    int64_t total, owed;
+    if (!env_state_brief(r->store, env, r->arena, &st, err) ||
+        !counts_nodes(r->serve, r->store, env, &total, &owed, err))
         return false;
     *ret = (struct standing){.env = env,
-                             .total = (int64_t)st.n_nodes,
+                             .total = total,
+                             .owed = owed,
                              .held = st.lock.held,
                              .held_ms = st.lock.held ? clock_wall_ms() - st.lock.since_ms : 0,
                              .running = st.running != NULL,
                              .unfinished = st.unfinished != NULL && st.running == NULL,
                              .last_end_ms = st.last ? st.last->ended_ms : 0};
-    for (size_t i = 0; i < st.n_nodes; i++)
-        ret->owed += st.nodes[i].debt;
     int64_t out = out_now(r, &st);
     ret->up = ret->total - (out >= 0 && out <= ret->total ? out : ret->owed);
     return true;

@@ -135,6 +135,9 @@ void counts_open(struct serve *s);
 void counts_free(struct serve *s);
 void counts_request(struct serve *s, int status); /* an answer went out */
 void counts_order(struct serve *s);
+/* Nodes that the journal knows of an environment, and how many a balancer is owed; up to two seconds old. */
+bool counts_nodes(struct serve *s, struct store *store, const char *env, int64_t *ret_total,
+                  int64_t *ret_owed, struct err *err) MUST_CHECK;
 
 /* ---- ask.c: questions that a child answers */
 void askers_open(struct serve *s);

@@ -33,10 +33,16 @@ static bool find_last(struct store *store, const char *env, struct arena *arena,
 bool env_state_read(struct store *store, const char *env, struct arena *a, struct env_state *st,
                     struct err *err)
 {
+    return env_state_brief(store, env, a, st, err) &&
+           node_states(store, env, a, &st->nodes, &st->n_nodes, err);
+}
+
+bool env_state_brief(struct store *store, const char *env, struct arena *a, struct env_state *st,
+                     struct err *err)
+{
     *st = (struct env_state){.env = env};
     if (!lock_get(store, env, a, &st->lock, err) || !find_last(store, env, a, &st->last, err) ||
-        !release_unfinished(store, env, a, &st->unfinished, err) ||
-        !node_states(store, env, a, &st->nodes, &st->n_nodes, err))
+        !release_unfinished(store, env, a, &st->unfinished, err))
         return false;
     bool lives = st->lock.held && st->lock.release &&
                  (st->lock.holder == HOLDER_ALIVE || st->lock.holder == HOLDER_ELSEWHERE);

@@ -27,6 +27,9 @@ struct env_state {
 /* Everything lives in `arena`. */
 bool env_state_read(struct store *store, const char *env, struct arena *arena, struct env_state *ret,
                     struct err *err) MUST_CHECK;
+/* The same without its nodes, which take a question each: for many environments at once. */
+bool env_state_brief(struct store *store, const char *env, struct arena *arena, struct env_state *ret,
+                     struct err *err) MUST_CHECK;
 json_t *env_state_json(const struct env_state *st, struct arena *arena);
 /* null when it is free */
 json_t *env_lock_json(const struct lock_info *l, struct arena *arena);
