@@ -103,9 +103,10 @@ static enum outcome outcome_of(const struct loop *l, const struct job *job)
     enum phase phase = job->req.step < l->plan->n_steps ? l->plan->steps[job->req.step].phase : PHASE_PREPARE;
     bool unreached = r->err.code == E_NET || (r->err.code == E_LATE && verb->effect == EFFECT_READ);
     bool held = phase == PHASE_CHANGE || phase == PHASE_CHECK;
-    return r->outcome == OUT_FAILED && unreached && held && verb->scope == SCOPE_NODE && !verb->waits
-               ? OUT_UNKNOWN
-               : r->outcome;
+    bool asks =
+        !verb->waits || job->req.role == ROLE_OBSERVE; /* a health check that finds nobody has failed */
+    bool unknown = r->outcome == OUT_FAILED && unreached && held && asks && verb->scope == SCOPE_NODE;
+    return unknown ? OUT_UNKNOWN : r->outcome;
 }
 
 static void take_job(struct loop *l, struct job *job)
