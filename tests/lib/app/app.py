@@ -37,19 +37,31 @@ PADDING = "." * 2048
 
 class App:
     def __init__(self):
-        self.stopping = False
+        self.stopping, self.began = False, time.monotonic()
         self.clients = {}  # writer -> busy
 
     async def answer(self, path):
         name, _, query = path.partition("?")
         if name == "/health":
-            return (500, "unwell\n") if BEHAVE == "unhealthy" else (200, f"ok {REV} {VERSION}\n")
+            return await self.health(path)
         if name == "/rev":
             return 200, f"{REV}\n"
         if name == "/slow":
             ms = dict(p.partition("=")[::2] for p in query.split("&")).get("ms", "150")
             await asyncio.sleep(int(ms) / 1000)
         return 200, f"{REV} {VERSION} {path}\n{PADDING}\n"
+
+    async def health(self, path):
+        """The balancers ask without a query, the release with one (?deep): only it is treated badly by some revisions."""
+        if BEHAVE == "unhealthy" or (BEHAVE == "sours" and time.monotonic() - self.began > 1):
+            return 500, "unwell\n"
+        if path != "/health" and BEHAVE == "health-hangs":
+            await asyncio.sleep(3600)
+        if path != "/health" and BEHAVE == "health-huge":
+            return 200, "x" * (64 << 20)
+        if path != "/health" and BEHAVE == "health-redirects":
+            return 302, f"Location: {path}x\r\n"
+        return 200, f"ok {REV} {VERSION}\n"
 
     async def one(self, reader, writer):
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -61,7 +73,7 @@ class App:
         writer.write((
             f"HTTP/1.1 {status} {'OK' if status == 200 else 'Internal Server Error'}\r\nContent-Type: text/plain\r\n"
             f"Content-Length: {len(data)}\r\nX-Revision: {REV}\r\nX-Pid: {os.getpid()}\r\n"
-            f"Cache-Control: no-store\r\n{'Connection: close' if close else 'Connection: keep-alive'}\r\n\r\n"
+            f"Cache-Control: no-store\r\n{body if status == 302 else ''}{'Connection: close' if close else 'Connection: keep-alive'}\r\n\r\n"
         ).encode() + (b"" if method == "HEAD" else data))
         await writer.drain()
         self.clients[writer] = False
@@ -81,8 +93,13 @@ class App:
     async def run(self, host, port):
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        loop.add_signal_handler(signal.SIGTERM, (lambda: None) if BEHAVE == "deaf" else stop.set)
+        if BEHAVE == "flaps":
+            loop.call_later(1.7, os._exit, 3)
         server = await asyncio.start_server(self.client, host, port, backlog=512)
+        if BEHAVE == "child":  # a helper in a session of its own, that keeps the port when the app is gone
+            held = server.sockets[0].fileno()
+            subprocess.Popen(["sleep", "600"], pass_fds=(held,), start_new_session=True)
         print(f"serving {VERSION} {REV} on {host}:{port}", flush=True)
         await stop.wait()
         self.stopping = True
