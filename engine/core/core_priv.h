@@ -124,12 +124,33 @@ void life_fail(struct core *core, struct update *up, enum why why);
 void life_next(struct core *core, struct update *up);
 void life_order(struct core *core, struct update *up, enum order order);
 
+static inline const struct core_step_def *step_def(const struct core *core, uint16_t step)
+{
+    return &core->plan->steps[step];
+}
+
+static inline int64_t step_deadline(const struct core *core, const struct node *n, uint16_t step)
+{
+    return n->started + step_def(core, step)->timeout_ms;
+}
+
 /* node.c: one node's ladder, both directions. */
+#define NODE_NO_WALK UINT16_MAX
+/* The end of the range of steps that the node walks now (an empty one ends where it begins, at 0 even), or
+ * NODE_NO_WALK when it has nothing to do in this life. */
+uint16_t node_walk_end(const struct core *core, uint32_t i);
+bool node_goes_back(const struct core *core, const struct node *n);
+/* An op of the node's own step; its outcome comes to node_outcome. */
+void node_send(struct core *core, struct update *up, uint32_t i, uint16_t step, enum role role);
+bool node_drains_again(const struct core *core, const struct node *n, uint16_t step);
+bool node_drains_anew(struct core *core, struct update *up, uint32_t i);
 void node_advance(struct core *core, struct update *up, uint32_t i);
-void node_outcome(struct core *core, struct update *up, uint32_t i, const struct event *ev);
 uint32_t node_dispatch(struct core *core, struct update *up, uint32_t i, uint16_t step, enum role role,
                        int64_t deadline);
 void node_due(struct core *core, struct node *n, int64_t at);
+
+/* outcome.c */
+void node_outcome(struct core *core, struct update *up, uint32_t i, const struct event *ev);
 
 /* failure.c: what a failing step means where it stands. */
 void node_failed(struct core *core, struct update *up, uint32_t i, uint16_t step, bool unknown);
