@@ -114,7 +114,7 @@ static void give(struct request *r, struct reply *reply, const char *verb)
                            .env = r->vars[0],
                            .who = r->actor.name,
                            .via = r->actor.via == ACTOR_BEARER ? "api" : "page",
-                           .place = r->peer};
+                           .place = r->from};
     const char *confirm = NULL;
     struct err err;
     int64_t id;

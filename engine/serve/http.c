@@ -242,6 +242,22 @@ static void peer_of(struct exchange *x)
     r->loopback = str_starts(text, "127.") || strcmp(text, "::1") == 0;
 }
 
+/* Behind the named proxy: the last address of X-Forwarded-For, which the proxy itself put there. */
+static void from_of(struct exchange *x)
+{
+    struct request *r = &x->request;
+    const struct serve_config *c = &r->serve->config;
+    const char *list = request_header(r, "X-Forwarded-For"), *last = list ? strrchr(list, ',') : NULL;
+    unsigned char bytes[16];
+    r->from = r->peer;
+    if (!list || !c->proxy_address || strcmp(r->peer, c->proxy_address) != 0)
+        return;
+    last = last ? last + 1 : list;
+    last += strspn(last, " ");
+    if (inet_pton(AF_INET, last, bytes) == 1 || inet_pton(AF_INET6, last, bytes) == 1)
+        r->from = arena_printf(&x->arena, "%s by %s", last, r->peer);
+}
+
 /* In the clear over a network only the named proxy may come (config_exposure_ok). */
 static bool peer_ok(const struct serve *s, const struct request *r, struct reply *reply)
 {
@@ -262,6 +278,7 @@ static bool headers_ok(struct exchange *x, const char *method, const char *versi
                           .n_headers = g.n,
                           .actor = {.name = "", .csrf = ""}};
     peer_of(x);
+    from_of(x);
     size_t bytes =
         MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
     if (bytes > SERVE_HEADER_BYTES)

@@ -93,6 +93,14 @@ void keeper_watch_order(struct serve *s, int64_t id, pid_t pid)
     watch(s->keeper, w);
 }
 
+size_t keeper_orders(struct serve *s)
+{
+    pthread_mutex_lock(&s->keeper->lock);
+    size_t n = s->keeper->n_watched;
+    pthread_mutex_unlock(&s->keeper->lock);
+    return n;
+}
+
 /* Our own child is asked for directly, which also buries it; one of a server before us is looked for. */
 static bool is_gone(const struct watched *w)
 {

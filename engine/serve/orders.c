@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -23,8 +24,9 @@
 #include "state/orders.h"
 #include "state/process.h"
 
-#define ARGV_MAX   32
-#define OUTPUT_MAX (64 * 1024)
+#define ARGV_MAX       32
+#define OUTPUT_MAX     (64 * 1024)
+#define ORDERS_AT_ONCE 100 /* each is two processes */
 
 /* ---- words of a wish */
 
@@ -203,6 +205,7 @@ static _Noreturn void be_waiter(const struct child *c)
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     setsid();
+    prctl(PR_SET_NAME, "release-order");
     if (read(c->go_fd, &go, 1) != 1)
         _exit(0);
     keep_only(c);
@@ -381,6 +384,9 @@ bool serve_order(struct serve *s, const struct order_wish *wish, int64_t *ret_id
 {
     if (!wish_ok(wish, err))
         return false;
+    if (keeper_orders(s) >= ORDERS_AT_ONCE)
+        return err_set(err, E_LIMIT, "%d orders are under way at once; nothing was started; try again",
+                       ORDERS_AT_ONCE);
     bool ok = is(wish, "pause") || is(wish, "abort") ? tell_holder(s, wish, ret_id, err)
                                                      : start_child(s, wish, ret_id, err);
     if (ok)

@@ -62,6 +62,7 @@ struct request {
     const char *body; /* raw bytes, NUL behind them */
     size_t body_bytes;
     const char *peer; /* address without port */
+    const char *from; /* for the journal: the peer, or whom the trusted proxy says it asks for */
     bool loopback;    /* the peer is this machine */
     struct actor actor;
 };
@@ -132,8 +133,8 @@ struct order_wish {
     int64_t release;                                 /* rollback, 0 = the last */
     bool force;                                      /* unlock */
     bool brief;                                      /* plan: the short form, as JSON */
-    const char *digest;      /* run: only when the plan is still this one; NULL = whatever it is */
-    const char *approved_by; /* run, rollback, resume: the second person */
+    const char *digest;            /* run: only when the plan is still this one; NULL = whatever it is */
+    const char *approved_by;       /* run, rollback, resume: the second person */
     const char *who, *via, *place; /* "slack:ann", "slack", channel or address: recorded with the order */
 };
 /* Checks every word, writes the order down, then starts the child (or signals the lock's holder for pause and

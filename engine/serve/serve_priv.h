@@ -94,6 +94,7 @@ bool keeper_start(struct serve *s, struct err *err) MUST_CHECK;
 void keeper_free(struct serve *s);
 /* The keeper writes the order's end down once that process is gone. Any thread. */
 void keeper_watch_order(struct serve *s, int64_t id, pid_t pid);
+size_t keeper_orders(struct serve *s); /* under way */
 /* That a token was used is written down once in a while, not by each request. */
 void keeper_token_used(struct serve *s, int64_t token);
 

@@ -72,7 +72,7 @@ class Serving:
         if self.process.poll() is None:
             self.process.terminate()
         assert self.process.wait(timeout=30) == 0, self.log()
-        bad = re.search(r"ERROR: \w*Sanitizer|runtime error:|must\(.*failed", self.log())
+        bad = re.search(r"ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:|must\(.*failed", self.log())
         assert not bad, self.log()
 
     def kill(self):

@@ -346,7 +346,11 @@ def test_the_proxy_alone_is_believed(place):
         assert s.request("GET", "/api/v1/me", headers={**named, "X-User": "a b<script>"})[0] == 401
         post = {**named, "Content-Type": "application/json", "Origin": "https://release.example.org"}
         assert s.request("POST", "/api/v1/envs/prod/lock", body='{"reason":"x"}', headers=post)[0] == 403
-        assert s.request("POST", "/api/v1/envs/prod/unlock", body="{}", headers={**post, "X-CSRF-Token": me["csrf"]})[0] == 202
+        mine = {**post, "X-CSRF-Token": me["csrf"], "X-Forwarded-For": "6.6.6.6, 203.0.113.5"}
+        status, _, body = s.request("POST", "/api/v1/envs/prod/unlock", body="{}", headers=mine)
+        assert status == 202, body
+        order = json.loads(s.request("GET", f"/api/v1/orders/{json.loads(body)['order']}", headers=named)[2])
+        assert (order["who"], order["from"]) == ("page:ann@example.org", "203.0.113.5 by 127.0.0.1"), order
         with contextlib.closing(http.client.HTTPConnection(s.host, s.port, source_address=("127.0.0.2", 0))) as c:
             c.request("GET", "/api/v1/me", headers=named)
             assert c.getresponse().status == 401
