@@ -216,6 +216,8 @@ static bool no_orphan_wal(const char *path, struct err *err)
     struct stat st;
     if (lstat(buf_str(&name), &st) != 0 || st.st_size == 0)
         return true;
+    if (lstat(path, &st) == 0)
+        return true; /* made by another process since we looked; making it will find that */
     return err_set(err, E_JOURNAL,
                    "journal %s is gone, but its newest rows (%" PRId64
                    " bytes) are still in %s; put the journal "
