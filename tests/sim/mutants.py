@@ -55,8 +55,6 @@ MUTANTS = [
     ("what was seen of a held node stays true", "node.c", "(n->seen_in == SEEN_SOMEWHERE || seen_long_ago(core, n))",
      "n->seen_in == SEEN_SOMEWHERE"),
     ("nodes that were out before make room", "roll.c", "core->cap_most += was_up && !held;", "core->cap_most += !held;"),
-    ("nobody is counted who seems unhealthy", "roll.c", "bool counted = serves(core, i);",
-     "bool counted = serves(core, i) && !core->nodes[i].sick;"),
     ("sessions of a forgotten drain are not waited for", "node.c", "if (!n->lost_here ||", "if (true ||"),
     ("verification stops at the first that is wrong", "failure.c", "else if (core->plan->rollback_on_failure)\n            life_fail(core, up, WHY_VERIFY);",
      "else\n            life_fail(core, up, WHY_VERIFY);"),
