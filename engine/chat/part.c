@@ -56,7 +56,14 @@ static enum gate gate(const struct order_wish *w, struct request *r, struct repl
     char code[ASK_CODE_LEN + 1];
     struct consent consent;
     struct err err;
-    if (!changes || !consent_of(serve_root(r->serve), w->env, &consent, &err) || !consent.second)
+    if (!changes)
+        return GATE_PASS;
+    /* A pillar that cannot be read may ask for a second person: nothing goes past it. */
+    if (!consent_of(serve_root(r->serve), w->env, &consent, &err)) {
+        reply_err(reply, &err);
+        return GATE_HELD;
+    }
+    if (!consent.second)
         return GATE_PASS;
     if (!ask_open(r->serve, w, &who, "approve", code, &err))
         reply_err(reply, &err);

@@ -93,7 +93,7 @@ def hubot(fleet, home, port, env):
     os.makedirs(f"{cwd}/scripts")
     shutil.copy(f"{DOCS}/hubot/release.mjs", f"{cwd}/scripts")
     bot = Bot(fleet, "hubot", ["node", f"{home}/node_modules/hubot/bin/Hubot.mjs", "-a", "Shell", "-n", "hubot"], cwd,
-              dict(env, HUBOT_SHELL_USER_NAME="ann", EXPRESS_BIND_ADDRESS="127.0.0.1", EXPRESS_PORT=str(port)))
+              dict(env, HUBOT_SHELL_USER_NAME="ann", EXPRESS_BIND_ADDRESS=f"{fleet.net}.7", EXPRESS_PORT=str(port)))
     bot.expect(r"No external-scripts\.json found")  # what it says last while it loads
     return bot
 

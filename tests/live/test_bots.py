@@ -40,6 +40,8 @@ def story(bot, fleet, say, name):
     assert f"{name}:ann" in run(fleet, "history", "prod").stdout
     fleet.write_pillar(extra="  approval: other\n")
     bot.ask(say("release run v2 prod"), r"waits for a second person: approve [A-Z0-9]{4}")
+    fleet.write_pillar(extra="  approval: [\n")  # who knows what it asks for
+    bot.ask(say("release rollback prod"), r"release: .*pillar of prod cannot be read")
     fleet.write_pillar()
 
 
