@@ -1,6 +1,7 @@
 #include "chat/desk.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -313,6 +314,14 @@ static bool do_leave(const struct visit *v, struct store *writer, const struct w
     return true;
 }
 
+/* Pages that look at it ask anew. */
+static void publish_queue(struct serve *s, const char *env)
+{
+    char data[100];
+    snprintf(data, sizeof data, "{\"env\":\"%s\"}", env);
+    serve_publish(s, "queue", env, 0, data);
+}
+
 typedef bool (*by_hand_fn)(const struct visit *, struct store *, const struct words *, struct said *,
                            struct err *);
 
@@ -332,6 +341,7 @@ static void by_hand(const struct visit *v, const struct words *w, by_hand_fn act
     }
     if (ok) {
         out->in_channel = true;
+        publish_queue(v->serve, w->env);
         return;
     }
     buf_reset(&out->text);

@@ -221,7 +221,7 @@ bool tell_brief(struct said *s, const char *output, struct arena *arena, struct 
         return false;
     *ret = (struct brief){.rev = arena_strdup(arena, text_of(o, "rev")),
                           .digest = arena_strdup(arena, text_of(o, "digest"))};
-    say_text(s, "%s %s: revision %.12s", text_of(o, "app"), text_of(o, "env"), ret->rev);
+    say_text(s, "%s %s: revision %s", text_of(o, "app"), text_of(o, "env"), ret->rev);
     if (!str_starts(ret->rev, text_of(o, "rev_typed"))) {
         say_text(s, " (");
         say_quote(s, text_of(o, "rev_typed"));

@@ -91,6 +91,7 @@ def one_race(fleet, room, server, token):
     racers = Racers(fleet, room, server, token, cli=13, slack=13, api=14)
     racers.run()
     wait_for("39 are refused", lambda: len(racers.losers()) >= 39, seconds=180, every=0.2)
+    wait_for("one has begun", lambda: len(racers.history()) > racers.before, seconds=60)
     lost, history = racers.losers(), racers.history()
     assert len(lost) == 39 and len(history) == racers.before + 1, (len(lost), history)
     winner = history[0]
