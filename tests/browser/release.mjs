@@ -76,6 +76,22 @@ async function balancers(page) {
   await page.waitForFunction(() => [...document.querySelectorAll('td')].filter((t) => t.textContent.includes('as released')).length === 4);
 }
 
+// An environment that wants a second person: the order waits, and everybody sees for whom.
+async function approval(page) {
+  await go(page, '/env/guarded');
+  await page.click('button[data-verb=run]');
+  await page.fill('#f-rev', 'v2');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('dialog #f-confirm');
+  await page.fill('#f-confirm', 'guarded');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('dialog .banner');
+  const text = await page.textContent('dialog .banner');
+  assert(/waits for a second person/.test(text), text);
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => /run.* by page:bob waits for a second person/.test(document.querySelector('main').textContent));
+}
+
 // Tab until the wanted element has the focus: what cannot be reached so cannot be used with a keyboard.
 async function tabTo(page, selector) {
   for (let i = 0; i < 60; i++) {
@@ -98,7 +114,7 @@ async function byKeyboard(page) {
   await go(page, '/');
   await page.keyboard.press('Tab');
   equal(await page.evaluate(() => document.activeElement.className), 'skip', 'the first stop');
-  await tabTo(page, '.card h2 a');
+  await tabTo(page, '.card h2 a[href="/env/prod"]');
   await page.keyboard.press('Enter');
   await page.waitForURL('**/env/prod');
   await ready(page);
@@ -158,6 +174,7 @@ run(async (browser) => {
   await reconnect(one.page, one.context, n);
   await lock(one.page);
   await balancers(one.page);
+  await approval(one.page);
   await byKeyboard(one.page);
   await history(one.page, phone.page, dark.page);
   for (const each of [one, phone, dark]) each.watched.check();

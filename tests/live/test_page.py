@@ -82,6 +82,9 @@ def real_plan(fleet):
 
 
 def test_release_lock_and_rollback(browser):
+    pillar = f"{browser.fleet.root}/pillar"
+    with open(f"{pillar}/prod.sls") as prod, open(os.open(f"{pillar}/guarded.sls", os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+        f.write(prod.read() + "  approval: other\n")
     ended_well(browser.start("release.mjs"))
     expect_world(browser.fleet, "v1")
     shutil.copy(f"{browser.shots}/release-running.png", f"{browser.shots}/page.png")

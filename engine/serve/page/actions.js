@@ -26,7 +26,7 @@ function sensible(verb, env) {
     case 'resume': return !running && Boolean(env.unfinished);
     case 'rollback': return !running && Boolean(env.unfinished || env.last);
     case 'lock': return !held;
-    case 'unlock': return held && !running;
+    case 'unlock': return held && !running && (!env.lock.release || (env.can || []).includes('force'));
     default: return false;
   }
 }
@@ -80,6 +80,7 @@ class Dialog {
   // The button that opened the dialog may have been made anew meanwhile: then the browser did not find it.
   leave() {
     this.node.remove();
+    document.dispatchEvent(new Event('ordered')); // what it changed shows at once
     if (document.activeElement === document.body) document.querySelector(`main button[data-verb=${this.verb}]`)?.focus();
   }
 
@@ -166,7 +167,7 @@ class Dialog {
     const lock = this.env.lock;
     if (!lock) throw new Error('Nobody holds the lock.');
     this.say(el('p', {}, lock.text));
-    if (lock.release) {
+    if (lock.release) { // a release that ended without giving it back
       this.say(el('p', {}, lock.text), el('p', { class: 'warn' }, `! Release ${lock.release} is given up: it cannot be resumed `
         + 'or rolled back afterwards. What it owes the balancers stays recorded.'));
       put(this.fields, field('reason', 'Reason', { required: true, maxlength: 200 }));
@@ -205,16 +206,26 @@ class Dialog {
     if (typed && typed.value.trim() !== this.env.env) throw new Error(`Type ${this.env.env} to confirm.`);
     if (typed) body.confirm = typed.value.trim();
     if (this.verb === 'unlock' && this.env.lock && this.env.lock.release) body.force = true;
-    const id = (await post(envPath(this.env.env, `/${this.verb}`), body)).order;
-    const order = await this.waitOrder(id, (o) => o.release && ['run', 'rollback', 'resume'].includes(this.verb));
+    const given = await post(envPath(this.env.env, `/${this.verb}`), body);
+    if (given.pending) return this.pend(given);
+    const order = await this.waitOrder(given.order, (o) => o.release && ['run', 'rollback', 'resume'].includes(this.verb));
     if (order.exit === null || order.exit === undefined || order.exit === 0) {
       this.node.close();
       announce(`${TEXTS[this.verb][0]}: done`);
       if (order.release && ['run', 'rollback', 'resume'].includes(this.verb)) location.assign(`/release/${Number(order.release)}`);
       return;
     }
-    this.say(el('pre', { class: 'output', tabindex: 0 }, order.output || ''));
+    this.say(el('pre', { class: 'output', tabindex: 0 }, order.output || order.text || ''));
     throw new Error(`The order ended with exit ${order.exit}.`);
+  }
+
+  // The environment wants a second person: this one has done their part.
+  pend(given) {
+    this.say(el('p', { class: 'banner is-warn' }, `! ${given.text}`));
+    fill(this.fields);
+    fill(this.confirm);
+    this.go.hidden = true;
+    announce(given.text);
   }
 
   // Until it has ended, or `enough` says so. The server holds the answer back a little, so this is no busy loop.

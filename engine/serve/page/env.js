@@ -3,7 +3,7 @@
 
 import { announce, el, fill, refill, throttled } from './dom.js';
 import { envPath, get, page, stream } from './api.js';
-import { ago, plural, result, short, when } from './words.js';
+import { ago, clock, plural, result, short, when } from './words.js';
 import { buttons } from './actions.js';
 import { releaseTable } from './history.js';
 
@@ -45,9 +45,10 @@ class EnvView {
     const held = e.lock && el('div', { class: `banner${e.running ? ' is-busy' : ' is-warn'}`, role: 'status' },
       el('span', { class: 'sign', 'aria-hidden': 'true' }, '■'), el('span', {}, el('b', {}, 'Lock: '), e.lock.text));
     const queue = e.queue && e.queue.length > 0 && el('p', {}, el('b', {}, 'Waiting: '),
-      e.queue.map((q, i) => `${i + 1}. ${q.who}${q.reason ? ` (${q.reason})` : ''}`).join(', '));
-    const pending = (e.pending || []).map((p) => el('p', { class: 'banner is-warn' }, `! waiting for ${p.kind || 'approval'}: `,
-      p.text || `${p.verb || ''} by ${p.who || ''}`));
+      e.queue.map((q, i) => `${i + 1}. ${q.who}${q.until ? ` (next, until ${clock(q.until)})` : ''}`).join(', '));
+    const pending = (e.pending || []).map((p) => el('p', { class: 'banner is-warn' },
+      p.state === 'approve' ? `! ${p.verb}${p.rev ? ` of ${short(p.rev)}` : ''} by ${p.who} waits for a second person until ${clock(p.until)}: approve ${p.code}`
+        : `! ${p.verb}${p.rev ? ` of ${short(p.rev)}` : ''} by ${p.who} is not confirmed yet (until ${clock(p.until)})`));
     refill(this.head, el('div', { class: 'title' }, el('h1', {}, e.env), this.pill()), held, pending, queue, this.lastLine(),
       el('div', { class: 'actions' }, buttons(e, VERBS)));
   }
@@ -170,5 +171,7 @@ export async function start(main) {
   });
   const lb = throttled(5000, () => view.askBalancers());
   stream({ env: page.env, on: { row: lb, release: again, lock: again, queue: again, order: again } });
+  document.addEventListener('ordered', again);
   setInterval(lb, 30000);
+  setInterval(again, 30000);
 }
