@@ -186,15 +186,23 @@ static _Noreturn void be_command(const struct child *c)
     _exit(127);
 }
 
-/* dup2 onto itself would leave it close-on-exec: all of ours are above 2, which serve_run made sure of. */
+#define RC_FD 3
+#define GO_FD 4
+
+/* Ends of other pipes would keep others waiting for an end of file, so they go at once. Copies high up first:
+ * none of ours is then in the way of another. */
 static void keep_only(const struct child *c)
 {
-    dup2(c->null_fd, 0);
-    dup2(c->out_fd, 1);
-    dup2(c->out_fd, 2);
-    dup2(c->rc_fd, 3);
-    close_range(4, ~0U, 0);
-    fcntl(3, F_SETFD, FD_CLOEXEC);
+    int null = fcntl(c->null_fd, F_DUPFD, 10), out = fcntl(c->out_fd, F_DUPFD, 10);
+    int rc = fcntl(c->rc_fd, F_DUPFD, 10), go = fcntl(c->go_fd, F_DUPFD, 10);
+    dup2(null, 0);
+    dup2(out, 1);
+    dup2(out, 2);
+    dup2(rc, RC_FD);
+    dup2(go, GO_FD);
+    close_range(GO_FD + 1, ~0U, 0);
+    fcntl(RC_FD, F_SETFD, FD_CLOEXEC);
+    fcntl(GO_FD, F_SETFD, FD_CLOEXEC);
 }
 
 static _Noreturn void be_waiter(const struct child *c)
@@ -206,9 +214,10 @@ static _Noreturn void be_waiter(const struct child *c)
     sigprocmask(SIG_SETMASK, &all, NULL);
     setsid();
     prctl(PR_SET_NAME, "release-order");
-    if (read(c->go_fd, &go, 1) != 1)
-        _exit(0);
     keep_only(c);
+    if (read(GO_FD, &go, 1) != 1)
+        _exit(0);
+    close(GO_FD);
     pid_t pid = fork();
     if (pid == 0)
         be_command(c);
@@ -222,7 +231,7 @@ static _Noreturn void be_waiter(const struct child *c)
         text[n++] = (char)('0' + rc / 10 % 10);
     text[n++] = (char)('0' + rc % 10);
     text[n++] = '\n';
-    _exit(write(3, text, n) == (ssize_t)n ? 0 : 1);
+    _exit(write(RC_FD, text, n) == (ssize_t)n ? 0 : 1);
 }
 
 /* Our environment without what is between systemd and the server, and with the order's number, which the

@@ -1,4 +1,6 @@
 /* /healthz: is it there, and can it read the journal. */
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "serve/serve_priv.h"
 
@@ -6,6 +8,10 @@ static void healthz(struct request *r, struct reply *reply)
 {
     struct err err;
     int64_t version;
+    if (access(r->serve->state_path, R_OK) != 0) {
+        reply_error(reply, 503, "journal", "the journal %s is not there", r->serve->state_path);
+        return;
+    }
     if (!store_version(r->store, &version, &err)) {
         reply_err(reply, &err);
         return;

@@ -3,6 +3,7 @@ are what Prometheus reads, hostile text stays text."""
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import time
 
@@ -193,6 +194,42 @@ def empty_place():
     p.write("pillar/test.sls", "release: {app: site}\n")
     yield p
     p.remove()
+
+
+def test_health_is_the_journals(empty_place):
+    with Serving(empty_place, name="health") as s:
+        assert s.get("/healthz")[0] == 200
+        os.rename(f"{empty_place.dir}/state", f"{empty_place.dir}/gone")
+        status, answer = s.get("/healthz")
+        assert (status, answer["error"]["code"]) == (503, "journal")
+        os.rename(f"{empty_place.dir}/gone", f"{empty_place.dir}/state")
+        token = s.token("after", "operator")
+        number = s.post("/api/v1/envs/test/lock", token, reason="it is back")[1]["order"]
+        assert wait_for("the order ends", lambda: s.get(f"/api/v1/orders/{number}", token)[1]["ended"])
+        assert s.get(f"/api/v1/orders/{number}", token)[1]["exit"] == 0
+
+
+def test_an_order_that_was_not_begun_is_known_as_such(empty_place):
+    """A server that died between the row and the process: nothing was done, and the next server says so."""
+    place = empty_place
+    with Serving(place, name="first") as s:
+        token = s.token("ops", "viewer")
+    db = sqlite3.connect(place.state)
+    host = os.uname().nodename
+    db.execute("INSERT INTO orders VALUES (7, 1700000000000, 'test', 'run', 'api:ci', 'api', '127.0.0.1', '[]', ?)", (host,))
+    db.execute("INSERT INTO orders VALUES (8, 1700000000000, 'test', 'run', 'api:ci', 'api', '127.0.0.1', '[]', ?)", (host,))
+    with open("/proc/sys/kernel/random/boot_id") as f:
+        boot = f.read().strip()
+    db.execute("INSERT INTO order_events VALUES (1, 8, 'start', 1700000000000, 0, 4194000, 12, ?, -1, '')", (boot,))
+    db.commit()
+    db.close()
+    with open(f"{place.dir}/state/orders/8.rc", "w") as f:
+        f.write("4\n")  # what its process left
+    with Serving(place, name="second") as s:
+        wait_for("both have ended", lambda: all(o["ended"] for o in s.get("/api/v1/orders", token)[1]))
+        assert s.get("/api/v1/orders/8", token)[1]["exit"] == 4
+        o = s.get("/api/v1/orders/7", token)[1]
+        assert o["exit"] is None and "nothing was done" in o["text"]
 
 
 def test_streams_lose_nothing_over_breaks_and_restarts(empty_place):
