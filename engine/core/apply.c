@@ -175,6 +175,7 @@ static void apply_node_in(struct core *core, struct node *n)
 {
     set_state(core, n, n->state == NODE_OUT ? NODE_DONE : NODE_UNDONE);
     step_reset(n);
+    n->returned |= n->debt;
     n->debt = n->drained = false;
     n->soak_fails = 0;
     n->due = CORE_NEVER;

@@ -58,10 +58,10 @@ static bool node_same(const struct node *a, const struct node *b)
 {
     return a->state == b->state && a->inflight == b->inflight && a->attempt == b->attempt &&
            a->walk == b->walk && a->losses == b->losses && a->debt == b->debt && a->drained == b->drained &&
-           a->touched == b->touched && a->fresh == b->fresh && a->before_of == b->before_of &&
-           a->unknown == b->unknown && a->gang_done == b->gang_done && a->left_in == b->left_in &&
-           a->left_back == b->left_back && a->may_be_in == b->may_be_in && a->suspect == b->suspect &&
-           a->sick == b->sick && a->inflight_step == b->inflight_step;
+           a->touched == b->touched && a->fresh == b->fresh && a->returned == b->returned &&
+           a->before_of == b->before_of && a->unknown == b->unknown && a->gang_done == b->gang_done &&
+           a->left_in == b->left_in && a->left_back == b->left_back && a->may_be_in == b->may_be_in &&
+           a->suspect == b->suspect && a->sick == b->sick && a->inflight_step == b->inflight_step;
 }
 
 bool core_same(const struct core *a, const struct core *b)

@@ -29,6 +29,7 @@ struct node {
     bool drained;       /* our drain is in force: the guard looks after it */
     bool touched;       /* a change step was begun: it may no longer be what it was */
     bool fresh;         /* admitted, and nothing of its walk begun */
+    bool returned;      /* given back to its balancer by this release at least once */
     bool unknown;       /* the present step's outcome is unknown: observe before anything else */
     bool gang_done;     /* through the present parallel phase */
     bool left_in;       /* it was in rotation when it was left for a person */

@@ -34,9 +34,8 @@ static uint32_t next_waiting(struct core *core)
 /* In rotation but for what we do with it. */
 static bool serves(const struct core *core, uint32_t i)
 {
-    uint8_t flags = core->plan->node_flags[i], state = core->nodes[i].state;
-    bool walked = state == NODE_DONE || state == NODE_UNDONE || state == NODE_BACK;
-    return (flags & CORE_NODE_WAS_UP) || ((flags & CORE_NODE_COMES_BACK) && walked);
+    uint8_t flags = core->plan->node_flags[i];
+    return (flags & CORE_NODE_WAS_UP) || ((flags & CORE_NODE_COMES_BACK) && core->nodes[i].returned);
 }
 
 static void ask_capacity(struct core *core, struct update *up)

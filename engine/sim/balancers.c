@@ -69,6 +69,8 @@ int64_t lb_sessions(const struct sim *s, uint32_t i)
         int64_t out = n->sticky ? l->maint_at : l->out_at;
         if (l->before != LB_READY && l->out_at < 0)
             continue; /* nobody was sent there for long */
+        if (l->admin != LB_READY && n->proc.started_at > out && out >= 0)
+            continue; /* they ended with the process before */
         if (l->admin == LB_READY || n->sessions_stay || out < 0)
             left += n->sessions_gone_at >= l->out_at && l->out_at >= 0 ? 0 : 20;
         else if (s->now < out + s->plan->session_ms && n->sessions_gone_at < l->out_at)

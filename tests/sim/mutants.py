@@ -59,7 +59,7 @@ MUTANTS = [
     ("verification stops at the first that is wrong", "failure.c", "else if (core->plan->rollback_on_failure)\n            life_fail(core, up, WHY_VERIFY);",
      "else\n            life_fail(core, up, WHY_VERIFY);"),
     ("losses of before a crash count on", "apply.c", "n->attempt = n->losses = 0;", "n->attempt = 0;"),
-    ("who comes back is not counted", "roll.c", "(flags & CORE_NODE_COMES_BACK) && walked", "false"),
+    ("who comes back is not counted", "roll.c", "(flags & CORE_NODE_COMES_BACK) && core->nodes[i].returned", "false"),
 ]
 SETS = {
     "seeds": ["tests/sim/seeds.c", "tests/sim/scenario.c"],
