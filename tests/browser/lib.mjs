@@ -118,5 +118,6 @@ export async function sameFold(page, n) {
     return { seq: m.seq, ended: m.ended, states: Object.fromEntries(m.ids.map((id, i) => [id, STATES[m.nodes[i].state].word])) };
   });
   equal(ours.seq, theirs.seq, 'last row that the page folded');
-  equal(ours.states, Object.fromEntries(theirs.nodes.map((x) => [x.node, x.state])), 'states of the nodes');
+  const other = theirs.nodes.filter((x) => ours.states[x.node] !== x.state);
+  equal(other.slice(0, 5).map((x) => `${x.node}: ${ours.states[x.node]}, not ${x.state}`), [], 'nodes in another state than the server says');
 }

@@ -20,11 +20,12 @@ const DANGER = new Set(['abort', 'rollback']);
 function sensible(verb, env) {
   const running = Boolean(env.running);
   const held = Boolean(env.lock);
+  const byHand = held && !env.lock.release; // nothing is released until it is freed
   switch (verb) {
-    case 'run': return !running;
+    case 'run': return !running && !byHand;
     case 'pause': case 'abort': return running;
-    case 'resume': return !running && Boolean(env.unfinished);
-    case 'rollback': return !running && Boolean(env.unfinished || env.last);
+    case 'resume': return !running && !byHand && Boolean(env.unfinished);
+    case 'rollback': return !running && !byHand && Boolean(env.unfinished || env.last);
     case 'lock': return !held;
     case 'unlock': return held && !running && (!env.lock.release || (env.can || []).includes('force'));
     default: return false;
