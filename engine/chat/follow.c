@@ -118,6 +118,19 @@ static void outbox_send(void)
     }
 }
 
+/* Whose answer was not sent asks again; what stands in the store is said after the next start. */
+static void outbox_empty(void)
+{
+    struct outgoing *o;
+    pthread_mutex_lock(&outbox_lock);
+    while ((o = outbox)) {
+        outbox = o->next;
+        outgoing_free(o);
+    }
+    n_outbox = 0;
+    pthread_mutex_unlock(&outbox_lock);
+}
+
 /* ---- answers to an ask */
 
 struct follow {
@@ -365,12 +378,7 @@ void follow_run(struct serve *s, void *arg)
         tick(&f, turn % (1000 / TICK_MS) == 0);
         outbox_send();
     }
-    for (struct outgoing *o;
-         (o = outbox);) { /* who is left gets the answer after the next start, or asks again */
-        outbox = o->next;
-        outgoing_free(o);
-    }
-    n_outbox = 0;
+    outbox_empty();
     arena_fini(&f.arena);
     store_close(f.store);
 }
