@@ -89,7 +89,7 @@ def large_release(place, server, token):
     for i in range(0, len(rows), 500):
         w.write(rows[i:i + 500])
         time.sleep(0.02)
-    while time.monotonic() - began < 120 and sum(got) < 50 * len(rows):
+    while time.monotonic() - began < 120 and sum(got) < 50 * len(rows) * 0.999:  # a mark that a chunk's head splits is not counted
         time.sleep(0.2)
     took = time.monotonic() - began
     print(f"  {sum(got)} of {50 * len(rows)} rows delivered in {took:.1f} s ({sum(got) / took:,.0f} rows/s)")
