@@ -283,9 +283,14 @@ tools)
     export PATH
     exec /bin/sh -c "$SSH_ORIGINAL_COMMAND" ;;
 late)
-    # Honest while it is asked, and then says nothing but lies: from the first changing step on.
+    # Honest while it is asked, and then says nothing but lies: from the first changing step on. Those come through the shell
+    # that stays, or as a command of their own.
     case $SSH_ORIGINAL_COMMAND in
     *"'run'"*|*" run "*) printf '\\nlies lies lies\\n' >&2; exit 0 ;;
+    "exec sh")
+        lie='case $1 in run) echo lies lies lies >\\&2 ;; *) release_main "$@" ;; esac'
+        sed -u 's/release_main "$@"/'"$lie"/ | sh
+        exit ;;
     esac
     exec /bin/sh -c "$SSH_ORIGINAL_COMMAND" ;;
 esac
