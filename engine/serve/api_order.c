@@ -46,8 +46,8 @@ static bool release_number(const struct request *r, const json_t *body, int64_t 
 /* A mistyped key would be an order that means something else. */
 static bool keys_known(const json_t *body, struct reply *reply)
 {
-    static const char *const known[] = {"rev",    "plan",    "stages", "window", "only",
-                                        "reason", "release", "force",  "confirm"};
+    static const char *const known[] = {"rev",     "plan",  "stages",  "window", "only",  "reason",
+                                        "release", "force", "confirm", "brief",  "digest"};
     size_t n = sizeof known / sizeof known[0];
     const char *key;
     json_t *v;
@@ -69,11 +69,12 @@ static bool wish_read(const struct request *r, const json_t *body, struct order_
                       struct reply *reply)
 {
     w->force = flag(r, body, "force");
+    w->brief = flag(r, body, "brief");
     return (!body || keys_known(body, reply)) && field(r, body, "rev", &w->rev, reply) &&
            field(r, body, "plan", &w->plan, reply) && field(r, body, "stages", &w->stages, reply) &&
            field(r, body, "window", &w->window, reply) && field(r, body, "only", &w->only, reply) &&
            field(r, body, "reason", &w->reason, reply) && field(r, body, "confirm", confirm, reply) &&
-           release_number(r, body, &w->release, reply);
+           field(r, body, "digest", &w->digest, reply) && release_number(r, body, &w->release, reply);
 }
 
 /* S26: what changes servers names the environment a second time; only an admin breaks the lock of others. */

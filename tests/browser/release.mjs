@@ -8,8 +8,10 @@ async function order(page) {
   await page.fill('#f-rev', 'v2');
   await page.click('dialog button[type=submit]');
   await page.waitForSelector('dialog #f-confirm');
-  const plan = await page.textContent('dialog .output');
-  assert(plan.includes(facts.revs.v2.slice(0, 12)), `the plan names the revision: ${plan}`);
+  const plan = await page.textContent('dialog .summary');
+  assert(plan.includes(facts.revs.v2.slice(0, 12)) && /4 nodes.*2 must stay.*1 commit, forward.*v2: good/s.test(plan), plan);
+  await page.click('dialog .preview summary');
+  await page.waitForFunction(() => document.querySelector('dialog .preview .output').textContent.includes('supervisord.stop'));
   await shot(page, 'run-dialog', false);
   await page.fill('#f-confirm', 'prod');
   await page.click('dialog button[type=submit]');
@@ -74,6 +76,22 @@ async function balancers(page) {
   await page.waitForFunction(() => [...document.querySelectorAll('td')].filter((t) => t.textContent.includes('UP')).length >= 8);
   await page.click('text=Ask the nodes');
   await page.waitForFunction(() => [...document.querySelectorAll('td')].filter((t) => t.textContent.includes('as released')).length === 4);
+}
+
+// What is confirmed is the plan that was shown: with the digest of another nothing happens.
+async function otherPlan(page) {
+  await go(page, '/env/prod');
+  const before = await api(page, '/api/v1/releases?env=prod');
+  const id = await page.evaluate(async () => {
+    const { post } = await import('/page/api.js');
+    return (await post('/api/v1/envs/prod/run', { rev: 'v2', confirm: 'prod', digest: '0'.repeat(64) })).order;
+  });
+  const order = await until('the order has ended', async () => {
+    const o = await api(page, `/api/v1/orders/${id}`);
+    return o.ended && o;
+  });
+  assert(order.exit > 0 && order.release === null, `refused: ${JSON.stringify(order)}`);
+  equal((await api(page, '/api/v1/releases?env=prod')).length, before.length, 'releases');
 }
 
 // An environment that wants a second person: the order waits, and everybody sees for whom.
@@ -174,6 +192,7 @@ run(async (browser) => {
   await reconnect(one.page, one.context, n);
   await lock(one.page);
   await balancers(one.page);
+  await otherPlan(one.page);
   await approval(one.page);
   await byKeyboard(one.page);
   await history(one.page, phone.page, dark.page);

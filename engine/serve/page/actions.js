@@ -3,7 +3,7 @@
 
 import { announce, el, fill, put } from './dom.js';
 import { envPath, get, post, releasePath } from './api.js';
-import { plural, short } from './words.js';
+import { duration, plural, short } from './words.js';
 
 const TEXTS = {
   run: ['Release', 'Release a revision'],
@@ -62,6 +62,20 @@ async function ask(verb, name) {
   await d.prepare();
 }
 
+// What `release plan --brief` says, in words.
+function planSummary(b) {
+  const left = b.left_ms === null ? '' : `, about ${duration(Math.round(b.left_ms / 1000) * 1000)}`;
+  const judged = b.soak_ms ? `, each judged for ${duration(b.soak_ms)}` : '';
+  const changes = b.changes.map((c) => el('li', {}, `${plural(c.nodes, 'node')} from `, el('span', { class: 'mono' }, short(c.from)),
+    c.count === undefined ? `: ${c.unknown || 'the same revision'}` : `: ${plural(c.count, 'commit')}, ${c.direction}`,
+    el('ul', { class: 'commits mono' }, (c.commits || []).map((text) => el('li', {}, text)),
+      c.count > (c.commits || []).length && el('li', {}, `and ${c.count - c.commits.length} more`))));
+  return el('div', { class: 'summary' },
+    el('p', {}, el('b', {}, `${b.rev_typed || short(b.rev)} `), el('span', { class: 'mono' }, short(b.rev)), ` to ${plural(b.nodes, 'node')}${left}`),
+    el('p', {}, `${b.window} out at once; ${b.up} of ${b.nodes} are up, ${b.min_up} must stay; stages ${b.stages.join(', ')}${judged}`),
+    el('ul', {}, changes));
+}
+
 class Dialog {
   constructor(verb, env) {
     this.verb = verb;
@@ -99,13 +113,13 @@ class Dialog {
   }
 
   wantName() {
-    put(this.confirm, field('confirm', `Type ${this.env.env} to confirm`, { required: true, placeholder: this.env.env }));
+    fill(this.confirm, field('confirm', `Type ${this.env.env} to confirm`, { required: true, placeholder: this.env.env }));
   }
 
   run() {
     this.planned = false;
     put(this.fields, field('rev', 'Revision', { required: true, placeholder: 'branch, tag or commit' }),
-      el('details', {}, el('summary', {}, 'More'),
+      el('details', {}, el('summary', {}, 'More settings'),
         field('plan', 'Plan', {}, 'the pillar says which, when empty'), field('stages', 'Stages', { placeholder: '1,25%,100%' }),
         field('window', 'Window', { placeholder: '25%' }), field('only', 'Only these nodes', { placeholder: 'app1,app2' })));
     this.go.textContent = 'Show what will happen';
@@ -115,17 +129,35 @@ class Dialog {
   async showPlan() {
     const body = this.values();
     this.say(el('p', { class: 'quiet' }, 'Asking nodes and balancers …'));
-    const order = await this.waitOrder((await post(envPath(this.env.env, '/plan'), body)).order);
-    if (order.exit !== 0) {
-      this.say(el('pre', { class: 'output' }, order.output || 'no output'));
-      throw new Error(`This cannot be released (exit ${order.exit}).`);
-    }
-    this.say(el('p', {}, 'This will happen:'), el('pre', { class: 'output', tabindex: 0 }, order.output));
+    const brief = JSON.parse(await this.askPlan({ ...body, brief: true }));
+    this.say(planSummary(brief), this.everyStep({ ...body, rev: brief.rev }));
     announce('The plan is there.');
     this.planned = JSON.stringify(body);
+    this.digest = brief.digest;
     this.wantName();
     this.go.textContent = 'Release';
     this.form.elements.confirm.focus();
+  }
+
+  async askPlan(body) {
+    const order = await this.waitOrder((await post(envPath(this.env.env, '/plan'), body)).order);
+    if (order.exit === 0) return order.output;
+    this.say(el('pre', { class: 'output' }, order.output || order.text || 'no output'));
+    throw new Error(`This cannot be released (exit ${order.exit}).`);
+  }
+
+  // The whole plan takes asking once more: only for who wants to see it.
+  everyStep(body) {
+    const text = el('pre', { class: 'output', tabindex: 0 }, 'Asking …');
+    return el('details', { ontoggle: async (event) => {
+      if (!event.target.open || this.asked) return;
+      this.asked = true;
+      try {
+        fill(text, await this.askPlan(body));
+      } catch (error) {
+        this.error.textContent = error.message;
+      }
+    } }, el('summary', {}, 'Every step'), text);
   }
 
   async rollback() {
@@ -206,6 +238,7 @@ class Dialog {
     const typed = this.form.elements.confirm;
     if (typed && typed.value.trim() !== this.env.env) throw new Error(`Type ${this.env.env} to confirm.`);
     if (typed) body.confirm = typed.value.trim();
+    if (this.verb === 'run') body.digest = this.digest;
     if (this.verb === 'unlock' && this.env.lock && this.env.lock.release) body.force = true;
     const given = await post(envPath(this.env.env, `/${this.verb}`), body);
     if (given.pending) return this.pend(given);
@@ -216,6 +249,7 @@ class Dialog {
       if (order.release && ['run', 'rollback', 'resume'].includes(this.verb)) location.assign(`/release/${Number(order.release)}`);
       return;
     }
+    this.planned = false; // whatever it was, look again
     this.say(el('pre', { class: 'output', tabindex: 0 }, order.output || order.text || ''));
     throw new Error(`The order ended with exit ${order.exit}.`);
   }
