@@ -391,3 +391,6 @@ def test_term_ends_it_with_open_streams(place):
         assert s.process.wait(timeout=10) == 0, s.log()
         for x in streams:
             x.close()
+    listed = [json.loads(line) for line in place.release("token", "list", "--json").stdout.splitlines()]
+    mine = next(t for t in listed if t["name"] == "term")
+    assert mine["used"] >= mine["made"] > 0 and "token" not in mine and "hash" not in mine, mine
