@@ -264,7 +264,7 @@ def test_a_request_has_ten_seconds(server):
                 continue
             except OSError:
                 break
-        assert 8 < time.monotonic() - began < 14
+        assert 8 < time.monotonic() - began < 18
 
 
 # ---- what is said
