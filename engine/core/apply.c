@@ -63,8 +63,10 @@ static void apply_intent(struct core *core, struct node *n, const struct record 
     }
     if (def->phase == PHASE_CHANGE)
         n->touched = true;
-    if (def->phase == PHASE_ENABLE)
+    if (def->phase == PHASE_ENABLE) {
         n->drained = false;
+        n->returned = true;
+    }
     if (def->once != ONCE_NO && row->role == ROLE_RUN) {
         core->once_state[row->step] = ONCE_RUNNING;
         core->once_node[row->step] = row->node;
@@ -175,7 +177,6 @@ static void apply_node_in(struct core *core, struct node *n)
 {
     set_state(core, n, n->state == NODE_OUT ? NODE_DONE : NODE_UNDONE);
     step_reset(n);
-    n->returned |= n->debt;
     n->debt = n->drained = false;
     n->soak_fails = 0;
     n->due = CORE_NEVER;

@@ -20,17 +20,17 @@
 
 struct node {
     /* Durable: changed by apply() only. */
-    uint8_t state;      /* enum node_state */
-    uint8_t inflight;   /* role of an intent without outcome */
-    uint8_t attempt;    /* runs of the present step */
-    uint8_t walk;       /* how often its walk was begun anew */
-    uint8_t losses;     /* how often its balancer forgot the drain of this walk */
-    bool debt;          /* its balancer was touched and is owed its earlier state */
-    bool drained;       /* our drain is in force: the guard looks after it */
-    bool touched;       /* a change step was begun: it may no longer be what it was */
-    bool fresh;         /* admitted, and nothing of its walk begun */
-    bool returned;      /* given back to its balancer by this release at least once */
-    bool unknown;       /* the present step's outcome is unknown: observe before anything else */
+    uint8_t state;    /* enum node_state */
+    uint8_t inflight; /* role of an intent without outcome */
+    uint8_t attempt;  /* runs of the present step */
+    uint8_t walk;     /* how often its walk was begun anew */
+    uint8_t losses;   /* how often its balancer forgot the drain of this walk */
+    bool debt;        /* its balancer was touched and is owed its earlier state */
+    bool drained;     /* our drain is in force: the guard looks after it */
+    bool touched;     /* a change step was begun: it may no longer be what it was */
+    bool fresh;       /* admitted, and nothing of its walk begun */
+    bool returned; /* to be given back to its balancer by this release at least once: it may be in rotation */
+    bool unknown;  /* the present step's outcome is unknown: observe before anything else */
     bool gang_done;     /* through the present parallel phase */
     bool left_in;       /* it was in rotation when it was left for a person */
     bool left_back;     /* ... on its way back */
