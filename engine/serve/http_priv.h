@@ -52,6 +52,16 @@ bool work_put(struct work *w, struct exchange *x, bool slow);
 void work_stop(struct work *w); /* every exchange that was put is answered, later ones are refused */
 void work_free(struct work *w);
 
+/* http.c: what libmicrohttpd calls, on its thread. */
+void http_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+                        enum MHD_ConnectionNotificationCode code);
+void *http_on_uri(void *cls, const char *uri, struct MHD_Connection *connection);
+void http_on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+                       enum MHD_RequestTerminationCode code);
+enum MHD_Result http_on_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                const char *method, const char *version, const char *data, size_t *n,
+                                void **con_cls);
+
 /* http.c: the worker's last word. Any thread. */
 void exchange_done(struct exchange *x);
 

@@ -7,7 +7,7 @@
 
 static const struct route *const own_tables[] = {status_routes,      auth_routes,      api_env_routes,
                                                  api_release_routes, api_order_routes, ask_routes,
-                                                 event_routes,       metrics_routes};
+                                                 event_routes,       metrics_routes,   api_plan_routes};
 
 /* ---- patterns */
 

@@ -146,6 +146,6 @@ void askers_free(struct serve *s);
 
 /* ---- the API's tables */
 extern const struct route api_env_routes[], api_release_routes[], api_order_routes[], status_routes[],
-    event_routes[], ask_routes[], metrics_routes[];
+    event_routes[], ask_routes[], metrics_routes[], api_plan_routes[];
 
 #endif

@@ -112,7 +112,7 @@ def test_every_route_is_documented(server):
     documented |= {("POST", "/api/v1/envs/{}/abort"), ("POST", "/login"), ("POST", "/logout")}
     source = ""
     folder = os.path.join(HERE, "..", "..", "engine", "serve")
-    for name in ("api_env", "api_release", "api_order", "ask", "events", "metrics", "status", "auth"):
+    for name in ("api_env", "api_release", "api_plan", "api_order", "ask", "events", "metrics", "status", "auth"):
         with open(os.path.join(folder, name + ".c")) as f:
             source += f.read()
     routes = set(re.findall(r'\.method = "(\w+)",\s*\.pattern = "([^"]+)"', source)) - {("POST", "/api/v1/envs/{env}/")}
