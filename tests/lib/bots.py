@@ -105,6 +105,7 @@ def errbot(fleet, env):
     shutil.copytree(f"{DOCS}/errbot", f"{cwd}/plugins")
     with open(f"{cwd}/config.py", "w") as f:
         f.write(ERRBOT_CONFIG.format(dir=cwd))
-    bot = Bot(fleet, "errbot", ["errbot", "-c", f"{cwd}/config.py", "-T"], cwd, env)
+    # Its answers come from other threads than its prompts, which alone are flushed.
+    bot = Bot(fleet, "errbot", ["errbot", "-c", f"{cwd}/config.py", "-T"], cwd, dict(env, PYTHONUNBUFFERED="1"))
     bot.expect(r">>> ")
     return bot
