@@ -12,6 +12,7 @@ import { buttons } from './actions.js';
 
 const ROWS = 40; // of the timeline
 const SHOWN_EVENTS = 200;
+const SLICE_MS = 25;
 const QUIET = new Set(['progress', 'gang-ok', 'proceed']);
 const QUIET_OF_MANY = new Set(['admit', 'node-in']); // with thousands of nodes they would be all that one sees
 
@@ -95,22 +96,29 @@ class ReleaseView {
 
   row(row) {
     this.rows.push(row);
+    // With thousands of nodes a few updates a second are enough, and the page stays free between them.
+    this.foldSoon(this.tiles.dense ? 200 : 30);
+  }
+
+  foldSoon(ms) {
     if (this.frame) return;
     this.frame = true;
-    // With thousands of nodes a few updates a second are enough, and the page stays free between them.
-    setTimeout(() => this.foldRows(), this.tiles.dense ? 200 : 30);
+    setTimeout(() => this.foldRows(), ms);
   }
 
   foldRows() {
     const began = performance.now();
     this.frame = false;
-    const rows = this.rows;
-    this.rows = [];
     const wasEnded = this.model.ended;
-    for (const row of rows) {
+    // A burst is folded in slices, so that the page answers between them.
+    let n = 0;
+    for (; n < this.rows.length && (n % 100 || performance.now() < began + SLICE_MS); n++) {
+      const row = this.rows[n];
       if (row.seq > this.model.seq) this.addEvent(row);
       this.model.apply(row);
     }
+    const rows = this.rows.splice(0, n);
+    if (this.rows.length) this.foldSoon(0);
     this.refresh(this.model.changed);
     this.model.changed = new Set();
     this.costs.push(performance.now() - began);
