@@ -279,13 +279,19 @@ static bool wait_for_second(struct serve *s, const struct ask *a, struct said *o
                        .via = a->via,
                        .ask = a->id,
                        .text = a->code};
-    bool ok = w &&
-              ask_move(w, a->id, "confirm", "approve", &(struct ask_change){.lapse_ms = now + ASK_APPROVE_MS},
-                       &moved, err) &&
-              (!moved || notice_add(w, &n, err));
+    bool ok = w && store_begin(w, err);
+    if (ok) {
+        ok = ask_move(w, a->id, "confirm", "approve", &(struct ask_change){.lapse_ms = now + ASK_APPROVE_MS},
+                      &moved, err) &&
+             (!moved || notice_add(w, &n, err)) && store_commit(w, err);
+        if (!ok)
+            store_rollback(w);
+    }
     if (w)
         serve_writer_done(s);
-    if (ok && !moved)
+    if (!ok)
+        return false;
+    if (!moved)
         return err_set(err, E_STATE, "%s was answered a moment ago", a->code);
     say_text(out, "%s of %s is confirmed by ", a->verb, a->env);
     say_quote(out, a->who);
@@ -293,7 +299,7 @@ static bool wait_for_second(struct serve *s, const struct ask *a, struct said *o
     say_button(out, "Approve", "approve", a->code);
     say_button(out, "Cancel", "cancel", a->code);
     out->in_channel = true;
-    return ok;
+    return true;
 }
 
 static bool cancel(struct serve *s, const struct ask *a, struct said *out, struct err *err)

@@ -4,6 +4,7 @@
  *   grammar  text -> words             (pure)      sign    who sent this                (pure)
  *   say      what is said, its forms   (pure)      config  serve.yml: rooms, rules
  *   door     the routes of Slack and Mattermost    desk    what each verb does
+ *   hand     the lock in people's hands, the queue
  *   late     answers within Slack's three seconds  part    how the server sees all this
  *   asks     confirmations and approvals           follow  the thread that sees requests to their last answer
  *   tell     journal -> sentences                  hooks   the threads that announce to webhooks and rooms

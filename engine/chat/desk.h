@@ -17,6 +17,8 @@ struct visit {
 };
 /* The answer to what was typed. Always says something. */
 void desk_command(const struct visit *v, const char *text, struct said *out);
+/* lock, unlock, take, hand, queue ENV, leave (hand.c). */
+void desk_by_hand(const struct visit *v, const struct words *w, struct said *out);
 /* A button: "confirm", "cancel" or "approve" with its code. */
 void desk_press(const struct visit *v, const char *action, const char *code, struct said *out);
 

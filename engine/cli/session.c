@@ -185,15 +185,9 @@ int session_preflight(struct session *s, struct plan *plan)
 
 /* ---- the question */
 
-/* `confirm:` of the pillar, else whether it looks like production. */
-static bool wants_confirmation(struct session *s)
+static bool wants_confirmation(const struct session *s)
 {
-    auto_free char *asked = s->pillar ? pillar_json(s->pillar, "release:confirm") : NULL;
-    if (asked && (strstr(asked, "true") || strstr(asked, "yes")))
-        return true;
-    if (asked && (strstr(asked, "false") || strstr(asked, "no")))
-        return false;
-    return str_starts(s->env, "prod");
+    return s->pillar ? pillar_confirms(s->pillar, s->env) : str_starts(s->env, "prod");
 }
 
 bool session_confirm(struct session *s, const struct plan *plan)

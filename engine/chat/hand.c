@@ -1,0 +1,194 @@
+/* The lock in people's hands, and the queue for it: quick, so done here, each in one transaction of the
+ * store, and written down as an order. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "chat/desk.h"
+#include "chat/tell.h"
+#include "state/orders.h"
+
+static void write_order(const struct visit *v, struct store *writer, const struct words *w, bool ok,
+                        const char *text)
+{
+    json_t *list = json_pack("[s, s, s]", chat_verb_name(w->verb), w->env,
+                             w->reason   ? w->reason
+                             : w->person ? w->person
+                                         : "");
+    char *argv = list ? json_dumps(list, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+    struct order_new o = {.env = w->env,
+                          .verb = chat_verb_name(w->verb),
+                          .who = v->asker.who,
+                          .via = v->asker.via,
+                          .place = v->asker.place,
+                          .argv = argv ? arena_strdup(v->arena, argv) : "[]",
+                          .at_ms = clock_wall_ms()};
+    struct err err;
+    int64_t id;
+    if (!order_insert(writer, &o, &id, &err) ||
+        !order_end(writer, id, ok ? 0 : EXIT_LOCKED, text, o.at_ms, &err))
+        serve_log("chat: an order of %s cannot be written down: %s", v->asker.who, err.text);
+    json_decref(list);
+    free(argv);
+}
+
+static bool do_lock(const struct visit *v, struct store *writer, const struct words *w, struct said *out,
+                    struct err *err)
+{
+    struct lock_info lock;
+    struct lock_request req = {
+        .env = w->env, .who = v->asker.who, .why = w->reason, .by_hand = true, .in_turn = true};
+    if (!lock_take(writer, &req, v->arena, &lock, err))
+        return false;
+    say_text(out, "%s is locked by ", w->env);
+    say_quote(out, v->asker.who);
+    say_text(out, ": ");
+    say_quote(out, w->reason);
+    return true;
+}
+
+static bool do_unlock(const struct visit *v, struct store *writer, const struct words *w, struct said *out,
+                      struct err *err)
+{
+    struct lock_info lock;
+    if (!lock_get(writer, w->env, v->arena, &lock, err))
+        return false;
+    if (!lock.held)
+        return err_set(err, E_STATE, "%s is not locked", w->env);
+    if (lock.holder != HOLDER_BY_HAND)
+        return err_set(err, E_LOCKED, "%s is %s; a release gives its lock back by itself", w->env,
+                       lock_text(&lock, v->arena));
+    if (!queue_same(lock.who, v->asker.who))
+        return err_set(err, E_LOCKED, "%s is %s; 'take %s REASON' takes it over", w->env,
+                       lock_text(&lock, v->arena), w->env);
+    if (!lock_free(writer, w->env, lock.fence, v->asker.who, "by hand", err) ||
+        !queue_settle(writer, w->env, clock_wall_ms(), err))
+        return false;
+    say_text(out, "%s is free", w->env);
+    return true;
+}
+
+static struct waiter place_of(const struct visit *v, const struct words *w)
+{
+    return (struct waiter){.env = w->env,
+                           .who = v->asker.who,
+                           .person = v->asker.person,
+                           .via = v->asker.via,
+                           .place = v->asker.place,
+                           .lapse_ms = v->config->queue_lapse_ms};
+}
+
+/* A lock by hand passes over; a free lock that is somebody else's turn becomes ours first. */
+static bool do_take(const struct visit *v, struct store *writer, const struct words *w, struct said *out,
+                    struct err *err)
+{
+    struct lock_info lock;
+    struct waiter mine = place_of(v, w);
+    const char *over = NULL;
+    if (!lock_get(writer, w->env, v->arena, &lock, err))
+        return false;
+    if (lock.held) {
+        const char *from = lock.who;
+        if (!lock_pass(writer, w->env, NULL, v->asker.who, w->reason, v->arena, &lock, err))
+            return false;
+        over = from;
+    } else if (!queue_take_turn(writer, &mine, clock_wall_ms(), v->arena, &over, err))
+        return false;
+    say_quote(out, v->asker.who);
+    say_text(out, lock.held ? " has the lock of %s" : " has the turn of %s", w->env);
+    if (over) {
+        say_text(out, ", over ");
+        say_quote(out, over);
+    }
+    say_text(out, ": ");
+    say_quote(out, w->reason);
+    return true;
+}
+
+static bool do_hand(const struct visit *v, struct store *writer, const struct words *w, struct said *out,
+                    struct err *err)
+{
+    struct lock_info lock;
+    const char *to = arena_printf(v->arena, "%s:%s", v->asker.via, w->person_name);
+    if (!lock_get(writer, w->env, v->arena, &lock, err))
+        return false;
+    const char *why = arena_printf(v->arena, "handed over by %s: %s", v->asker.who, lock.why);
+    if (!lock_pass(writer, w->env, v->asker.who, to, why, v->arena, &lock, err))
+        return false;
+    say_text(out, "%s is held by ", w->env);
+    say_quote(out, to);
+    say_text(out, " now");
+    return true;
+}
+
+static bool do_queue(const struct visit *v, struct store *writer, const struct words *w, struct said *out,
+                     struct err *err)
+{
+    struct waiter mine = place_of(v, w);
+    size_t ahead;
+    if (!queue_join(writer, &mine, clock_wall_ms(), &ahead, err))
+        return false;
+    if (ahead == 0)
+        say_text(out, "%s: you are next", w->env);
+    else
+        say_text(out, "%s: %zu before you", w->env, ahead);
+    say_text(out, "; ");
+    return tell_queue(out, writer, w->env, v->arena, err);
+}
+
+static bool do_leave(const struct visit *v, struct store *writer, const struct words *w, struct said *out,
+                     struct err *err)
+{
+    bool was;
+    if (!queue_leave(writer, w->env, v->asker.who, "left", clock_wall_ms(), &was, err))
+        return false;
+    say_text(out, was ? "%s: you left the queue" : "%s: you did not stand in the queue", w->env);
+    return true;
+}
+
+/* Pages that look at it ask anew. */
+static void publish_queue(struct serve *s, const char *env)
+{
+    char data[100];
+    snprintf(data, sizeof data, "{\"env\":\"%s\"}", env);
+    serve_publish(s, "queue", env, 0, data);
+}
+
+typedef bool (*by_hand_fn)(const struct visit *, struct store *, const struct words *, struct said *,
+                           struct err *);
+
+static by_hand_fn act_of(enum chat_verb verb)
+{
+    switch ((int)verb) {
+    case CHAT_LOCK: return do_lock;
+    case CHAT_UNLOCK: return do_unlock;
+    case CHAT_TAKE: return do_take;
+    case CHAT_HAND: return do_hand;
+    case CHAT_QUEUE: return do_queue;
+    default: return do_leave;
+    }
+}
+
+void desk_by_hand(const struct visit *v, const struct words *w, struct said *out)
+{
+    struct consent consent;
+    struct err err;
+    if (!consent_of(serve_root(v->serve), w->env, &consent, &err)) {
+        say_quote(out, err.text);
+        return;
+    }
+    struct store *writer = serve_writer(v->serve, &err);
+    bool ok = writer && act_of(w->verb)(v, writer, w, out, &err);
+    if (writer) {
+        write_order(v, writer, w, ok, ok ? "" : err.text);
+        serve_writer_done(v->serve);
+    }
+    if (ok) {
+        out->in_channel = true;
+        publish_queue(v->serve, w->env);
+        return;
+    }
+    buf_reset(&out->text);
+    say_quote(out, err.text);
+}
