@@ -31,6 +31,22 @@ def started(request):
     pool.shutdown(cancel_futures=True)
 
 
+RIG = {
+    "nodes were out at once": "{tell: lb1 set server site/app1 state drain}, {tell: lb1 set server site/app2 state drain}, "
+                              "{out: [app1, app2]}",
+    "changes without an intent": "{tell: lb1 set server site/app1 state drain}, {out: [app1]}",
+}
+
+
+@pytest.mark.parametrize("seen", RIG)
+def test_the_witnesses_see(tmp_path, seen):
+    """The rig first: two nodes out with a window of one, and a change that no journal knows of, must be noticed."""
+    path = tmp_path / "rig.yml"
+    path.write_text(f"fleet: {{n_nodes: 2, balancers: 1}}\ndo: [{RIG[seen]}]\n")
+    status, text = run_scenario(str(path))
+    assert status == 1 and seen in text, text
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: os.path.basename(p)[:-4])
 def test_row(path):
     if path not in running:
