@@ -48,6 +48,7 @@ struct node {
     bool stale;        /* what its admission was judged by is old, and its drain not begun: judge it anew */
     bool lost_here;  /* its drain was forgotten while the first change step was tried: sessions may be back */
     bool seen_out;   /* this controller itself saw that the drain holds */
+    bool asked_out;  /* it asked, whatever the answer */
     uint8_t seen_in; /* enum seen_in: what the looks at one that may be in rotation found */
     uint16_t op_step;
     uint32_t op, side_op;   /* op numbers in flight, 0 = none */

@@ -20,9 +20,12 @@ static bool guarded(const struct core *core, const struct node *n)
            !core->abort;
 }
 
+/* Nothing is stopped before the balancer answered; what is stopped already goes on when it cannot be asked.
+ */
 bool guard_unsure(const struct core *core, const struct node *n)
 {
-    return guarded(core, n) && !n->seen_out;
+    bool stops = n->step == core->phase_first[PHASE_CHANGE];
+    return guarded(core, n) && !n->seen_out && (stops || !n->asked_out);
 }
 
 void guard_look(struct core *core, struct update *up, uint32_t i)
@@ -64,6 +67,7 @@ void guard_outcome(struct core *core, struct update *up, uint32_t i, const struc
     bool told = !was_drain && ev->outcome == OUT_OK, lost = told && (ev->lost || !ev->ready);
     bool stale = core->now - n->side_at > STALE_MS;
     bool unsure = !n->seen_out;
+    n->asked_out |= !was_drain;
     n->seen_out |= told && !lost && !stale;
     if (n->seen_out && unsure)
         n->started = -1; /* its step had to wait for this */

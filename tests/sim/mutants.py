@@ -47,7 +47,7 @@ MUTANTS = [
      "    case NOTE_STOPPING:\n        core->stop = core->now > 0;"),
     ("an admission of before a crash is kept", "apply.c", "    if (n->fresh) {", "    if (false) {"),
     ("nodes left for a person are not guarded", "guard.c", "(held || left)", "held"),
-    ("a resume believes what the journal says of a drain", "guard.c", "return guarded(core, n) && !n->seen_out;", "return false;"),
+    ("a resume believes what the journal says of a drain", "guard.c", "return guarded(core, n) && !n->seen_out && (stops || !n->asked_out);", "return stops && false;"),
     ("one node's way back undoes the run-once step", "node.c", "core->back && def->has_undo", "def->has_undo"),
     ("nobody undoes what no walk undid", "life.c", "each_node(core, i) if (owes_undo(core, i)) return true;", ""),
     ("an old look at the floor is good enough", "node.c", "core->now - n->judged_at > JUDGED_MS", "false"),
