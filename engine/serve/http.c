@@ -2,8 +2,8 @@
  *
  * A request is taken whole (header 8 KiB, body 64 KiB, 10 s), its connection suspended, and put to the
  * workers; the answer resumes it. At most 64 connections besides streams: when another comes, the one that
- * has kept us waiting longest for a request goes, so that slow clients push out each other and not who asks
- * in one piece (S17). */
+ * has kept us waiting longest, for a request or for taking its answer, goes, so that slow clients push out
+ * each other and not who asks in one piece (S17). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -45,19 +45,35 @@ static void conn_end(struct conn *c)
     c->phase = CONN_ENDING;
 }
 
-/* Who has had no answer yet goes before who has, then who has waited longest. */
-static bool goes_before(const struct conn *c, const struct conn *other)
+/* An answer that is not taken within this is not wanted much. */
+#define STUCK_MS 1000
+
+/* Who does not take the answer goes first, then who has had none yet, then who has, then a fresh answer. */
+static int place_of(const struct conn *c, int64_t now)
 {
-    return !other || (c->served != other->served ? other->served : c->since_ms <= other->since_ms);
+    if (c->phase == CONN_WRITING)
+        return now - c->since_ms > STUCK_MS ? 0 : 3;
+    return c->served ? 2 : 1;
 }
 
-static void make_room(struct http *h)
+static bool goes_before(const struct conn *c, const struct conn *other, int64_t now)
+{
+    if (!other)
+        return true;
+    int a = place_of(c, now), b = place_of(other, now);
+    return a != b ? a < b : c->since_ms <= other->since_ms;
+}
+
+/* Never the newcomer: it may be the one that asks in one piece. */
+static void make_room(struct http *h, const struct conn *newcomer)
 {
     struct conn *oldest = NULL;
     size_t n = 0;
+    int64_t now = clock_mono_ms();
     for (struct conn *c = h->conns.next; c != &h->conns; c = c->next) {
-        n += c->phase == CONN_READING || c->phase == CONN_WORKING;
-        if (c->phase == CONN_READING && goes_before(c, oldest))
+        bool waits = c->phase == CONN_READING || c->phase == CONN_WRITING;
+        n += waits || c->phase == CONN_WORKING;
+        if (waits && c != newcomer && goes_before(c, oldest, now))
             oldest = c;
     }
     h->counts.connections = n;
@@ -78,7 +94,7 @@ void http_on_connection(void *cls, struct MHD_Connection *connection, void **soc
         c->since_ms = clock_mono_ms();
         *socket_context = c;
         conn_add(h, c);
-        make_room(h);
+        make_room(h, c);
     } else if (*socket_context) {
         conn_remove(*socket_context);
         free(*socket_context);
@@ -93,7 +109,8 @@ void http_sweep(struct serve *s)
     int64_t now = clock_mono_ms();
     pthread_mutex_lock(&h->lock);
     for (struct conn *c = h->conns.next; c != &h->conns; c = c->next)
-        if (c->phase == CONN_READING && now - c->since_ms > SERVE_REQUEST_MS) {
+        if ((c->phase == CONN_READING && now - c->since_ms > SERVE_REQUEST_MS) ||
+            (c->phase == CONN_WRITING && now - c->since_ms > SERVE_ANSWER_MS)) {
             conn_end(c);
             h->counts.late++;
         }
@@ -116,7 +133,7 @@ struct http_counts http_counted(struct serve *s)
     struct http_counts counts = h->counts;
     counts.connections = counts.streams = 0;
     for (struct conn *c = h->conns.next; c != &h->conns; c = c->next) {
-        counts.connections += c->phase == CONN_READING || c->phase == CONN_WORKING;
+        counts.connections += c->phase != CONN_STREAM && c->phase != CONN_ENDING;
         counts.streams += c->phase == CONN_STREAM;
     }
     pthread_mutex_unlock(&h->lock);
@@ -339,6 +356,7 @@ static struct MHD_Response *response_of(struct exchange *x)
         reply->stream = NULL; /* the response's now */
         return stream_response(stream, x->connection);
     }
+    conn_set(x, CONN_WRITING);
     struct MHD_Response *response =
         MHD_create_response_from_buffer(reply->body.len, reply->body.data, MHD_RESPMEM_MUST_FREE);
     reply->body.data = NULL; /* libmicrohttpd's now */

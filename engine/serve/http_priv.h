@@ -8,7 +8,7 @@
 
 /* A connection. On the list under http.lock until libmicrohttpd closes its descriptor, so that a descriptor
  * on the list is always the one that is meant. */
-enum conn_phase { CONN_READING, CONN_WORKING, CONN_STREAM, CONN_ENDING };
+enum conn_phase { CONN_READING, CONN_WORKING, CONN_WRITING, CONN_STREAM, CONN_ENDING };
 struct conn {
     struct conn *prev, *next;
     int fd;

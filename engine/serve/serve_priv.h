@@ -12,6 +12,7 @@
 #define SERVE_HEADER_BYTES 8192
 #define SERVE_BODY_BYTES   65536
 #define SERVE_REQUEST_MS   10000 /* from the first byte of a request to its last */
+#define SERVE_ANSWER_MS    30000 /* until the client has taken the answer */
 #define SERVE_CONNECTIONS  64    /* besides streams */
 #define SERVE_STREAMS      64
 #define SERVE_WORKERS      4

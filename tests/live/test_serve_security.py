@@ -249,6 +249,28 @@ def test_slow_clients_push_out_each_other_alone(server):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def test_clients_that_do_not_read_push_out_each_other_alone(server):
+    """90 clients that ask for a file 200 times and take nothing of it: honest ones are answered all the same."""
+    asks = f"GET /page/release.js HTTP/1.1\r\nHost: {server.host}:{server.port}\r\n\r\n".encode() * 200
+    stuck = []
+    try:
+        for _ in range(90):
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.connect((server.host, server.port))
+            s.setblocking(False)
+            with contextlib.suppress(OSError):
+                s.send(asks)
+            stuck.append(s)
+        began = time.monotonic()
+        for _ in range(100):
+            assert server.request("GET", "/healthz")[0] == 200
+        print(f"clients that do not read: 100 honest requests in {time.monotonic() - began:.1f} s")
+    finally:
+        for s in stuck:
+            s.close()
+
+
 def test_a_request_has_ten_seconds(server):
     """A byte a second is not enough to keep a connection."""
     with server.connect() as s:
