@@ -65,7 +65,7 @@ class Browser:
                                 stderr=subprocess.STDOUT)
 
 
-def ended_well(process, seconds=150):
+def ended_well(process, seconds=300):
     out, _ = process.communicate(timeout=seconds)
     print(out)
     assert process.returncode == 0, out
