@@ -321,6 +321,9 @@ bool chat_config_read(const struct serve_config *from, struct chat_config *ret, 
     slack_read(&r, from->slack, ret);
     mm_read(&r, from->mattermost, ret);
     size_t n = each_map(&r, from->webhooks, "webhooks", NULL, ret);
+    if (n > HOOKS_MAX)
+        problem_at(problems, from->webhooks->at,
+                   "webhooks: %zu of them (wanted at most %d: each has a thread of its own)", n, HOOKS_MAX);
     ret->hooks = arena_array(&ret->arena, n + 1, sizeof *ret->hooks);
     each_map(&r, from->webhooks, "webhooks", hook_read, ret);
     n = each_map(&r, from->allow, "allow", NULL, ret);

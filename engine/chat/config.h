@@ -20,6 +20,8 @@ enum room_event { /* what webhooks may ask for */
 };
 
 /* A webhook's url is a credential: `name` is what may be shown. */
+#define HOOKS_MAX 16 /* webhooks: in serve.yml */
+
 struct hook {
     const char *url, *name; /* "hook-3fa9c1" */
     unsigned events;

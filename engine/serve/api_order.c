@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "serve/api.h"
+#include "state/chat.h"
 #include "state/orders.h"
 
 #define OUTPUT_TAIL 16384
@@ -77,6 +78,20 @@ static bool wish_read(const struct request *r, const json_t *body, struct order_
            field(r, body, "digest", &w->digest, reply) && release_number(r, body, &w->release, reply);
 }
 
+/* Whoever holds the lock by hand frees it; others break it, as admins and with a reason. */
+static bool may_unlock(const struct request *r, const struct order_wish *w, struct reply *reply)
+{
+    struct lock_info lock;
+    struct err err;
+    if (!lock_get(r->store, w->env, r->arena, &lock, &err))
+        return reply_err(reply, &err);
+    if (!lock.held || lock.holder != HOLDER_BY_HAND || r->actor.right >= RIGHT_ADMIN ||
+        queue_same(lock.who, r->actor.name))
+        return true;
+    return reply_error(reply, 403, "auth", "%s holds the lock of %s (%s); ask them, or an admin breaks it",
+                       lock.who, w->env, lock.why);
+}
+
 /* S26: what changes servers names the environment a second time; only an admin breaks the lock of others. */
 static bool may_order(const struct request *r, const struct order_wish *w, const char *confirm,
                       struct reply *reply)
@@ -86,6 +101,8 @@ static bool may_order(const struct request *r, const struct order_wish *w, const
     if (w->force && r->actor.right < RIGHT_ADMIN)
         return reply_error(reply, 403, "auth", "%s is a %s; to break a lock needs the role admin",
                            r->actor.name, right_name(r->actor.right));
+    if (strcmp(w->verb, "unlock") == 0 && !w->force && !may_unlock(r, w, reply))
+        return false;
     if (changes && (!confirm || strcmp(confirm, w->env) != 0))
         return reply_error(reply, 400, "confirm",
                            "'confirm' must be the environment's name, '%s'; nothing was touched", w->env);

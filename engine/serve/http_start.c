@@ -1,6 +1,7 @@
 /* The listening socket, TLS, and libmicrohttpd's daemon: opened last, closed in the order that answers
  * everybody. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -26,8 +27,10 @@ static int listen_socket(const struct listen_address *at, struct err *err)
     socklen_t n = at->ip6 ? sizeof six : sizeof four;
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 || bind(fd, addr, n) != 0 ||
         listen(fd, 512) != 0) {
-        err_errno(err, E_USAGE, "listen: %s%s%s:%d cannot be opened", at->ip6 ? "[" : "", at->host,
-                  at->ip6 ? "]" : "", at->port);
+        /* In use, or not there yet: that may pass, and is no mistake of the configuration. */
+        bool passes = errno == EADDRINUSE || errno == EADDRNOTAVAIL;
+        err_errno(err, passes ? E_NET : E_USAGE, "listen: %s%s%s:%d cannot be opened", at->ip6 ? "[" : "",
+                  at->host, at->ip6 ? "]" : "", at->port);
         return -1;
     }
     return fd_take(&fd);

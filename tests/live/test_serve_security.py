@@ -66,6 +66,26 @@ def test_roles_include_each_other_upwards(server):
     wait_for("the lock is free", lambda: server.get(f"/api/v1/orders/{number}", server.tokens["viewer"])[1]["ended"])
 
 
+def test_the_lock_of_others_is_not_freed_in_passing(server):
+    def done(answer):
+        number = answer[1]["order"]
+        wait_for("the order has ended", lambda: server.get(f"/api/v1/orders/{number}", server.tokens["viewer"])[1]["ended"])
+
+    mine, theirs = server.tokens["operator"], server.token("zoe", "operator")
+    done(server.post("/api/v1/envs/prod/lock", mine, reason="backup"))
+    status, answer = server.post("/api/v1/envs/prod/unlock", theirs)
+    assert status == 403 and "api:operator" in answer["error"]["text"] and "backup" in answer["error"]["text"]
+    done(server.post("/api/v1/envs/prod/unlock", mine))
+    assert server.get("/api/v1/envs/prod", mine)[1]["lock"] is None
+
+
+def test_an_address_in_use_is_no_mistake_of_the_configuration(server, place):
+    """The unit tries again after any status but 2."""
+    result = subprocess.run(place.argv("serve", "--listen", f"{server.host}:{server.port}"), capture_output=True, text=True,
+                            timeout=30, cwd=place.dir)
+    assert result.returncode == 4 and "cannot be opened" in result.stderr, result
+
+
 def test_a_revoked_token_is_nobody_at_once(server, place):
     token = server.token("gone", "admin")
     cookie, _ = server.login(token)

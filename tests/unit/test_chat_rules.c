@@ -195,6 +195,9 @@ static void every_mistake_is_said_with_its_place(void **state)
     static const struct {
         const char *text, *words;
     } rows[] = {
+#define HOOKS_4                                                                                              \
+    "{url: https://x.example/}, {url: https://x.example/}, {url: https://x.example/}, {url: "                \
+    "https://x.example/}, "
         {"slack: {signing_secret: DIR/open}\n", "has mode 0644"},
         {"slack: {signing_secret: DIR/nowhere}\n", "cannot be read"},
         {"slack: {signing_secret: DIR/empty}\n", "is empty"},
@@ -208,6 +211,7 @@ static void every_mistake_is_said_with_its_place(void **state)
         {"webhooks: [{url: https://x.example/, events: [finnished]}]\n", "did you mean 'finished'"},
         {"webhooks: {url: https://x.example/}\n", "wanted a list"},
         {"webhooks: [{events: [lock]}]\n", "wanted url:, or file:"},
+        {"webhooks: [" HOOKS_4 HOOKS_4 HOOKS_4 HOOKS_4 "{url: https://x.example/}]\n", "at most 16"},
         {"allow: [{verbs: [run]}]\n", "wanted env:"},
         {"allow: [{env: prod, verbs: [rnu]}]\n", "did you mean 'run'"},
         {"allow: [{env: prod, verbs: [run], via: irc}]\n", "via"},
