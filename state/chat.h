@@ -14,7 +14,7 @@
 #define ASK_CODE_LEN 4
 struct ask_new {
     const char *env, *verb, *who; /* who: "slack:ann" */
-    const char *person;           /* what is compared: "slack/T1/U1", "page:bob" */
+    const char *person;           /* what is compared: "slack/T1/U1", "token:3", "proxy/bob" */
     const char *via, *place;      /* slack, mattermost, page, api; the channel */
     const char *reply_to;         /* response_url, "" = none */
     const char *wish;             /* JSON object of the words; the caller's own */

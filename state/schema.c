@@ -3,6 +3,7 @@
  *   1  the first: releases, plans, journal, outputs, locks, cursors
  *   2  the server: tokens, logins, orders
  *   3  chat rooms: asks, seen requests, queue, messages, notices, locks held by hand
+ *   4  tokens of bots, which may speak for people
  *
  * PRAGMA user_version says where a file stands; application_id says that it is ours. A new file climbs the
  * same ladder as an old one, so there is one way to get a schema. Tables that hold history refuse UPDATE and
@@ -170,9 +171,13 @@ static const char version_3[] =
     "CREATE TRIGGER locks_by_hand AFTER INSERT ON locks WHEN new.by_hand BEGIN "
     "INSERT OR IGNORE INTO hand_locks (fence) VALUES (new.fence); END;";
 
+/* To speak for people is a right that a token is given, not a matter of its name. */
+static const char version_4[] =
+    "ALTER TABLE tokens ADD COLUMN bot INTEGER NOT NULL DEFAULT 0 CHECK (bot IN (0, 1));";
+
 /* ladder[n] brings version n to n + 1. Texts that were released never change; a new version is a new entry,
  * with its fixture in tests/unit/fixtures. */
-static const char *const ladder[SCHEMA_VERSION] = {version_1, version_2, version_3};
+static const char *const ladder[SCHEMA_VERSION] = {version_1, version_2, version_3, version_4};
 
 static bool run_text(sqlite3 *db, const char *sql, struct err *err)
 {

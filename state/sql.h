@@ -31,7 +31,8 @@
     "AND id > ?2 "
 
 #define SQL_TOKEN_COLUMNS                                                                                    \
-    "SELECT t.id, t.name, t.role, t.hash, t.made_ms, t.made_by, t.used_ms, t.revoked_ms FROM tokens t "
+    "SELECT t.id, t.name, t.role, t.hash, t.made_ms, t.made_by, t.used_ms, t.revoked_ms, t.bot "             \
+    "FROM tokens t "
 
 /* An order with its last event of each sort. The order of columns is that of order_from_row. */
 #define SQL_ORDER_EVENT(event)                                                                               \
@@ -125,8 +126,8 @@
     X(ENDS_AFTER, "SELECT e.id, r.env, r.kind, e.exit_status, e.at_ms - r.started_ms, r.id "                 \
                   "FROM release_ends e CROSS JOIN releases r ON r.id = e.release "                           \
                   "WHERE e.id > ?1 ORDER BY e.id LIMIT ?2")                                                  \
-    X(TOKEN_INSERT, "INSERT INTO tokens (name, role, hash, made_ms, made_by, used_ms, revoked_ms) "          \
-                    "VALUES (?1, ?2, ?3, ?4, ?5, 0, 0)")                                                     \
+    X(TOKEN_INSERT, "INSERT INTO tokens (name, role, hash, made_ms, made_by, used_ms, revoked_ms, bot) "     \
+                    "VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6)")                                                 \
     X(TOKEN_USED, "UPDATE tokens SET used_ms = ?2 WHERE id = ?1 AND used_ms < ?2")                           \
     X(TOKEN_REVOKE, "UPDATE tokens SET revoked_ms = ?2 WHERE id = ?1 AND revoked_ms = 0")                    \
     X(TOKEN_GET, SQL_TOKEN_COLUMNS "WHERE t.id = ?1")                                                        \

@@ -61,7 +61,7 @@ bool file_publish(const char *tmp, const char *path, struct err *err) MUST_CHECK
 void file_remove_new(const char *tmp);
 
 /* ---- schema.c */
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 #define SCHEMA_APP_ID  0x52454c53 /* "RELS" */
 bool schema_build(const char *path, struct err *err) MUST_CHECK;
 /* Ours, and of a version that we know; migrates when the store is open for writing. */

@@ -28,6 +28,7 @@ static void token_from_row(const struct query *q, struct arena *arena, struct to
         .made_by = query_text(q, 5, arena),
         .used_ms = query_int(q, 6),
         .revoked_ms = query_int(q, 7),
+        .bot = query_int(q, 8) != 0,
     };
     ret->hash = query_text(q, 3, arena);
 }
@@ -57,19 +58,36 @@ static bool name_is_free(struct store *s, const char *name, struct err *err)
                                        name, row.info.role, row.info.made_ms, name);
 }
 
-bool token_add(struct store *s, const char *name, const char *role, const char *made_by,
+bool token_bot_name_ok(const char *name)
+{
+    static const char *const doors[] = {"api", "page", "slack", "mattermost", "cli"};
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz");
+    for (size_t i = 0; i < sizeof doors / sizeof doors[0]; i++)
+        if (strcmp(doors[i], name) == 0)
+            return false;
+    return n > 0 && n <= 16 && name[n] == '\0';
+}
+
+bool token_add(struct store *s, const char *name, const char *role, bool bot, const char *made_by,
                char ret_text[TOKEN_TEXT_MAX], struct err *err)
 {
     char secret[2 * SECRET_BYTES + 1], hash[SHA256_HEX_LEN + 1];
+    if (bot && !token_bot_name_ok(name))
+        return err_set(
+            err, E_USAGE,
+            "'%s' cannot be a bot's name, which stands before the people it speaks for: wanted 1 to 16 "
+            "small letters, and none of api, page, slack, mattermost, cli",
+            name);
     random_hex(SECRET_BYTES, secret);
     sha256_hex(secret, strlen(secret), hash);
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    bool ok = name_is_free(s, name, err) && sql_run(s, SQL_TOKEN_INSERT,
-                                                    ARGS(arg_text(name), arg_text(role), arg_text(hash),
-                                                         arg_int(clock_wall_ms()), arg_text(made_by)),
-                                                    err);
+    bool ok =
+        name_is_free(s, name, err) && sql_run(s, SQL_TOKEN_INSERT,
+                                              ARGS(arg_text(name), arg_text(role), arg_text(hash),
+                                                   arg_int(clock_wall_ms()), arg_text(made_by), arg_int(bot)),
+                                              err);
     snprintf(ret_text, TOKEN_TEXT_MAX, "rt%" PRId64 "-%s",
              (int64_t)(ok ? sqlite3_last_insert_rowid(s->db) : 0), secret);
     return tx_close(&tx, ok, err);

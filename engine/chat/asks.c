@@ -190,6 +190,15 @@ bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *w
 
 /* ---- answers */
 
+/* "token:3" alone is whoever holds that token, so it is also each one that its bot could name. */
+static bool same_asker(const char *a, const char *b)
+{
+    size_t n = strcspn(a, "/");
+    if (!str_starts(a, "token:") || strcspn(b, "/") != n || strncmp(a, b, n) != 0)
+        return strcmp(a, b) == 0;
+    return a[n] == '\0' || b[n] == '\0' || strcmp(a + n, b + n) == 0;
+}
+
 static const char *bare(const char *who)
 {
     const char *colon = strrchr(who, ':');
@@ -199,7 +208,7 @@ static const char *bare(const char *who)
 const char *answer_refused(const struct ask *a, enum answer answer, const struct asker *who, int64_t now_ms,
                            struct arena *arena)
 {
-    bool own = strcmp(a->person, who->person) == 0;
+    bool own = same_asker(a->person, who->person);
     const char *wanted = answer == ANSWER_APPROVE ? "approve" : "confirm";
     if (now_ms > a->lapse_ms)
         return arena_printf(arena, "%s has lapsed; ask again", a->code);

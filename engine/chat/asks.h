@@ -13,7 +13,7 @@
 /* Who wants something, and where they are. */
 struct asker {
     const char *who;      /* "slack:ann" */
-    const char *person;   /* "slack/T1/U1" */
+    const char *person;   /* "slack/T1/U1"; of the page and the API struct actor's: "token:3/ann" */
     const char *via;      /* slack, mattermost, page, api */
     const char *place;    /* recorded with orders: "T1/C1/U1", an address */
     const char *reply_to; /* response_url that was vetted, or "" */

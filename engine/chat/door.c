@@ -269,8 +269,11 @@ static void api_answer(struct request *r, struct reply *reply, enum answer what)
         return;
     const char *code = request_is_json(r) ? at(body, "code", NULL) : request_form(r, "code");
     struct asker who = {
-        .who = r->actor.name, .person = r->actor.name, .via = "api", .place = r->peer, .reply_to = ""};
-    if (!code || !ask_code_valid(code))
+        .who = r->actor.name, .person = r->actor.person, .via = "api", .place = r->peer, .reply_to = ""};
+    if (r->actor.unnamed_bot)
+        reply_error(reply, 403, "auth",
+                    "%s is a bot and has not said who answers: header X-Release-On-Behalf-Of", r->actor.name);
+    else if (!code || !ask_code_valid(code))
         reply_error(reply, 400, "usage", "code: wanted the question's code, like K7Q2");
     else if (!ask_answer(r->serve, r->store, code, what, &who, &out, r->arena, &err))
         reply_error(reply, err.code == E_NOTFOUND ? 404 : 409, err_code_name(err.code), "%s", err.text);

@@ -52,7 +52,8 @@ static enum gate gate(const struct order_wish *w, struct request *r, struct repl
 {
     bool changes =
         strcmp(w->verb, "run") == 0 || strcmp(w->verb, "rollback") == 0 || strcmp(w->verb, "resume") == 0;
-    struct asker who = {.who = w->who, .person = w->who, .via = w->via, .place = w->place, .reply_to = ""};
+    struct asker who = {
+        .who = w->who, .person = r->actor.person, .via = w->via, .place = w->place, .reply_to = ""};
     char code[ASK_CODE_LEN + 1];
     struct consent consent;
     struct err err;

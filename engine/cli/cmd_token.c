@@ -14,6 +14,7 @@ static const struct option_def options[] = {
     {.name = "role",
      .arg = "ROLE",
      .help = "viewer (looks), operator (gives orders) or admin (breaks locks)"},
+    {.name = "bot", .help = "add: of a bot, which says for whom it speaks (X-Release-On-Behalf-Of)"},
     OPTION_END,
 };
 
@@ -34,7 +35,7 @@ static int add(struct cli *cli, struct store *store, const char *name)
                   name);
         return EXIT_USAGE;
     }
-    if (!token_add(store, name, role, cli_who(cli), text, &err))
+    if (!token_add(store, name, role, cli_flag(cli, "bot"), cli_who(cli), text, &err))
         return say_err(&err);
     if (cli_flag(cli, "json"))
         out_printf("{\"kind\":\"token\",\"name\":\"%s\",\"role\":\"%s\",\"token\":\"%s\"}\n", name, role,
@@ -63,9 +64,9 @@ static int revoke(struct store *store, const char *name)
 
 static void put_json(const struct token_info *t)
 {
-    json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:I, s:I}", "kind", "token", "name", t->name, "role",
-                          t->role, "made", (json_int_t)t->made_ms, "made_by", t->made_by, "used",
-                          (json_int_t)t->used_ms, "revoked", (json_int_t)t->revoked_ms);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:b, s:I, s:s, s:I, s:I}", "kind", "token", "name", t->name,
+                          "role", t->role, "bot", t->bot, "made", (json_int_t)t->made_ms, "made_by",
+                          t->made_by, "used", (json_int_t)t->used_ms, "revoked", (json_int_t)t->revoked_ms);
     must(o);
     auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
     out_printf("%s\n", text);
@@ -88,7 +89,8 @@ static int list(struct cli *cli, struct store *store)
         if (cli_flag(cli, "json"))
             put_json(k);
         else
-            TABLE_ROW(&t, k->name, k->role, clock_text(k->made_ms, made, sizeof made), k->made_by,
+            TABLE_ROW(&t, k->name, k->bot ? arena_printf(&cli->arena, "%s, bot", k->role) : k->role,
+                      clock_text(k->made_ms, made, sizeof made), k->made_by,
                       k->used_ms ? clock_text(k->used_ms, used, sizeof used) : "never",
                       k->revoked_ms ? "revoked" : "");
     }
@@ -109,9 +111,9 @@ static int run(struct cli *cli)
     bool listing = strcmp(what, "list") == 0, adding = strcmp(what, "add") == 0;
     auto_store struct store *store = NULL;
     if (!listing && !adding && strcmp(what, "revoke") != 0)
-        return wrong("add NAME --role ROLE, list, or revoke NAME");
+        return wrong("add NAME --role ROLE [--bot], list, or revoke NAME");
     if (listing ? name != NULL : name == NULL)
-        return wrong(adding ? "add NAME --role ROLE" : listing ? "list" : "revoke NAME");
+        return wrong(adding ? "add NAME --role ROLE [--bot]" : listing ? "list" : "revoke NAME");
     if (name && !name_valid(name, 64)) {
         say_error("token: '%s' cannot be a name (letters, digits, '.', '_' and '-')", name);
         return EXIT_USAGE;
@@ -125,11 +127,12 @@ static int run(struct cli *cli)
 const struct command command_token = {
     .name = "token",
     .summary = "Who may ask the server: make, list and revoke tokens",
-    .usage = "add NAME --role ROLE | list | revoke NAME",
+    .usage = "add NAME --role ROLE [--bot] | list | revoke NAME",
     .text =
         "A token is shown once, when it is made; the journal keeps its SHA-256. A viewer looks, an operator\n"
         "gives orders (run, rollback, resume, pause, abort, lock, unlock), an admin also breaks locks of "
-        "others.",
+        "others.\n"
+        "A bot speaks for the people of its room: its orders stand in the journal as hubot:ann.",
     .example = "  release token add ci --role operator",
     .options = options,
     .min_words = 1,

@@ -1,5 +1,6 @@
 /* Who asks: a token in the Authorization header, a browser's login by cookie, or the name that the trusted
  * proxy vouches for. */
+#include <inttypes.h>
 #include <string.h>
 #include <strings.h>
 
@@ -33,6 +34,8 @@ static void be(struct request *r, const struct token_info *t, const char *kind, 
 {
     int right = right_from_name(t->role);
     r->actor = (struct actor){.name = arena_printf(r->arena, "%s:%s", kind, t->name),
+                              .person = arena_printf(r->arena, "token:%" PRId64, t->id),
+                              .unnamed_bot = t->bot,
                               .right = right < 0 ? RIGHT_NONE : (enum right)right,
                               .via = via,
                               .csrf = ""};
@@ -55,35 +58,26 @@ static bool user_ok(const char *name)
     return n > 0 && n <= 64 && name[n] == '\0' && name[0] != '-';
 }
 
-/* The doors that the server itself opens: what stands before a person's name in the journal. */
-static bool own_door(const char *name)
-{
-    static const char *const doors[] = {"api", "page", "slack", "mattermost", "cli"};
-    for (size_t i = 0; i < sizeof doors / sizeof doors[0]; i++)
-        if (strcmp(doors[i], name) == 0)
-            return true;
-    return false;
-}
-
 /* A bot says for whom it speaks: "hubot:ann", always behind its token's own name, so that it cannot pose as a
- * person who came in by another door. */
+ * person who came in by another door. Whose token it is decides, not how it is named. */
 static bool for_a_person(struct request *r, const struct token_info *t, struct reply *reply)
 {
     const char *person = request_header(r, "X-Release-On-Behalf-Of");
-    size_t n = strspn(t->name, "abcdefghijklmnopqrstuvwxyz");
     if (!person)
         return true;
     if (!user_ok(person))
         return reply_error(reply, 400, "usage",
                            "X-Release-On-Behalf-Of: not a name (wanted: letters, digits and ._@+-, "
                            "at most 64)");
-    if (n == 0 || n > 16 || t->name[n] != '\0' || own_door(t->name))
+    if (!t->bot || !token_bot_name_ok(t->name))
         return reply_error(
             reply, 403, "auth",
-            "the token '%s' cannot speak for people; a bot's token is named like the bot, in up to 16 "
-            "small letters: 'release token add hubot --role operator'",
+            "the token '%s' cannot speak for people; a bot's token can: 'release token add hubot "
+            "--role operator --bot'",
             t->name);
     r->actor.name = arena_printf(r->arena, "%s:%s", t->name, person);
+    r->actor.person = arena_printf(r->arena, "%s/%s", r->actor.person, person);
+    r->actor.unnamed_bot = false;
     return true;
 }
 
@@ -119,6 +113,7 @@ static void by_proxy(struct request *r, const char *name)
     const struct serve_config *c = &r->serve->config;
     r->actor =
         (struct actor){.name = arena_printf(r->arena, "page:%s", name),
+                       .person = arena_printf(r->arena, "proxy/%s", name),
                        .right = c->proxy_right,
                        .via = ACTOR_PROXY,
                        .csrf = csrf_of(r, arena_printf(r->arena, "%s %s", r->serve->proxy_secret, name))};
@@ -130,7 +125,7 @@ bool auth_find(struct request *r, struct reply *reply)
     const char *bearer = request_header(r, "Authorization");
     const char *cookie = cookie_get(r, cookie_name(r->serve));
     const char *user = c->proxy_header ? request_header(r, c->proxy_header) : NULL;
-    r->actor = (struct actor){.name = "", .csrf = ""};
+    r->actor = (struct actor){.name = "", .person = "", .csrf = ""};
     if (bearer && strncasecmp(bearer, "Bearer ", 7) == 0)
         return by_bearer(r, bearer, reply);
     if (user && strcmp(r->peer, c->proxy_address) == 0 && user_ok(user)) {

@@ -37,7 +37,11 @@ int right_from_name(const char *text); /* -1: none of viewer, operator, admin */
 enum actor_via { ACTOR_NOBODY, ACTOR_BEARER, ACTOR_COOKIE, ACTOR_PROXY };
 struct actor {
     const char *name; /* "page:bob", "api:ci"; "" = nobody. Goes into the journal as `who` */
+    /* What the same one has in every door that takes tokens: "token:3"; "token:3/ann" of a bot that speaks
+     * for ann; "proxy/ann". */
+    const char *person;
     enum right right;
+    bool unnamed_bot; /* a bot that does not say for whom it speaks */
     enum actor_via via;
     const char
         *csrf; /* what a POST by cookie or proxy must bring back: field `csrf` or header X-CSRF-Token; "" */

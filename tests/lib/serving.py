@@ -89,8 +89,8 @@ class Serving:
         else:
             self.stop()
 
-    def token(self, name, role):
-        result = self.place.release("token", "add", name, "--role", role)
+    def token(self, name, role, bot=False):
+        result = self.place.release("token", "add", name, "--role", role, *["--bot"] * bot)
         assert result.returncode == 0, result.stderr
         return result.stdout.strip()
 

@@ -18,7 +18,7 @@ def server(fleet):
 
 
 def env_of(server, name):
-    return {"RELEASE_URL": server.url, "RELEASE_TOKEN": server.token(name, "operator"), "RELEASE_POLL_MS": "100"}
+    return {"RELEASE_URL": server.url, "RELEASE_TOKEN": server.token(name, "operator", bot=True), "RELEASE_POLL_MS": "100"}
 
 
 def story(bot, fleet, say, name):

@@ -86,6 +86,53 @@ def test_an_address_in_use_is_no_mistake_of_the_configuration(server, place):
     assert result.returncode == 4 and "cannot be opened" in result.stderr, result
 
 
+def behalf(token, who):
+    return {"Authorization": f"Bearer {token}", "X-Release-On-Behalf-Of": who, "Content-Type": "application/json"}
+
+
+def test_only_a_bot_speaks_for_people(server, place):
+    ann, hubot = server.token("ann", "operator"), server.token("hubot", "operator", bot=True)
+    assert server.request("GET", "/api/v1/me", headers=behalf(hubot, "zed"))[2].count(b'"hubot:zed"') == 1
+    for token in (ann, server.tokens["admin"]):
+        status, _, body = server.request("GET", "/api/v1/me", headers=behalf(token, "zed"))
+        assert status == 403 and b"--bot" in body, body
+    assert place.release("token", "add", "slack", "--role", "operator", "--bot").returncode == 2
+
+
+def test_one_token_is_not_two_people(server, place):
+    """What waits for a second person is let go by another's token, or by a bot for another person, and by no other."""
+    tokens = {name: server.token(name, "operator", bot=name == "bot") for name in ("one", "two", "bot")}
+
+    def waiting(headers):
+        status, _, body = server.request("POST", "/api/v1/envs/prod/resume", body='{"confirm": "prod"}', headers=headers)
+        assert status == 202, body
+        return json.dumps({"code": json.loads(body)["pending"]})
+
+    def approve(code, headers):
+        status, _, body = server.request("POST", "/api/v1/approve", body=code, headers=headers)
+        return status, body.decode()
+
+    def plain(name):
+        return {"Authorization": f"Bearer {tokens[name]}", "Content-Type": "application/json"}
+    place.write("pillar/prod.sls", "release: {app: site, approval: other}\n")
+    try:
+        cookie, csrf = server.login(tokens["one"])
+        page = {"Cookie": cookie, "X-CSRF-Token": csrf, "Content-Type": "application/json"}
+        code = waiting(plain("one"))
+        for headers, wanted in ((plain("one"), 409), (page, 409), (behalf(tokens["one"], "zed"), 403), (plain("bot"), 403)):
+            status, text = approve(code, headers)
+            assert status == wanted, text
+        assert approve(code, plain("two"))[0] == 200
+        code = waiting(behalf(tokens["bot"], "ann"))
+        assert approve(code, behalf(tokens["bot"], "ann"))[0] == 409
+        assert approve(code, behalf(tokens["bot"], "bob"))[0] == 200
+        code = waiting(plain("bot"))  # nobody is named: anybody could have been it
+        assert approve(code, behalf(tokens["bot"], "bob"))[0] == 409
+        assert approve(code, plain("two"))[0] == 200
+    finally:
+        place.write("pillar/prod.sls", "release: {app: site}\n")
+
+
 def test_a_revoked_token_is_nobody_at_once(server, place):
     token = server.token("gone", "admin")
     cookie, _ = server.login(token)

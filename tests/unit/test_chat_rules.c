@@ -68,6 +68,43 @@ static void who_may_answer(void **state)
     }
 }
 
+/* Of two tokens each is somebody; of one token only a bot that names two people is two. */
+static void a_token_is_one_person_unless_a_bot_names_two(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *asker, *asker_is, *second, *second_is;
+        bool may;
+    } rows[] = {
+        {"api:ann", "token:1", "api:bob", "token:2", true},
+        {"api:ann", "token:1", "api:ann", "token:1", false},
+        {"api:ann", "token:1", "page:zed", "token:1", false},
+        {"api:ann", "token:1", "ann:zed", "token:1/zed", false},
+        {"ann:zed", "token:1/zed", "api:ann", "token:1", false},
+        {"hubot:ann", "token:3/ann", "hubot:bob", "token:3/bob", true},
+        {"hubot:ann", "token:3/ann", "hubot:ann", "token:3/ann", false},
+        {"api:hubot", "token:3", "hubot:bob", "token:3/bob", false},
+        {"hubot:ann", "token:3/ann", "api:hubot", "token:3", false},
+        {"api:ann", "token:1", "api:zed", "token:11", true},
+        {"api:ann", "token:1", "page:zed", "proxy/zed", true},
+        {"slack:ann", "slack/T1/U1", "api:bob", "token:2", true},
+        {"slack:ann", "slack/T1/U1", "api:ann", "token:2", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        auto_arena struct arena a = {0};
+        const struct ask ask = {.code = "K7Q2",
+                                .env = "prod",
+                                .who = rows[i].asker,
+                                .person = rows[i].asker_is,
+                                .state = "approve",
+                                .lapse_ms = NOW};
+        const struct asker second = {.who = rows[i].second, .person = rows[i].second_is};
+        const char *no = answer_refused(&ask, ANSWER_APPROVE, &second, NOW, &a);
+        if ((no == NULL) != rows[i].may)
+            fail_msg("%s, then %s: said '%s'", rows[i].asker, rows[i].second, no ? no : "yes");
+    }
+}
+
 static void a_wish_comes_back_as_it_went(void **state)
 {
     (void)state;
@@ -300,6 +337,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_may_answer),
+        cmocka_unit_test(a_token_is_one_person_unless_a_bot_names_two),
         cmocka_unit_test(a_wish_comes_back_as_it_went),
         cmocka_unit_test(back_off_doubles_up_to_a_minute),
         cmocka_unit_test_setup_teardown(rooms_are_configured, dir_make, dir_remove),

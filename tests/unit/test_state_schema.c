@@ -122,6 +122,7 @@ static void check_tokens(struct store *s)
     assert_string_equal(tokens[0].name, "ci");
     assert_int_equal(tokens[0].used_ms, 1700000050000);
     assert_true(tokens[1].revoked_ms > 0);
+    assert_false(tokens[0].bot);             /* nobody speaks for people until told to */
     ok(login_check(s, "0", &a, &who, &err)); /* the fixture's cookie; its SHA-256 is in the file */
     assert_non_null(who);
     assert_string_equal(who->role, "operator");
@@ -184,6 +185,23 @@ static void a_journal_of_version_3_is_read_and_continued(void **state)
     (void)state;
     put_fixture("old.db", 3);
     auto_store struct store *s = store_write("old.db");
+    check_chat(s);
+    read_and_continue(s);
+}
+
+static void a_journal_of_version_4_is_read_and_continued(void **state)
+{
+    (void)state;
+    struct err err;
+    auto_arena struct arena a = {0};
+    struct token_info *tokens;
+    size_t n;
+    put_fixture("old.db", 4);
+    auto_store struct store *s = store_write("old.db");
+    ok(token_list(s, &a, &tokens, &n, &err));
+    assert_int_equal(n, 3);
+    assert_false(tokens[0].bot);
+    assert_true(tokens[2].bot);
     check_chat(s);
     read_and_continue(s);
 }
@@ -293,6 +311,7 @@ int main(void)
         in_scratch(a_journal_of_version_1_is_read_and_continued),
         in_scratch(a_journal_of_version_2_is_read_and_continued),
         in_scratch(a_journal_of_version_3_is_read_and_continued),
+        in_scratch(a_journal_of_version_4_is_read_and_continued),
         in_scratch(a_new_journal_has_the_schema_of_a_migrated_one),
         in_scratch(a_newer_journal_is_refused_untouched),
         in_scratch(a_journal_without_a_version_is_refused),

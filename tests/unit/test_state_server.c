@@ -13,8 +13,8 @@ static void a_token_is_known_by_its_text_alone(void **state)
     auto_store struct store *s = store_write("j.db");
     char text[TOKEN_TEXT_MAX], other[TOKEN_TEXT_MAX];
     struct token_info *who;
-    ok(token_add(s, "ci", "operator", "ann", text, &err));
-    ok(token_add(s, "bob", "viewer", "ann", other, &err));
+    ok(token_add(s, "ci", "operator", false, "ann", text, &err));
+    ok(token_add(s, "bob", "viewer", false, "ann", other, &err));
     assert_int_equal(strlen(text), 4 + 64);
     ok(token_check(s, text, &a, &who, &err));
     assert_string_equal(who->name, "ci");
@@ -32,7 +32,7 @@ static void what_is_no_token_is_refused(void **state)
     auto_store struct store *s = store_write("j.db");
     char text[TOKEN_TEXT_MAX];
     struct token_info *who;
-    ok(token_add(s, "ci", "operator", "ann", text, &err));
+    ok(token_add(s, "ci", "operator", false, "ann", text, &err));
     text[10] = text[10] == 'a' ? 'b' : 'a';
     const char *const bad[] = {text,    "",      "rt",   "rt1-",
                                "rt1",   "rt0-1", "rt9-", "rt99999999999999999999999999-",
@@ -49,11 +49,32 @@ static void the_file_holds_no_token_and_no_cookie(void **state)
     struct err err;
     char text[TOKEN_TEXT_MAX], cookie[LOGIN_TEXT_MAX], command[600];
     struct store *s = store_write("j.db");
-    ok(token_add(s, "ci", "operator", "ann", text, &err));
+    ok(token_add(s, "ci", "operator", false, "ann", text, &err));
     ok(login_add(s, 1, clock_wall_ms() + 60000, cookie, &err));
     store_close(s);
     snprintf(command, sizeof(command), "cat %s* | grep -a -q -e %s -e %s", scratch("j.db"), text + 4, cookie);
     assert_int_not_equal(system(command), 0);
+}
+
+static void a_bot_is_made_one_and_has_a_name_of_its_own(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"slack", "api",   "page",   "mattermost",
+                                      "cli",   "Hubot", "hu-bot", "abcdefghijklmnopq"};
+    struct err err;
+    auto_arena struct arena a = {0};
+    auto_store struct store *s = store_write("j.db");
+    char text[TOKEN_TEXT_MAX];
+    struct token_info *who;
+    ok(token_add(s, "ann", "operator", false, "root", text, &err)); /* named as a bot could be */
+    ok(token_check(s, text, &a, &who, &err));
+    assert_false(who->bot);
+    ok(token_add(s, "hubot", "operator", true, "root", text, &err));
+    ok(token_check(s, text, &a, &who, &err));
+    assert_true(who->bot);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        refused(token_add(s, bad[i], "operator", true, "root", text, &err), E_USAGE,
+                "cannot be a bot's name");
 }
 
 static void a_revoked_token_ends_with_its_logins(void **state)
@@ -65,8 +86,8 @@ static void a_revoked_token_ends_with_its_logins(void **state)
     char text[TOKEN_TEXT_MAX], again[TOKEN_TEXT_MAX], cookie[LOGIN_TEXT_MAX];
     struct token_info *who;
     bool was;
-    ok(token_add(s, "ci", "operator", "ann", text, &err));
-    refused(token_add(s, "ci", "viewer", "ann", again, &err), E_USAGE, "is in force since");
+    ok(token_add(s, "ci", "operator", false, "ann", text, &err));
+    refused(token_add(s, "ci", "viewer", false, "ann", again, &err), E_USAGE, "is in force since");
     ok(login_add(s, 1, clock_wall_ms() + 60000, cookie, &err));
     ok(login_check(s, cookie, &a, &who, &err));
     assert_non_null(who);
@@ -78,7 +99,7 @@ static void a_revoked_token_ends_with_its_logins(void **state)
     assert_null(who);
     ok(login_check(s, cookie, &a, &who, &err));
     assert_null(who);
-    ok(token_add(s, "ci", "viewer", "ann", again, &err)); /* the name is free again */
+    ok(token_add(s, "ci", "viewer", false, "ann", again, &err)); /* the name is free again */
     ok(token_check(s, again, &a, &who, &err));
     assert_string_equal(who->role, "viewer");
 }
@@ -91,7 +112,7 @@ static void a_login_ends_by_time_and_by_logout(void **state)
     auto_store struct store *s = store_write("j.db");
     char text[TOKEN_TEXT_MAX], old[LOGIN_TEXT_MAX], cookie[LOGIN_TEXT_MAX];
     struct token_info *who;
-    ok(token_add(s, "bob", "admin", "ann", text, &err));
+    ok(token_add(s, "bob", "admin", false, "ann", text, &err));
     ok(login_add(s, 1, clock_wall_ms() - 1, old, &err));
     ok(login_check(s, old, &a, &who, &err));
     assert_null(who);
@@ -158,6 +179,7 @@ int main(void)
         in_scratch(a_token_is_known_by_its_text_alone),
         in_scratch(what_is_no_token_is_refused),
         in_scratch(the_file_holds_no_token_and_no_cookie),
+        in_scratch(a_bot_is_made_one_and_has_a_name_of_its_own),
         in_scratch(a_revoked_token_ends_with_its_logins),
         in_scratch(a_login_ends_by_time_and_by_logout),
         in_scratch(an_order_is_written_before_it_begins_and_never_changed),

@@ -1,7 +1,7 @@
 """Releases from the chat room, through the API of `release serve`.
 
 Where the server is and the bot's token come from the environment (RELEASE_URL, RELEASE_TOKEN), so that the token is in no
-file that Errbot shows: what `release token add errbot --role operator` printed.
+file that Errbot shows: what `release token add errbot --role operator --bot` printed.
 """
 import json
 import os

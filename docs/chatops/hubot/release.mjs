@@ -3,7 +3,7 @@
 //
 // Configuration:
 //   RELEASE_URL    where the server is, as in https://release.example.org
-//   RELEASE_TOKEN  what `release token add hubot --role operator` printed
+//   RELEASE_TOKEN  what `release token add hubot --role operator --bot` printed
 //
 // Commands:
 //   hubot release status [ENV] - what runs there, who holds the lock
