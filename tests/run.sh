@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 . tests/lib/packages.sh
-packages_install tests/packages.txt
+packages_install tests/packages.txt tests/packages-tests.txt
 jobs=${JOBS:-2}
 began=$(date +%s)
 

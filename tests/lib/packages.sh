@@ -1,8 +1,10 @@
-# Sourced by demo.sh and run.sh: installs what tests/packages.txt names and is not there. Calls apt for nothing else.
+# Sourced by demo.sh and run.sh: installs what the given lists name and is not there. Calls apt for nothing else.
 
 packages_missing() {
-    sed 's/#.*//' "$1" | while read -r name; do
+    cat "$@" | sed 's/#.*//' | while read -r name unless command; do
         [ -n "$name" ] || continue
+        # From somewhere else than Debian it will do as well, and the two may not agree to stand side by side.
+        [ "$unless" != unless ] || ! command -v "$command" >/dev/null || continue
         case $(dpkg-query -W -f='${Status}' "$name" 2>/dev/null) in
         'install ok installed') ;;
         *) echo "$name" ;;
@@ -11,7 +13,7 @@ packages_missing() {
 }
 
 packages_install() {
-    missing=$(packages_missing "$1" | tr '\n' ' ')
+    missing=$(packages_missing "$@" | tr '\n' ' ')
     [ -n "$missing" ] || return 0
     as_root=
     if [ "$(id -u)" != 0 ]; then
