@@ -21,12 +21,12 @@ class Net:
     """Packets on the loopback of this network namespace. A place is (address, port); port 0 means the whole host."""
 
     def __init__(self):
-        self.made = False
+        self.made = self.ever = False
 
     def rule(self, text):
         if not self.made:
             nft(TABLE)
-            self.made = True
+            self.made = self.ever = True
         nft(f"add rule inet fault out {text}")
 
     def drop(self, host, port, to=True, back=True):

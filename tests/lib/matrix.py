@@ -319,6 +319,8 @@ class Scenario:
         what = what if isinstance(what, dict) else {"rev": what}
         problems = oracle.settle(self.fleet, self.fleet.revs[what["rev"]], out=tuple(what.get("out", ())), seconds=10,
                                  finished=what.get("finished", False))
+        if self.net.ever:  # an sshd that was never told of the end of its connection keeps its idle shell for hours
+            problems = [p for p in problems if not p.endswith(" still runs: sh")]
         assert problems == [], "\n".join(problems) + "\n" + self.said
 
     def do_running(self, wanted):
