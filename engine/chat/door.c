@@ -113,6 +113,7 @@ static void slack_serve(struct request *r, struct reply *reply, const struct vis
     case LATE_DONE: answer_json(reply, message); return;
     case LATE_REPLAYED: refuse(r, reply, "played again"); break;
     case LATE_FAILED: reply_err(reply, &err); break;
+    case LATE_BUSY: reply_error(reply, 503, "busy", "%s", err.text); break;
     case LATE_FOLLOWS:
         answer_json(reply, json_pack("{s:s, s:s}", "response_type", "ephemeral", "text",
                                      "it takes a moment; the answer follows"));

@@ -1,7 +1,6 @@
 #include "chat/follow.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,127 +8,16 @@
 #include "base/clock.h"
 #include "chat/asks.h"
 #include "chat/door.h"
-#include "chat/post.h"
+#include "chat/outbox.h"
 #include "chat/tell.h"
 #include "state/orders.h"
 
 #define TICK_MS    100
-#define POST_MS    5000
-#define TRIES      3
-#define AGAIN_MS   2000
 #define REPLY_MS   (29 * 60 * 1000) /* Slack takes answers for half an hour */
 #define OUTPUT_MAX (32 * 1024)
-#define OUTBOX_MAX 256
 
 /* How far the answers of an ask went (ask.said). */
 enum { SAID_NOTHING, SAID_QUESTION, SAID_STARTED };
-
-/* ---- the outbox */
-
-struct outgoing {
-    char *url;
-    json_t *message;
-    int tries;
-    int64_t due_ms; /* monotonic */
-    struct outgoing *next;
-};
-static pthread_mutex_t outbox_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct outgoing *outbox;
-static size_t n_outbox;
-
-static void outgoing_free(struct outgoing *o)
-{
-    json_decref(o->message);
-    free(o->url);
-    free(o);
-}
-
-static void outbox_add(struct outgoing *o)
-{
-    struct outgoing **end = &outbox;
-    pthread_mutex_lock(&outbox_lock);
-    while (*end)
-        end = &(*end)->next;
-    o->next = NULL;
-    bool room = n_outbox < OUTBOX_MAX;
-    if (room) {
-        *end = o;
-        n_outbox++;
-    }
-    pthread_mutex_unlock(&outbox_lock);
-    if (!room) {
-        serve_log("chat: too many answers wait; one is dropped");
-        outgoing_free(o);
-    }
-}
-
-void follow_say(struct serve *s, const char *url, json_t *message)
-{
-    (void)s;
-    struct outgoing *o = xcalloc(1, sizeof *o);
-    o->url = xstrdup(url);
-    o->message = json_incref(message);
-    outbox_add(o);
-}
-
-static struct outgoing *outbox_take(void)
-{
-    struct outgoing *found = NULL;
-    pthread_mutex_lock(&outbox_lock);
-    for (struct outgoing **p = &outbox; *p && !found; p = &(*p)->next)
-        if ((*p)->due_ms <= clock_mono_ms()) {
-            found = *p;
-            *p = found->next;
-            n_outbox--;
-            break;
-        }
-    pthread_mutex_unlock(&outbox_lock);
-    return found;
-}
-
-static bool deliver(const struct outgoing *o)
-{
-    struct err err;
-    auto_posted struct posted got;
-    auto_free char *json = json_dumps(o->message, JSON_COMPACT | JSON_ENSURE_ASCII);
-    bool ok =
-        json && post_send(&(struct post){.url = o->url, .json = json, .timeout_ms = POST_MS}, &got, &err);
-    if (!json)
-        return true;
-    if (!ok)
-        serve_log("chat: an answer could not be sent: %s", err.text);
-    else if (got.status >= 300)
-        serve_log("chat: an answer was not taken: status %d", got.status);
-    return ok && got.status != 429 && got.status < 500;
-}
-
-static void outbox_send(void)
-{
-    for (int i = 0; i < 8; i++) {
-        struct outgoing *o = outbox_take();
-        if (!o)
-            return;
-        if (deliver(o) || ++o->tries == TRIES) {
-            outgoing_free(o);
-            continue;
-        }
-        o->due_ms = clock_mono_ms() + AGAIN_MS;
-        outbox_add(o);
-    }
-}
-
-/* Whose answer was not sent asks again; what stands in the store is said after the next start. */
-static void outbox_empty(void)
-{
-    struct outgoing *o;
-    pthread_mutex_lock(&outbox_lock);
-    while ((o = outbox)) {
-        outbox = o->next;
-        outgoing_free(o);
-    }
-    n_outbox = 0;
-    pthread_mutex_unlock(&outbox_lock);
-}
 
 /* ---- answers to an ask */
 
@@ -148,7 +36,7 @@ static void say(struct follow *f, const struct ask *a, struct said *out)
     const char *url = arena_printf(&f->arena, "%s/chat/mattermost/action", serve_url(f->serve));
     json_t *message = mm ? mattermost_message(out, url, chat->config.mm_token) : slack_message(out);
     if (message)
-        follow_say(f->serve, a->reply_to, message);
+        outbox_add(a->reply_to, message);
     json_decref(message);
 }
 
@@ -374,11 +262,8 @@ void follow_run(struct serve *s, void *arg)
         serve_log("chat: no follow-ups: %s", err.text);
         return;
     }
-    for (unsigned turn = 0; !serve_wait(s, TICK_MS); turn++) {
+    for (unsigned turn = 0; !serve_wait(s, TICK_MS); turn++)
         tick(&f, turn % (1000 / TICK_MS) == 0);
-        outbox_send();
-    }
-    outbox_empty();
     arena_fini(&f.arena);
     store_close(f.store);
 }

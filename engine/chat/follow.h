@@ -4,12 +4,8 @@
 #ifndef RELEASE_CHAT_FOLLOW_H
 #define RELEASE_CHAT_FOLLOW_H
 
-#include <jansson.h>
-
 #include "serve/serve.h"
 
 void follow_run(struct serve *s, void *arg); /* for serve_thread */
-/* Sends a message to a response_url that was vetted, soon, on that thread. Takes `message`. Any thread. */
-void follow_say(struct serve *s, const char *url, json_t *message);
 
 #endif

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "chat/follow.h"
+#include "chat/outbox.h"
 #include "chat/sign.h"
 #include "state/chat.h"
 
@@ -29,6 +29,7 @@ static pthread_mutex_t jobs_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t jobs_new = PTHREAD_COND_INITIALIZER, jobs_done = PTHREAD_COND_INITIALIZER;
 static struct late *jobs;
 static size_t n_jobs;
+static bool closed; /* the server ends: nobody would do what comes now */
 
 static const char *kept(struct late *j, const char *text)
 {
@@ -105,7 +106,7 @@ static void job_end(struct late *j)
     bool left = j->left;
     bool tell = j->message && j->visit.asker.reply_to[0] && (left || !j->work.text);
     if (tell)
-        follow_say(j->visit.serve, j->visit.asker.reply_to, j->message);
+        outbox_add(j->visit.asker.reply_to, j->message);
     j->done = true;
     pthread_cond_broadcast(&jobs_done);
     pthread_mutex_unlock(&jobs_lock);
@@ -113,9 +114,10 @@ static void job_end(struct late *j)
         job_free(j);
 }
 
+/* Monotonic: a clock that is set must not shorten or lengthen what is left of Slack's patience. */
 static void until(struct timespec *ts, int64_t ms)
 {
-    clock_gettime(CLOCK_REALTIME, ts);
+    clock_gettime(CLOCK_MONOTONIC, ts);
     ts->tv_sec += ms / 1000;
     ts->tv_nsec += (long)(ms % 1000) * 1000000;
     if (ts->tv_nsec >= 1000000000) {
@@ -130,7 +132,7 @@ static struct late *job_take(void)
     until(&ts, IDLE_MS);
     pthread_mutex_lock(&jobs_lock);
     if (!jobs)
-        pthread_cond_timedwait(&jobs_new, &jobs_lock, &ts);
+        pthread_cond_clockwait(&jobs_new, &jobs_lock, CLOCK_MONOTONIC, &ts);
     struct late *j = jobs;
     if (j) {
         jobs = j->next;
@@ -138,6 +140,13 @@ static struct late *job_take(void)
     }
     pthread_mutex_unlock(&jobs_lock);
     return j;
+}
+
+static void close_desks(void)
+{
+    pthread_mutex_lock(&jobs_lock);
+    closed = true;
+    pthread_mutex_unlock(&jobs_lock);
 }
 
 void late_run(struct serve *s, void *arg)
@@ -149,23 +158,32 @@ void late_run(struct serve *s, void *arg)
         serve_log("chat: no commands: %s", err.text);
         return;
     }
-    for (;;) {
+    for (bool ending = false;;) {
+        if (!ending && serve_wait(s, 0)) {
+            close_desks();
+            ending = true;
+        }
         struct late *j = job_take();
+        if (!j && ending)
+            break; /* what was taken before is done */
         if (j) {
             job_work(j, store);
             job_end(j);
-        } else if (serve_wait(s, 0))
-            break; /* nothing waits any more */
+        }
     }
     store_close(store);
 }
 
 /* ---- the request */
 
-static bool job_add(struct late *j)
+static bool job_add(struct late *j, struct err *err)
 {
     pthread_mutex_lock(&jobs_lock);
-    bool room = n_jobs < MOST;
+    bool room = n_jobs < MOST && !closed;
+    if (closed)
+        err_set(err, E_LIMIT, "the server is being restarted; try again in a moment");
+    else if (!room)
+        err_set(err, E_LIMIT, "too many commands at once; try again");
     struct late **end = &jobs;
     while (*end)
         end = &(*end)->next;
@@ -184,7 +202,7 @@ static bool job_wait(struct late *j, int64_t budget_ms)
     struct timespec ts;
     until(&ts, budget_ms);
     pthread_mutex_lock(&jobs_lock);
-    while (!j->done && pthread_cond_timedwait(&jobs_done, &jobs_lock, &ts) != ETIMEDOUT)
+    while (!j->done && pthread_cond_clockwait(&jobs_done, &jobs_lock, CLOCK_MONOTONIC, &ts) != ETIMEDOUT)
         ;
     bool done = j->done;
     j->left = !done;
@@ -197,10 +215,9 @@ enum late_end late_serve(const struct visit *v, const struct late_work *work, in
 {
     struct late *j = job_new(v, work);
     *ret = NULL;
-    if (!job_add(j)) {
+    if (!job_add(j, err)) {
         job_free(j);
-        err_set(err, E_LIMIT, "too many commands at once; try again");
-        return LATE_FAILED;
+        return LATE_BUSY;
     }
     if (!job_wait(j, budget_ms))
         return LATE_FOLLOWS;

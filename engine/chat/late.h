@@ -12,9 +12,10 @@ struct late_work {
     const char *text;      /* what was typed; NULL: a button */
     const char *action, *code;
 };
-enum late_end { LATE_DONE, LATE_REPLAYED, LATE_FAILED, LATE_FOLLOWS };
+enum late_end { LATE_DONE, LATE_REPLAYED, LATE_FAILED, LATE_BUSY, LATE_FOLLOWS };
 /* Serves the command within `budget_ms`. DONE: *ret is the answer (json_decref). FOLLOWS: it was not done in
- * time and will be told by response_url. v's store and arena are not kept. */
+ * time and will be told by response_url. BUSY: nothing of it is done, for want of room or because the server
+ * ends. v's store and arena are not kept. */
 enum late_end late_serve(const struct visit *v, const struct late_work *work, int64_t budget_ms, json_t **ret,
                          struct err *err);
 

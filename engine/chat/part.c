@@ -10,6 +10,7 @@
 #include "chat/door.h"
 #include "chat/follow.h"
 #include "chat/late.h"
+#include "chat/outbox.h"
 #include "chat/post.h"
 
 #define DESKS 2 /* commands at work at once */
@@ -25,7 +26,8 @@ static bool start(struct serve *s, struct err *err)
 {
     struct chat_config *c = &chat_of(s)->config;
     post_init();
-    if (!serve_thread(s, "chat-follow", follow_run, NULL, err))
+    if (!serve_thread(s, "chat-outbox", outbox_run, NULL, err) ||
+        !serve_thread(s, "chat-follow", follow_run, NULL, err))
         return false;
     for (int i = 0; i < DESKS; i++)
         if (!serve_thread(s, "chat-desk", late_run, NULL, err))

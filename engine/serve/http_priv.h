@@ -37,6 +37,7 @@ struct exchange {
 struct http {
     struct serve *serve;
     struct MHD_Daemon *daemon;
+    int quiesced_fd; /* the listening socket once nobody is let in any more; else -1 */
     char *cert, *key;
     pthread_mutex_t lock;
     struct conn conns; /* list head */

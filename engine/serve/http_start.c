@@ -95,6 +95,7 @@ bool http_start(struct serve *s, struct err *err)
 {
     struct http *h = s->http = xcalloc(1, sizeof *h);
     h->serve = s;
+    h->quiesced_fd = -1;
     h->conns.next = h->conns.prev = &h->conns;
     pthread_mutex_init(&h->lock, NULL);
     auto_fd int fd = listen_socket(&s->address, err);
@@ -108,6 +109,17 @@ bool http_start(struct serve *s, struct err *err)
     return true;
 }
 
+/* Whoever comes now is refused at the door, and does not wait for an answer that the end may swallow. */
+void http_quiesce(struct serve *s)
+{
+    struct http *h = s->http;
+    if (!h || !h->daemon)
+        return;
+    h->quiesced_fd = MHD_quiesce_daemon(h->daemon);
+    if (h->quiesced_fd >= 0)
+        shutdown(h->quiesced_fd, SHUT_RDWR);
+}
+
 /* Workers first: each suspended connection is answered, then libmicrohttpd may close them all. */
 void http_stop(struct serve *s)
 {
@@ -118,6 +130,7 @@ void http_stop(struct serve *s)
         work_stop(h->work);
     if (h->daemon)
         MHD_stop_daemon(h->daemon);
+    auto_fd_fn(&h->quiesced_fd); /* ours since it was quiesced; its thread is gone only now */
     work_free(h->work);
     free(h->cert);
     free(h->key);

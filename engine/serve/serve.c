@@ -212,6 +212,7 @@ static bool parts_start(struct serve *s, struct err *err)
 
 static void stop(struct serve *s)
 {
+    http_quiesce(s);
     threads_stop(s);
     http_stop(s);
     for (const struct serve_part *const *p = s->parts; *p; p++)

@@ -66,6 +66,7 @@ struct serve {
 
 /* ---- http.c: libmicrohttpd, limits, workers */
 bool http_start(struct serve *s, struct err *err) MUST_CHECK;
+void http_quiesce(struct serve *s); /* nobody new is let in; who is connected is answered */
 void http_stop(
     struct serve *s); /* no request is in flight any more when it returns; nothing started is fine */
 /* Ends connections whose request is not complete in time; called by the keeper. */

@@ -105,11 +105,14 @@ class Room:
 
     def signed(self, server, path, body, stamp=None, secret=SECRET, signature=None):
         """(status, answer, seconds) of one signed request."""
+        return send(server.url + path, body.encode(), self.sign(body, stamp, secret, signature))
+
+    def sign(self, body, stamp=None, secret=SECRET, signature=None):
+        """The headers of a signed request."""
         stamp = str(int(time.time())) if stamp is None else str(stamp)
         mac = hmac.new(secret.encode(), f"v0:{stamp}:{body}".encode(), hashlib.sha256).hexdigest()
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Slack-Request-Timestamp": stamp,
-                   "X-Slack-Signature": signature or f"v0={mac}"}
-        return send(server.url + path, body.encode(), headers)
+        return {"Content-Type": "application/x-www-form-urlencoded", "X-Slack-Request-Timestamp": stamp,
+                "X-Slack-Signature": signature or f"v0={mac}"}
 
     def form(self, text, user="ann", **more):
         fields = {"token": "x", "team_id": "T1", "team_domain": "example", "channel_id": "C1", "channel_name": "ops",
