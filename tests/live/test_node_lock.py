@@ -38,6 +38,12 @@ def fences(fleet):
     return found
 
 
+def last_step_ended(node):
+    place = f"{node.home}/.release/prod/{node.id}"
+    with open(f"{place}/current") as f:
+        return os.path.getsize(f"{place}/jobs/{f.read().strip()}.rc") > 0
+
+
 def test_free_after_a_release(fleet):
     release(fleet, "v2")
     assert [owner for _, owner, _ in fences(fleet)] == ["-", "-"], fences(fleet)
@@ -79,7 +85,11 @@ def test_a_person_may_take_the_nodes_and_the_late_holder_is_refused(fleet):
     signal_when(fleet, process, "v7", "app1", scene.drained, signal.SIGSTOP)
     number = fences(fleet)[0][0]
     other_host(fleet, "unlock", "prod", "--force", "--fence", number, "--reason", "ctl1 does not answer", status=0)
-    # What the paused one left half done is for the one who takes over: app1 is out by its hand.
+    # What the paused one left half done is for the one who takes over: app1 is out by its hand, and may be stopped by a
+    # step that was on its way.
+    wait_for("the last step on app1 has ended", lambda: last_step_ended(fleet.nodes[0]))
+    fleet.nodes[0].supervisorctl("start", "site")
+    wait_for("app1 answers", lambda: fleet.nodes[0].running_rev())
     for lb in fleet.lbs:
         lb.set_state("app1", "ready")
     wait_for("app1 up", lambda: fleet.lbs[0].all_up())
