@@ -11,29 +11,20 @@
 #include "base/hash.h"
 #include "chat/announce.h"
 #include "chat/door.h"
+#include "chat/live.h"
 #include "chat/post.h"
 #include "chat/tell.h"
-#include "plans/plan.h"
-#include "serve/watching_plan.h"
 
-#define SINK     "bot"
-#define POLL_MS  250
-#define POST_MS  10000
-#define PACE_MS  1200
-#define LIVE_MAX 8
-
-/* A release whose message is not final yet; the fold goes on from where it was. */
-struct live {
-    int64_t release, seq; /* release 0 = an empty place */
-    struct arena arena;
-    struct model model;
-};
+#define SINK    "bot"
+#define POLL_MS 250
+#define POST_MS 10000
+#define PACE_MS 1200
 
 struct bot {
     struct serve *serve;
     const struct chat_config *config;
     struct store *store;
-    struct live live[LIVE_MAX];
+    struct lives live;
     int64_t next_ms; /* monotonic: not before */
     unsigned failures;
 };
@@ -92,53 +83,6 @@ static enum api_end api_call(struct bot *b, const char *method, json_t *body, st
 
 /* ---- what the message shows */
 
-static struct live *live_of(struct bot *b, int64_t release)
-{
-    struct live *empty = NULL;
-    for (size_t i = 0; i < LIVE_MAX; i++) {
-        if (b->live[i].release == release)
-            return &b->live[i];
-        if (b->live[i].release == 0)
-            empty = &b->live[i];
-    }
-    const char *json;
-    struct plan *plan;
-    struct err err;
-    if (!empty || !release_plan(b->store, release, &empty->arena, &json, &err) || !json ||
-        !plan_decode(&empty->arena, json, &plan, &err))
-        return NULL;
-    model_init(&empty->model, watching_plan(&empty->arena, b->store, plan, release));
-    empty->release = release;
-    empty->seq = 0;
-    return empty;
-}
-
-static void live_end(struct live *l)
-{
-    if (l->release == 0)
-        return;
-    model_fini(&l->model);
-    arena_fini(&l->arena);
-    *l = (struct live){0};
-}
-
-static bool live_catch_up(struct bot *b, struct live *l)
-{
-    struct err err;
-    size_t n;
-    do {
-        auto_arena struct arena arena = {0};
-        struct row *rows;
-        if (!journal_read(b->store, l->release, l->seq, 1000, &arena, &rows, &n, &err))
-            return false;
-        for (size_t i = 0; i < n; i++) {
-            model_apply(&l->model, &rows[i]);
-            l->seq = rows[i].seq;
-        }
-    } while (n == 1000);
-    return true;
-}
-
 static void put_counts(struct said *out, const struct model *m)
 {
     static const enum shown shown[] = {SHOWN_DONE,   SHOWN_OUT,    SHOWN_PREPARING, SHOWN_BACK,
@@ -157,6 +101,8 @@ static void put_release_message(struct said *out, const struct release_info *r, 
     say_text(out, ": ");
     if (m->ended && r->ended_ms)
         tell_end(out, r);
+    else if (live_is_given_up(r))
+        say_text(out, "unfinished, and given up");
     else
         say_text(out, "%s%s", life_name(m->life), m->stopping ? ", stopping" : "");
     put_counts(out, m);
@@ -220,15 +166,15 @@ static void show_release(struct bot *b, int64_t release)
     struct release_info *r = NULL;
     struct message *m = NULL;
     struct err err;
-    struct live *l = live_of(b, release);
-    if (!l || !live_catch_up(b, l) || !release_get(b->store, release, &arena, &r, &err) || !r)
+    const struct model *model = live_model(&b->live, b->store, release);
+    if (!model || !release_get(b->store, release, &arena, &r, &err) || !r)
         return;
-    put_release_message(&out, r, &l->model);
+    put_release_message(&out, r, model);
     out.link = arena_printf(&arena, "%s/release/%" PRId64, serve_url(b->serve), release);
     out.link_label = "watch it";
-    put_message(b, release, &out, l->model.ended && r->ended_ms > 0, &arena);
+    put_message(b, release, &out, live_is_final(model, r), &arena);
     if (message_get(b->store, SINK, release, &arena, &m, &err) && m && m->done)
-        live_end(l);
+        live_forget(&b->live, release);
 }
 
 /* ---- the loop */
@@ -304,7 +250,6 @@ void bot_run(struct serve *s, void *arg)
             show_releases(&b);
         sink_turn(&k, &m);
     }
-    for (size_t i = 0; i < LIVE_MAX; i++)
-        live_end(&b.live[i]);
+    lives_fini(&b.live);
     store_close(b.store);
 }
