@@ -183,6 +183,41 @@ bool release_unfinished(struct store *s, const char *env, struct arena *arena, s
     return !q.failed;
 }
 
+/* Of what is listed newest first. *taken_back: the oldest release that a rollback has taken back so far. */
+static struct release_info *in_force(struct release_info *list, size_t n, int64_t *taken_back)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct release_info *r = &list[i];
+        if (r->exit_status != 0 || (strcmp(r->kind, "release") != 0 && strcmp(r->kind, "rollback") != 0))
+            continue;
+        bool turned = r->of_release > 0;
+        if (turned && r->of_release < *taken_back)
+            *taken_back = r->of_release;
+        if (!turned && r->id < *taken_back)
+            return r;
+    }
+    return NULL;
+}
+
+bool release_rollback_of(struct store *s, const char *env, struct arena *arena, struct release_info **ret,
+                         struct err *err)
+{
+    struct release_info *list;
+    size_t n;
+    int64_t before = 0, taken_back = INT64_MAX;
+    if (!release_unfinished(s, env, arena, ret, err))
+        return false;
+    if (*ret)
+        return true;
+    do {
+        if (!release_list(s, env, 100, before, arena, &list, &n, err))
+            return false;
+        *ret = in_force(list, n, &taken_back);
+        before = n ? list[n - 1].id : 0;
+    } while (!*ret && n == 100);
+    return true;
+}
+
 bool release_plan(struct store *s, int64_t id, struct arena *arena, const char **ret_json, struct err *err)
 {
     auto_query struct query q;

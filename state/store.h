@@ -70,6 +70,10 @@ bool release_get(struct store *s, int64_t id, struct arena *arena, struct releas
 /* The newest of env that is resumable and not of kind task/exec; NULL when none. */
 bool release_unfinished(struct store *s, const char *env, struct arena *arena, struct release_info **ret,
                         struct err *err) MUST_CHECK;
+/* What `rollback` without a number takes back: the unfinished release, else the newest that is still in
+ * force, so that a second rollback goes further back, never forward again. *ret NULL when there is none. */
+bool release_rollback_of(struct store *s, const char *env, struct arena *arena, struct release_info **ret,
+                         struct err *err) MUST_CHECK;
 bool release_plan(struct store *s, int64_t id, struct arena *arena, const char **ret_json,
                   struct err *err) MUST_CHECK;
 /* Ends of releases with id > after, oldest first; for counters that are kept by a cursor. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "chat/asks.h"
 #include "base/notes.h"
 #include "chat/tell.h"
 #include "plans/plan.h"
@@ -144,8 +145,9 @@ unsigned announce_notice(struct said *out, struct store *store, const struct not
         strcmp(a->state, "approve") != 0)
         return 0;
     say_quote(out, n->who);
-    say_text(out, " asks a second person to approve: %s%s%.12s. `approve %s`", a->verb,
-             a->rev[0] ? " of " : "", a->rev, a->code);
+    say_text(out, " asks a second person to approve: ");
+    ask_tell(out, a, arena);
+    say_text(out, ". `approve %s`", a->code);
     say_button(out, "Approve", "approve", a->code);
     say_button(out, "Cancel", "cancel", a->code);
     return EVENT_QUEUE;

@@ -2,7 +2,9 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/auto.h"
 #include "base/clock.h"
@@ -54,6 +56,7 @@ const char *wish_text(const struct order_wish *w, struct arena *arena)
     put(o, "stages", w->stages);
     put(o, "window", w->window);
     put(o, "only", w->only);
+    put(o, "digest", w->digest);
     if (w->release)
         json_object_set_new(o, "release", json_integer(w->release));
     auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_SORT_KEYS);
@@ -85,6 +88,7 @@ bool wish_load(const struct ask *a, struct arena *arena, struct order_wish *ret)
                                .stages = get(o, "stages", arena),
                                .window = get(o, "window", arena),
                                .only = get(o, "only", arena),
+                               .digest = get(o, "digest", arena),
                                .release = json_integer_value(json_object_get(o, "release"))};
     json_decref(o);
     if (strcmp(a->verb, "run") == 0 && a->rev[0])
@@ -151,16 +155,72 @@ bool ask_go(struct serve *s, const struct order_wish *w, const struct asker *who
     return true;
 }
 
-bool ask_look(struct serve *s, const struct order_wish *w, const struct asker *who, struct err *err)
+bool ask_look(struct serve *s, const struct order_wish *w, const struct asker *who, int64_t *ret_look,
+              char ret_code[ASK_CODE_LEN + 1], struct err *err)
 {
     auto_arena struct arena arena = {0};
     struct order_wish look = by(w, who);
     struct ask_new a = ask_of(w, who, "plan", &arena);
-    char code[ASK_CODE_LEN + 1];
     int64_t id;
     look.verb = "plan";
     look.brief = true;
-    return serve_order(s, &look, &a.plan_order, err) && add(s, &a, &id, code, err);
+    if (!serve_order(s, &look, &a.plan_order, err))
+        return false;
+    *ret_look = a.plan_order;
+    return add(s, &a, &id, ret_code, err);
+}
+
+bool ask_subject(struct store *store, struct order_wish *w, struct arena *arena, struct release_info **ret,
+                 struct err *err)
+{
+    bool resume = strcmp(w->verb, "resume") == 0;
+    bool ok = resume       ? release_unfinished(store, w->env, arena, ret, err)
+              : w->release ? release_get(store, w->release, arena, ret, err)
+                           : release_rollback_of(store, w->env, arena, ret, err);
+    if (!ok)
+        return false;
+    if (!*ret || strcmp((*ret)->env, w->env) != 0)
+        return err_set(err, E_NOTFOUND,
+                       resume ? "%s has no unfinished release" : "%s has no such release to take back",
+                       w->env);
+    w->release = (*ret)->id;
+    return true;
+}
+
+bool ask_confirmed(const struct ask *a)
+{
+    return strcmp(a->via, "api") == 0 || strcmp(a->via, "page") == 0;
+}
+
+static void tell_word(struct said *out, const char *before, const char *text)
+{
+    if (!text)
+        return;
+    say_text(out, "%s", before);
+    say_quote(out, text);
+}
+
+void ask_tell(struct said *out, const struct ask *a, struct arena *arena)
+{
+    struct order_wish w;
+    json_t *wish = json_loads(a->wish, 0, NULL);
+    const char *typed = json_string_value(json_object_get(wish, "rev"));
+    say_text(out, "%s", a->verb);
+    if (a->rev[0])
+        say_text(out, " of %.12s", a->rev);
+    if (typed && !str_starts(a->rev, typed)) {
+        tell_word(out, a->rev[0] ? " (" : " of ", typed);
+        say_text(out, "%s", a->rev[0] ? ")" : "");
+    }
+    json_decref(wish);
+    if (!wish_load(a, arena, &w))
+        return;
+    if (w.release)
+        say_text(out, " of release %" PRId64, w.release);
+    tell_word(out, ", plan ", w.plan);
+    tell_word(out, ", stages ", w.stages);
+    tell_word(out, ", window ", w.window);
+    tell_word(out, ", only ", w.only);
 }
 
 bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *who, const char *state,
@@ -188,7 +248,51 @@ bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *w
     return ok;
 }
 
+/* Pages that look at it ask anew. */
+static void publish(struct serve *s, const char *env)
+{
+    char data[100];
+    snprintf(data, sizeof data, "{\"env\":\"%s\"}", env);
+    serve_publish(s, "queue", env, 0, data);
+}
+
+bool ask_second(struct serve *s, const struct ask *a, const struct ask_change *change, bool *ret_moved,
+                struct err *err)
+{
+    struct store *w = serve_writer(s, err);
+    struct notice n = {.at_ms = clock_wall_ms(),
+                       .env = a->env,
+                       .event = "approval",
+                       .who = a->who,
+                       .person = a->person,
+                       .via = a->via,
+                       .ask = a->id,
+                       .text = a->code};
+    bool ok = w && store_begin(w, err);
+    if (ok) {
+        ok = ask_move(w, a->id, a->state, "approve", change, ret_moved, err) &&
+             (!*ret_moved || notice_add(w, &n, err)) && store_commit(w, err);
+        if (!ok)
+            store_rollback(w);
+    }
+    if (w)
+        serve_writer_done(s);
+    if (ok && *ret_moved)
+        publish(s, a->env);
+    return ok;
+}
+
 /* ---- answers */
+
+/* Ann, ann and ann@corp are one until somebody says otherwise: rooms and proxies write names each in its way.
+ */
+static bool same_name(const char *a, const char *b)
+{
+    a += strspn(a, "@");
+    b += strspn(b, "@");
+    size_t n = strcspn(a, "@");
+    return strcspn(b, "@") == n && strncasecmp(a, b, n) == 0;
+}
 
 /* "token:3" alone is whoever holds that token, so it is also each one that its bot could name. */
 static bool same_asker(const char *a, const char *b)
@@ -208,16 +312,14 @@ static const char *bare(const char *who)
 const char *answer_refused(const struct ask *a, enum answer answer, const struct asker *who, int64_t now_ms,
                            struct arena *arena)
 {
+    bool open = strcmp(a->state, "going") != 0, shared = strcmp(a->state, "approve") == 0;
     bool own = same_asker(a->person, who->person);
     const char *wanted = answer == ANSWER_APPROVE ? "approve" : "confirm";
     if (now_ms > a->lapse_ms)
         return arena_printf(arena, "%s has lapsed; ask again", a->code);
     if (answer == ANSWER_CANCEL)
-        return strcmp(a->state, "confirm") == 0 || strcmp(a->state, "approve") == 0
-                   ? own || strcmp(a->state, "approve") == 0
-                         ? NULL
-                         : arena_printf(arena, "%s is the question of %s", a->code, a->who)
-                   : arena_printf(arena, "%s is under way already; `abort %s` stops it", a->code, a->env);
+        return open ? own || shared ? NULL : arena_printf(arena, "%s is the question of %s", a->code, a->who)
+                    : arena_printf(arena, "%s is under way already; `abort %s` stops it", a->code, a->env);
     if (strcmp(a->state, wanted) != 0)
         return strcmp(a->state, "going") == 0 ? arena_printf(arena, "%s is under way already", a->code)
                : strcmp(a->state, "plan") == 0
@@ -228,7 +330,7 @@ const char *answer_refused(const struct ask *a, enum answer answer, const struct
     if (answer == ANSWER_CONFIRM && !own)
         return arena_printf(arena, "%s is the question of %s; only they can answer it", a->code, a->who);
     /* One human may have a name in each room. */
-    if (answer == ANSWER_APPROVE && (own || strcmp(bare(a->who), bare(who->who)) == 0))
+    if (answer == ANSWER_APPROVE && (own || same_name(bare(a->who), bare(who->who))))
         return arena_printf(arena, "a second person must approve, not %s who asks", bare(a->who));
     return NULL;
 }
@@ -278,27 +380,7 @@ static bool start(struct serve *s, const struct ask *a, const char *approved_by,
 static bool wait_for_second(struct serve *s, const struct ask *a, struct said *out, struct err *err)
 {
     bool moved = false;
-    int64_t now = clock_wall_ms();
-    struct store *w = serve_writer(s, err);
-    struct notice n = {.at_ms = now,
-                       .env = a->env,
-                       .event = "approval",
-                       .who = a->who,
-                       .person = a->person,
-                       .via = a->via,
-                       .ask = a->id,
-                       .text = a->code};
-    bool ok = w && store_begin(w, err);
-    if (ok) {
-        ok = ask_move(w, a->id, "confirm", "approve", &(struct ask_change){.lapse_ms = now + ASK_APPROVE_MS},
-                      &moved, err) &&
-             (!moved || notice_add(w, &n, err)) && store_commit(w, err);
-        if (!ok)
-            store_rollback(w);
-    }
-    if (w)
-        serve_writer_done(s);
-    if (!ok)
+    if (!ask_second(s, a, &(struct ask_change){.lapse_ms = clock_wall_ms() + ASK_APPROVE_MS}, &moved, err))
         return false;
     if (!moved)
         return err_set(err, E_STATE, "%s was answered a moment ago", a->code);
@@ -324,6 +406,20 @@ static bool cancel(struct serve *s, const struct ask *a, struct said *out, struc
     return ok;
 }
 
+/* `release resume` takes no number: what is unfinished now must be what was asked about. */
+static bool still_about(struct store *store, const struct ask *a, struct arena *arena, struct err *err)
+{
+    struct order_wish w;
+    struct release_info *r = NULL;
+    if (strcmp(a->verb, "resume") != 0 || !wish_load(a, arena, &w) || w.release == 0)
+        return true;
+    if (!release_unfinished(store, a->env, arena, &r, err))
+        return false;
+    return (r && r->id == w.release) ||
+           err_set(err, E_STATE, "release %" PRId64 " of %s is not the unfinished one any more; ask again",
+                   w.release, a->env);
+}
+
 bool ask_answer(struct serve *s, struct store *store, const char *code, enum answer answer,
                 const struct asker *who, struct said *out, struct arena *arena, struct err *err)
 {
@@ -338,6 +434,8 @@ bool ask_answer(struct serve *s, struct store *store, const char *code, enum ans
         return err_set(err, E_STATE, "%s", refused);
     if (answer == ANSWER_CANCEL)
         return cancel(s, a, out, err);
+    if (!still_about(store, a, arena, err))
+        return false;
     if (answer == ANSWER_APPROVE)
         return start(s, a, who->who, out, arena, err);
     if (!consent_of(serve_root(s), a->env, &consent, err))

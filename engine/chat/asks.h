@@ -32,13 +32,27 @@ bool wish_load(const struct ask *a, struct arena *arena, struct order_wish *ret)
 /* Starts the order at once; its answers go to the asker. */
 bool ask_go(struct serve *s, const struct order_wish *w, const struct asker *who, int64_t *ret_order,
             struct err *err) MUST_CHECK;
-/* A child looks at what it would do; the question, or for verb `plan` the answer, follows. */
-bool ask_look(struct serve *s, const struct order_wish *w, const struct asker *who,
-              struct err *err) MUST_CHECK;
+/* A child looks at what it would do (*ret_look: its order); the question, or for verb `plan` the answer,
+ * follows. Who asks on the page or by the API has confirmed already: a second person is asked next. */
+bool ask_look(struct serve *s, const struct order_wish *w, const struct asker *who, int64_t *ret_look,
+              char ret_code[ASK_CODE_LEN + 1], struct err *err) MUST_CHECK;
+/* rollback, resume: which release it is about, by the journal; the wish names it from then on. false:
+ * E_NOTFOUND when there is none. */
+bool ask_subject(struct store *store, struct order_wish *w, struct arena *arena, struct release_info **ret,
+                 struct err *err) MUST_CHECK;
 /* A question without a plan (rollback, resume), or one that waits for a second person at once (page, API):
  * state is "confirm" or "approve". */
 bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *who, const char *state,
               char ret_code[ASK_CODE_LEN + 1], struct err *err) MUST_CHECK;
+
+/* What was looked at, or confirmed, waits for a second person now, and rooms and pages are told. *ret_moved
+ * false: it was answered meanwhile. */
+bool ask_second(struct serve *s, const struct ask *a, const struct ask_change *change, bool *ret_moved,
+                struct err *err) MUST_CHECK;
+/* Came from the page or the API, where the order itself names the environment a second time. */
+bool ask_confirmed(const struct ask *a);
+/* "run of f5d9859f5d98 (main), stages 1,100%, only app1"; "rollback of release 41". */
+void ask_tell(struct said *out, const struct ask *a, struct arena *arena);
 
 /* May this person say this to that ask? NULL: yes; else the sentence that says why not. Pure. */
 enum answer { ANSWER_CONFIRM, ANSWER_CANCEL, ANSWER_APPROVE };

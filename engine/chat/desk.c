@@ -66,21 +66,12 @@ static struct order_wish wish_of(const struct visit *v, const struct words *w)
 }
 
 /* What a rollback or a resume is about: the journal knows without asking anybody. */
-static bool say_subject(const struct visit *v, const struct words *w, struct said *out, struct err *err)
+static bool say_subject(const struct visit *v, const struct words *w, struct order_wish *wish,
+                        struct said *out, struct err *err)
 {
-    struct release_info *r = NULL, *list;
-    size_t n = 0;
-    bool ok = w->release ? release_get(v->store, w->release, v->arena, &r, err)
-                         : release_unfinished(v->store, w->env, v->arena, &r, err);
-    if (ok && !r && w->verb == CHAT_ROLLBACK && !w->release &&
-        release_list(v->store, w->env, 1, 0, v->arena, &list, &n, err) && n)
-        r = &list[0];
-    if (!ok)
+    struct release_info *r = NULL;
+    if (!ask_subject(v->store, wish, v->arena, &r, err))
         return false;
-    if (!r || strcmp(r->env, w->env) != 0)
-        return err_set(err, E_NOTFOUND,
-                       w->verb == CHAT_RESUME ? "%s has no unfinished release" : "%s has no such release",
-                       w->env);
     say_text(out, w->verb == CHAT_RESUME ? "Go on with " : "Go back before ");
     tell_release(out, r);
     say_text(out, " (");
@@ -89,13 +80,13 @@ static bool say_subject(const struct visit *v, const struct words *w, struct sai
     return true;
 }
 
-static void ask_first(const struct visit *v, const struct words *w, const struct order_wish *wish,
-                      struct said *out)
+static void ask_first(const struct visit *v, const struct words *w, struct order_wish *wish, struct said *out)
 {
     char code[ASK_CODE_LEN + 1];
     struct err err;
     if (w->verb == CHAT_RUN) {
-        if (!ask_look(v->serve, wish, &v->asker, &err)) {
+        int64_t look;
+        if (!ask_look(v->serve, wish, &v->asker, &look, code, &err)) {
             sorry(out, &err);
             return;
         }
@@ -104,7 +95,7 @@ static void ask_first(const struct visit *v, const struct words *w, const struct
         say_text(out, " would do to %s; the question follows", w->env);
         return;
     }
-    if (!say_subject(v, w, out, &err) || !ask_open(v->serve, wish, &v->asker, "confirm", code, &err)) {
+    if (!say_subject(v, w, wish, out, &err) || !ask_open(v->serve, wish, &v->asker, "confirm", code, &err)) {
         buf_reset(&out->text);
         sorry(out, &err);
         return;
@@ -142,10 +133,12 @@ static void change(const struct visit *v, const struct words *w, struct said *ou
 static void plan(const struct visit *v, const struct words *w, struct said *out)
 {
     struct order_wish wish = wish_of(v, w);
+    char code[ASK_CODE_LEN + 1];
+    int64_t look;
     struct consent consent;
     struct err err;
     if (!consent_of(serve_root(v->serve), w->env, &consent, &err) ||
-        !ask_look(v->serve, &wish, &v->asker, &err)) {
+        !ask_look(v->serve, &wish, &v->asker, &look, code, &err)) {
         sorry(out, &err);
         return;
     }

@@ -85,12 +85,46 @@ static void put_question(const struct ask *a, struct said *out)
     say_button(out, "Cancel", "cancel", a->code);
 }
 
+static void lapse(struct follow *f, const struct ask *a, const char *what)
+{
+    auto_said struct said out = SAID_INIT;
+    if (!move(f, a, "ended", NULL))
+        return;
+    say_text(&out, "%s of %s: %s; nothing was touched", a->verb, a->env, what);
+    say(f, a, &out);
+}
+
+static void ask_the_second(struct follow *f, const struct ask *a, const struct brief *brief)
+{
+    struct ask_change change = {
+        .rev = brief->rev, .digest = brief->digest, .lapse_ms = clock_wall_ms() + ASK_APPROVE_MS};
+    struct err err;
+    bool moved = false;
+    if (!ask_second(f->serve, a, &change, &moved, &err))
+        serve_log("chat: %s: %s", a->code, err.text);
+}
+
+/* The page has shown a plan: it is that one that the asker confirmed. */
+static bool as_shown(struct follow *f, const struct ask *a, const struct brief *brief)
+{
+    struct order_wish w;
+    return wish_load(a, &f->arena, &w) && (!w.digest || strcmp(w.digest, brief->digest) == 0);
+}
+
 static void look_ended(struct follow *f, const struct ask *a, const struct order_info *o)
 {
     auto_said struct said out = SAID_INIT;
     struct brief brief;
     bool ok = o->exit_status == 0 && tell_brief(&out, output_of(f, o->id), &f->arena, &brief);
     bool only_look = strcmp(a->verb, "plan") == 0;
+    if (ok && !only_look && !as_shown(f, a, &brief)) {
+        lapse(f, a, "the plan is not what was shown any more");
+        return;
+    }
+    if (ok && !only_look && ask_confirmed(a)) {
+        ask_the_second(f, a, &brief);
+        return;
+    }
     if (ok && !only_look) { /* the question is said when it can be answered */
         move(f, a, "confirm",
              &(struct ask_change){
@@ -105,15 +139,6 @@ static void look_ended(struct follow *f, const struct ask *a, const struct order
         buf_reset(&out.text);
         say_failed_look(f, a, &out);
     }
-}
-
-static void lapse(struct follow *f, const struct ask *a, const char *what)
-{
-    auto_said struct said out = SAID_INIT;
-    if (!move(f, a, "ended", NULL))
-        return;
-    say_text(&out, "%s of %s: %s; nothing was touched", a->verb, a->env, what);
-    say(f, a, &out);
 }
 
 static void follow_plan(struct follow *f, const struct ask *a)

@@ -48,6 +48,18 @@ static void stop(struct serve *s)
     serve_put(s, "chat", NULL);
 }
 
+/* What the second person says yes to is pinned: a revision and its plan, or the number of a release. */
+static bool hold(struct request *r, const struct order_wish *w, const struct asker *who,
+                 char code[ASK_CODE_LEN + 1], int64_t *ret_look, struct err *err)
+{
+    struct order_wish wish = *w;
+    struct release_info *about;
+    if (strcmp(w->verb, "run") == 0)
+        return ask_look(r->serve, &wish, who, ret_look, code, err);
+    return ask_subject(r->store, &wish, r->arena, &about, err) &&
+           ask_open(r->serve, &wish, who, "approve", code, err);
+}
+
 /* What comes from the page or the API and needs a second person waits for one, as what comes from a room
  * does. */
 static enum gate gate(const struct order_wish *w, struct request *r, struct reply *reply)
@@ -57,6 +69,7 @@ static enum gate gate(const struct order_wish *w, struct request *r, struct repl
     struct asker who = {
         .who = w->who, .person = r->actor.person, .via = w->via, .place = w->place, .reply_to = ""};
     char code[ASK_CODE_LEN + 1];
+    int64_t look = 0;
     struct consent consent;
     struct err err;
     if (!changes)
@@ -68,14 +81,17 @@ static enum gate gate(const struct order_wish *w, struct request *r, struct repl
     }
     if (!consent.second)
         return GATE_PASS;
-    if (!ask_open(r->serve, w, &who, "approve", code, &err))
+    if (!hold(r, w, &who, code, &look, &err)) {
         reply_err(reply, &err);
-    else
-        reply_json(reply, 202,
-                   json_pack("{s:s, s:s}", "pending", code, "text",
-                             arena_printf(r->arena,
-                                          "%s of %s waits for a second person: approve %s within 15 minutes",
-                                          w->verb, w->env, code)));
+        return GATE_HELD;
+    }
+    json_t *o =
+        json_pack("{s:s, s:s}", "pending", code, "text",
+                  arena_printf(r->arena, "%s of %s waits for a second person: approve %s within 15 minutes",
+                               w->verb, w->env, code));
+    if (look)
+        json_object_set_new(o, "look", json_integer(look));
+    reply_json(reply, 202, o);
     return GATE_HELD;
 }
 
@@ -86,11 +102,26 @@ static json_t *place_json(const struct waiter *p)
                      p->offered_ms ? json_integer(p->offered_ms + p->lapse_ms) : json_null());
 }
 
-static json_t *ask_json(const struct ask *a)
+static void put_word(json_t *o, const char *key, const char *text)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "code", a->code, "state", a->state, "verb",
-                     a->verb, "who", a->who, "rev", a->rev, "since", (json_int_t)a->made_ms, "until",
-                     (json_int_t)a->lapse_ms);
+    json_object_set_new(o, key, json_string(text ? text : ""));
+}
+
+static json_t *ask_json(const struct ask *a, struct arena *arena)
+{
+    struct order_wish w = {0};
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "code", a->code, "state", a->state, "verb", a->verb,
+                  "who", a->who, "since", (json_int_t)a->made_ms, "until", (json_int_t)a->lapse_ms);
+    if (!wish_load(a, arena, &w))
+        return o;
+    put_word(o, "rev", w.rev);
+    put_word(o, "plan", w.plan);
+    put_word(o, "stages", w.stages);
+    put_word(o, "window", w.window);
+    put_word(o, "only", w.only);
+    json_object_set_new(o, "release", w.release ? json_integer(w.release) : json_null());
+    return o;
 }
 
 static void env_json(struct store *store, const char *env, json_t *o)
@@ -106,8 +137,9 @@ static void env_json(struct store *store, const char *env, json_t *o)
             json_array_append_new(queue, place_json(&places[i]));
     if (ask_list(store, env, &arena, &asks, &n, &err))
         for (size_t i = 0; i < n; i++)
-            if (strcmp(asks[i].state, "confirm") == 0 || strcmp(asks[i].state, "approve") == 0)
-                json_array_append_new(pending, ask_json(&asks[i]));
+            if (strcmp(asks[i].state, "confirm") == 0 || strcmp(asks[i].state, "approve") == 0 ||
+                (strcmp(asks[i].state, "plan") == 0 && ask_confirmed(&asks[i])))
+                json_array_append_new(pending, ask_json(&asks[i], &arena));
     json_object_set_new(o, "queue", queue);
     json_object_set_new(o, "pending", pending);
 }

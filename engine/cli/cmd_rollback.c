@@ -119,31 +119,13 @@ static bool can_be_taken_back(const struct release_info *r)
            (strcmp(r->kind, "release") == 0 || strcmp(r->kind, "rollback") == 0);
 }
 
-/* The newest release that is still in force: a second `rollback` goes further back, never forward again to
- * what was just taken back. */
 static int last_finished(struct session *s, struct release_info **ret)
 {
-    struct release_info *list;
-    size_t n;
-    int64_t before = 0, taken_back = INT64_MAX; /* this release and what came after it */
     struct err err;
-    *ret = NULL;
-    do {
-        if (!release_list(s->store, s->env, 100, before, &s->cli->arena, &list, &n, &err))
-            return say_err(&err);
-        for (size_t i = 0; i < n; i++) {
-            before = list[i].id;
-            if (!can_be_taken_back(&list[i]))
-                continue;
-            bool turned = list[i].of_release > 0;
-            if (turned && list[i].of_release < taken_back)
-                taken_back = list[i].of_release;
-            if (!turned && list[i].id < taken_back) {
-                *ret = &list[i];
-                return 0;
-            }
-        }
-    } while (n == 100);
+    if (!release_rollback_of(s->store, s->env, &s->cli->arena, ret, &err))
+        return say_err(&err);
+    if (*ret)
+        return 0;
     say_error("rollback: %s has no finished release to take back; 'release history %s' lists what there was; "
               "nothing was "
               "touched",

@@ -92,15 +92,18 @@ static json_t *verbs_json(enum right right)
 static void one(struct request *r, struct reply *reply)
 {
     struct env_state st;
+    struct release_info *back;
     struct err err;
     if (!api_env_known(r, reply))
         return;
-    if (!env_state_read(r->store, r->vars[0], r->arena, &st, &err)) {
+    if (!env_state_read(r->store, r->vars[0], r->arena, &st, &err) ||
+        !release_rollback_of(r->store, r->vars[0], r->arena, &back, &err)) {
         reply_err(reply, &err);
         return;
     }
     json_t *o = env_state_json(&st, r->arena);
     add_parts(r, st.env, o);
+    json_object_set_new(o, "rollback_of", back ? json_integer(back->id) : json_null());
     json_object_set_new(o, "can", verbs_json(r->actor.right));
     reply_json(reply, 200, o);
 }

@@ -149,9 +149,21 @@ def test_a_second_person_approves(fleet, room, server):
     order = server.get("/api/v1/orders?env=prod", server.token("look2", "viewer"))[1][0]
     assert order["who"] == "slack:ann" and "--approved-by=slack:bob" in order["argv"], order
     token = server.token("ci", "operator")
-    status, answer = server.post("/api/v1/envs/prod/run", token, rev=fleet.revs["v1"], confirm="prod")
+    status, answer = server.post("/api/v1/envs/prod/run", token, rev="v1", stages="1,100%", confirm="prod")
     assert status == 202 and answer["pending"], answer
-    assert server.get("/api/v1/envs/prod", token)[1]["pending"][0]["code"] == answer["pending"]
+
+    def pending():
+        return server.get("/api/v1/envs/prod", token)[1]["pending"]
+    assert pending()[0]["code"] == answer["pending"]
+    wait_for("a second person is asked", lambda: pending()[0]["state"] == "approve", seconds=60)
+    assert (pending()[0]["rev"], pending()[0]["stages"]) == (fleet.revs["v1"], "1,100%")  # the commit, whatever v1 means later
+    room.wait_said(["api:ci asks a second person", fleet.revs["v1"][:12], "stages 1,100%", answer["pending"]], room.hooks)
     assert server.post("/api/v1/approve", token, code=answer["pending"])[0] == 409  # not by oneself
+    assert server.post("/api/v1/cancel", token, code=answer["pending"])[0] == 200
+    status, answer = server.post("/api/v1/envs/prod/run", token, rev="v1", digest="0" * 64, confirm="prod")
+    wait_for("another plan is not asked about", lambda: pending() == [], seconds=60)
+    status, answer = server.post("/api/v1/envs/prod/rollback", token, confirm="prod")
+    last = server.get("/api/v1/envs/prod", token)[1]["last"]["release"]
+    assert [(p["code"], p["release"]) for p in pending()] == [(answer["pending"], last)]
     assert server.post("/api/v1/cancel", token, code=answer["pending"])[0] == 200
     expect_world(fleet, "v2", finished=False)

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import socket
+import sqlite3
 import ssl
 import subprocess
 import time
@@ -99,13 +100,36 @@ def test_only_a_bot_speaks_for_people(server, place):
     assert place.release("token", "add", "slack", "--role", "operator", "--bot").returncode == 2
 
 
-def test_one_token_is_not_two_people(server, place):
+@pytest.fixture
+def second(place, server):
+    """An environment that wants a second person, with an unfinished release that nothing can go on with."""
+    place.write("pillar/second.sls", "release: {app: site, approval: other}\n")
+    with contextlib.closing(sqlite3.connect(place.state)) as db, db:
+        number = db.execute("INSERT INTO releases (env, app, kind, plan_name, rev, rev_typed, who, host, plan_digest, of_release, "
+                            "started_ms) VALUES ('second', 'site', 'release', 'rolling', ?, 'main', 'ann', 'here', '', 0, 1)",
+                            ("f" * 40,)).lastrowid
+    yield number
+    os.unlink(f"{place.root}/pillar/second.sls")
+
+
+def test_what_cannot_be_read_lets_nothing_past_the_second_person(server, place, second):
+    place.write("pillar/second.sls", "release: {app: site, approval: [\n")
+    for verb in ("run", "rollback", "resume"):
+        body = dict({"rev": "f5d9859"} if verb == "run" else {}, confirm="second")
+        status, answer = server.post(f"/api/v1/envs/second/{verb}", server.tokens["operator"], **body)
+        assert status == 400 and "pillar of second cannot be read" in answer["error"]["text"], answer
+    assert server.get("/api/v1/orders?env=second", server.tokens["viewer"])[1] == []
+
+
+def test_one_token_is_not_two_people(server, second):
     """What waits for a second person is let go by another's token, or by a bot for another person, and by no other."""
     tokens = {name: server.token(name, "operator", bot=name == "bot") for name in ("one", "two", "bot")}
 
     def waiting(headers):
-        status, _, body = server.request("POST", "/api/v1/envs/prod/resume", body='{"confirm": "prod"}', headers=headers)
+        status, _, body = server.request("POST", "/api/v1/envs/second/resume", body='{"confirm": "second"}', headers=headers)
         assert status == 202, body
+        pending = server.get("/api/v1/envs/second", server.tokens["viewer"])[1]["pending"]
+        assert [(p["state"], p["release"]) for p in pending] == [("approve", second)]
         return json.dumps({"code": json.loads(body)["pending"]})
 
     def approve(code, headers):
@@ -114,23 +138,20 @@ def test_one_token_is_not_two_people(server, place):
 
     def plain(name):
         return {"Authorization": f"Bearer {tokens[name]}", "Content-Type": "application/json"}
-    place.write("pillar/prod.sls", "release: {app: site, approval: other}\n")
-    try:
-        cookie, csrf = server.login(tokens["one"])
-        page = {"Cookie": cookie, "X-CSRF-Token": csrf, "Content-Type": "application/json"}
-        code = waiting(plain("one"))
-        for headers, wanted in ((plain("one"), 409), (page, 409), (behalf(tokens["one"], "zed"), 403), (plain("bot"), 403)):
-            status, text = approve(code, headers)
-            assert status == wanted, text
-        assert approve(code, plain("two"))[0] == 200
-        code = waiting(behalf(tokens["bot"], "ann"))
-        assert approve(code, behalf(tokens["bot"], "ann"))[0] == 409
-        assert approve(code, behalf(tokens["bot"], "bob"))[0] == 200
-        code = waiting(plain("bot"))  # nobody is named: anybody could have been it
-        assert approve(code, behalf(tokens["bot"], "bob"))[0] == 409
-        assert approve(code, plain("two"))[0] == 200
-    finally:
-        place.write("pillar/prod.sls", "release: {app: site}\n")
+    cookie, csrf = server.login(tokens["one"])
+    page = {"Cookie": cookie, "X-CSRF-Token": csrf, "Content-Type": "application/json"}
+    code = waiting(plain("one"))
+    for headers, wanted in ((plain("one"), 409), (page, 409), (behalf(tokens["one"], "zed"), 403), (plain("bot"), 403)):
+        status, text = approve(code, headers)
+        assert status == wanted, text
+    assert approve(code, plain("two"))[0] == 200
+    code = waiting(behalf(tokens["bot"], "ann"))
+    for same in ("ann", "Ann", "ann@corp.example", "@ANN"):
+        assert approve(code, behalf(tokens["bot"], same))[0] == 409
+    assert approve(code, behalf(tokens["bot"], "bob"))[0] == 200
+    code = waiting(plain("bot"))  # nobody is named: anybody could have been it
+    assert approve(code, behalf(tokens["bot"], "bob"))[0] == 409
+    assert approve(code, plain("two"))[0] == 200
 
 
 def test_a_revoked_token_is_nobody_at_once(server, place):

@@ -52,6 +52,9 @@ static void who_may_answer(void **state)
         {"going", ANSWER_APPROVE, &bob, NOW, "under way already"},
         {"going", ANSWER_CANCEL, &ann, NOW, "`abort prod` stops it"},
         {"plan", ANSWER_CONFIRM, &ann, NOW, "still being looked at"},
+        {"plan", ANSWER_APPROVE, &bob, NOW, "still being looked at"},
+        {"plan", ANSWER_CANCEL, &ann, NOW, NULL},
+        {"plan", ANSWER_CANCEL, &bob, NOW, "is the question of slack:ann"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         auto_arena struct arena a = {0};
@@ -89,6 +92,10 @@ static void a_token_is_one_person_unless_a_bot_names_two(void **state)
         {"api:ann", "token:1", "page:zed", "proxy/zed", true},
         {"slack:ann", "slack/T1/U1", "api:bob", "token:2", true},
         {"slack:ann", "slack/T1/U1", "api:ann", "token:2", false},
+        {"slack:ann", "slack/T1/U1", "api:Ann", "token:2", false},
+        {"slack:ann", "slack/T1/U1", "page:ann@corp.example", "proxy/ann@corp.example", false},
+        {"hubot:@ann", "token:3/@ann", "page:ANN@corp.example", "proxy/ANN@corp.example", false},
+        {"slack:ann", "slack/T1/U1", "page:anna@corp.example", "proxy/anna@corp.example", true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         auto_arena struct arena a = {0};
@@ -128,6 +135,13 @@ static void a_wish_comes_back_as_it_went(void **state)
     assert_int_equal(back.release, 41);
     assert_null(back.plan);
     assert_null(back.digest);
+    ask.verb = "rollback"; /* the number that was shown goes with it */
+    ask.wish = wish_text(&(const struct order_wish){.release = 41, .digest = "d0"}, &a);
+    assert_true(wish_load(&ask, &a, &back));
+    assert_int_equal(back.release, 41);
+    assert_string_equal(back.digest, "d0");
+    ask.verb = "run";
+    ask.wish = wish_text(&w, &a);
     /* What was confirmed is what was shown: the commit, not the branch. */
     ask.rev = "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98";
     ask.digest = "d1";
@@ -138,6 +152,38 @@ static void a_wish_comes_back_as_it_went(void **state)
     assert_string_equal(back.approved_by, "slack:bob");
     ask.wish = "no JSON";
     assert_false(wish_load(&ask, &a, &back));
+}
+
+static void who_approves_is_told_what(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *verb, *rev;
+        struct order_wish wish;
+        const char *words;
+    } rows[] = {
+        {"run",
+         "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98",
+         {.rev = "main", .stages = "1,100%", .only = "app1"},
+         "run of f5d9859f5d98 (main), stages 1,100%, only app1"},
+        {"run",
+         "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98",
+         {.rev = "f5d9859", .window = "2", .plan = "fast"},
+         "run of f5d9859f5d98, plan fast, window 2"},
+        {"run", "", {.rev = "main"}, "run of main"},
+        {"rollback", "", {.release = 41}, "rollback of release 41"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        auto_arena struct arena a = {0};
+        auto_said struct said out = SAID_INIT;
+        const struct ask ask = {.verb = rows[i].verb,
+                                .rev = rows[i].rev,
+                                .digest = "",
+                                .approved_by = "",
+                                .wish = wish_text(&rows[i].wish, &a)};
+        ask_tell(&out, &ask, &a);
+        assert_string_equal(buf_str(&out.text), rows[i].words);
+    }
 }
 
 static void back_off_doubles_up_to_a_minute(void **state)
@@ -339,6 +385,7 @@ int main(void)
         cmocka_unit_test(who_may_answer),
         cmocka_unit_test(a_token_is_one_person_unless_a_bot_names_two),
         cmocka_unit_test(a_wish_comes_back_as_it_went),
+        cmocka_unit_test(who_approves_is_told_what),
         cmocka_unit_test(back_off_doubles_up_to_a_minute),
         cmocka_unit_test_setup_teardown(rooms_are_configured, dir_make, dir_remove),
         cmocka_unit_test_setup_teardown(every_mistake_is_said_with_its_place, dir_make, dir_remove),

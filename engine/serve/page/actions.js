@@ -161,7 +161,8 @@ class Dialog {
   }
 
   async rollback() {
-    const of = this.env.unfinished || this.env.last;
+    if (!this.env.rollback_of) throw new Error('There is no release that could be taken back.');
+    const of = await get(releasePath(this.env.rollback_of));
     const plan = await get(releasePath(of.release, '/plan'));
     const nodes = plan.nodes || [];
     this.say(el('p', {}, `Takes back ${of.what} ${of.release} (${short(of.rev)}): ${plural(nodes.length, 'node')} `
@@ -239,6 +240,7 @@ class Dialog {
     if (typed && typed.value.trim() !== this.env.env) throw new Error(`Type ${this.env.env} to confirm.`);
     if (typed) body.confirm = typed.value.trim();
     if (this.verb === 'run') body.digest = this.digest;
+    if (this.verb === 'rollback') body.release = this.env.rollback_of;
     if (this.verb === 'unlock' && this.env.lock && this.env.lock.release) body.force = true;
     const given = await post(envPath(this.env.env, `/${this.verb}`), body);
     if (given.pending) return this.pend(given);

@@ -8,6 +8,12 @@ import { buttons } from './actions.js';
 import { releaseTable } from './history.js';
 
 const MOST_ROWS = 100;
+// What somebody is asked to say yes to.
+function asked(p) {
+  const words = ['plan', 'stages', 'window', 'only'].filter((key) => p[key]).map((key) => `, ${key} ${p[key]}`).join('');
+  return `${p.verb}${p.rev ? ` of ${/^[0-9a-f]{40}$/.test(p.rev) ? short(p.rev) : p.rev}` : ''}${p.release ? ` of release ${p.release}` : ''}${words}`;
+}
+
 const VERBS = ['run', 'resume', 'rollback', 'pause', 'abort', 'lock', 'unlock'];
 
 class EnvView {
@@ -47,8 +53,9 @@ class EnvView {
     const queue = e.queue && e.queue.length > 0 && el('p', {}, el('b', {}, 'Waiting: '),
       e.queue.map((q, i) => `${i + 1}. ${q.who}${q.until ? ` (next, until ${clock(q.until)})` : ''}`).join(', '));
     const pending = (e.pending || []).map((p) => el('p', { class: 'banner is-warn' },
-      p.state === 'approve' ? `! ${p.verb}${p.rev ? ` of ${short(p.rev)}` : ''} by ${p.who} waits for a second person until ${clock(p.until)}: approve ${p.code}`
-        : `! ${p.verb}${p.rev ? ` of ${short(p.rev)}` : ''} by ${p.who} is not confirmed yet (until ${clock(p.until)})`));
+      p.state === 'approve' ? `! ${asked(p)} by ${p.who} waits for a second person until ${clock(p.until)}: approve ${p.code}`
+        : p.state === 'plan' ? `! ${asked(p)} by ${p.who} is being looked at`
+          : `! ${asked(p)} by ${p.who} is not confirmed yet (until ${clock(p.until)})`));
     refill(this.head, el('div', { class: 'title' }, el('h1', {}, e.env), this.pill()), held, pending, queue, this.lastLine(),
       el('div', { class: 'actions' }, buttons(e, VERBS)));
   }
