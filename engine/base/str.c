@@ -108,6 +108,17 @@ static size_t utf8_decode(const unsigned char *p, size_t n, uint32_t *ret)
     return len;
 }
 
+bool utf8_valid(const char *s)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    size_t n = strlen(s), len;
+    uint32_t c;
+    for (size_t i = 0; i < n; i += len)
+        if ((len = utf8_decode(p + i, n - i, &c)) == 0)
+            return false;
+    return true;
+}
+
 /* Characters that change what a reader sees of the others: bidi controls, zero width, line separators, tags.
  */
 static bool is_trickster(uint32_t c)
@@ -162,7 +173,7 @@ bool rev_valid(const char *s)
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)s[i] <= ' ' || s[i] == 0x7f || strchr("~^:?*[\\", s[i]))
             return false;
-    return true;
+    return utf8_valid(s);
 }
 
 bool str_starts(const char *s, const char *prefix)

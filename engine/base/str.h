@@ -38,9 +38,11 @@ void text_visible(struct buf *out, const char *text, size_t n);
  * plans. */
 bool name_valid(const char *s, size_t max);
 /* A git revision as typed: [0-9a-f]{4,40}, or a branch/tag by git's own ref rules minus leading '-', "..",
- * "@{", control bytes, spaces and ~^:?*[\ (PROMISES S1). */
+ * "@{", control bytes, spaces, ~^:?*[\ and what is not UTF-8 (PROMISES S1). */
 bool rev_valid(const char *s);
 bool is_hex(const char *s, size_t n);
+/* Nothing overlong, cut, or a surrogate. */
+bool utf8_valid(const char *s);
 /* Who gives an order: a name, with the door that they came in by before a colon: "ann", "slack:ann",
  * "api:ci". */
 bool operator_valid(const char *text);

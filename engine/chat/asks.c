@@ -44,8 +44,8 @@ bool consent_of(const char *root, const char *env, struct consent *ret, struct e
 
 static void put(json_t *o, const char *key, const char *text)
 {
-    if (text)
-        json_object_set_new(o, key, json_string(text));
+    if (text) /* a word that dropped out would make another order of it; callers have checked them */
+        must(json_object_set_new(o, key, json_string(text)) == 0);
 }
 
 const char *wish_text(const struct order_wish *w, struct arena *arena)
@@ -144,6 +144,8 @@ bool ask_go(struct serve *s, const struct order_wish *w, const struct asker *who
 {
     auto_arena struct arena arena = {0};
     struct order_wish mine = by(w, who);
+    if (!serve_wish_ok(&mine, err))
+        return false;
     struct ask_new a = ask_of(w, who, "going", &arena);
     char code[ASK_CODE_LEN + 1];
     int64_t id;
@@ -160,6 +162,8 @@ bool ask_look(struct serve *s, const struct order_wish *w, const struct asker *w
 {
     auto_arena struct arena arena = {0};
     struct order_wish look = by(w, who);
+    if (!serve_wish_ok(&look, err))
+        return false;
     struct ask_new a = ask_of(w, who, "plan", &arena);
     int64_t id;
     look.verb = "plan";
@@ -227,6 +231,9 @@ bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *w
               char ret_code[ASK_CODE_LEN + 1], struct err *err)
 {
     auto_arena struct arena arena = {0};
+    struct order_wish mine = by(w, who);
+    if (!serve_wish_ok(&mine, err))
+        return false;
     struct ask_new a = ask_of(w, who, state, &arena);
     int64_t id;
     if (!add(s, &a, &id, ret_code, err))

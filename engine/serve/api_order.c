@@ -18,6 +18,8 @@ static bool field(const struct request *r, const json_t *body, const char *name,
     const char *text = body ? json_string_value(v) : request_form(r, name);
     if (v && !json_is_string(v) && !json_is_null(v))
         return reply_error(reply, 400, "usage", "%s: wanted text", name);
+    if (text && !utf8_valid(text))
+        return reply_error(reply, 400, "usage", "%s: wanted text in UTF-8", name);
     *ret = text && text[0] ? text : NULL;
     return true;
 }
@@ -117,6 +119,13 @@ static bool held_by_a_part(struct request *r, const struct order_wish *w, struct
     return false;
 }
 
+/* Before a part keeps it: nobody is asked to say yes to what could never be done. */
+static bool words_ok(const struct order_wish *w, struct reply *reply)
+{
+    struct err err;
+    return serve_wish_ok(w, &err) || reply_err(reply, &err);
+}
+
 /* A browser's form without script goes back to the page; programs get the order's number. */
 static void answer_order(struct request *r, const struct order_wish *w, int64_t id, struct reply *reply)
 {
@@ -140,7 +149,7 @@ static void give(struct request *r, struct reply *reply, const char *verb)
     if (!body && r->n_form == 0)
         return;
     if (wish_read(r, body, &w, &confirm, reply) && api_env_known(r, reply) &&
-        may_order(r, &w, confirm, reply) && !held_by_a_part(r, &w, reply)) {
+        may_order(r, &w, confirm, reply) && words_ok(&w, reply) && !held_by_a_part(r, &w, reply)) {
         if (serve_order(r->serve, &w, &id, &err))
             answer_order(r, &w, id, reply);
         else

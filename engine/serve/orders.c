@@ -47,10 +47,12 @@ static bool reason_ok(const char *text, struct err *err)
     for (const char *p = text; p && *p; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             return err_set(err, E_USAGE, "reason: wanted one line of text");
+    if (text && !utf8_valid(text))
+        return err_set(err, E_USAGE, "reason: wanted text in UTF-8");
     return !text || strlen(text) <= 500 || err_set(err, E_USAGE, "reason: wanted at most 500 bytes");
 }
 
-static bool wish_ok(const struct order_wish *w, struct err *err)
+bool serve_wish_ok(const struct order_wish *w, struct err *err)
 {
     if (!w->env || !name_valid(w->env, 64))
         return err_set(err, E_USAGE, "env: '%s' cannot be an environment's name", w->env ? w->env : "");
@@ -130,15 +132,20 @@ static bool words_of(struct serve *s, const struct order_wish *w, struct words *
     return true;
 }
 
-static const char *words_json(const struct words *w, struct arena *arena)
+/* NULL: a word is no text (a path, say); it would drop out of the record. */
+static const char *words_json(const struct words *w, struct arena *arena, struct err *err)
 {
     json_t *list = json_array();
+    bool ok = true;
     for (size_t i = 0; i < w->n; i++)
-        json_array_append_new(list, json_string(w->argv[i]));
+        ok = ok && json_array_append_new(list, json_string(w->argv[i])) == 0;
     auto_free char *text = json_dumps(list, JSON_COMPACT | JSON_ENSURE_ASCII);
     must(text);
     json_decref(list);
-    return arena_strdup(arena, text);
+    if (ok)
+        return arena_strdup(arena, text);
+    err_set(err, E_USAGE, "the order cannot be written down: a word of its command line is not UTF-8");
+    return NULL;
 }
 
 /* ---- files */
@@ -345,8 +352,10 @@ static bool start_child(struct serve *s, const struct order_wish *wish, int64_t 
 {
     auto_arena struct arena arena = {0};
     struct words words = {.arena = &arena};
-    return words_of(s, wish, &words, err) && write_down(s, wish, words_json(&words, &arena), ret_id, err) &&
-           begin(s, *ret_id, &words, &arena, err);
+    if (!words_of(s, wish, &words, err))
+        return false;
+    const char *argv = words_json(&words, &arena, err);
+    return argv && write_down(s, wish, argv, ret_id, err) && begin(s, *ret_id, &words, &arena, err);
 }
 
 /* ---- pause and abort: what ctrl-C does, to the process that holds the lock */
@@ -391,7 +400,7 @@ static bool tell_holder(struct serve *s, const struct order_wish *wish, int64_t 
 
 bool serve_order(struct serve *s, const struct order_wish *wish, int64_t *ret_id, struct err *err)
 {
-    if (!wish_ok(wish, err))
+    if (!serve_wish_ok(wish, err))
         return false;
     if (keeper_orders(s) >= ORDERS_AT_ONCE)
         return err_set(err, E_LIMIT, "%d orders are under way at once; nothing was started; try again",

@@ -141,6 +141,8 @@ struct order_wish {
     const char *approved_by;       /* run, rollback, resume: the second person */
     const char *who, *via, *place; /* "slack:ann", "slack", channel or address: recorded with the order */
 };
+/* Every word is one, and text: what is checked before anything is kept of the wish. E_USAGE. Pure. */
+bool serve_wish_ok(const struct order_wish *wish, struct err *err) MUST_CHECK;
 /* Checks every word, writes the order down, then starts the child (or signals the lock's holder for pause and
  * abort). false: E_USAGE a word is wrong; E_STATE nothing runs that could be paused; E_JOURNAL it could not
  * be written down, and nothing was started. Any thread. */

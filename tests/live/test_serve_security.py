@@ -121,6 +121,20 @@ def test_what_cannot_be_read_lets_nothing_past_the_second_person(server, place, 
     assert server.get("/api/v1/orders?env=second", server.tokens["viewer"])[1] == []
 
 
+def test_what_is_no_text_is_no_order(server, second):
+    """A word that is dropped makes another order: without --only it is all nodes. Nothing is kept of it, and nobody is asked."""
+    auth = {"Authorization": f"Bearer {server.tokens['operator']}", "Content-Type": FORM}
+    for field in (b"only=app1%FF", b"only=app1%C3", b"only=%C0%AF", b"plan=%FF", b"stages=%FF", b"window=%FF", b"reason=%FF", b"rev=main%FF"):
+        status, _, body = server.request("POST", "/api/v1/envs/second/run", body=field + b"&rev=f5d9859&confirm=second", headers=auth)
+        assert status == 400 and b"UTF-8" in body, (field, body)
+    for wrong in ({"only": "-a"}, {"stages": "1;2"}, {"window": "$(id)"}, {"plan": "../x"}, {"rev": "a b"}):
+        body = {"rev": "f5d9859", "confirm": "second", **wrong}
+        assert server.post("/api/v1/envs/second/run", server.tokens["operator"], **body)[0] == 400, wrong
+        if "rev" not in wrong:
+            assert server.post("/api/v1/envs/second/resume", server.tokens["operator"], **body)[0] == 400, wrong
+    assert server.get("/api/v1/envs/second", server.tokens["viewer"])[1]["pending"] == []
+
+
 def test_one_token_is_not_two_people(server, second):
     """What waits for a second person is let go by another's token, or by a bot for another person, and by no other."""
     tokens = {name: server.token(name, "operator", bot=name == "bot") for name in ("one", "two", "bot")}

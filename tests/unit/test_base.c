@@ -101,6 +101,9 @@ static void hostile_revisions_are_refused(void **state)
                                       "a.lock",
                                       "x.",
                                       "ext::sh",
+                                      "main\xff",
+                                      "\xc3",
+                                      "a\xc0\xaf",
                                       "a.lock/b",
                                       "a\x7f"
                                       "b"};
