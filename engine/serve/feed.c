@@ -1,5 +1,6 @@
 /* The thread that feeds all streams: it reads the journal once for those that stand at the same place, and
  * says what changed besides rows. */
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -238,12 +239,24 @@ static void greet(struct streams *all)
     pthread_mutex_unlock(&all->lock);
 }
 
+/* Nobody looks at the descriptor of a suspended connection but us: a page that was closed would hold its
+ * place until something is written. It stays open as long as the connection is suspended. */
+static bool peer_left(const struct stream *st)
+{
+    if (!st->waiting)
+        return false;
+    struct pollfd fd = {
+        .fd = MHD_get_connection_info(st->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+        .events = POLLRDHUP};
+    return poll(&fd, 1, 0) > 0;
+}
+
 static void beat(struct streams *all)
 {
     int64_t now = clock_mono_ms();
     pthread_mutex_lock(&all->lock);
     for (struct stream *st = all->first; st; st = st->next) {
-        if (now - st->born_ms > LIFE_MS && !st->ended) {
+        if (!st->ended && (now - st->born_ms > LIFE_MS || peer_left(st))) {
             st->ended = true;
             stream_wake(st);
         }
