@@ -44,6 +44,12 @@ def code(answer):
     return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.1 ") else 0
 
 
+def ended(server, number):
+    """An order is given long before it is carried out: a lock is not there yet when its number is."""
+    return wait_for("the order has ended", lambda: (lambda x: x["ended"] and x)(
+        server.get(f"/api/v1/orders/{number}", server.tokens["viewer"])[1]))
+
+
 # ---- who may
 
 
@@ -212,9 +218,12 @@ def test_a_cookie_alone_changes_nothing(server):
     assert status == 403
     status, _, answer = server.request("POST", path, body=body, headers={**plain, "X-CSRF-Token": csrf})
     assert status == 202, answer
+    ended(server, json.loads(answer)["order"])
     status, headers, _ = server.request("POST", "/api/v1/envs/prod/unlock", body=f"csrf={csrf}&reason=",
                                         headers={"Cookie": cookie, "Content-Type": FORM})
     assert status == 303 and headers["location"].startswith("/env/prod?order="), headers
+    ended(server, headers["location"].rsplit("=", 1)[1])
+    assert server.get("/api/v1/envs/prod", server.tokens["viewer"])[1]["lock"] is None
 
 
 def test_pages_of_other_sites_are_refused(server):
@@ -411,9 +420,9 @@ def test_every_answer_is_of_its_type_and_nothing_else(server):
 def test_secrets_are_nowhere(server, place):
     cookie, csrf = server.login(server.tokens["operator"])
     server.request("GET", f"/api/v1/envs?token={server.tokens['operator']}", headers={"Cookie": cookie})
-    server.post("/api/v1/envs/prod/lock", server.tokens["operator"], reason="r")
+    ended(server, server.post("/api/v1/envs/prod/lock", server.tokens["operator"], reason="r")[1]["order"])
     number = server.post("/api/v1/envs/prod/unlock", server.tokens["operator"])[1]["order"]
-    o = wait_for("unlocked", lambda: (lambda x: x["ended"] and x)(server.get(f"/api/v1/orders/{number}", server.tokens["viewer"])[1]))
+    o = ended(server, number)
     secrets = [t.split("-")[1].encode() for t in server.tokens.values()] + [cookie.split("=")[1].encode(), csrf.encode()]
     with open(f"/proc/{server.process.pid}/cmdline", "rb") as f:
         seen = f.read() + json.dumps(o).encode() + server.log().encode()
