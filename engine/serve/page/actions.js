@@ -256,13 +256,18 @@ class Dialog {
     throw new Error(`The order ended with exit ${order.exit}.`);
   }
 
-  // The environment wants a second person: this one has done their part.
-  pend(given) {
+  // The environment wants a second person: this one has done their part. Who is asked sees a plan first: when there can be
+  // none, nobody is asked.
+  async pend(given) {
     this.say(el('p', { class: 'banner is-warn' }, `! ${given.text}`));
     fill(this.fields);
     fill(this.confirm);
     this.go.hidden = true;
     announce(given.text);
+    const look = given.look && await this.waitOrder(given.look);
+    if (!look || look.exit === 0) return;
+    this.say(el('pre', { class: 'output', tabindex: 0 }, look.output || look.text || 'no output'));
+    throw new Error(`This cannot be released (exit ${look.exit}); nobody is asked.`);
   }
 
   // Until it has ended, or `enough` says so. The server holds the answer back a little, so this is no busy loop.
