@@ -1,5 +1,7 @@
 #include "chat/announce.h"
 
+#include "chat/door.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -203,6 +205,22 @@ bool marks_save(struct serve *s, const char *name, const struct marks *was, cons
     if (was->row == now->row && was->lock == now->lock && was->notice == now->notice)
         return true;
     return marks_put(s, name, now, false, err);
+}
+
+bool sink_open(struct sink *k, struct marks *m)
+{
+    struct err err;
+    while ((k->store = chat_store(k->serve, k->name)) != NULL) {
+        if (marks_load(k->serve, k->store, k->name, m, &err)) {
+            k->saved = *m;
+            return true;
+        }
+        serve_log("chat: %s is silent: %s; trying again", k->name, err.text);
+        store_close(k->store); /* one that failed refuses all that follows */
+        if (serve_wait(k->serve, 1000))
+            return false;
+    }
+    return false;
 }
 
 /* ---- one turn of a sink */

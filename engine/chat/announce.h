@@ -39,6 +39,8 @@ struct sink {
     const void *data;
 };
 bool sink_turn(struct sink *k, struct marks *m);
+/* Opens the sink's store and loads its marks, again and again until that goes; false: the server ends. */
+bool sink_open(struct sink *k, struct marks *m) MUST_CHECK;
 /* After the nth failure in a row: 1 s, doubling, at most a minute. */
 int64_t back_off_ms(unsigned failures);
 

@@ -235,15 +235,9 @@ void bot_run(struct serve *s, void *arg)
     struct sink k = {
         .name = SINK, .events = EVENT_LOCK | EVENT_QUEUE, .send = bot_send, .serve = s, .data = &b};
     struct marks m;
-    struct err err;
-    bool ok = store_open(serve_state_path(s), STORE_READ, &b.store, &err);
-    k.store = b.store;
-    if (!ok || !marks_load(s, b.store, SINK, &m, &err)) {
-        serve_log("chat: the bot is silent: %s", err.text);
-        store_close(b.store);
+    if (!sink_open(&k, &m))
         return;
-    }
-    k.saved = m;
+    b.store = k.store;
     while (!serve_wait(s, POLL_MS)) {
         open_messages(&b, &m);
         if (clock_mono_ms() >= b.next_ms)

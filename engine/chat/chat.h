@@ -9,6 +9,7 @@
  *   asks     confirmations and approvals           follow  the thread that sees requests to their last answer
  *   tell     journal -> sentences                  hooks   the threads that announce to webhooks and rooms
  *   post     one HTTPS request out                 bot     the message of a release that is kept up to date
+ *   outbox   answers on their way to response_urls live    the releases that bot shows
  */
 #ifndef RELEASE_CHAT_CHAT_H
 #define RELEASE_CHAT_CHAT_H

@@ -281,12 +281,9 @@ static void tick(struct follow *f, bool every_second)
 void follow_run(struct serve *s, void *arg)
 {
     (void)arg;
-    struct follow f = {.serve = s};
-    struct err err;
-    if (!store_open(serve_state_path(s), STORE_READ, &f.store, &err)) {
-        serve_log("chat: no follow-ups: %s", err.text);
+    struct follow f = {.serve = s, .store = chat_store(s, "what follows")};
+    if (!f.store)
         return;
-    }
     for (unsigned turn = 0; !serve_wait(s, TICK_MS); turn++)
         tick(&f, turn % (1000 / TICK_MS) == 0);
     arena_fini(&f.arena);

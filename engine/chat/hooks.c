@@ -48,15 +48,9 @@ void hook_run(struct serve *s, void *arg)
                      .serve = s,
                      .data = hook};
     struct marks m;
-    struct err err;
     unsigned failures = 0;
-    if (!store_open(serve_state_path(s), STORE_READ, &k.store, &err) ||
-        !marks_load(s, k.store, k.name, &m, &err)) {
-        serve_log("chat: %s is silent: %s", hook->name, err.text);
-        store_close(k.store);
+    if (!sink_open(&k, &m))
         return;
-    }
-    k.saved = m;
     bool end;
     do {
         bool ok = sink_turn(&k, &m);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "chat/door.h"
 #include "chat/outbox.h"
 #include "chat/sign.h"
 #include "state/chat.h"
@@ -152,10 +153,9 @@ static void close_desks(void)
 void late_run(struct serve *s, void *arg)
 {
     (void)arg;
-    struct store *store = NULL;
-    struct err err;
-    if (!store_open(serve_state_path(s), STORE_READ, &store, &err)) {
-        serve_log("chat: no commands: %s", err.text);
+    struct store *store = chat_store(s, "a desk");
+    if (!store) {
+        close_desks();
         return;
     }
     for (bool ending = false;;) {

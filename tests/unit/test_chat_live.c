@@ -1,8 +1,13 @@
 /* The releases that Slack's messages are kept up to date for: many at once, and those that nobody ends. */
 #include "state_help.h"
 
+#include <pthread.h>
+#include <sys/eventfd.h>
+
+#include "chat/door.h"
 #include "chat/live.h"
 #include "plans/plan.h"
+#include "serve/serve_priv.h"
 
 static int64_t begun(struct store *s)
 {
@@ -106,11 +111,47 @@ static void what_is_given_up_is_final(void **state)
     store_close(s);
 }
 
+static void *open_it(void *arg)
+{
+    return chat_store(arg, "a test");
+}
+
+static void the_journal_is_tried_again(void **state)
+{
+    (void)state;
+    struct serve s = {.state_path = (char *)(uintptr_t)scratch("later"), .stop_fd = eventfd(0, EFD_CLOEXEC)};
+    assert_int_equal(mkdir(s.state_path, 0700), 0); /* in its place: it cannot be opened */
+    pthread_t thread;
+    void *got;
+    assert_false(serve_wait(&s, 0));
+    char line[500];
+    int fds[2], stderr_fd = dup(2);
+    assert_int_equal(pipe(fds), 0);
+    dup2(fds[1], 2);
+    assert_int_equal(pthread_create(&thread, NULL, open_it, &s), 0);
+    bool said = read(fds[0], line, sizeof line) > 0; /* it has tried, in vain */
+    dup2(stderr_fd, 2);
+    assert_true(said);
+    assert_int_equal(rmdir(s.state_path), 0);
+    assert_int_equal(pthread_join(thread, &got), 0);
+    assert_non_null(got);
+    store_close(got);
+    s.state_path = (char *)(uintptr_t)scratch("never");
+    assert_int_equal(mkdir(s.state_path, 0700), 0);
+    assert_int_equal(eventfd_write(s.stop_fd, 1), 0);
+    assert_null(chat_store(&s, "a test"));
+    close(s.stop_fd);
+    close(stderr_fd);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         in_scratch(more_than_there_are_places),
         in_scratch(what_is_given_up_is_final),
+        in_scratch(the_journal_is_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
