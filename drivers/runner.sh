@@ -197,6 +197,10 @@ fence_write() {
 # to another journal is only taken from it when a person has broken that lock: FORCED is the grant up to which.
 fence_check() {
     fence_read
+    if [ "${#stored}" -gt 18 ]; then
+        tell cannot understand "$PWD/fence"
+        return 1
+    fi
     if [ "$1" -lt "$stored" ]; then
         tell fenced "$stored" "$holder_there"
         return 1
@@ -299,7 +303,12 @@ claim() {
 free() {
     lock_take || return
     fence_read
-    [ "$1 $2" != "$stored $owned" ] || fence_write "$stored" - "$holder_there" && tell state freed
+    # A later grant of the same journal may give back what an earlier one of it took.
+    if [ "$owned" != "$2" ] || [ "$stored" -gt "$1" ]; then
+        tell state kept
+    elif fence_write "$1" - "$holder_there"; then
+        tell state freed
+    fi
     exec 9>&-
 }
 

@@ -265,7 +265,11 @@ static bool force_inside(struct store *s, struct lock_info *l, int64_t fence_abo
     if (l->fence < fence_above)
         l->fence = fence_above;
     return (!held.held || sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(l->env), arg_int(held.fence)), err)) &&
-           history_add(s, "force", l, held.held ? held.fence : 0, err);
+           history_add(s, "force", l,
+                       fence_above > 0 ? -fence_above
+                       : held.held     ? held.fence
+                                       : 0,
+                       err);
 }
 
 bool lock_force(struct store *s, const char *env, const char *who, const char *why, int64_t fence_above,

@@ -97,7 +97,8 @@
     X(LOCK_DELETE, "DELETE FROM locks WHERE env = ?1 AND fence = ?2")                                        \
     X(LOCK_FENCE, "SELECT ifnull(max(fence), 0) FROM lock_history")                                          \
     X(LOCK_FORCED,                                                                                           \
-      "SELECT ifnull(max(fence), 0) FROM lock_history WHERE env = ?1 AND event = 'force' "                   \
+      "SELECT ifnull(max(-over_fence), 0) FROM lock_history WHERE env = ?1 AND event = 'force' "             \
+      "AND over_fence < 0 "                                                                                  \
       "AND id > ifnull((SELECT max(id) FROM lock_history WHERE env = ?1 AND event = 'bind'), 0)")            \
     X(LOCK_HISTORY, "INSERT INTO lock_history (at_ms, env, event, fence, over_fence, release, who, why, "    \
                     "host, boot_id, pid, pid_start) "                                                        \

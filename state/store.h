@@ -189,8 +189,8 @@ bool lock_free(struct store *s, const char *env, int64_t fence, const char *who,
  * too. */
 bool lock_force(struct store *s, const char *env, const char *who, const char *why, int64_t fence_above,
                 struct err *err) MUST_CHECK;
-/* The fence of a lock_force since the last release of env began, 0 = none: nodes that another journal holds
- * up to it may be taken from that one, once. */
+/* The fence_above of a lock_force since the last release of env began, 0 = none was named: nodes that another
+ * journal holds up to it may be taken from that one, once. */
 bool lock_forced(struct store *s, const char *env, int64_t *ret, struct err *err) MUST_CHECK;
 bool lock_get(struct store *s, const char *env, struct arena *arena, struct lock_info *ret,
               struct err *err) MUST_CHECK;

@@ -116,9 +116,11 @@ static void shell_text(struct call *c, const char *nonce)
     buf_printf(&c->text, "printf '\\001%%s begin\\n' %s; printf '\\001%%s begin\\n' %s >&2\n%s\n", nonce,
                nonce, req->prelude ? req->prelude : ":");
     if (req->input_len > 0) {
-        buf_printf(&c->text, "(release_input=whole\n%s\n) <<'%s'\n", req->command, nonce);
+        /* A shell takes the end of its own input for the end of a here-document; in braces, what was cut
+         * there is a mistake of syntax, and nothing runs. */
+        buf_printf(&c->text, "{ (release_input=whole\n%s\n) <<'%s'\n", req->command, nonce);
         buf_add(&c->text, req->input, req->input_len);
-        buf_printf(&c->text, "%s\n", nonce);
+        buf_printf(&c->text, "%s\n}\n", nonce);
     } else {
         buf_printf(&c->text, "(%s\n) </dev/null\n", req->command);
     }

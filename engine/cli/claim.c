@@ -23,7 +23,9 @@ const char *session_owner(struct session *s)
     auto_free char *path = realpath(store_path(s->store), NULL);
     auto_buf struct buf text = BUF_INIT(8192);
     add_line_of("/etc/machine-id", &text);
-    buf_printf(&text, "%s\n%s", s->opt.host, path ? path : store_path(s->store));
+    if (text.len == 0)
+        buf_puts(&text, s->opt.host); /* a name may change, but there is nothing better */
+    buf_printf(&text, "\n%s", path ? path : store_path(s->store));
     sha256_hex(text.data, text.len, hex);
     return arena_printf(&s->cli->arena, "j:%.16s", hex);
 }

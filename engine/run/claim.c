@@ -7,6 +7,8 @@
 #include "run/probe_priv.h"
 
 #define CLAIM_MS 30000
+/* The loop waits for this one, and nothing is decided meanwhile. */
+#define STILL_OURS_MS 2500
 
 static enum outcome claim_one(struct op *op)
 {
@@ -35,6 +37,9 @@ static const struct verb free_verb = {.name = "node.free",
 static const struct plan_step lock_step = {
     .verb = "node.claim", .label = "node lock", .timeout_ms = CLAIM_MS};
 
+static const struct plan_step look_step = {
+    .verb = "node.claim", .label = "node lock", .timeout_ms = STILL_OURS_MS};
+
 static size_t first_by_name(const struct plan *plan)
 {
     size_t first = 0;
@@ -60,8 +65,8 @@ static bool claimed(const struct job *job, bool anyway, struct err *err)
 }
 
 /* The nodes from `from` to `to` but `except`, at once. */
-static bool ask(const struct plan *plan, const struct run_options *opt, size_t from, size_t to, size_t except,
-                bool anyway, struct err *err)
+static bool ask(const struct plan *plan, const struct plan_step *step, const struct run_options *opt,
+                size_t from, size_t to, size_t except, bool anyway, struct err *err)
 {
     struct run_options quiet = *opt;
     quiet.signal_fd = -1; /* whoever runs the release takes the signals */
@@ -69,7 +74,7 @@ static bool ask(const struct plan *plan, const struct run_options *opt, size_t f
     bool ok = true;
     for (size_t i = from; i < to; i++)
         if (i != except)
-            batch_add(b, &lock_step, &claim_verb, &plan->nodes[i]);
+            batch_add(b, step, &claim_verb, &plan->nodes[i]);
     batch_wait(b);
     for (size_t i = 0; i < b->n; i++)
         ok = claimed(b->jobs[i], anyway, err) && ok;
@@ -85,12 +90,18 @@ bool run_claim(const struct plan *plan, const struct run_options *opt, bool anyw
         return true;
     size_t first = first_by_name(plan);
     *err = (struct err){.code = E_NONE};
-    if (ask(plan, opt, first, first + 1, SIZE_MAX, anyway, err) &&
-        ask(plan, opt, 0, plan->n_nodes, first, anyway, err))
+    if (ask(plan, &lock_step, opt, first, first + 1, SIZE_MAX, anyway, err) &&
+        ask(plan, &lock_step, opt, 0, plan->n_nodes, first, anyway, err))
         return true;
     if (!anyway) /* a release that goes on keeps what it has: its nodes are half-way */
         run_free(plan, opt, &arena, &unused);
     return false;
+}
+
+bool run_still_ours(const struct plan *plan, const struct run_options *opt, struct err *err)
+{
+    *err = (struct err){.code = E_NONE};
+    return ask(plan, &look_step, opt, 0, plan->n_nodes, SIZE_MAX, true, err);
 }
 
 void run_free(const struct plan *plan, const struct run_options *opt, struct arena *arena,

@@ -93,18 +93,18 @@ static void remember_look(struct loop *l, struct job *job)
     chunks_free(first);
 }
 
-/* That a node which is out cannot be reached says nothing about what was done there, nor about the revision:
- * neither is a look that found nobody an observation, nor a step that could not be asked for a step that
- * failed (PROMISES rows 13, 19). */
+/* That a node which is out, or is asked at the end what it runs, cannot be reached says nothing about what
+ * was done there, nor about the revision: neither is a look that found nobody an observation, nor a step that
+ * could not be asked for a step that failed (PROMISES rows 13, 19). */
 static enum outcome outcome_of(const struct loop *l, const struct job *job)
 {
     const struct op_result *r = job->result;
     const struct verb *verb = job->spec.verb;
     enum phase phase = job->req.step < l->plan->n_steps ? l->plan->steps[job->req.step].phase : PHASE_PREPARE;
     bool unreached = r->err.code == E_NET || (r->err.code == E_LATE && verb->effect == EFFECT_READ);
-    bool held = phase == PHASE_CHANGE || phase == PHASE_CHECK;
-    bool asks =
-        !verb->waits || job->req.role == ROLE_OBSERVE; /* a health check that finds nobody has failed */
+    bool held = phase == PHASE_CHANGE || phase == PHASE_CHECK || phase == PHASE_VERIFY;
+    /* A health check that finds nobody has failed; at the end it is only asked. */
+    bool asks = !verb->waits || job->req.role == ROLE_OBSERVE || phase == PHASE_VERIFY;
     bool unknown = r->outcome == OUT_FAILED && unreached && held && asks && verb->scope == SCOPE_NODE;
     return unknown ? OUT_UNKNOWN : r->outcome;
 }
@@ -255,10 +255,11 @@ static bool still_ours(struct loop *l)
 {
     bool ask = l->paused && l->opt->owner;
     l->paused = false;
-    if (!ask || run_claim(l->plan, l->opt, true, l->err))
-        return true;
-    l->superseded = true;
-    return false;
+    bool ours = !ask || run_still_ours(l->plan, l->opt, l->err);
+    if (ask)
+        l->beat_ms = clock_mono_ms(); /* the asking is no pause */
+    l->superseded |= !ours;
+    return ours;
 }
 
 static void wait_for_work(struct loop *l)

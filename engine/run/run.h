@@ -37,6 +37,9 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
  * false: E_FENCED with the holder's line, or why a node could not be asked; none is kept. */
 bool run_claim(const struct plan *plan, const struct run_options *opt, bool anyway,
                struct err *err) MUST_CHECK;
+/* After a pause: is no node another's by now? Asks all at once and waits a few seconds; who does not answer in
+ * that time refuses late commands by itself. false: E_FENCED. */
+bool run_still_ours(const struct plan *plan, const struct run_options *opt, struct err *err) MUST_CHECK;
 /* Gives them back. Nodes that do not answer stay ours: said in `ret_left` ("app1, app2"), NULL when there are
  * none. */
 void run_free(const struct plan *plan, const struct run_options *opt, struct arena *arena,
