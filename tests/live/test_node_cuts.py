@@ -52,21 +52,21 @@ class Node:
     def __init__(self, top, so):
         self.top, self.so, self.dir = top, so, f"{top}/srv"
         self.boot, self.log, self.count = f"{top}/boot", f"{top}/log", f"{top}/count"
-        os.makedirs(f"{top}/work/conf")
-        git("init", "-q", "-b", "main", cwd=f"{top}/work")
+        os.makedirs(f"{top}/tree/conf")
+        git("init", "-q", "-b", "main", cwd=f"{top}/tree")
         self.revs, self.trees, self.texts = [], {}, {}
         for version in ("one", "two"):
             for name in ("app", "lib/a", "lib/b", "conf/site.ini"):
-                os.makedirs(os.path.dirname(f"{top}/work/{name}"), exist_ok=True)
-                with open(f"{top}/work/{name}", "w") as f:
+                os.makedirs(os.path.dirname(f"{top}/tree/{name}"), exist_ok=True)
+                with open(f"{top}/tree/{name}", "w") as f:
                     f.write(f"{name} {version}\n" * 50)
-            os.path.islink(f"{top}/work/link") or os.symlink("app", f"{top}/work/link")
-            git("add", "-A", cwd=f"{top}/work")
-            git("commit", "-qm", version, cwd=f"{top}/work")
-            rev = git("rev-parse", "HEAD", cwd=f"{top}/work")
+            os.path.islink(f"{top}/tree/link") or os.symlink("app", f"{top}/tree/link")
+            git("add", "-A", cwd=f"{top}/tree")
+            git("commit", "-qm", version, cwd=f"{top}/tree")
+            rev = git("rev-parse", "HEAD", cwd=f"{top}/tree")
             self.revs.append(rev)
-            self.trees[rev] = tree(f"{top}/work", skip=(".git",))
-        git("clone", "-q", "--bare", f"{top}/work", f"{top}/origin.git", cwd=top)
+            self.trees[rev] = tree(f"{top}/tree", skip=(".git",))
+        git("clone", "-q", "--bare", f"{top}/tree", f"{top}/origin.git", cwd=top)
         for name in ("git", "releasedir", "switch"):
             with open(f"{top}/{name}.sh", "w") as f:
                 f.write(script_text(name))
