@@ -70,7 +70,8 @@ static void put_log(const struct probe *probe, struct buf *out)
 }
 
 /* git.log with our revisions in place of its defaults: outside a release there is no {rev_before}. */
-static struct plan_step log_step(struct arena *arena, const struct plan *plan, const char *before)
+static struct plan_step log_step(struct arena *arena, const struct plan *plan, const char *before,
+                                 const char *to)
 {
     struct plan_step step = plan->log_step;
     struct op_pair *args = arena_array(arena, step.n_args + 2, sizeof *args);
@@ -79,14 +80,14 @@ static struct plan_step log_step(struct arena *arena, const struct plan *plan, c
         if (strcmp(step.args[i].name, "from") != 0 && strcmp(step.args[i].name, "rev") != 0)
             args[n++] = step.args[i];
     args[n++] = (struct op_pair){.name = "from", .value = before};
-    args[n++] = (struct op_pair){.name = "rev", .value = plan->rev};
+    args[n++] = (struct op_pair){.name = "rev", .value = to};
     step.args = args;
     step.n_args = n;
     return step;
 }
 
 const struct probe *plan_commits(struct session *s, const struct plan *plan, const char *before,
-                                 const char **ret_why)
+                                 const char *to, const char **ret_why)
 {
     struct probe *probes;
     struct err err;
@@ -94,7 +95,7 @@ const struct probe *plan_commits(struct session *s, const struct plan *plan, con
     *ret_why = "this plan has no repository";
     if (!plan->log_step.verb)
         return NULL;
-    struct plan_step step = log_step(&s->cli->arena, plan, before);
+    struct plan_step step = log_step(&s->cli->arena, plan, before, to);
     bool ok = run_probe(plan, &step, &s->cli->arena, &s->opt, &probes, &n, &err);
     if (ok && n > 0 && probes[0].outcome == OUT_OK)
         return &probes[0];
@@ -105,7 +106,7 @@ const struct probe *plan_commits(struct session *s, const struct plan *plan, con
 static void put_commits(struct session *s, const struct plan *plan, const char *before, struct buf *out)
 {
     const char *why;
-    const struct probe *probe = plan_commits(s, plan, before, &why);
+    const struct probe *probe = plan_commits(s, plan, before, plan->rev, &why);
     if (probe)
         put_log(probe, out);
     else

@@ -1,7 +1,7 @@
 /* release rollback: every node back to what it ran before. An unfinished release is walked back on its own
  * plan; a finished one gets a new plan whose targets are each node's own earlier revision, out of the
  * journal. */
-#include "cli/session.h"
+#include "cli/confirm.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 static const struct option_def options[] = {
     {.name = "release", .arg = "N", .help = "take back release N instead of the last one"},
-    {.name = "yes", .help = "do not ask, also in production"},
+    {.name = "yes", .help = "do not ask; without a terminal the only way where a yes is wanted"},
     {.name = "dry-run", .help = "preflight, show the plan, change nothing"},
     APPROVED_OPTION,
     OPTION_END,
@@ -171,12 +171,11 @@ static int roll_finished_back(struct session *s, const struct release_info *r)
     if ((status = session_lock(s, why, 0, false)) || (status = session_secrets(s, plan)) ||
         (status = session_preflight(s, plan)))
         return status;
-    auto_free char *text = plan_text(plan);
-    if (!cli_flag(cli, "json"))
-        out_text(text);
     if (cli_flag(cli, "dry-run"))
-        return 0;
-    return session_confirm(s, plan) ? session_start(s, plan, r->id) : EXIT_USAGE;
+        return session_dry_run(s, plan);
+    const char *about =
+        arena_printf(&cli->arena, "takes back release %" PRId64 " (%s)", r->id, release_name(&cli->arena, r));
+    return session_confirm(s, plan, about) ? session_start(s, plan, r->id) : EXIT_USAGE;
 }
 
 static int rollback(struct session *s)

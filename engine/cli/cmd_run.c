@@ -1,5 +1,5 @@
 /* release run: a new revision on every node of an environment. */
-#include "cli/session.h"
+#include "cli/confirm.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,20 +8,12 @@
 
 static const struct option_def options[] = {
     PLAN_OPTIONS,
-    {.name = "yes", .help = "do not ask, also in production"},
+    {.name = "yes", .help = "do not ask; without a terminal the only way where a yes is wanted"},
     {.name = "dry-run", .help = "preflight, show the plan, change nothing"},
     {.name = "digest", .arg = "HEX", .help = "only when the plan is still this one ('release plan --brief')"},
     APPROVED_OPTION,
     OPTION_END,
 };
-
-static int show_plan(struct cli *cli, const struct plan *plan)
-{
-    auto_free char *text = plan_text(plan);
-    if (!cli_flag(cli, "json"))
-        out_text(text);
-    return 0;
-}
 
 /* Somebody said yes to one plan; what came meanwhile (another node down, a moved branch) makes another. */
 static int same_plan(struct cli *cli, const struct plan *plan)
@@ -45,17 +37,11 @@ static int run_locked(struct session *s, struct plan *plan)
     struct cli *cli = s->cli;
     int status;
     if ((status = session_secrets(s, plan)) || (status = session_preflight(s, plan)) ||
-        (status = same_plan(cli, plan)) || (status = show_plan(cli, plan)))
+        (status = same_plan(cli, plan)))
         return status;
-    if (cli_flag(cli, "dry-run")) {
-        auto_free char *json = cli_flag(cli, "json") ? plan_encode(plan) : NULL;
-        if (json)
-            out_printf("%s\n", json);
-        return 0;
-    }
-    if (!session_confirm(s, plan))
-        return EXIT_USAGE;
-    return session_start(s, plan, 0);
+    if (cli_flag(cli, "dry-run"))
+        return session_dry_run(s, plan);
+    return session_confirm(s, plan, NULL) ? session_start(s, plan, 0) : EXIT_USAGE;
 }
 
 static int run(struct cli *cli)

@@ -1,7 +1,5 @@
 /* release task: a plan that is not a release (backup, data sync), with the same engine, lock and journal. */
-#include "cli/session.h"
-
-#include <stdlib.h>
+#include "cli/confirm.h"
 
 #include "base/auto.h"
 
@@ -10,7 +8,7 @@ static const struct option_def options[] = {
     {.name = "pillar", .arg = "JSON", .help = "merged into the pillar, deep", .many = true},
     {.name = "only", .arg = "NODE,..", .help = "only these nodes"},
     {.name = "exclude", .arg = "NODE,..", .help = "all but these nodes"},
-    {.name = "yes", .help = "do not ask, also in production"},
+    {.name = "yes", .help = "do not ask; without a terminal the only way where a yes is wanted"},
     {.name = "dry-run", .help = "preflight, show the plan, change nothing"},
     OPTION_END,
 };
@@ -23,12 +21,9 @@ static int start(struct session *s, struct plan *plan)
     if ((status = session_refuse_unfinished(s)) || (status = session_lock(s, why, 0, false)) ||
         (status = session_secrets(s, plan)) || (status = session_preflight(s, plan)))
         return status;
-    auto_free char *text = plan_text(plan);
-    if (!cli_flag(cli, "json"))
-        out_text(text);
     if (cli_flag(cli, "dry-run"))
-        return 0;
-    return session_confirm(s, plan) ? session_start(s, plan, 0) : EXIT_USAGE;
+        return session_dry_run(s, plan);
+    return session_confirm(s, plan, NULL) ? session_start(s, plan, 0) : EXIT_USAGE;
 }
 
 static int run(struct cli *cli)

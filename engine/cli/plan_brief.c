@@ -38,7 +38,7 @@ static json_t *change_json(struct session *s, const struct plan *plan, const cha
         nodes += strcmp(plan->nodes[i].rev_before, before) == 0;
     json_t *o = json_pack("{s:s, s:I}", "from", before, "nodes", nodes);
     bool asks = before[0] && strcmp(before, plan->rev) != 0;
-    const struct probe *probe = asks ? plan_commits(s, plan, before, &why) : NULL;
+    const struct probe *probe = asks ? plan_commits(s, plan, before, plan->rev, &why) : NULL;
     long long count;
     if (asks && !probe)
         json_object_set_new(o, "unknown", text(why));

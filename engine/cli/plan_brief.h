@@ -6,10 +6,10 @@
 
 /* Is nodes[i] the first that runs this revision? Each distinct one is asked for once. */
 bool plan_first_with(const struct plan *plan, size_t i);
-/* The commits between what nodes run and what they shall run; asked of the repository, which may not know:
- * NULL, and why. */
+/* The commits between what nodes run and what they shall run (`to`, 40 digits); asked of the repository,
+ * which may not know: NULL, and why. */
 const struct probe *plan_commits(struct session *s, const struct plan *plan, const char *before,
-                                 const char **ret_why);
+                                 const char *to, const char **ret_why);
 const char *probe_fact(const struct probe *probe, const char *name); /* "" when there is none */
 
 /* One JSON object: what a person has to know before saying yes (docs/json.md). */

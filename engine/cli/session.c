@@ -128,7 +128,8 @@ int session_lock(struct session *s, const char *why, int64_t release, bool take_
     bool in_turn = !take_over && strcmp(s->cli->command->name, "rollback") != 0;
     const char *approved = cli_opt(s->cli, "approved-by");
     if (approved && !operator_valid(approved)) {
-        say_error("%s: --approved-by: '%s' is not a name (wanted: ann, slack:ann)", s->cli->command->name, approved);
+        say_error("%s: --approved-by: '%s' is not a name (wanted: ann, slack:ann)", s->cli->command->name,
+                  approved);
         return EXIT_USAGE;
     }
     if (approved)
@@ -181,33 +182,6 @@ int session_preflight(struct session *s, struct plan *plan)
         return signo == SIGINT ? EXIT_SIGINT : EXIT_SIGTERM;
     }
     return ok ? 0 : cli_problems(&problems, "preflight", held ? EXIT_LOCKED : EXIT_PREFLIGHT);
-}
-
-/* ---- the question */
-
-static bool wants_confirmation(const struct session *s)
-{
-    return s->pillar ? pillar_confirms(s->pillar, s->env) : str_starts(s->env, "prod");
-}
-
-bool session_confirm(struct session *s, const struct plan *plan)
-{
-    bool person = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-    if (!person || cli_flag(s->cli, "yes") || cli_flag(s->cli, "json"))
-        return true;
-    if (!wants_confirmation(s) && !cli_opt(s->cli, "window"))
-        return true;
-    out_printf("This will change %zu node%s of %s. Type '%s' to go on: ", plan->n_nodes,
-               plan->n_nodes == 1 ? "" : "s", s->env, s->env);
-    char line[256];
-    ssize_t n = signals_or_input(s->signal_fd, STDIN_FILENO) ? read(STDIN_FILENO, line, sizeof line - 1) : 0;
-    line[n > 0 ? n : 0] = '\0';
-    line[strcspn(line, "\r\n")] = '\0';
-    if (strcmp(line, s->env) == 0)
-        return true;
-    say_error("%s: not confirmed (read '%s', wanted '%s'); nothing was touched", s->cli->command->name, line,
-              s->env);
-    return false;
 }
 
 /* ---- running */

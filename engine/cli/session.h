@@ -101,8 +101,6 @@ int session_continue(struct session *s, const struct release_info *r, enum order
 void session_pillar_if_readable(struct session *s);
 /* Tells the chat rooms of today's pillar that the lock was taken or freed by hand, when there are any. */
 void session_tell_lock(struct session *s, const char *what);
-/* Shows the question on the terminal and reads the environment's name. Only with a person in front of it. */
-bool session_confirm(struct session *s, const struct plan *plan);
 /* Frees lock, journal, descriptors; returns `status`. */
 int session_end(struct session *s, int status, const char *why);
 

@@ -291,16 +291,16 @@ class Fleet:
         return dict(inherited, HOME=home, **{MARK: self.dir}, **more)
 
     def release(self, *args, timeout=180, env=None):
-        """Runs the product to its end; CompletedProcess with text output."""
+        """Runs the product to its end, without a terminal; CompletedProcess with text output."""
         return subprocess.run(self.argv(*args), env=self.environ(**(env or {})), capture_output=True, text=True,
-                              timeout=timeout, stdin=subprocess.DEVNULL, cwd=self.dir)
+                              timeout=timeout, stdin=subprocess.DEVNULL, cwd=self.dir, start_new_session=True)
 
     def release_start(self, *args, env=None, name="release"):
         """Starts the product; its output goes to log/NAME.out and log/NAME.err."""
         out, err = open(f"{self.dir}/log/{name}.out", "w"), open(f"{self.dir}/log/{name}.err", "w")
         with out, err:
             return subprocess.Popen(self.argv(*args), env=self.environ(**(env or {})), stdout=out, stderr=err,
-                                    stdin=subprocess.DEVNULL, cwd=self.dir)
+                                    stdin=subprocess.DEVNULL, cwd=self.dir, start_new_session=True)
 
     def log(self, name):
         with open(f"{self.dir}/log/{name}") as f:
