@@ -165,12 +165,32 @@ static bool load_override(struct pillar *p, const char *text, size_t number, str
     return true;
 }
 
+/* What an entry asks for and nobody does yet must not be read as if it were not there. */
+static bool renderer_here(const struct pillar *p, struct problems *problems)
+{
+    const struct render_rule *render = p->rule != NULL ? &p->rule->render : &p->yml.render;
+    if (render->renderer == RENDERER_OWN)
+        return true;
+    problem_at(problems, render->at, "%s: environment %s cannot be rendered so yet (wanted: plain YAML)",
+               render->renderer == RENDERER_SALT ? "renderer: salt" : "command", p->env);
+    return false;
+}
+
+static bool yml_take(struct pillar *p, struct problems *problems)
+{
+    if (!release_yml_load(&p->arena, p->root, &p->yml, problems))
+        return false;
+    p->rule = release_yml_env(&p->yml, p->env);
+    return renderer_here(p, problems);
+}
+
 bool pillar_load(const char *root, const char *env, const char *const *overrides, size_t n_overrides,
                  struct pillar **ret, struct problems *problems)
 {
     struct pillar *p = pillar_new(env);
     struct sls_reader r = {.arena = &p->arena, .problems = problems, .dir = pillar_dir(root, &p->arena)};
-    bool ok = load_base(p, &r, root);
+    p->root = arena_strdup(&p->arena, root);
+    bool ok = yml_take(p, problems) && load_base(p, &r, root);
     p->overrides = arena_array(&p->arena, n_overrides + 1, sizeof(*p->overrides));
     for (size_t i = 0; ok && i < n_overrides; i++)
         ok = load_override(p, overrides[i], i, problems);

@@ -212,22 +212,57 @@ static bool is_file(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-const char *sls_find(const struct sls_reader *r, const char *name)
+static const char *dir_of(const struct sls_reader *r, size_t i)
+{
+    return i == 0 ? r->dir : r->more[i - 1];
+}
+
+const char *sls_dirs(const struct sls_reader *r)
+{
+    const char *text = arena_printf(r->arena, "%s/", r->dir);
+    for (size_t i = 0; i < r->n_more; i++)
+        text = arena_printf(r->arena, "%s, %s/", text, r->more[i]);
+    return text;
+}
+
+/* As Salt looks: a/b.sls in every root, before a/b/init.sls in any. */
+const char *sls_find_next(const struct sls_reader *r, const char *name, size_t *ret_from)
 {
     static const char *const endings[] = {".sls",      ".yml",       ".yaml", "/init.sls",
                                           "/init.yml", "/init.yaml", ".json"};
+    size_t n_dirs = r->n_more + 1, n = n_dirs * sizeof(endings) / sizeof(endings[0]);
     if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL || strstr(name, "..") != NULL)
         return NULL;
     char *path = arena_strdup(r->arena, name);
     for (char *c = path; *c != '\0'; c++)
         if (*c == '.')
             *c = '/';
-    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
-        const char *full = arena_printf(r->arena, "%s/%s%s", r->dir, path, endings[i]);
+    while (*ret_from < n) {
+        size_t i = (*ret_from)++;
+        const char *full =
+            arena_printf(r->arena, "%s/%s%s", dir_of(r, i % n_dirs), path, endings[i / n_dirs]);
         if (is_file(full))
             return full;
     }
     return NULL;
+}
+
+const char *sls_find(const struct sls_reader *r, const char *name)
+{
+    size_t from = 0;
+    return sls_find_next(r, name, &from);
+}
+
+/* How much of a file's path is the root it was found under. */
+static size_t root_len(const struct sls_reader *r, const char *file)
+{
+    size_t len = 0;
+    for (size_t i = 0; i <= r->n_more; i++) {
+        size_t n = strlen(dir_of(r, i));
+        if (n > len && strncmp(file, dir_of(r, i), n) == 0 && file[n] == '/')
+            len = n;
+    }
+    return len;
 }
 
 /* ".x" in a/b.sls means a.x; each further dot goes one folder up. */
@@ -236,7 +271,7 @@ static const char *absolute_name(struct sls_reader *r, const char *name)
     if (name[0] != '.')
         return name;
     const char *file = r->chain[r->n_chain - 1];
-    size_t skip = strlen(r->dir) + 1;
+    size_t skip = root_len(r, file) + 1;
     char *package = arena_strdup(r->arena, strlen(file) > skip ? file + skip : "");
     while (*name == '.') {
         char *slash = strrchr(package, '/');
@@ -342,6 +377,6 @@ const struct value *sls_load_named(struct sls_reader *r, const char *name, struc
     const char *path = sls_find(r, name);
     if (path != NULL)
         return load_at(r, path, at);
-    problem_at(r->problems, at, "no pillar file for '%s' under %s/", name, r->dir);
+    problem_at(r->problems, at, "no pillar file for '%s' under %s", name, sls_dirs(r));
     return NULL;
 }

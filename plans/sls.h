@@ -10,7 +10,9 @@
 struct sls_reader {
     struct arena *arena;
     struct problems *problems;
-    const char *dir;                  /* ROOT/pillar */
+    const char *dir;         /* ROOT/pillar; with `more` the first of several, as Salt's pillar_roots */
+    const char *const *more; /* the others, in order: the first that has a file gives it */
+    size_t n_more;
     const char *chain[SLS_CHAIN_MAX]; /* files that include each other, for cycles */
     size_t n_chain, n_files;
 };
@@ -18,6 +20,11 @@ struct sls_reader {
 /* The file that holds the sls "a.b": dir/a/b.sls, .yml, .yaml, .json or dir/a/b/init.*; NULL when there is
  * none. */
 const char *sls_find(const struct sls_reader *r, const char *name);
+/* The same, which ending after which: skips the first *ret_from, which comes back behind the one found. For
+ * those who must know whether there are several. */
+const char *sls_find_next(const struct sls_reader *r, const char *name, size_t *ret_from);
+/* "pillar/" or "pillar/prod/, pillar/base/" */
+const char *sls_dirs(const struct sls_reader *r);
 /* The file's tree with its includes merged under it. NULL: problems has why. */
 const struct value *sls_load(struct sls_reader *r, const char *path);
 /* sls_find and sls_load; `at` is where it was named. */
