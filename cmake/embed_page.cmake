@@ -1,5 +1,9 @@
-# Turns the files of the page into C: cmake -DFOLDER=engine/serve/page -DOUT=page_files.c -P embed_page.cmake
-file(GLOB files ${FOLDER}/*)
+# Turns the files of the page into C: cmake "-DFOLDERS=engine/serve/page;build/page" -DOUT=page_files.c -P embed_page.cmake
+set(files "")
+foreach(folder IN LISTS FOLDERS)
+    file(GLOB found ${folder}/*)
+    list(APPEND files ${found})
+endforeach()
 set(rows "")
 set(text "/* Made by cmake/embed_page.cmake out of engine/serve/page. */\n#include \"serve/page.h\"\n\n")
 foreach(file ${files})

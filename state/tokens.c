@@ -183,6 +183,24 @@ bool login_add(struct store *s, int64_t token, int64_t expires_ms, char ret_cook
     return tx_close(&tx, ok, err);
 }
 
+const char *login_hash(const char *cookie, struct arena *arena)
+{
+    char hash[SHA256_HEX_LEN + 1];
+    sha256_hex(cookie, strlen(cookie), hash);
+    return arena_strdup(arena, hash);
+}
+
+bool token_in_force(struct store *s, int64_t token, const char *login, bool *ret, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct token_row row;
+    bool ok = login[0] ? token_one(s, SQL_LOGIN_GET, ARGS(arg_text(login), arg_int(clock_wall_ms())), &arena,
+                                   &row, err)
+                       : token_one(s, SQL_TOKEN_GET, ARGS(arg_int(token)), &arena, &row, err);
+    *ret = ok && row.info.id == token && row.info.revoked_ms == 0;
+    return ok;
+}
+
 bool login_check(struct store *s, const char *cookie, struct arena *arena, struct token_info **ret,
                  struct err *err)
 {

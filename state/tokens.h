@@ -38,6 +38,11 @@ bool login_add(struct store *s, int64_t token, int64_t expires_ms, char ret_cook
 /* *ret NULL: unknown, expired, or its token was revoked. */
 bool login_check(struct store *s, const char *cookie, struct arena *arena, struct token_info **ret,
                  struct err *err) MUST_CHECK;
+/* What a login is known by in the journal, for whoever keeps it longer than a request. */
+const char *login_hash(const char *cookie, struct arena *arena);
+/* Whether a right that was checked once still is one: the token was not revoked and, when `login` is not "",
+ * that login is neither ended nor expired. */
+bool token_in_force(struct store *s, int64_t token, const char *login, bool *ret, struct err *err) MUST_CHECK;
 bool login_end(struct store *s, const char *cookie, struct err *err) MUST_CHECK;
 
 #endif

@@ -38,6 +38,8 @@ static void be(struct request *r, const struct token_info *t, const char *kind, 
                               .unnamed_bot = t->bot,
                               .right = right < 0 ? RIGHT_NONE : (enum right)right,
                               .via = via,
+                              .token = t->id,
+                              .login = "",
                               .csrf = ""};
     keeper_token_used(r->serve, t->id);
 }
@@ -104,6 +106,7 @@ static bool by_cookie(struct request *r, const char *cookie, struct reply *reply
     if (t) {
         be(r, t, "page", ACTOR_COOKIE);
         r->actor.csrf = csrf_of(r, cookie);
+        r->actor.login = login_hash(cookie, r->arena);
     }
     return true; /* an old cookie is nobody's */
 }
@@ -116,6 +119,7 @@ static void by_proxy(struct request *r, const char *name)
                        .person = arena_printf(r->arena, "proxy/%s", name),
                        .right = c->proxy_right,
                        .via = ACTOR_PROXY,
+                       .login = "",
                        .csrf = csrf_of(r, arena_printf(r->arena, "%s %s", r->serve->proxy_secret, name))};
 }
 
@@ -125,7 +129,7 @@ bool auth_find(struct request *r, struct reply *reply)
     const char *bearer = request_header(r, "Authorization");
     const char *cookie = cookie_get(r, cookie_name(r->serve));
     const char *user = c->proxy_header ? request_header(r, c->proxy_header) : NULL;
-    r->actor = (struct actor){.name = "", .person = "", .csrf = ""};
+    r->actor = (struct actor){.name = "", .person = "", .login = "", .csrf = ""};
     if (bearer && strncasecmp(bearer, "Bearer ", 7) == 0)
         return by_bearer(r, bearer, reply);
     if (user && strcmp(r->peer, c->proxy_address) == 0 && user_ok(user)) {

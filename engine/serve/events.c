@@ -159,6 +159,8 @@ static void events(struct request *r, struct reply *reply)
         ok = reply_error(reply, 400, "usage", "env: '%s' cannot be an environment's name", env);
     if (ok && env)
         snprintf(st->env, sizeof st->env, "%s", env);
+    st->token = r->actor.token;
+    snprintf(st->login, sizeof st->login, "%s", r->actor.login);
     buf_puts(&st->pending, "retry: 2000\n\n");
     if (ok && !join(r->serve->streams, st)) {
         ok = reply_error(reply, 503, "busy", "%d streams are open already; close a page", SERVE_STREAMS);

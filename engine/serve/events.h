@@ -15,7 +15,9 @@ struct stream {
     struct stream *next;
     struct streams *all;
     struct MHD_Connection *connection;
-    char env[72];           /* "" = all */
+    char env[72];  /* "" = all */
+    int64_t token; /* whose right to look it is, 0 = the proxy's; `login` as in struct actor */
+    char login[72];
     int64_t release, after; /* release 0 = all; rows up to `after` were sent */
     struct buf pending;
     bool waiting; /* suspended until there is something */

@@ -10,6 +10,7 @@
 #include "serve/events.h"
 #include "serve/fold.h"
 #include "state/orders.h"
+#include "state/tokens.h"
 #include "watch/json.h"
 
 #define TICK_MS 200
@@ -109,6 +110,37 @@ static bool look_at_orders(struct streams *all, struct arena *arena, struct err 
             publish_json(all, "order", o->env, o->release, api_order_json(o));
     }
     return true;
+}
+
+/* A revoked token and a login that was ended show nothing more, also to whoever looks already. */
+static bool look_at_rights(struct streams *all, struct err *err)
+{
+    bool ok = true;
+    pthread_mutex_lock(&all->lock);
+    for (struct stream *st = all->first; st && ok; st = st->next) {
+        bool in_force = true;
+        if (st->ended || st->token == 0)
+            continue;
+        ok = token_in_force(all->store, st->token, st->login, &in_force, err);
+        if (ok && !in_force) {
+            st->ended = true;
+            buf_reset(&st->pending);
+            stream_wake(st);
+        }
+    }
+    pthread_mutex_unlock(&all->lock);
+    return ok;
+}
+
+/* One that joined after its token was looked at may have missed the change that took its right. */
+static bool any_fresh(struct streams *all)
+{
+    bool fresh = false;
+    pthread_mutex_lock(&all->lock);
+    for (const struct stream *st = all->first; st; st = st->next)
+        fresh |= st->fresh;
+    pthread_mutex_unlock(&all->lock);
+    return fresh;
 }
 
 /* ---- rows */
@@ -280,9 +312,9 @@ static bool look(struct streams *all, struct err *err)
     if (!store_version(all->store, &version, err))
         return false;
     if (version == all->version && all->baseline)
-        return true;
-    if (!look_at_releases(all, &arena, err) || !look_at_locks(all, &arena, err) ||
-        !look_at_orders(all, &arena, err))
+        return !any_fresh(all) || look_at_rights(all, err);
+    if (!look_at_rights(all, err) || !look_at_releases(all, &arena, err) ||
+        !look_at_locks(all, &arena, err) || !look_at_orders(all, &arena, err))
         return false;
     all->last_seq = journal_last_seq(all->store);
     all->version = version;

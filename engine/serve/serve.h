@@ -43,6 +43,8 @@ struct actor {
     enum right right;
     bool unnamed_bot; /* a bot that does not say for whom it speaks */
     enum actor_via via;
+    int64_t token;     /* whose right it is; 0 = the proxy's */
+    const char *login; /* hash of the browser's login, "" when not by one */
     const char
         *csrf; /* what a POST by cookie or proxy must bring back: field `csrf` or header X-CSRF-Token; "" */
 };

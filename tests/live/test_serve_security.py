@@ -184,6 +184,42 @@ def test_a_revoked_token_is_nobody_at_once(server, place):
     assert server.request("GET", "/api/v1/me", headers={"Cookie": cookie})[0] == 401
 
 
+def test_a_stream_ends_with_the_right_to_look(server, place):
+    token, other = server.token("fading", "viewer"), server.token("staying", "viewer")
+    cookie, _ = server.login(token)
+    left, csrf = server.login(other)
+
+    def stream(header):
+        x = server.connect(timeout=20)
+        x.sendall((head(server, "/events", "GET", None, header) + "\r\n").encode())
+        while b"event: lock" not in (seen := x.recv(65536)) and b"retry:" not in seen:
+            assert seen, "the stream did not begin"
+        return x
+
+    def ended(x):
+        try:
+            while x.recv(65536):
+                pass
+        except ConnectionResetError:
+            pass
+
+    ending = [stream(f"Authorization: Bearer {token}"), stream(f"Cookie: {cookie}")]
+    staying, leaving = stream(f"Authorization: Bearer {other}"), stream(f"Cookie: {left}")
+    assert place.release("token", "revoke", "fading").returncode == 0
+    for x in ending:
+        ended(x)  # within the socket's 20 s: not at the next time the browser would have come by itself
+    status, _, _ = server.request("POST", "/logout", headers={"Cookie": left, "X-CSRF-Token": csrf})
+    assert status == 303
+    ended(leaving)
+    staying.settimeout(2)
+    try:
+        assert staying.recv(65536), "the stream of another token was ended, too"
+    except TimeoutError:
+        pass
+    for x in (*ending, staying, leaving):
+        x.close()
+
+
 def test_changes_to_servers_name_the_environment_twice(server):
     for verb in ("run", "rollback", "resume"):
         for confirm in ({}, {"confirm": ""}, {"confirm": "prod "}, {"confirm": "test"}):

@@ -33,11 +33,8 @@ export const PREPARE = 1;
 export const DRAIN = 3;
 export const ENABLE = 6;
 
-export const LIVES = ['new', 'before hooks', 'preparing', 'run-once steps before', 'rolling', 'run-once steps after',
-  'verifying', 'finishing', 'after hooks', 'rolling back', 'verifying the earlier revisions', 'failure hooks', 'ended'];
-export const LIFE_ROLL = 4;
-export const LIFE_BACK = 9;
-export const LIFE_BACK_VERIFY = 10;
+// The journal's own words are made from its header at build time.
+export { LIVES, LIFE_ROLL, LIFE_BACK, LIFE_BACK_VERIFY } from './lists.js';
 
 const EXITS = new Map([
   [0, ['done and verified', 'good', '✓']],
