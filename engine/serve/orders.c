@@ -114,7 +114,7 @@ static bool words_of(struct serve *s, const struct order_wish *w, struct words *
         word_add(ret, "window", w->window);
         word_add(ret, "only", w->only);
     }
-    if (run)
+    if (run || is(w, "rollback") || is(w, "resume")) /* its doors ask for the environment's name themselves */
         word_add(ret, "", "--yes");
     if (plan && w->brief)
         word_add(ret, "", "--brief");

@@ -25,8 +25,10 @@ def story(bot, fleet, say, name):
     """What a team does on a day; `say` makes the bot's command of it."""
     bot.ask(say("release status prod"), r"prod: nothing is running; the lock is free")
     bot.ask(say("release plan v2 prod"), r"plan prod: done\n(.*\n)*.*http\.check")
-    bot.ask(say("release lock prod the database is moving"), r"lock prod: done")
-    bot.ask(say("release status prod"), rf"prod: .*{name}:ann.*the database is moving")
+    bot.ask(say("release lock prod @here the <!channel> database `is` moving"), r"lock prod: done")
+    quiet = "\u200b"  # behind each sign that calls people or marks up
+    bot.ask(say("release status prod"),
+            rf"prod: .*{name}:ann.*@{quiet}here the <{quiet}!channel> database 'is' moving")
     bot.ask(say("release run v2 prod"), rf"run prod: exit status 3\n(.*\n)*.*{name}:ann")
     bot.ask(say("release unlock prod"), r"unlock prod: done")
     bot.ask(say("release run v2 prod"), r"run prod: release \d+ has started, http")

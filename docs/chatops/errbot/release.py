@@ -5,6 +5,7 @@ file that Errbot shows: what `release token add errbot --role operator --bot` pr
 """
 import json
 import os
+import re
 import time
 import urllib.error
 import urllib.parse
@@ -35,6 +36,12 @@ def ask(msg, path, body=None):
             raise Refused(f"the server answered {e.code}") from e
     except OSError as e:
         raise Refused(f"{URL} does not answer: {e}") from e
+
+
+def quiet(text):
+    """Reasons, commits and output are other people's words: they shall call nobody (@here, <!channel>, <@U123>) and be
+    read as no markup. An invisible space behind the sign takes its meaning away, and leaves it to be read."""
+    return re.sub("[@<]", "\\g<0>\u200b", text.replace("`", "'"))
 
 
 def env_path(env, verb=""):
@@ -72,9 +79,10 @@ def command(*wanted, rest=False):
                 yield handle.__doc__
                 return
             try:
-                yield from handle(self, msg, *args)
+                for text in handle(self, msg, *args):
+                    yield quiet(text)
             except Refused as e:
-                yield f"release: {e}"
+                yield quiet(f"release: {e}")
         run.__name__, run.__doc__ = handle.__name__, handle.__doc__
         return botcmd(split_args_with=None)(run)
     return wrap

@@ -38,6 +38,10 @@ async function ask (res, path, body) {
   return value
 }
 
+// Reasons, commits and output are other people's words: they shall call nobody (@here, <!channel>, <@U123>) and be read
+// as no markup. An invisible space behind the sign takes its meaning away in every room, and leaves it to be read.
+const quiet = text => text.replaceAll('`', "'").replace(/[@<]/g, '$&\u200b')
+
 const envPath = (env, verb) => `/api/v1/envs/${encodeURIComponent(env)}${verb ? '/' + verb : ''}`
 
 // Gives the order, waits for its end, and says both.
@@ -77,10 +81,11 @@ async function history (res, env) {
 
 export default robot => {
   const hear = (pattern, handle) => robot.respond(pattern, async res => {
+    const room = { message: res.message, send: text => res.send(quiet(text)) }
     try {
-      await handle(res, ...res.match.slice(1))
+      await handle(room, ...res.match.slice(1))
     } catch (error) {
-      res.send(`release: ${error.cause?.message || error.message}`)
+      room.send(`release: ${error.cause?.message || error.message}`)
     }
   })
   hear(/release status(?:\s+(\S+))?\s*$/i, status)
