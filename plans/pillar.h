@@ -25,6 +25,9 @@ struct pillar; /* an environment's merged tree with its arena */
  * in order. false: problems filled (unknown environment lists the known ones); nothing else happened. */
 bool pillar_load(const char *root, const char *env, const char *const *overrides, size_t n_overrides,
                  struct pillar **ret, struct problems *problems) MUST_CHECK;
+/* Called about once a second while another program renders or lists nodes: for whoever waits. NULL: nobody
+ * does. */
+void pillar_on_progress(void (*say)(const char *text));
 /* One file on its own (`release pillar --file F`). */
 bool pillar_load_file(const char *path, struct pillar **ret, struct problems *problems) MUST_CHECK;
 void pillar_free(struct pillar *p);
@@ -57,7 +60,7 @@ struct compile_request {
     const char *stages, *window; /* command line overrides, or NULL */
     bool task;                   /* `release task`: the plan need not have balancer phases or a revision */
     size_t n_rehearsed; /* `release simulate --nodes`: as many nodes, copies of the first; 0 = as they are */
-    bool look; /* nodes, lb, exec: nothing is released, so a missing revision is no problem */
+    bool look;          /* nodes, lb, exec: nothing is released, so a missing revision is no problem */
 };
 /* Everything but what only the world knows (plan->rev, rev_before, was_up, identity: preflight fills them).
  * false: problems filled. */

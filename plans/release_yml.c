@@ -22,7 +22,8 @@ struct env_keys {
 };
 struct pillar_keys {
     const struct value *command;
-    const char *renderer;
+    const char *renderer, *python, *config, *masterless;
+    int64_t timeout_ms;
 };
 
 #define FILE_AT(member) offsetof(struct file_keys, member)
@@ -50,6 +51,13 @@ static const struct field env_fields[] = {
 static const struct field pillar_fields[] = {
     {.name = "command", .type = FIELD_VALUE, .offset = PILLAR_AT(command)},
     {.name = "renderer", .type = FIELD_CHOICE, .offset = PILLAR_AT(renderer), .choices = "salt|own"},
+    {.name = "python", .type = FIELD_FILE, .offset = PILLAR_AT(python)},
+    {.name = "config", .type = FIELD_FILE, .offset = PILLAR_AT(config)},
+    {.name = "masterless",
+     .type = FIELD_CHOICE,
+     .offset = PILLAR_AT(masterless),
+     .choices = "yes|no|true|false"},
+    {.name = "timeout", .type = FIELD_DURATION, .offset = PILLAR_AT(timeout_ms)},
     FIELD_END,
 };
 
@@ -127,13 +135,34 @@ static bool render_read(struct schema_reader *r, const struct value *map, const 
     return true;
 }
 
+static bool salt_keys_ok(struct schema_reader *r, const struct value *map, const char *what,
+                         const struct render_rule *rule)
+{
+    static const char *const keys[] = {"python", "config", "masterless"};
+    for (size_t i = 0; i < 3 && rule->renderer != RENDERER_SALT; i++)
+        if (map_get(map, keys[i]) != NULL) {
+            problem_at(r->problems, place_in(map, keys[i]), "%s: %s goes with renderer: salt", what, keys[i]);
+            return false;
+        }
+    return true;
+}
+
 /* `pillar: {renderer: salt}` or `pillar: {command: [...]}`. */
 static bool pillar_read(struct schema_reader *r, const struct value *v, const char *what,
                         struct render_rule *ret)
 {
     struct pillar_keys keys = {.command = NULL};
-    return v == NULL ||
-           (schema_read(r, v, what, pillar_fields, &keys) && render_read(r, v, what, &keys, ret));
+    if (v == NULL)
+        return true;
+    if (!schema_read(r, v, what, pillar_fields, &keys) || !render_read(r, v, what, &keys, ret) ||
+        !salt_keys_ok(r, v, what, ret))
+        return false;
+    bool yes = false;
+    ret->python = keys.python;
+    ret->config = keys.config;
+    ret->masterless = keys.masterless != NULL && scalar_bool(keys.masterless, &yes) && yes;
+    ret->timeout_ms = keys.timeout_ms;
+    return true;
 }
 
 /* The entry may say it in short, without `pillar:`. */

@@ -25,8 +25,11 @@ enum renderer {
 };
 struct render_rule {
     enum renderer renderer;
-    const char *const *argv; /* RENDERER_COMMAND: program and arguments as written, NULL-terminated */
-    struct place at;         /* where it was chosen */
+    const char *const *argv;     /* RENDERER_COMMAND: program and arguments as written, NULL-terminated */
+    struct place at;             /* where it was chosen */
+    const char *python, *config; /* RENDERER_SALT: Salt's interpreter and configuration directory, or NULL */
+    bool masterless;             /* RENDERER_SALT: as `salt-call --local` does it */
+    int64_t timeout_ms;          /* 0 = the usual one */
 };
 
 /* One entry of `environments:`. What was not written is NULL or 0. */
