@@ -1,10 +1,6 @@
 /* Printing a value tree: JSON typed as Salt types it, and YAML with the place of every value behind it. */
 #include "plans/value.h"
 
-#include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 void json_string_add(struct buf *out, const char *s)
@@ -26,38 +22,14 @@ void json_string_add(struct buf *out, const char *s)
     buf_puts(out, "\"");
 }
 
-/* The shortest text that reads back as the same number, with exponents where Python (and so Salt's JSON) has
- * them. */
-static void json_float(struct buf *out, double f)
-{
-    char text[40];
-    int digits = 1;
-    while (snprintf(text, sizeof(text), "%.*e", digits - 1, f) > 0 && strtod(text, NULL) != f && digits < 17)
-        digits++;
-    int exponent = atoi(strchr(text, 'e') + 1);
-    if (exponent < -4 || exponent >= 16)
-        buf_puts(out, text);
-    else
-        buf_printf(out, "%.*f", digits - 1 - exponent > 1 ? digits - 1 - exponent : 1, f);
-}
-
 static void json_scalar(struct buf *out, const struct value *v)
 {
-    int64_t i = 0;
-    double f = 0;
-    switch (scalar_type(v, &i, &f)) {
-    case SCALAR_NULL: buf_puts(out, "null"); return;
-    case SCALAR_BOOL: buf_puts(out, i != 0 ? "true" : "false"); return;
-    case SCALAR_INT: buf_printf(out, "%" PRId64, i); return;
-    case SCALAR_FLOAT:
-        if (isfinite(f)) {
-            json_float(out, f);
-            return;
-        }
-        break; /* JSON has no word for it: the text as written */
-    case SCALAR_STR: break;
-    }
-    json_string_add(out, v->text);
+    int64_t i;
+    double f;
+    if (scalar_type(v, &i, &f) == SCALAR_STR)
+        json_string_add(out, v->text);
+    else
+        (void)scalar_text(out, v);
 }
 
 void value_json(struct buf *out, const struct value *v)

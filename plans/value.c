@@ -100,16 +100,48 @@ static struct entry *entry_find(const struct value *map, const char *key)
     return NULL;
 }
 
-bool map_add(struct arena *a, struct value *map, const char *key, struct place at, const struct value *value)
+bool map_add_entry(struct arena *a, struct value *map, const struct entry *entry)
 {
-    if (entry_find(map, key) != NULL)
+    if (entry_find(map, entry->key) != NULL)
         return false;
     if (map->n == map->cap)
         map->entries = grown(a, map->entries, map->n, &map->cap, sizeof(map->entries[0]));
-    map->entries[map->n++] = (struct entry){.key = key, .at = at, .value = value};
-    map->weight += value->weight;
+    map->entries[map->n++] = *entry;
+    map->weight += entry->value->weight;
+    map->key_types |= (uint8_t)(1u << entry->type);
     map_index(a, map);
     return true;
+}
+
+bool map_add(struct arena *a, struct value *map, const char *key, struct place at, const struct value *value)
+{
+    return map_add_entry(a, map, &(struct entry){.key = key, .at = at, .value = value});
+}
+
+static bool is_number(enum scalar_type type)
+{
+    return type == SCALAR_BOOL || type == SCALAR_INT || type == SCALAR_BIG || type == SCALAR_FLOAT;
+}
+
+/* To Python, whose maps Salt merges in, 1, 1.0 and true are one key; to JSON 1 and "1" are. */
+const struct entry *key_twin(const struct value *map, const struct entry *entry)
+{
+    const struct entry *same = entry_find(map, entry->key);
+    if (same != NULL && same->type != entry->type)
+        return same;
+    if (!is_number(entry->type) || map == NULL || map->kind != VALUE_MAP ||
+        (map->key_types & ~(1u << entry->type | 1u << SCALAR_STR | 1u << SCALAR_NULL)) == 0)
+        return NULL;
+    bool is_bool = entry->type == SCALAR_BOOL;
+    double number = is_bool ? entry->key[0] == 't' : strtod(entry->key, NULL);
+    for (size_t i = 0; i < map->n; i++) {
+        const struct entry *e = &map->entries[i];
+        if (!is_number(e->type) || e->type == entry->type)
+            continue;
+        if ((e->type == SCALAR_BOOL ? e->key[0] == 't' : strtod(e->key, NULL)) == number)
+            return e;
+    }
+    return NULL;
 }
 
 void map_put(struct arena *a, struct value *map, const char *key, struct place at, const struct value *value)

@@ -26,15 +26,21 @@ struct place {
 
 enum value_kind { VALUE_SCALAR, VALUE_LIST, VALUE_MAP };
 
+/* YAML's type of a plain scalar. SCALAR_BIG: an integer beyond 64 bits. */
+enum scalar_type { SCALAR_STR, SCALAR_NULL, SCALAR_BOOL, SCALAR_INT, SCALAR_BIG, SCALAR_FLOAT };
+
 struct entry {
-    const char *key;
-    struct place at; /* of the key */
+    const char *key;       /* as JSON writes it: `yes:` is "true", `0644:` "644", `1.10:` "1.1" */
+    struct place at;       /* of the key */
+    enum scalar_type type; /* of the key: `1:` and `'1':` are two keys to Salt */
     const struct value *value;
 };
 
 struct value {
     enum value_kind kind;
-    bool plain; /* scalar without quotes: YAML's typing applies */
+    bool plain;        /* scalar without quotes: YAML's typing applies */
+    uint8_t key_types; /* map: a bit for each enum scalar_type among its keys */
+    bool aliased;      /* at the root of a file: some map in it stands in two places */
     struct place at;
     const char *text; /* scalar */
     uint32_t weight;  /* values below and itself, an alias counted each time */
@@ -51,6 +57,11 @@ struct value *value_scalar(struct arena *a, struct place at, const char *text);
 void list_add(struct arena *a, struct value *list, const struct value *item);
 /* false: the key is there already and nothing was added. */
 bool map_add(struct arena *a, struct value *map, const char *key, struct place at, const struct value *value);
+/* The same with the type of the key. Neither looks whether a key of another type is equal: key_twin does. */
+bool map_add_entry(struct arena *a, struct value *map, const struct entry *entry);
+/* The entry that JSON or Python takes for the same key though its type is another one: 1, '1', 1.0 and yes.
+ */
+const struct entry *key_twin(const struct value *map, const struct entry *entry);
 void map_put(struct arena *a, struct value *map, const char *key, struct place at, const struct value *value);
 const struct entry *map_entry(const struct value *map,
                               const char *key); /* NULL also when map is NULL or no map */
@@ -60,10 +71,14 @@ const struct value *value_get(const struct value *root, const char *path);
 bool value_is_null(const struct value *v);          /* NULL, or a plain null */
 const char *value_kind_text(const struct value *v); /* "a map", "a list", "text" */
 
-enum scalar_type { SCALAR_NULL, SCALAR_BOOL, SCALAR_INT, SCALAR_FLOAT, SCALAR_STR };
 /* YAML 1.1 as Salt reads it (0644 is 644, 08 and dates are text). Numbers into *ret_int or *ret_float. */
 enum scalar_type scalar_type(const struct value *v, int64_t *ret_int, double *ret_float);
 bool scalar_bool(const char *text, bool *ret);
+/* Why Salt dies of this scalar, or nothing here can hold it; NULL: it is fine. Files with such a scalar are
+ * not read. */
+const char *scalar_refused(const struct value *v);
+/* Its text as JSON has it, strings without quotes. */
+enum scalar_type scalar_text(struct buf *out, const struct value *v);
 
 /* Reads one document into a map; false: problems has why. The text must outlive nothing. */
 bool yaml_read(struct arena *a, const char *file, const char *text, size_t n, const struct value **ret,

@@ -9,10 +9,9 @@
 
 struct frame {
     struct value *v;
-    const char *key; /* map: waiting for its value */
-    struct place key_at;
-    bool merge;                /* the key was << */
-    const struct value *under; /* what << named */
+    struct entry entry;  /* map: the key that waits for its value */
+    bool merge;          /* the key was << */
+    struct value *under; /* list of the maps that << named, as Salt lines them up */
     bool anchored;
 };
 
@@ -32,6 +31,7 @@ struct reading {
     size_t n_anchors;
     const struct value *root;
     size_t n_documents;
+    bool aliased; /* a map stands in two places */
     bool ok;
 };
 
@@ -53,6 +53,9 @@ static bool anchor_add(struct reading *r, const yaml_char_t *name, const struct 
 {
     if (name == NULL)
         return true;
+    for (size_t i = 0; i < r->n_anchors; i++)
+        if (strcmp(r->anchors[i].name, (const char *)name) == 0)
+            return refuse(r, at, "this anchor's name is taken by another one above");
     if (r->n_anchors == YAML_ANCHORS_MAX)
         return refuse(r, at, "more than 256 anchors in one file");
     if (r->anchors == NULL)
@@ -69,57 +72,96 @@ static void anchor_close(struct reading *r, const struct value *v)
             r->anchors[i].open = false;
 }
 
-static bool is_scalar_key(struct reading *r, const struct value *v)
+static bool scalar_ok(struct reading *r, const struct value *v)
 {
-    return v->kind == VALUE_SCALAR ? true : refuse(r, v->at, "a key must be text, not a map or list");
+    const char *why = scalar_refused(v);
+    if (why == NULL)
+        return true;
+    problem_at(r->problems, v->at, "%s: %s", v->text, why);
+    return r->ok = false;
 }
 
+/* Keys are typed, too: `yes:` and `true:` are one key. */
 static bool take_key(struct reading *r, struct frame *f, const struct value *v)
 {
-    if (!is_scalar_key(r, v))
+    if (v->kind != VALUE_SCALAR)
+        return refuse(r, v->at, "a key must be text, not a map or list");
+    bool sign = v->plain && (strcmp(v->text, "<<") == 0 || strcmp(v->text, "=") == 0);
+    f->merge = sign && v->text[0] == '<';
+    f->entry = (struct entry){.key = v->text, .at = v->at};
+    if (sign || !v->plain)
+        return true;
+    if (!scalar_ok(r, v))
         return false;
-    f->key = v->text;
-    f->key_at = v->at;
-    f->merge = v->plain && strcmp(v->text, "<<") == 0;
+    auto_buf struct buf text = BUF_INIT(1000000);
+    f->entry.type = scalar_text(&text, v);
+    if (f->entry.type != SCALAR_STR)
+        f->entry.key = arena_strdup(r->arena, buf_str(&text));
     return true;
 }
 
-static bool merge_one(struct reading *r, struct value *into, const struct value *from)
+static bool holds_map(const struct value *v)
+{
+    if (v->kind != VALUE_LIST)
+        return v->kind == VALUE_MAP;
+    for (size_t i = 0; i < v->n; i++)
+        if (holds_map(v->items[i]))
+            return true;
+    return false;
+}
+
+static bool under_add(struct reading *r, struct frame *f, const struct value *from)
 {
     if (from->kind != VALUE_MAP)
         return refuse(r, from->at, "'<<' wants a map or a list of maps");
-    for (size_t i = 0; i < from->n; i++) {
-        const struct entry *e = &from->entries[i];
-        if (!map_add(r->arena, into, e->key, e->at, e->value))
-            problem_at(r->problems, e->at, "key '%s' is in two maps under one '<<'", e->key), r->ok = false;
-    }
+    for (size_t i = 0; i < from->n; i++)
+        r->aliased |= holds_map(from->entries[i].value);
+    list_add(r->arena, f->under, from);
     return true;
 }
 
+/* Of a list Salt takes the last map first; of several `<<` in one map the first. */
 static bool take_merge(struct reading *r, struct frame *f, const struct value *v)
 {
-    if (f->under != NULL)
-        return refuse(r, f->key_at, "duplicate key '<<'");
-    struct value *under = value_map(r->arena, v->at);
-    f->under = under;
+    if (f->under == NULL)
+        f->under = value_list(r->arena, v->at);
     if (v->kind != VALUE_LIST)
-        return merge_one(r, under, v);
-    for (size_t i = 0; i < v->n; i++)
-        if (!merge_one(r, under, v->items[i]))
+        return under_add(r, f, v);
+    for (size_t i = v->n; i > 0; i--)
+        if (!under_add(r, f, v->items[i - 1]))
             return false;
+    return true;
+}
+
+static bool refuse_twin(struct reading *r, const struct value *map, const struct entry *e)
+{
+    const struct entry *twin = key_twin(map, e);
+    if (twin == NULL)
+        return false;
+    problem_at(
+        r->problems, e->at,
+        "key '%s' and key '%s' on line %d differ by their type alone: the one is another key or the same, "
+        "depending on who reads them (quotes make both text)",
+        e->key, twin->key, twin->at.line);
+    r->ok = false;
     return true;
 }
 
 static bool take_entry(struct reading *r, struct frame *f, const struct value *v)
 {
-    const char *key = f->key;
-    f->key = NULL;
+    struct entry e = f->entry;
+    f->entry.key = NULL;
     if (f->merge)
         return take_merge(r, f, v);
-    if (map_add(r->arena, f->v, key, f->key_at, v))
+    if (v->kind == VALUE_SCALAR && !scalar_ok(r, v))
+        return false;
+    if (refuse_twin(r, f->v, &e))
+        return false;
+    e.value = v;
+    if (map_add_entry(r->arena, f->v, &e))
         return true;
-    problem_at(r->problems, f->key_at, "duplicate key '%s' (first on line %d)", key,
-               map_entry(f->v, key)->at.line);
+    problem_at(r->problems, e.at, "duplicate key '%s' (first on line %d)", e.key,
+               map_entry(f->v, e.key)->at.line);
     r->ok = false;
     return r->problems->dropped == 0; /* read on: there may be more mistakes */
 }
@@ -132,12 +174,12 @@ static bool take(struct reading *r, const struct value *v)
     }
     struct frame *f = &r->stack[r->depth - 1];
     bool ok = true;
-    if (f->v->kind == VALUE_LIST)
-        list_add(r->arena, f->v, v);
-    else if (f->key == NULL)
-        ok = take_key(r, f, v);
+    if (f->v->kind == VALUE_MAP)
+        ok = f->entry.key == NULL ? take_key(r, f, v) : take_entry(r, f, v);
+    else if (v->kind == VALUE_SCALAR && !scalar_ok(r, v))
+        return false;
     else
-        ok = take_entry(r, f, v);
+        list_add(r->arena, f->v, v);
     if (ok && f->v->weight + (f->under == NULL ? 0 : f->under->weight) > YAML_NODES_MAX)
         return refuse(r, v->at, "more than 100000 values (aliases counted where they stand)");
     return ok;
@@ -151,6 +193,33 @@ static bool open_frame(struct reading *r, struct value *v, const yaml_char_t *an
     return anchor_add(r, anchor, v, true, v->at);
 }
 
+/* A key of the map itself hides the same key of a merged one. Salt compares what is written there, so that
+ * `0x1` does not hide `1`: with keys that are no text nobody would guess what happens. */
+static bool is_hidden(struct reading *r, const struct value *own, const struct entry *e)
+{
+    const struct entry *mine = map_entry(own, e->key);
+    if (mine == NULL)
+        return false;
+    if (mine->type == SCALAR_STR && e->type == SCALAR_STR)
+        return true;
+    problem_at(r->problems, mine->at,
+               "key '%s' stands in a map under '<<', too, and is no text (write '\"%s\"')", e->key, e->key);
+    r->ok = false;
+    return true;
+}
+
+static void merge_one(struct reading *r, struct value *into, const struct value *own,
+                      const struct value *from)
+{
+    for (size_t i = 0; i < from->n; i++) {
+        const struct entry *e = &from->entries[i];
+        if (is_hidden(r, own, e) || refuse_twin(r, own, e) || refuse_twin(r, into, e))
+            continue;
+        if (!map_add_entry(r->arena, into, e))
+            problem_at(r->problems, e->at, "key '%s' is in two maps under one '<<'", e->key), r->ok = false;
+    }
+}
+
 /* Explicit keys win over merged ones wherever they stand; merged ones come first, as in Salt. */
 static void settle_merge(struct reading *r, struct frame *f)
 {
@@ -158,13 +227,10 @@ static void settle_merge(struct reading *r, struct frame *f)
         return;
     struct value own = *f->v;
     *f->v = (struct value){.kind = VALUE_MAP, .at = own.at, .weight = 1};
-    for (size_t i = 0; i < f->under->n; i++) {
-        const struct entry *e = &f->under->entries[i];
-        if (map_entry(&own, e->key) == NULL)
-            (void)map_add(r->arena, f->v, e->key, e->at, e->value);
-    }
+    for (size_t i = 0; i < f->under->n; i++)
+        merge_one(r, f->v, &own, f->under->items[i]);
     for (size_t i = 0; i < own.n; i++)
-        (void)map_add(r->arena, f->v, own.entries[i].key, own.entries[i].at, own.entries[i].value);
+        (void)map_add_entry(r->arena, f->v, &own.entries[i]);
 }
 
 static bool close_frame(struct reading *r)
@@ -173,38 +239,50 @@ static bool close_frame(struct reading *r)
     settle_merge(r, f);
     if (f->anchored)
         anchor_close(r, f->v);
-    return take(r, f->v);
+    return (r->ok || f->under == NULL) && take(r, f->v);
 }
 
-static bool known_tag(const char *tag, bool *ret_text)
+/* !!str makes text of what it stands before; the others must say what YAML would have said without them. */
+static bool tag_ok(struct reading *r, const char *tag, struct value *v)
 {
-    static const char prefix[] = "tag:yaml.org,2002:";
-    *ret_text = true;
-    if (strcmp(tag, "!") == 0)
-        return true;
-    if (!str_starts(tag, prefix))
-        return false;
-    const char *name = tag + sizeof(prefix) - 1;
-    *ret_text = strcmp(name, "str") == 0;
-    return *ret_text || strcmp(name, "int") == 0 || strcmp(name, "float") == 0 || strcmp(name, "bool") == 0 ||
-           strcmp(name, "null") == 0;
+    static const struct {
+        const char *tag;
+        enum scalar_type types[2];
+    } known[] = {
+        {"tag:yaml.org,2002:str", {SCALAR_STR, SCALAR_STR}},
+        {"tag:yaml.org,2002:int", {SCALAR_INT, SCALAR_BIG}},
+        {"tag:yaml.org,2002:float", {SCALAR_FLOAT, SCALAR_FLOAT}},
+        {"tag:yaml.org,2002:bool", {SCALAR_BOOL, SCALAR_BOOL}},
+        {"tag:yaml.org,2002:null", {SCALAR_NULL, SCALAR_NULL}},
+    };
+    int64_t i;
+    double f;
+    for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++) {
+        if (strcmp(tag, known[k].tag) != 0)
+            continue;
+        v->plain = k > 0;
+        enum scalar_type type = scalar_type(v, &i, &f);
+        if (type == known[k].types[0] || type == known[k].types[1])
+            return true;
+        problem_at(r->problems, v->at, "'%s' is not what its tag '!!%s' says", v->text,
+                   tag + strlen("tag:yaml.org,2002:"));
+        return r->ok = false;
+    }
+    problem_at(r->problems, v->at, "tag '%s' is not supported", tag);
+    return r->ok = false;
 }
 
 static bool on_scalar(struct reading *r, const yaml_event_t *ev)
 {
     struct place at = place_of(r, ev->start_mark);
     const char *text = (const char *)ev->data.scalar.value;
-    bool as_text = ev->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
     if (strlen(text) != ev->data.scalar.length)
         return refuse(r, at, "a NUL byte in a value");
     const char *tag = (const char *)ev->data.scalar.tag;
-    if (tag != NULL && !known_tag(tag, &as_text)) {
-        problem_at(r->problems, at, "tag '%s' is not supported", tag);
-        return r->ok = false;
-    }
     struct value *v = value_scalar(r->arena, at, arena_strndup(r->arena, text, ev->data.scalar.length));
-    v->plain = !as_text;
-    return anchor_add(r, ev->data.scalar.anchor, v, false, at) && take(r, v);
+    v->plain = ev->data.scalar.plain_implicit;
+    return (tag == NULL || tag_ok(r, tag, v)) && anchor_add(r, ev->data.scalar.anchor, v, false, at) &&
+           take(r, v);
 }
 
 static bool on_alias(struct reading *r, const yaml_event_t *ev)
@@ -217,16 +295,18 @@ static bool on_alias(struct reading *r, const yaml_event_t *ev)
             continue;
         if (a->open)
             return refuse(r, at, "an alias that contains itself");
+        const struct frame *f = r->depth == 0 ? NULL : &r->stack[r->depth - 1];
+        r->aliased |=
+            holds_map(a->v) && !(f != NULL && f->v->kind == VALUE_MAP && f->merge && f->entry.key != NULL);
         return take(r, a->v);
     }
     problem_at(r->problems, at, "unknown alias '*%s' (a '*' in a value needs quotes)", name);
     return r->ok = false;
 }
 
-static bool on_collection_tag(struct reading *r, const yaml_char_t *tag, struct place at)
+static bool on_collection_tag(struct reading *r, const yaml_char_t *tag, const char *wanted, struct place at)
 {
-    if (tag == NULL || str_starts((const char *)tag, "tag:yaml.org,2002:") ||
-        strcmp((const char *)tag, "!") == 0)
+    if (tag == NULL || strcmp((const char *)tag, wanted) == 0)
         return true;
     problem_at(r->problems, at, "tag '%s' is not supported", (const char *)tag);
     return r->ok = false;
@@ -241,10 +321,10 @@ static bool on_event(struct reading *r, const yaml_event_t *ev)
     case YAML_ALIAS_EVENT: return on_alias(r, ev);
     case YAML_SCALAR_EVENT: return on_scalar(r, ev);
     case YAML_SEQUENCE_START_EVENT:
-        return on_collection_tag(r, ev->data.sequence_start.tag, at) &&
+        return on_collection_tag(r, ev->data.sequence_start.tag, "tag:yaml.org,2002:seq", at) &&
                open_frame(r, value_list(r->arena, at), ev->data.sequence_start.anchor);
     case YAML_MAPPING_START_EVENT:
-        return on_collection_tag(r, ev->data.mapping_start.tag, at) &&
+        return on_collection_tag(r, ev->data.mapping_start.tag, "tag:yaml.org,2002:map", at) &&
                open_frame(r, value_map(r->arena, at), ev->data.mapping_start.anchor);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT: return close_frame(r);
@@ -308,6 +388,8 @@ bool yaml_read(struct arena *a, const char *file, const char *text, size_t n, co
     const char *nul = memchr(text, '\0', n);
     if (nul != NULL)
         return refuse(&r, start, "a NUL byte in the file (only UTF-8 text is read)");
+    if (n >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0))
+        return refuse(&r, start, "UTF-16 (only UTF-8 text is read)");
     if (!few_directives(&r, text, n))
         return false;
     parse_events(&r, text, n);
@@ -318,6 +400,9 @@ bool yaml_read(struct arena *a, const char *file, const char *text, size_t n, co
         r.root = value_map(a, start);
     if (r.root->kind != VALUE_MAP)
         return refuse(&r, r.root->at, "the file must hold a map of keys");
-    *ret = r.root;
+    struct value *root = arena_alloc(a, sizeof(*root));
+    *root = *r.root;
+    root->aliased = r.aliased;
+    *ret = root;
     return true;
 }

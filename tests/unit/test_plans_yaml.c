@@ -35,7 +35,24 @@ static void scalars_are_typed_as_salt_types_them(void **state)
         {"'0644'", "\"0644\""},
         {"!!str 0644", "\"0644\""},
         {"f5d9859", "\"f5d9859\""},
-        {"99999999999999999999", "\"99999999999999999999\""},
+        {"99999999999999999999", "99999999999999999999"},
+        {"-0099999999999999999999", "\"-0099999999999999999999\""},
+        {"00123456789012345677777777777", "\"00123456789012345677777777777\""},
+        {"0_77777777777777777777777777777", "77777777777777777777777777777"},
+        {"-0644", "-420"},
+        {"+0644", "420"},
+        {"0_010", "8"},
+        {"-0_", "0"},
+        {"-.5", "\"-.5\""},
+        {".5", "0.5"},
+        {"1:30.5", "90.5"},
+        {"1_0:30", "630"},
+        {"0b", "\"0b\""},
+        {"1.5e5", "\"1.5e5\""},
+        {"!!int 0644", "644"},
+        {"!!float 1.5", "1.5"},
+        {"{yes: 1, 0644: 2, 1.10: 3, ~: 4, \"no\": 5}",
+         "{\"true\": 1, \"644\": 2, \"1.1\": 3, \"null\": 4, \"no\": 5}"},
         {"[a, 1]", "[\"a\", 1]"},
         {"\"a\\\"b\\n\"", "\"a\\\"b\\n\""},
         {"1:0:5", "3605"},
@@ -74,7 +91,20 @@ static void bad_yaml_is_refused_with_its_place(void **state)
         {"a: 1\n---\nb: 2\n", "t:2:1: a second document in one file\n"},
         {"- a\n", "t:1:1: the file must hold a map of keys\n"},
         {"[a]: b\n", "t:1:1: a key must be text, not a map or list\n"},
-        {"x: &x {a: 1}\ny: &y {a: 2}\nz: {<<: [*x, *y]}\n", "t:2:8: key 'a' is in two maps under one '<<'\n"},
+        {"a: !!int abc\n", "t:1:4: 'abc' is not what its tag '!!int' says\n"},
+        {"a: 0x_\n",
+         "t:1:4: 0x_: an integer that Salt cannot read, or that is beyond 64 bits and not decimal\n"},
+        {"a: =\n",
+         "t:1:4: =: a sign that has a meaning of its own in YAML and none here (quotes make it text)\n"},
+        {"a: [.inf]\n", "t:1:5: .inf: a number without end or value, which JSON has no word for\n"},
+        {"a: &x 1\nb: &x 2\n", "t:2:4: this anchor's name is taken by another one above\n"},
+        {"yes: 1\ntrue: 2\n", "t:2:1: duplicate key 'true' (first on line 1)\n"},
+        {"1.10: 1\n1.1: 2\n", "t:2:1: duplicate key '1.1' (first on line 1)\n"},
+        {"1: 1\n1.0: 2\n", "t:2:1: key '1.0' and key '1' on line 1 differ by their type alone"},
+        {"yes: 1\n1: 2\n", "t:2:1: key '1' and key 'true' on line 1 differ by their type alone"},
+        {"'1': 1\n1: 2\n", "t:2:1: key '1' and key '1' on line 1 differ by their type alone"},
+        {"x: &x {0644: 1}\ny: {0644: 2, <<: *x}\n", "t:2:5: key '644' stands in a map under '<<', too"},
+        {"x: &x {a: 1}\ny: &y {a: 2}\nz: {<<: [*x, *y]}\n", "t:1:8: key 'a' is in two maps under one '<<'\n"},
         {"z: {<<: 3}\n", "t:1:9: '<<' wants a map or a list of maps\n"},
         {"a: [1\nb: 2\n",
          "t:2:2: not YAML: while parsing a flow sequence: did not find expected ',' or ']'\n"},
@@ -86,7 +116,8 @@ static void bad_yaml_is_refused_with_its_place(void **state)
         auto_arena struct arena arena = {.head = NULL};
         const struct value *v;
         assert_false(yaml_read(&arena, "t", rows[i].yaml, strlen(rows[i].yaml), &v, &problems));
-        assert_string_equal(said(&problems), rows[i].want);
+        if (strncmp(said(&problems), rows[i].want, strlen(rows[i].want)) != 0)
+            fail_msg("%s: %s", rows[i].yaml, said(&problems));
     }
 }
 
@@ -104,7 +135,7 @@ static void merge_keys_let_explicit_keys_win(void **state)
     assert_true(yaml_read(&arena, "t", text, strlen(text), &v, &problems));
     value_json(&out, map_get(v, "one"));
     value_json(&out, map_get(v, "two"));
-    assert_string_equal(buf_str(&out), "{\"y\": {\"z\": 2}, \"x\": 5}{\"x\": 1, \"w\": 9, \"y\": 3}");
+    assert_string_equal(buf_str(&out), "{\"y\": {\"z\": 2}, \"x\": 5}{\"w\": 9, \"x\": 1, \"y\": 3}");
 }
 
 static char *repeat(const char *head, const char *unit, size_t n, const char *tail)
@@ -147,7 +178,7 @@ static void bombs_are_refused_quickly(void **state)
         {"50,000 ? ", repeat("", "? ", 50000, "x\n"), "nested deeper than 64 levels\n"},
         {"aliases", alias_bomb(), "more than 100000 values (aliases counted where they stand)\n"},
         {"merge keys", repeat("a: &a {x: 1}\nb: {<<: [", "*a,", 40000, "]}\n"), "two maps under one"},
-        {"anchors", repeat("a: [", "&a x, ", 100000, "]\n"), "more than 256 anchors in one file\n"},
+        {"anchors", repeat("a: [", "&a x, ", 100000, "]\n"), "taken by another one above\n"},
         {"values", repeat("a: [", "x,", 120000, "]\n"), "more than 100000 values"},
         {"directives", repeat("", "%TAG !a! tag:a\n", 40000, "---\na: 1\n"), "YAML directives"},
         {"big", repeat("a: ", "x", 1100000, "\n"), "larger than 1 MiB\n"},
