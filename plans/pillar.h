@@ -69,6 +69,9 @@ bool plan_compile(const struct pillar *pillar, const struct compile_request *req
 
 /* For `release plan`: the whole plan for people, into a heap string. */
 char *plan_text(const struct plan *plan);
+/* What its nodes ran before it, which is where its way back goes: "1a2b3c4d5e6f (app1, app2 and 4 more), nothing
+ * (app7)". */
+const char *plan_before_text(const struct plan *plan, struct arena *arena);
 
 /* Values of PARAM_SECRET references for the frozen plan, read now from file:PATH, env:NAME or the pillar. */
 struct secrets;

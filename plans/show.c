@@ -204,3 +204,38 @@ char *plan_text(const struct plan *plan)
     buf_puts(&out, plan->n_events > 0 ? "\n" : "");
     return out.data;
 }
+
+/* How many earlier nodes of the plan ran the same; the first of each speaks for all. */
+static bool first_with_before(const struct plan *plan, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(plan->nodes[k].rev_before, plan->nodes[i].rev_before) == 0)
+            return false;
+    return true;
+}
+
+#define BEFORE_GROUPS_SHOWN 4
+#define BEFORE_NODES_SHOWN  3
+
+const char *plan_before_text(const struct plan *plan, struct arena *arena)
+{
+    auto_buf struct buf out = BUF_INIT(16384);
+    size_t groups = 0;
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        size_t n = 0;
+        if (!first_with_before(plan, i) || groups++ >= BEFORE_GROUPS_SHOWN)
+            continue;
+        buf_puts(&out, groups > 1 ? ", " : "");
+        add_rev(&out, plan->nodes[i].rev_before, "nothing");
+        for (size_t k = i; k < plan->n_nodes; k++)
+            if (strcmp(plan->nodes[k].rev_before, plan->nodes[i].rev_before) == 0 &&
+                ++n <= BEFORE_NODES_SHOWN)
+                buf_printf(&out, "%s%s", n == 1 ? " (" : ", ", plan->nodes[k].id);
+        if (n > BEFORE_NODES_SHOWN)
+            buf_printf(&out, " and %zu more", n - BEFORE_NODES_SHOWN);
+        buf_puts(&out, ")");
+    }
+    if (groups > BEFORE_GROUPS_SHOWN)
+        buf_printf(&out, " and %zu revisions more", groups - BEFORE_GROUPS_SHOWN);
+    return arena_strdup(arena, buf_str(&out));
+}

@@ -150,8 +150,8 @@ unsigned announce_notice(struct said *out, struct store *store, const struct not
     say_text(out, " asks a second person to approve: ");
     ask_tell(out, a, arena);
     say_text(out, ". `approve %s`", a->code);
-    say_button(out, "Approve", "approve", a->code);
-    say_button(out, "Cancel", "cancel", a->code);
+    say_button(out, "Approve", "approve", a->code, BUTTON_PRIMARY);
+    say_cancel(out, a->code);
     return EVENT_QUEUE;
 }
 

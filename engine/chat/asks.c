@@ -394,8 +394,8 @@ static bool wait_for_second(struct serve *s, const struct ask *a, struct said *o
     say_text(out, "%s of %s is confirmed by ", a->verb, a->env);
     say_quote(out, a->who);
     say_text(out, " and waits for a second person: `approve %s` within 15 minutes", a->code);
-    say_button(out, "Approve", "approve", a->code);
-    say_button(out, "Cancel", "cancel", a->code);
+    say_button(out, "Approve", "approve", a->code, BUTTON_PRIMARY);
+    say_cancel(out, a->code);
     out->in_channel = true;
     return true;
 }

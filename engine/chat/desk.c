@@ -65,6 +65,19 @@ static struct order_wish wish_of(const struct visit *v, const struct words *w)
                                .place = v->asker.place};
 }
 
+/* Where a rollback goes: by node, out of the frozen plan. */
+static void say_targets(const struct visit *v, const struct release_info *r, struct said *out)
+{
+    const char *json;
+    struct plan *plan;
+    struct err err;
+    if (!release_plan(v->store, r->id, v->arena, &json, &err) || !json ||
+        !plan_decode(v->arena, json, &plan, &err))
+        return;
+    say_text(out, ": nodes go back to ");
+    say_quote(out, plan_before_text(plan, v->arena));
+}
+
 /* What a rollback or a resume is about: the journal knows without asking anybody. */
 static bool say_subject(const struct visit *v, const struct words *w, struct order_wish *wish,
                         struct said *out, struct err *err)
@@ -72,11 +85,14 @@ static bool say_subject(const struct visit *v, const struct words *w, struct ord
     struct release_info *r = NULL;
     if (!ask_subject(v->store, wish, v->arena, &r, err))
         return false;
-    say_text(out, w->verb == CHAT_RESUME ? "Go on with " : "Go back before ");
+    say_text(out, w->verb == CHAT_RESUME ? "Go on with " : "Take back ");
     tell_release(out, r);
     say_text(out, " (");
     tell_end(out, r);
-    say_text(out, ")?");
+    say_text(out, ")");
+    if (w->verb != CHAT_RESUME)
+        say_targets(v, r, out);
+    say_text(out, "?");
     return true;
 }
 
@@ -102,8 +118,11 @@ static void ask_first(const struct visit *v, const struct words *w, struct order
     }
     const char *kept = arena_strdup(v->arena, code);
     say_text(out, "\n`confirm %s` within 5 minutes does it, `cancel %s` does not", kept, kept);
-    say_button(out, w->verb == CHAT_RESUME ? "Resume" : "Roll back", "confirm", kept);
-    say_button(out, "Cancel", "cancel", kept);
+    if (w->verb == CHAT_RESUME)
+        say_button(out, "Resume", "confirm", kept, BUTTON_PRIMARY);
+    else
+        say_button(out, "Roll back", "confirm", kept, BUTTON_DANGER);
+    say_cancel(out, kept);
 }
 
 static void change(const struct visit *v, const struct words *w, struct said *out)

@@ -81,8 +81,8 @@ static void put_question(const struct ask *a, struct said *out)
 {
     say_text(out, "\nRelease this? `confirm %s` within 5 minutes does it, `cancel %s` does not", a->code,
              a->code);
-    say_button(out, "Release", "confirm", a->code);
-    say_button(out, "Cancel", "cancel", a->code);
+    say_button(out, "Release", "confirm", a->code, BUTTON_PRIMARY);
+    say_cancel(out, a->code);
 }
 
 static void lapse(struct follow *f, const struct ask *a, const char *what)

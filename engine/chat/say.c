@@ -84,11 +84,17 @@ void say_output(struct said *s, const char *text)
     put_safe(s, text, true);
 }
 
-void say_button(struct said *s, const char *label, const char *action, const char *code)
+void say_button(struct said *s, const char *label, const char *action, const char *code,
+                enum button_style style)
 {
     must(s->n_buttons < SAID_BUTTONS_MAX);
-    s->buttons[s->n_buttons++] = (struct button){
-        .label = label, .action = action, .code = code, .danger = strcmp(action, "cancel") == 0};
+    s->buttons[s->n_buttons++] =
+        (struct button){.label = label, .action = action, .code = code, .style = style};
+}
+
+void say_cancel(struct said *s, const char *code)
+{
+    say_button(s, "Cancel", "cancel", code, BUTTON_PLAIN);
 }
 
 /* ---- forms */
@@ -113,6 +119,16 @@ static json_t *said_text(const struct said *s, const char *link_form)
     return text_json(buf_str(&out), out.len);
 }
 
+static const char *style_name(enum button_style style)
+{
+    switch (style) {
+    case BUTTON_PRIMARY: return "primary";
+    case BUTTON_DANGER: return "danger";
+    case BUTTON_PLAIN: return "default";
+    }
+    return "default";
+}
+
 /* verbatim: Slack looks for no names, channels and links of its own in it. */
 static json_t *slack_blocks(const struct said *s)
 {
@@ -121,10 +137,11 @@ static json_t *slack_blocks(const struct said *s)
                                             "mrkdwn", "text", said_text(s, "\n<%s|%s>"), "verbatim", 1));
     for (size_t i = 0; i < s->n_buttons; i++) {
         const struct button *b = &s->buttons[i];
-        json_array_append_new(elements, json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s}}", "type", "button",
-                                                  "action_id", b->action, "value", b->code, "style",
-                                                  b->danger ? "danger" : "primary", "text", "type",
-                                                  "plain_text", "text", b->label));
+        /* Slack's plain buttons have no style at all. */
+        const char *style = b->style == BUTTON_PLAIN ? NULL : style_name(b->style);
+        json_array_append_new(elements, json_pack("{s:s, s:s, s:s, s:s*, s:{s:s, s:s}}", "type", "button",
+                                                  "action_id", b->action, "value", b->code, "style", style,
+                                                  "text", "type", "plain_text", "text", b->label));
     }
     if (s->n_buttons)
         json_array_append_new(blocks, json_pack("{s:s, s:O}", "type", "actions", "elements", elements));
@@ -153,10 +170,10 @@ static json_t *mattermost_actions(const struct said *s, const char *url, const c
         char what[64], proof[65];
         snprintf(what, sizeof what, "%s:%s", b->action, b->code);
         proof_make(secret, what, proof);
-        json_array_append_new(
-            actions, json_pack("{s:s, s:s, s:s, s:{s:s, s:{s:s, s:s, s:s}}}", "id", b->action, "name",
-                               b->label, "style", b->danger ? "danger" : "primary", "integration", "url", url,
-                               "context", "action", b->action, "code", b->code, "proof", proof));
+        json_array_append_new(actions, json_pack("{s:s, s:s, s:s, s:{s:s, s:{s:s, s:s, s:s}}}", "id",
+                                                 b->action, "name", b->label, "style", style_name(b->style),
+                                                 "integration", "url", url, "context", "action", b->action,
+                                                 "code", b->code, "proof", proof));
     }
     return actions;
 }

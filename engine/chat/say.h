@@ -14,9 +14,11 @@
 #define SAID_TEXT_MAX    2900 /* a Slack section takes 3000 characters */
 #define SAID_BUTTONS_MAX 3
 
+/* DANGER: what takes something away (a way back), so that it is never the colour of "go on". */
+enum button_style { BUTTON_PRIMARY, BUTTON_DANGER, BUTTON_PLAIN };
 struct button {
     const char *label, *action, *code; /* "Release", "confirm", "K7Q2" */
-    bool danger;
+    enum button_style style;
 };
 struct said {
     struct buf text;               /* lines; escaped */
@@ -37,7 +39,10 @@ void say_text(struct said *s, const char *fmt, ...) __attribute__((format(printf
 void say_quote(struct said *s, const char *text);
 /* A block of what a program printed: several lines, the same care. */
 void say_output(struct said *s, const char *text);
-void say_button(struct said *s, const char *label, const char *action, const char *code);
+void say_button(struct said *s, const char *label, const char *action, const char *code,
+                enum button_style style);
+/* The button beside it that does nothing. */
+void say_cancel(struct said *s, const char *code);
 
 /* Bodies; the caller decrefs. */
 json_t *slack_message(const struct said *s);                   /* response to a command, response_url */

@@ -123,7 +123,10 @@ def test_mattermost(fleet, room, server):
     assert status == 200 and "prod: free" in answer["text"], answer
     room.forget()
     status, answer, _ = room.mattermost(server, "rollback prod")
-    action = answer["attachments"][0]["actions"][0]["integration"]
+    assert f"go back to {fleet.revs['v1'][:12]} (app1" in answer["text"], answer  # where to, not only what is left
+    back, cancel = answer["attachments"][0]["actions"]
+    assert (back["name"], back["style"], cancel["style"]) == ("Roll back", "danger", "default"), answer
+    action = back["integration"]
     body = {"user_id": "mann", "user_name": "ann", "team_id": "t1", "channel_id": "c1", "context": action["context"]}
     url, other = "/chat/mattermost/action", dict(action["context"], proof=64 * "0")
     assert server.post(url, **dict(body, context=other))[0] == 401

@@ -297,7 +297,7 @@ static void a_long_text_is_cut_and_stays_json(void **state)
     auto_said struct said s = SAID_INIT;
     for (int i = 0; i < 3000; i++)
         say_quote(&s, "\xc3\xa4");
-    say_button(&s, "Release", "confirm", "K7Q2");
+    say_button(&s, "Release", "confirm", "K7Q2", BUTTON_PRIMARY);
     s.link = "https://release.example.org/release/41";
     json_t *m = slack_message(&s);
     assert_non_null(m);
