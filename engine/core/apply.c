@@ -3,27 +3,49 @@
  * time. */
 #include "core/core_priv.h"
 
-#include <string.h>
+static struct node_kept *keep(struct node *n)
+{
+    return (struct node_kept *)(uintptr_t)&n->kept;
+}
+
+static struct core_kept *keep_core(struct core *core)
+{
+    return (struct core_kept *)(uintptr_t)&core->kept;
+}
+
+void apply_first(struct core *core)
+{
+    keep_core(core)->life = LIFE_NEW;
+    keep_core(core)->counts[NODE_PENDING] = core->plan->n_nodes;
+    keep_core(core)->held_most = core->plan->window;
+    for (uint32_t i = 0; i <= core->plan->n_nodes; i++)
+        keep(&core->nodes[i])->inflight_step = CORE_NO_STEP;
+}
 
 static void set_state(struct core *core, struct node *n, enum node_state state)
 {
-    core->counts[n->state]--;
-    n->state = (uint8_t)state;
-    core->counts[state]++;
+    struct core_kept *c = keep_core(core);
+    struct node_kept *k = keep(n);
+    c->counts[k->state]--;
+    k->state = (uint8_t)state;
+    c->counts[state]++;
 }
 
 static void set_sick(struct core *core, struct node *n, bool sick)
 {
-    core->n_sick += sick - n->sick;
-    n->sick = sick;
+    struct core_kept *c = keep_core(core);
+    struct node_kept *k = keep(n);
+    c->n_sick += sick - k->sick;
+    k->sick = sick;
 }
 
 static void step_reset(struct node *n)
 {
-    n->attempt = 0;
-    n->unknown = false;
-    n->inflight = ROLE_NONE;
-    n->inflight_step = CORE_NO_STEP;
+    struct node_kept *k = keep(n);
+    k->attempt = 0;
+    k->unknown = false;
+    k->inflight = ROLE_NONE;
+    k->inflight_step = CORE_NO_STEP;
     n->settling = n->escalated = n->killed = n->last_unknown = n->lost_here = false;
     n->seen_in = SEEN_NOT_YET;
     n->ready_count = n->looks = 0;
@@ -36,73 +58,79 @@ static void step_reset(struct node *n)
  * it may be in rotation. */
 static void walk_again(const struct core *core, struct node *n, uint16_t step)
 {
+    struct node_kept *k = keep(n);
     step_reset(n);
-    n->step = step;
-    n->losses = 0;
-    if (n->before_of > core->phase_first[PHASE_CHANGE])
-        n->before_of = 0; /* other pids by now; what balancers are owed stays as it was first seen */
-    n->walk++;
-    n->may_be_in = !n->drained;
+    k->step = step;
+    k->losses = 0;
+    if (k->before_of > core->phase_first[PHASE_CHANGE])
+        k->before_of = 0; /* other pids by now; what balancers are owed stays as it was first seen */
+    k->walk++;
+    k->may_be_in = !k->drained;
 }
 
 static void apply_intent(struct core *core, struct node *n, const struct record *row)
 {
+    struct core_kept *c = keep_core(core);
+    struct node_kept *k = keep(n);
     if (row->role == ROLE_GUARD) /* the drain again, beside the node's own step */
         return;
     const struct core_step_def *def = &core->plan->steps[row->step];
-    n->fresh = false;
-    n->inflight = row->role;
-    n->inflight_step = row->step;
+    k->fresh = false;
+    k->inflight = row->role;
+    k->step = k->inflight_step = row->step;
     if (row->role == ROLE_RUN || row->role == ROLE_UNDO) {
-        n->attempt++;
-        n->unknown = false;
+        k->attempt += k->attempt < UINT8_MAX;
+        k->unknown = false;
     }
     if (def->phase == PHASE_DRAIN) {
-        n->debt = true;
-        n->may_be_in = n->stale = false;
+        k->debt = true;
+        k->may_be_in = n->stale = false;
     }
     if (def->phase == PHASE_CHANGE)
-        n->touched = true;
+        k->touched = true;
     if (def->phase == PHASE_ENABLE) {
-        n->drained = false;
-        n->returned = true;
+        k->drained = false;
+        k->returned = true;
     }
     if (def->once != ONCE_NO && row->role == ROLE_RUN) {
-        core->once_state[row->step] = ONCE_RUNNING;
-        core->once_node[row->step] = row->node;
+        c->once_state[row->step] = ONCE_RUNNING;
+        c->once_node[row->step] = row->node;
     } else if (def->once != ONCE_NO && row->role == ROLE_UNDO) {
-        core->once_state[row->step] = ONCE_UNDOING;
+        c->once_state[row->step] = ONCE_UNDOING;
     }
 }
 
 static void step_done(struct core *core, struct node *n, const struct record *row)
 {
+    struct core_kept *c = keep_core(core);
+    struct node_kept *k = keep(n);
     const struct core_step_def *def = &core->plan->steps[row->step];
     if (def->once != ONCE_NO) {
-        core->once_state[row->step] = row->back ? ONCE_FREE : ONCE_DONE;
-        core->once_walk[row->step] += row->back;
+        c->once_state[row->step] = row->back ? ONCE_FREE : ONCE_DONE;
+        c->once_walk[row->step] += row->back;
     }
     if (def->phase == PHASE_DRAIN && def->effect == EFFECT_CHANGE)
-        n->drained = true;
+        k->drained = true;
     if (def->phase == PHASE_DRAIN)
-        n->may_be_in = n->stale = false;
-    n->fresh = false;
+        k->may_be_in = n->stale = false;
+    k->fresh = false;
     step_reset(n);
-    n->step = (uint16_t)(row->step + 1);
+    k->step = (uint16_t)(row->step + 1);
 }
 
 static void apply_outcome(struct core *core, struct node *n, const struct record *row)
 {
+    struct node_kept *k = keep(n);
     if (row->role == ROLE_GUARD || row->role == ROLE_CAPACITY)
         return;
-    n->inflight = ROLE_NONE;
-    n->inflight_step = CORE_NO_STEP;
+    k->inflight = ROLE_NONE;
+    k->inflight_step = CORE_NO_STEP;
     if (row->role == ROLE_OBSERVE && row->code == OUT_FAILED)
-        n->unknown = false; /* learnt: it certainly failed */
+        k->unknown = false; /* learnt: it certainly failed */
     if (row->role == ROLE_BEFORE)
-        n->before_of = row->code == OUT_OK ? (uint16_t)(row->step + 1) : 0;
+        k->before_of = row->code == OUT_OK ? (uint16_t)(row->step + 1) : 0;
     else if (row->code == OUT_UNKNOWN && (row->role == ROLE_RUN || row->role == ROLE_UNDO))
-        n->unknown = true;
+        k->unknown = true;
     else if (row->code == OUT_OK && row->a == 1)
         step_done(core, n, row);
 }
@@ -110,74 +138,81 @@ static void apply_outcome(struct core *core, struct node *n, const struct record
 /* Everybody who takes part in the new phase starts at its first step. */
 static void gang_begin(struct core *core)
 {
+    struct core_kept *c = keep_core(core);
     uint16_t first, end;
-    core->gang_todo = 0;
+    c->gang_todo = 0;
     if (!life_range(core, &first, &end))
         return;
     for (uint32_t i = 0; i <= core->plan->n_nodes; i++) {
         struct node *n = &core->nodes[i];
-        n->gang_done = !life_takes_part(core, i);
-        if (n->gang_done)
+        struct node_kept *k = keep(n);
+        k->gang_done = !life_takes_part(core, i);
+        if (k->gang_done)
             continue;
         step_reset(n);
-        n->step = first;
-        core->gang_todo++;
+        k->step = first;
+        c->gang_todo++;
     }
 }
 
 static void apply_life(struct core *core, const struct record *row)
 {
-    core->life = (uint8_t)row->a;
-    core->back |= core->life == LIFE_BACK; /* a release that has turned never turns again */
-    core->soaking = false;
-    if (core->life == LIFE_BACK && core->why == WHY_NONE)
-        core->why = (uint8_t)row->b;
+    struct core_kept *c = keep_core(core);
+    c->life = (uint8_t)row->a;
+    c->back |= c->life == LIFE_BACK; /* a release that has turned never turns again */
+    c->soaking = false;
+    if (c->life == LIFE_BACK && c->why == WHY_NONE)
+        c->why = (uint8_t)row->b;
     gang_begin(core);
     core->scan = 0;
-    core->admit_hint = core->life == LIFE_BACK ? core->plan->n_nodes : 0;
+    core->admit_hint = c->life == LIFE_BACK ? core->plan->n_nodes : 0;
     core->cap_valid = false;
     core->floor_since = -1;
 }
 
 static void apply_admit(struct core *core, struct node *n)
 {
-    bool anew = n->state != NODE_PENDING;
-    set_state(core, n, core->life == LIFE_BACK ? NODE_BACK : NODE_OUT);
-    n->suspect = false;
+    struct core_kept *c = keep_core(core);
+    struct node_kept *k = keep(n);
+    bool anew = k->state != NODE_PENDING;
+    set_state(core, n, c->life == LIFE_BACK ? NODE_BACK : NODE_OUT);
+    k->suspect = false;
     set_sick(core, n, false);
     if (anew)
         walk_again(core, n, core->phase_first[PHASE_DRAIN]);
     step_reset(n);
-    n->step = core->phase_first[PHASE_DRAIN];
-    n->may_be_in = false; /* the floor was looked at for it just now */
-    n->fresh = true;
+    k->step = core->phase_first[PHASE_DRAIN];
+    k->may_be_in = false; /* the floor was looked at for it just now */
+    k->fresh = true;
 }
 
 /* a = 1: found before anything of it was stopped, by a controller that took over: as if never drained. */
 static void apply_lost(struct core *core, struct node *n, const struct record *row)
 {
-    n->losses += n->losses < UINT8_MAX;
+    struct node_kept *k = keep(n);
+    k->losses += k->losses < UINT8_MAX;
     if (row->a == 1) {
-        uint8_t losses = n->losses;
-        n->drained = false;
+        uint8_t losses = k->losses;
+        k->drained = false;
         walk_again(core, n, core->phase_first[PHASE_DRAIN]);
-        n->losses = losses;
+        k->losses = losses;
         return;
     }
     /* Beyond drain, and where it is left out, the guard drains again beside the step; inside drain the node
      * itself starts over. */
-    if (n->step >= core->phase_first[PHASE_CHANGE] || n->state == NODE_LEFT)
+    if (node_step(core, n) >= core->phase_first[PHASE_CHANGE] || k->state == NODE_LEFT)
         return;
     step_reset(n);
-    n->drained = false;
-    n->step = core->drain_step;
+    k->drained = false;
+    k->step = core->drain_step;
 }
 
 static void apply_node_in(struct core *core, struct node *n)
 {
-    set_state(core, n, n->state == NODE_OUT ? NODE_DONE : NODE_UNDONE);
+    struct node_kept *k = keep(n);
+    set_state(core, n, k->state == NODE_OUT ? NODE_DONE : NODE_UNDONE);
     step_reset(n);
-    n->debt = n->drained = false;
+    k->debt = k->drained = false;
     n->soak_fails = 0;
     n->due = CORE_NEVER;
     n->guard_due = 0;
@@ -185,63 +220,67 @@ static void apply_node_in(struct core *core, struct node *n)
 
 static void apply_note(struct core *core, struct node *n, const struct record *row)
 {
+    struct core_kept *c = keep_core(core);
+    struct node_kept *k = keep(n);
     switch ((enum note)row->code) {
     case NOTE_LIFE: apply_life(core, row); break;
     case NOTE_STAGE:
-        core->stage = (uint32_t)row->a;
-        core->soaking = false;
+        c->stage = (uint32_t)row->a;
+        c->soaking = false;
         core->scan = 0;
         break;
     case NOTE_SOAK:
-        core->soaking = true;
+        c->soaking = true;
         core->scan = 0;
         break;
-    case NOTE_SOAKED: core->soaking = false; break;
+    case NOTE_SOAKED: c->soaking = false; break;
     case NOTE_ADMIT: apply_admit(core, n); break;
     case NOTE_LOST: apply_lost(core, n, row); break;
     case NOTE_NODE_FAILED:
-        core->n_failed++;
+        c->n_failed++;
         /* a: its outcome is unknown, so it may have been done: only a look may tell, never another run. */
         if (row->step != CORE_NO_STEP && core->plan->steps[row->step].once != ONCE_NO && row->a == 0)
-            core->once_state[row->step] = ONCE_FAILED;
+            c->once_state[row->step] = ONCE_FAILED;
         core->scan = 0; /* others may wait for it */
         break;
     case NOTE_NODE_TURN:
         set_state(core, n, NODE_BACK);
-        n->fresh = false;
+        k->fresh = false;
         walk_again(core, n, (uint16_t)row->a);
         break;
     case NOTE_NODE_IN: apply_node_in(core, n); break;
     case NOTE_NODE_LEFT:
-        n->left_back = row->back;
-        n->left_in = n->state == NODE_DONE || n->state == NODE_UNDONE;
+        k->left_back = row->back;
+        k->left_in = k->state == NODE_DONE || k->state == NODE_UNDONE;
         set_state(core, n, NODE_LEFT);
         step_reset(n);
+        if (row->step != CORE_NO_STEP)
+            k->step = row->step;
         core->scan = 0;
         n->due = CORE_NEVER;
         break;
     case NOTE_GANG_OK:
     case NOTE_GANG_BAD:
-        n->gang_done = true;
+        k->gang_done = true;
         step_reset(n);
         n->due = CORE_NEVER;
-        core->gang_todo--;
+        c->gang_todo--;
         if (row->code == NOTE_GANG_BAD && row->a == PHASE_PREPARE)
             set_state(core, n, NODE_FAILED);
         if (row->code == NOTE_GANG_BAD && row->a == PHASE_VERIFY)
-            n->suspect = n->state == NODE_DONE && row->b == 0;
+            k->suspect = k->state == NODE_DONE && row->b == 0;
         break;
     case NOTE_STOPPING:
-        core->stop = true;
-        core->why = (uint8_t)row->b;
+        c->stop = true;
+        c->why = (uint8_t)row->b;
         break;
     case NOTE_END:
-        core->ended = true;
-        core->exit_status = (int)row->a;
+        c->ended = true;
+        c->exit_status = (uint32_t)row->a;
         break;
     case NOTE_RETRY: /* certainly not done, so a run-once step may run again; its undo is still owed */
-        if (core->plan->steps[row->step].once != ONCE_NO && core->once_state[row->step] == ONCE_RUNNING)
-            core->once_state[row->step] = ONCE_FREE;
+        if (core->plan->steps[row->step].once != ONCE_NO && c->once_state[row->step] == ONCE_RUNNING)
+            c->once_state[row->step] = ONCE_FREE;
         break;
     case NOTE_SOAK_FAILED: /* b: it could not be asked, and may serve all the same */
         set_sick(core, n, row->b == 0);
@@ -260,52 +299,57 @@ static void apply_note(struct core *core, struct node *n, const struct record *r
  * healthy one that its balancer did not take back is judged and given back; all others walk from drain. */
 static void take_up_left(struct core *core, struct node *n)
 {
-    bool judged = n->step >= core->phase_first[PHASE_ENABLE] && n->left_back == core->back;
-    set_state(core, n, core->back ? NODE_BACK : NODE_OUT);
+    struct core_kept *c = keep_core(core);
+    struct node_kept *k = keep(n);
+    bool judged = k->step >= core->phase_first[PHASE_ENABLE] && k->left_back == c->back;
+    set_state(core, n, c->back ? NODE_BACK : NODE_OUT);
     if (!judged) {
         walk_again(core, n, core->phase_first[PHASE_DRAIN]);
         return;
     }
     step_reset(n);
-    n->step = core->phase_first[PHASE_CHECK];
+    k->step = core->phase_first[PHASE_CHECK];
 }
 
 /* Where a node takes up again after an order. One that is in rotation has to wait for its admission like any
  * other, also when it was admitted before: that was judged by what was so then. */
 static void take_up(struct core *core, struct node *n)
 {
-    bool held = n->touched || n->debt;
-    if (n->fresh) {
-        n->suspect = n->touched && n->state == NODE_OUT;
-        set_state(core, n, n->touched ? NODE_DONE : NODE_PENDING);
-        n->fresh = false;
+    struct core_kept *c = keep_core(core);
+    struct node_kept *k = keep(n);
+    bool held = k->touched || k->debt;
+    if (k->fresh) {
+        k->suspect = k->touched && k->state == NODE_OUT;
+        set_state(core, n, k->touched ? NODE_DONE : NODE_PENDING);
+        k->fresh = false;
         step_reset(n);
         n->due = CORE_NEVER;
-    } else if (n->state == NODE_FAILED || (n->state == NODE_LEFT && !held)) {
+    } else if (k->state == NODE_FAILED || (k->state == NODE_LEFT && !held)) {
         set_state(core, n, NODE_PENDING);
-        n->walk++;
-    } else if (n->state == NODE_LEFT && n->left_in) {
+        k->walk++;
+    } else if (k->state == NODE_LEFT && k->left_in) {
         set_state(core, n, NODE_DONE);
         step_reset(n);
-    } else if (n->state == NODE_LEFT) {
+    } else if (k->state == NODE_LEFT) {
         take_up_left(core, n);
-    } else if (n->state == NODE_UNDONE && !core->back) {
+    } else if (k->state == NODE_UNDONE && !c->back) {
         set_state(core, n, NODE_PENDING);
-        n->touched = false;
-        n->walk++;
+        k->touched = false;
+        k->walk++;
         step_reset(n);
-    } else if (n->state == NODE_BACK && !core->back) {
+    } else if (k->state == NODE_BACK && !c->back) {
         set_state(core, n, NODE_OUT);
         walk_again(core, n, core->phase_first[PHASE_DRAIN]);
     }
     /* Its drain may have been forgotten while no controller looked. */
-    if ((n->state == NODE_OUT || n->state == NODE_BACK) && n->step < core->phase_first[PHASE_CHANGE])
-        n->may_be_in = true;
+    if ((k->state == NODE_OUT || k->state == NODE_BACK) &&
+        node_step(core, n) < core->phase_first[PHASE_CHANGE])
+        k->may_be_in = true;
     /* The order is a new chance. What ended well and has no effect yet is asked for anew, not for its old
      * answer. */
-    if (n->attempt > 0 && n->inflight == ROLE_NONE && !n->unknown)
-        n->walk++;
-    n->attempt = n->losses = 0;
+    if (k->attempt > 0 && k->inflight == ROLE_NONE && !k->unknown)
+        k->walk++;
+    k->attempt = k->losses = 0;
     n->guard_due = 0;
     n->soak_fails = 0;
     set_sick(core, n, false); /* that was then */
@@ -313,49 +357,50 @@ static void take_up(struct core *core, struct node *n)
 
 static void apply_order(struct core *core, const struct record *row)
 {
+    struct core_kept *c = keep_core(core);
     if (row->code == ORDER_STOP) {
-        core->stop = true;
-        core->why = WHY_OPERATOR;
+        c->stop = true;
+        c->why = WHY_OPERATOR;
         return;
     }
     if (row->code == ORDER_ABORT) {
-        core->stop = core->abort = true;
-        core->why = WHY_OPERATOR;
+        c->stop = c->abort = true;
+        c->why = WHY_OPERATOR;
         return;
     }
     if (row->code != ORDER_RESUME && row->code != ORDER_ROLLBACK)
         return;
-    core->stop = core->abort = core->ended = false;
-    core->why = row->code == ORDER_ROLLBACK ? WHY_OPERATOR : WHY_NONE;
-    core->n_failed = 0;
+    c->stop = c->abort = c->ended = false;
+    c->why = row->code == ORDER_ROLLBACK ? WHY_OPERATOR : WHY_NONE;
+    c->n_failed = 0;
     if (row->code == ORDER_ROLLBACK) {
-        core->life = LIFE_BACK;
-        core->back = true;
+        c->life = LIFE_BACK;
+        c->back = true;
     }
     for (uint32_t s = 0; s < core->plan->n_steps; s++)
-        if (core->once_state[s] == ONCE_FAILED)
-            core->once_state[s] = ONCE_FREE;
+        if (c->once_state[s] == ONCE_FAILED)
+            c->once_state[s] = ONCE_FREE;
     bool again = false;
     each_node(core, i)
     {
         take_up(core, &core->nodes[i]);
-        again |= core->nodes[i].suspect;
+        again |= core->nodes[i].kept.suspect;
     }
     /* Nodes that are not through walk the parallel part before the roll again, which costs nothing where its
      * work is done; nodes that are out go on with their own walk meanwhile. */
-    if (core->back)
-        core->life = LIFE_BACK;
-    else if (core->life > LIFE_PREPARE && (again || core->counts[NODE_PENDING] + core->counts[NODE_OUT] > 0))
-        core->life = LIFE_PREPARE;
-    else if (core->life == LIFE_END)
-        core->life = LIFE_VERIFY;
-    core->held_most = core->counts[NODE_OUT] + core->counts[NODE_BACK];
-    if (core->held_most < core->plan->window)
-        core->held_most = core->plan->window;
+    if (c->back)
+        c->life = LIFE_BACK;
+    else if (c->life > LIFE_PREPARE && (again || c->counts[NODE_PENDING] + c->counts[NODE_OUT] > 0))
+        c->life = LIFE_PREPARE;
+    else if (c->life == LIFE_END)
+        c->life = LIFE_VERIFY;
+    c->held_most = c->counts[NODE_OUT] + c->counts[NODE_BACK];
+    if (c->held_most < core->plan->window)
+        c->held_most = core->plan->window;
     gang_begin(core);
-    core->soaking = false;
+    c->soaking = false;
     core->scan = 0;
-    core->admit_hint = core->back ? core->plan->n_nodes : 0;
+    core->admit_hint = c->back ? core->plan->n_nodes : 0;
     core->cap_valid = false;
     core->floor_since = -1;
 }
@@ -374,15 +419,16 @@ void core_apply(struct core *core, const struct record *row)
 
 void emit(struct core *core, struct update *up, struct record row)
 {
+    core_must(up->n_records <
+              CORE_RECORDS_MAX); /* what is applied and not written, a resume would not know */
     core_apply(core, &row);
-    if (up->n_records < CORE_RECORDS_MAX)
-        up->records[up->n_records++] = row;
+    up->records[up->n_records++] = row;
 }
 
 void emit_note(struct core *core, struct update *up, enum note code, uint32_t node, uint16_t step, int64_t a,
                int64_t b)
 {
-    bool back = node < core->plan->n_nodes && core->nodes[node].state == NODE_BACK;
+    bool back = node < core->plan->n_nodes && core->nodes[node].kept.state == NODE_BACK;
     emit(core, up,
          (struct record){.kind = ROW_NOTE,
                          .code = (uint8_t)code,
@@ -393,10 +439,12 @@ void emit_note(struct core *core, struct update *up, enum note code, uint32_t no
                          .b = b});
 }
 
-/* Every decision about one node emits fewer than 16 records and 4 ops; ask before deciding. */
+/* Every decision about one node emits fewer than 16 records and 4 ops; ask before deciding. Who finds no room
+ * comes again in the next turn, when what is in the update is durable. */
 bool has_room(struct core *core, const struct update *up)
 {
-    bool room = up->n_records + 16 <= CORE_RECORDS_MAX && up->n_ops + 4 <= CORE_OPS_MAX;
+    bool room = up->n_records + CORE_DECISION_RECORDS <= CORE_RECORDS_MAX &&
+                up->n_ops + CORE_DECISION_OPS <= CORE_OPS_MAX;
     if (!room)
         core->more = true;
     return room;

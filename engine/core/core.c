@@ -35,14 +35,11 @@ struct core *core_init(void *mem, const struct core_plan *plan)
     memset(mem, 0, core_size(plan));
     core->plan = plan;
     find_steps(core);
-    core->life = LIFE_NEW;
-    core->counts[NODE_PENDING] = plan->n_nodes;
-    core->held_most = plan->window;
+    apply_first(core);
     core->floor_since = -1;
     core->min_due = CORE_NEVER;
     for (uint32_t i = 0; i <= plan->n_nodes; i++) {
         struct node *n = &core->nodes[i];
-        n->inflight_step = CORE_NO_STEP;
         n->started = -1;
         n->gauge_said = -1;
         n->guard_due = 0;
@@ -82,7 +79,7 @@ static void on_time(struct core *core, struct update *up)
     each_node(core, i)
     {
         struct node *n = &core->nodes[i];
-        if (core->soaking && n->state == NODE_DONE && core->soak_step != CORE_NO_STEP)
+        if (core->kept.soaking && n->kept.state == NODE_DONE && core->soak_step != CORE_NO_STEP)
             roll_soak_look(core, up, i);
         else if (n->due <= core->now)
             node_advance(core, up, i);
@@ -107,12 +104,13 @@ static void find_min_due(struct core *core)
         const struct node *n = &core->nodes[i];
         if (!n->op && n->due > core->now)
             core->min_due = least(core->min_due, n->due);
-        if (!n->side_op && n->drained && n->guard_due > core->now)
+        if (!n->side_op && n->kept.drained && n->guard_due > core->now)
             core->min_due = least(core->min_due, n->guard_due);
-        if (core->soaking && !core->stop && n->state == NODE_DONE && !n->op && n->due <= core->now)
+        if (core->kept.soaking && !core->kept.stop && n->kept.state == NODE_DONE && !n->op &&
+            n->due <= core->now)
             core->min_due = core->now; /* its first look of this soak */
     }
-    if (core->soaking && core->soak_until > core->now)
+    if (core->kept.soaking && core->soak_until > core->now)
         core->min_due = least(core->min_due, core->soak_until);
     if (core->cap_due > core->now)
         core->min_due = least(core->min_due, core->cap_due);
@@ -127,7 +125,7 @@ void core_step(struct core *core, const struct event *ev, struct update *ret)
     core->more = false;
     switch (ev->kind) {
     case EV_START:
-        if (core->life == LIFE_NEW)
+        if (core->kept.life == LIFE_NEW)
             emit(core, ret,
                  (struct record){.kind = ROW_ORDER,
                                  .code = ORDER_START,
@@ -140,8 +138,10 @@ void core_step(struct core *core, const struct event *ev, struct update *ret)
     case EV_ORDER: life_order(core, ret, ev->order); break;
     case EV_TIMER: break;
     }
-    on_time(core, ret);
-    life_pump(core, ret);
+    if (life_order_written(core, ret)) {
+        on_time(core, ret);
+        life_pump(core, ret);
+    }
     if (!core->more)
         core->cap_valid = false; /* a reading serves the admissions of one moment */
     find_min_due(core);
@@ -149,36 +149,36 @@ void core_step(struct core *core, const struct event *ev, struct update *ret)
 
 int64_t core_due(const struct core *core)
 {
-    if (core->ended)
+    if (core->kept.ended)
         return CORE_NEVER;
     return core->more ? core->now : core->min_due;
 }
 
 bool core_ended(const struct core *core, int *ret_exit, enum why *ret_why)
 {
-    *ret_exit = core->exit_status;
-    *ret_why = (enum why)core->why;
-    return core->ended;
+    *ret_exit = (int)core->kept.exit_status;
+    *ret_why = (enum why)core->kept.why;
+    return core->kept.ended;
 }
 
 enum life core_life(const struct core *core)
 {
-    return (enum life)core->life;
+    return (enum life)core->kept.life;
 }
 
 void core_view(const struct core *core, uint32_t node, struct core_view *ret)
 {
     const struct node *n = &core->nodes[node];
-    *ret = (struct core_view){.state = (enum node_state)n->state,
-                              .step = n->op ? n->op_step : n->step,
-                              .back = n->state == NODE_BACK,
-                              .debt = n->debt,
-                              .touched = n->touched,
+    *ret = (struct core_view){.state = (enum node_state)n->kept.state,
+                              .step = n->op ? n->op_step : node_step(core, n),
+                              .back = n->kept.state == NODE_BACK,
+                              .debt = n->kept.debt,
+                              .touched = n->kept.touched,
                               .busy = n->op != 0,
-                              .attempt = n->attempt};
+                              .attempt = n->kept.attempt};
 }
 
 uint32_t core_count(const struct core *core, enum node_state state)
 {
-    return core->counts[state];
+    return core->kept.counts[state];
 }

@@ -89,7 +89,7 @@ struct op_req {
     uint16_t step; /* CORE_NO_STEP for ROLE_CAPACITY and ROLE_GUARD: the plan's capacity and guard steps */
     enum role role;
     uint8_t attempt;
-    uint8_t walk; /* how often the walk was begun anew: what an earlier one did says nothing any more */
+    uint16_t walk; /* how often the walk was begun anew: what an earlier one did says nothing any more */
     bool back;
     int64_t deadline_ms; /* in the time of event.now_ms */
 };

@@ -9,37 +9,65 @@
 #define STALE_MS 5000 /* what a balancer said longer ago than this is asked again */
 #define JUDGED_MS                                                                                            \
     1000 /* a drain goes out so soon after the floor was looked at, or that is looked at again */
-#define READ_MS         30000 /* one look of a waiting step, a slow page included */
-#define RETRY_FIRST_MS  1000
-#define RETRY_MOST_MS   30000
-#define OBSERVE_MOST_MS 8000  /* longest pause between two looks after an unknown outcome */
-#define KILL_GRACE_MS   10000 /* after ROLE_KILL: how long sessions may still take to go */
-#define RERUNS_MAX      3 /* runs of a change whose outcome stayed unknown and whose effect was not there */
-#define SOAK_FAILS_MAX  3
-#define LOSSES_MAX      5 /* then the balancer, or somebody behind it, does not want this node out */
+#define READ_MS               30000 /* one look of a waiting step, a slow page included */
+#define RETRY_FIRST_MS        1000
+#define RETRY_MOST_MS         30000
+#define OBSERVE_MOST_MS       8000  /* longest pause between two looks after an unknown outcome */
+#define KILL_GRACE_MS         10000 /* after ROLE_KILL: how long sessions may still take to go */
+#define RERUNS_MAX            3 /* runs of a change whose outcome stayed unknown and whose effect was not there */
+#define SOAK_FAILS_MAX        3
+#define CORE_DECISION_RECORDS 16
+#define CORE_DECISION_OPS     4
+#define LOSSES_MAX            5 /* then the balancer, or somebody behind it, does not want this node out */
 
-struct node {
-    /* Durable: changed by apply() only. */
-    uint8_t state;    /* enum node_state */
-    uint8_t inflight; /* role of an intent without outcome */
-    uint8_t attempt;  /* runs of the present step */
-    uint8_t walk;     /* how often its walk was begun anew */
-    uint8_t losses;   /* how often its balancer forgot the drain of this walk */
-    bool debt;        /* its balancer was touched and is owed its earlier state */
-    bool drained;     /* our drain is in force: the guard looks after it */
-    bool touched;     /* a change step was begun: it may no longer be what it was */
-    bool fresh;       /* admitted, and nothing of its walk begun */
+/* ---- what the journal's rows make, and nothing else. Written by apply.c alone: everybody else has it as
+ * const, and a replayed core has the same bytes here as the live one (core_same). No padding, so that bytes
+ * can be compared. */
+
+struct node_kept {
+    uint16_t step;          /* next step of its walk, as far as rows say; skipping is node_step()'s */
+    uint16_t before_of;     /* 1 + the step whose state before is in the journal; 0 = none in this walk */
+    uint16_t inflight_step; /* of the intent without outcome */
+    uint16_t walk;          /* how often its walk was begun anew */
+    uint8_t state;          /* enum node_state */
+    uint8_t inflight;       /* role of an intent without outcome */
+    uint8_t attempt;        /* runs of the present step */
+    uint8_t losses;         /* how often its balancer forgot the drain of this walk */
+    bool debt;              /* its balancer was touched and is owed its earlier state */
+    bool drained;           /* our drain is in force: the guard looks after it */
+    bool touched;           /* a change step was begun: it may no longer be what it was */
+    bool fresh;             /* admitted, and nothing of its walk begun */
     bool returned; /* to be given back to its balancer by this release at least once: it may be in rotation */
     bool unknown;  /* the present step's outcome is unknown: observe before anything else */
-    bool gang_done;     /* through the present parallel phase */
-    bool left_in;       /* it was in rotation when it was left for a person */
-    bool left_back;     /* ... on its way back */
-    bool may_be_in;     /* its walk began anew while it may be in rotation: look, and mind the floor */
-    bool sick;          /* unhealthy while its stage was judged: in rotation, and no use there */
-    bool suspect;       /* in rotation, and certainly not running what it should: a resume walks it again */
-    uint16_t step;      /* next step of its walk */
-    uint16_t before_of; /* 1 + the step whose state before is in the journal; 0 = none in this walk */
-    uint16_t inflight_step;
+    bool gang_done; /* through the present parallel phase */
+    bool left_in;   /* it was in rotation when it was left for a person */
+    bool left_back; /* ... on its way back */
+    bool may_be_in; /* its walk began anew while it may be in rotation: look, and mind the floor */
+    bool sick;      /* unhealthy while its stage was judged: in rotation, and no use there */
+    bool suspect;   /* in rotation, and certainly not running what it should: a resume walks it again */
+};
+_Static_assert(sizeof(struct node_kept) == 4 * sizeof(uint16_t) + 16,
+               "bytes that nobody writes would be compared");
+
+struct core_kept {
+    uint32_t stage, exit_status;
+    uint32_t n_failed, n_sick;
+    uint32_t held_most; /* the window, or what a resume found out of rotation already */
+    uint32_t gang_todo;
+    uint32_t counts[NODE_STATE_COUNT];
+    uint32_t once_node[CORE_STEPS_MAX];
+    uint16_t once_walk[CORE_STEPS_MAX]; /* how often it was undone: it may run once after each */
+    uint8_t once_state[CORE_STEPS_MAX];
+    uint8_t life, why;
+    bool stop, abort, back, ended, soaking;
+    bool spare;
+};
+_Static_assert(sizeof(struct core_kept) ==
+                   (6 + NODE_STATE_COUNT + CORE_STEPS_MAX) * sizeof(uint32_t) + 3 * CORE_STEPS_MAX + 8,
+               "bytes that nobody writes would be compared");
+
+struct node {
+    const struct node_kept kept;
 
     /* Volatile: timers and counters, anew after a resume. */
     uint8_t op_role, side_role, ready_count, soak_fails, looks;
@@ -73,19 +101,7 @@ struct core {
     /* Constant: the first drain, the first wait for the balancer's "up", the check repeated while soaking. */
     uint16_t drain_step, up_step, soak_step;
 
-    /* Durable. */
-    uint8_t life, why;
-    bool stop, abort, back, ended;
-    int exit_status;
-    uint32_t stage;
-    bool soaking;
-    uint32_t n_failed, n_sick;
-    uint32_t held_most; /* the window, or what a resume found out of rotation already */
-    uint32_t gang_todo;
-    uint32_t counts[NODE_STATE_COUNT];
-    uint8_t once_state[CORE_STEPS_MAX];
-    uint32_t once_node[CORE_STEPS_MAX];
-    uint8_t once_walk[CORE_STEPS_MAX]; /* how often it was undone: it may run once after each */
+    const struct core_kept kept;
 
     /* Volatile. */
     int64_t now;
@@ -93,6 +109,9 @@ struct core {
     uint32_t scan;       /* nodes before it have had their turn in pump() since the last global change */
     uint32_t admit_hint; /* nodes before it (behind it, going back) are not waiting for admission */
     bool more;           /* the update was full: come again at once */
+    uint32_t close_scan; /* nodes before it have no open intent any more; of an order that goes on */
+    uint8_t order,
+        then; /* enum order: given and not written yet, since open intents are closed first; and behind it */
     bool cap_valid;
     bool cap_unknown; /* the last reading failed */
     int64_t cap_avail, cap_undrained, cap_most, cap_asked, cap_due, floor_since, soak_until, min_due;
@@ -103,12 +122,16 @@ struct core {
 /* Held, and in rotation all the same as far as we know. */
 static inline bool node_may_be_in(const struct node *n)
 {
-    return n->may_be_in || n->stale;
+    return n->kept.may_be_in || n->stale;
 }
+
+/* A rule that is wrong must stop, not act. Text and files are not the core's. */
+#define core_must(x) ((x) ? (void)0 : __builtin_trap())
 
 #define each_node(core, i) for (uint32_t i = 0; i < (core)->plan->n_nodes; i++)
 
 /* apply.c: the fold. */
+void apply_first(struct core *core); /* before the first row */
 void core_apply(struct core *core, const struct record *row);
 /* Applies a record and puts it into the update. */
 void emit(struct core *core, struct update *up, struct record row);
@@ -125,6 +148,9 @@ void life_pump(struct core *core, struct update *up);
 void life_fail(struct core *core, struct update *up, enum why why);
 void life_next(struct core *core, struct update *up);
 void life_order(struct core *core, struct update *up, enum order order);
+/* An order whose rows did not fit into one update: goes on with it. true: it is written now, and nothing else
+ * waits. */
+bool life_order_written(struct core *core, struct update *up);
 
 static inline const struct core_step_def *step_def(const struct core *core, uint16_t step)
 {
@@ -142,6 +168,9 @@ static inline int64_t step_deadline(const struct core *core, const struct node *
  * NODE_NO_WALK when it has nothing to do in this life. */
 uint16_t node_walk_end(const struct core *core, uint32_t i);
 bool node_goes_back(const struct core *core, const struct node *n);
+/* The step that it stands before, or is in the middle of: the next one by the rows, without those that it
+ * does not take. */
+uint16_t node_step(const struct core *core, const struct node *n);
 /* An op of the node's own step; its outcome comes to node_outcome. */
 void node_send(struct core *core, struct update *up, uint32_t i, uint16_t step, enum role role);
 bool node_drains_again(const struct core *core, const struct node *n, uint16_t step);

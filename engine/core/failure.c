@@ -12,11 +12,11 @@ void node_turn(struct core *core, struct update *up, uint32_t i, enum why why)
 {
     const struct node *n = &core->nodes[i];
     bool has_before = core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE;
-    if (n->touched && !has_before)
+    if (n->kept.touched && !has_before)
         leave(core, up, i, CORE_NO_STEP, WHY_NOTHING_BEFORE);
-    else if (n->touched)
+    else if (n->kept.touched)
         emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_DRAIN], why);
-    else if (n->debt)
+    else if (n->kept.debt)
         emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_ENABLE], why);
     else {
         emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_AFTER], why);
@@ -44,13 +44,13 @@ static void failed_out(struct core *core, struct update *up, uint32_t i, uint16_
         return;
     }
     /* It waited for a run-once step of another node, and nobody knows what became of that. */
-    bool waited =
-        def->once != ONCE_NO && core->once_state[step] == ONCE_RUNNING && core->once_node[step] != i;
+    bool waited = def->once != ONCE_NO && core->kept.once_state[step] == ONCE_RUNNING &&
+                  core->kept.once_node[step] != i;
     emit_note(core, up, NOTE_NODE_FAILED, i, step, waited, 0);
     node_turn(core, up, i, WHY_FAILED);
     if (def->once != ONCE_NO)
         life_fail(core, up, waited ? WHY_UNKNOWN : WHY_ONCE);
-    else if (core->n_failed > core->plan->max_failed)
+    else if (core->kept.n_failed > core->plan->max_failed)
         life_fail(core, up, WHY_FAILED);
     node_advance(core, up, i);
 }
@@ -61,18 +61,18 @@ static void failed_gang(struct core *core, struct update *up, uint32_t i, uint16
     enum phase phase = (enum phase)core->plan->steps[step].phase;
     bool waited;
     emit_note(core, up, NOTE_GANG_BAD, i, step, phase, unknown);
-    if (core->life == LIFE_BACK_ONCE) {
+    if (core->kept.life == LIFE_BACK_ONCE) {
         leave(core, up, i, step, unknown ? WHY_UNKNOWN : WHY_BACK_FAILED);
         return;
     }
     switch (phase) {
     case PHASE_PREPARE:
         emit_note(core, up, NOTE_NODE_FAILED, i, step, unknown, 0);
-        if (core->n_failed > core->plan->max_failed)
+        if (core->kept.n_failed > core->plan->max_failed)
             life_fail(core, up, unknown ? WHY_UNKNOWN : WHY_PREPARE);
         break;
     case PHASE_VERIFY:
-        if (core->life == LIFE_BACK_VERIFY)
+        if (core->kept.life == LIFE_BACK_VERIFY)
             leave(core, up, i, step, WHY_VERIFY);
         else if (unknown)
             leave(core, up, i, step, WHY_UNKNOWN);
@@ -81,7 +81,7 @@ static void failed_gang(struct core *core, struct update *up, uint32_t i, uint16
         break; /* where it only stops, all are looked at first: one resume then walks all that need it */
     case PHASE_BEFORE:
     case PHASE_AFTER:
-        waited = core->once_state[step] == ONCE_RUNNING && core->once_node[step] != i;
+        waited = core->kept.once_state[step] == ONCE_RUNNING && core->kept.once_node[step] != i;
         if (unknown)
             leave(core, up, i, step, WHY_UNKNOWN);
         else
@@ -103,9 +103,9 @@ static void failed_gang(struct core *core, struct update *up, uint32_t i, uint16
 void node_failed(struct core *core, struct update *up, uint32_t i, uint16_t step, bool unknown)
 {
     const struct node *n = &core->nodes[i];
-    if (n->state == NODE_BACK)
+    if (n->kept.state == NODE_BACK)
         leave(core, up, i, step, unknown ? WHY_UNKNOWN : WHY_BACK_FAILED);
-    else if (n->state == NODE_OUT)
+    else if (n->kept.state == NODE_OUT)
         failed_out(core, up, i, step, unknown);
     else
         failed_gang(core, up, i, step, unknown);

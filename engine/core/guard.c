@@ -6,26 +6,27 @@
 /* Nodes that are left for a person are looked after as long as the release acts on others. */
 static bool acts_on_others(const struct core *core)
 {
-    if (core->counts[NODE_OUT] + core->counts[NODE_BACK] > 0)
+    if (core->kept.counts[NODE_OUT] + core->kept.counts[NODE_BACK] > 0)
         return true;
-    return !core->stop &&
-           (core->life == LIFE_ROLL || (core->life == LIFE_BACK && core->counts[NODE_DONE] > 0));
+    return !core->kept.stop && (core->kept.life == LIFE_ROLL ||
+                                (core->kept.life == LIFE_BACK && core->kept.counts[NODE_DONE] > 0));
 }
 
 static bool guarded(const struct core *core, const struct node *n)
 {
-    bool held = n->state == NODE_OUT || n->state == NODE_BACK;
-    bool left = n->state == NODE_LEFT && !n->left_in && acts_on_others(core);
-    return core->plan->has_guard && n->drained && (held || left) && core->drain_step != CORE_NO_STEP &&
-           !core->abort;
+    bool held = n->kept.state == NODE_OUT || n->kept.state == NODE_BACK;
+    bool left = n->kept.state == NODE_LEFT && !n->kept.left_in && acts_on_others(core);
+    return core->plan->has_guard && n->kept.drained && (held || left) && core->drain_step != CORE_NO_STEP &&
+           !core->kept.abort;
 }
 
 /* Nothing is stopped before the balancer answered; what is stopped already goes on when it cannot be asked.
  */
 bool guard_unsure(const struct core *core, const struct node *n)
 {
-    bool stops = n->step == core->phase_first[PHASE_CHANGE];
-    return guarded(core, n) && !n->seen_out && (stops || !n->asked_out);
+    if (!guarded(core, n) || n->seen_out)
+        return false;
+    return !n->asked_out || node_step(core, n) == core->phase_first[PHASE_CHANGE];
 }
 
 void guard_look(struct core *core, struct update *up, uint32_t i)
@@ -56,7 +57,7 @@ void guard_outcome(struct core *core, struct update *up, uint32_t i, const struc
              (struct record){.kind = ROW_OUTCOME,
                              .code = (uint8_t)ev->outcome,
                              .role = ROLE_GUARD,
-                             .back = n->state == NODE_BACK,
+                             .back = n->kept.state == NODE_BACK,
                              .node = i,
                              .step = core->drain_step,
                              .op = ev->op});
@@ -71,16 +72,18 @@ void guard_outcome(struct core *core, struct update *up, uint32_t i, const struc
     n->seen_out |= told && !lost && !stale;
     if (n->seen_out && unsure)
         n->started = -1; /* its step had to wait for this */
-    if (lost && unsure && n->state != NODE_LEFT && n->step >= core->phase_first[PHASE_CHANGE] &&
-        n->step < core->phase_first[PHASE_CHECK]) {
+    if (lost && unsure && n->kept.state != NODE_LEFT &&
+        node_step(core, n) >= core->phase_first[PHASE_CHANGE] &&
+        node_step(core, n) < core->phase_first[PHASE_CHECK]) {
         emit_note(core, up, NOTE_LOST, i, core->drain_step, 1, 0);
         node_advance(core, up, i);
         return;
     }
-    bool enabling = n->step >= core->phase_first[PHASE_ENABLE] && !n->op;
-    bool matters = n->step >= core->phase_first[PHASE_CHANGE] || (n->state == NODE_LEFT && n->touched);
+    uint16_t step = node_step(core, n);
+    bool enabling = step >= core->phase_first[PHASE_ENABLE] && !n->op;
+    bool matters = step >= core->phase_first[PHASE_CHANGE] || (n->kept.state == NODE_LEFT && n->kept.touched);
     if (lost && !enabling && matters) {
-        n->lost_here = n->step == core->phase_first[PHASE_CHANGE];
+        n->lost_here = step == core->phase_first[PHASE_CHANGE];
         emit_note(core, up, NOTE_LOST, i, core->drain_step, 0, 0);
         n->side_op = node_dispatch(core, up, i, core->drain_step, ROLE_GUARD, core->now + LOOK_MS);
         n->side_role = ROLE_RUN;

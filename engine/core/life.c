@@ -27,10 +27,10 @@ bool life_gang_phase(enum life life, enum phase *ret_phase)
 bool life_range(const struct core *core, uint16_t *ret_first, uint16_t *ret_end)
 {
     enum phase phase;
-    if (!life_gang_phase((enum life)core->life, &phase))
+    if (!life_gang_phase((enum life)core->kept.life, &phase))
         return false;
     *ret_first = core->phase_first[phase];
-    *ret_end = core->phase_first[core->life == LIFE_BACK_ONCE ? PHASE_VERIFY : phase + 1];
+    *ret_end = core->phase_first[core->kept.life == LIFE_BACK_ONCE ? PHASE_VERIFY : phase + 1];
     return true;
 }
 
@@ -39,18 +39,18 @@ bool life_range(const struct core *core, uint16_t *ret_first, uint16_t *ret_end)
 static bool owes_undo(const struct core *core, uint32_t i)
 {
     const struct node *n = &core->nodes[i];
-    if (n->state != NODE_PENDING && n->state != NODE_UNDONE && n->state != NODE_FAILED)
+    if (n->kept.state != NODE_PENDING && n->kept.state != NODE_UNDONE && n->kept.state != NODE_FAILED)
         return false;
     for (uint32_t s = 0; s < core->plan->n_steps; s++)
         if (core->plan->steps[s].once != ONCE_NO && core->plan->steps[s].has_undo &&
-            core->once_state[s] != ONCE_FREE && core->once_node[s] == i)
+            core->kept.once_state[s] != ONCE_FREE && core->kept.once_node[s] == i)
             return true;
     return false;
 }
 
 static uint32_t first_in_state(const struct core *core, enum node_state state)
 {
-    each_node(core, i) if (core->nodes[i].state == state) return i;
+    each_node(core, i) if (core->nodes[i].kept.state == state) return i;
     return core->plan->n_nodes;
 }
 
@@ -59,8 +59,9 @@ static uint32_t first_in_state(const struct core *core, enum node_state state)
 static uint32_t once_node_of(const struct core *core, enum phase phase, enum node_state state)
 {
     for (uint16_t s = core->phase_first[phase]; s < core->phase_first[phase + 1]; s++)
-        if (core->once_state[s] == ONCE_RUNNING && core->nodes[core->once_node[s]].state == state)
-            return core->once_node[s];
+        if (core->kept.once_state[s] == ONCE_RUNNING &&
+            core->nodes[core->kept.once_node[s]].kept.state == state)
+            return core->kept.once_node[s];
     return first_in_state(core, state);
 }
 
@@ -70,17 +71,17 @@ bool life_takes_part(const struct core *core, uint32_t i)
 {
     uint32_t none = core->plan->n_nodes;
     const struct node *n = &core->nodes[i];
-    switch ((enum life)core->life) {
+    switch ((enum life)core->kept.life) {
     case LIFE_HOOK_BEFORE:
     case LIFE_HOOK_AFTER:
     case LIFE_HOOK_FAILURE: return i == none;
-    case LIFE_PREPARE: return i != none && n->state == NODE_PENDING;
+    case LIFE_PREPARE: return i != none && n->kept.state == NODE_PENDING;
     case LIFE_BEFORE: return i != none && i == once_node_of(core, PHASE_BEFORE, NODE_PENDING);
     case LIFE_AFTER: return i != none && i == once_node_of(core, PHASE_AFTER, NODE_DONE);
     case LIFE_VERIFY:
-    case LIFE_FINISH: return i != none && n->state == NODE_DONE;
+    case LIFE_FINISH: return i != none && n->kept.state == NODE_DONE;
     case LIFE_BACK_ONCE: return i != none && owes_undo(core, i);
-    case LIFE_BACK_VERIFY: return i != none && n->state == NODE_UNDONE && n->touched;
+    case LIFE_BACK_VERIFY: return i != none && n->kept.state == NODE_UNDONE && n->kept.touched;
     case LIFE_NEW:
     case LIFE_ROLL:
     case LIFE_BACK:
@@ -94,8 +95,9 @@ static void begin(struct core *core, struct update *up, enum life life, enum why
 {
     emit_note(core, up, NOTE_LIFE, core->plan->n_nodes, CORE_NO_STEP, life, why);
     if (life == LIFE_ROLL)
-        emit_note(core, up, NOTE_STAGE, core->plan->n_nodes, CORE_NO_STEP, core->stage,
-                  core->plan->stage_end[core->stage]); /* a resume goes on in the stage that it had reached */
+        emit_note(
+            core, up, NOTE_STAGE, core->plan->n_nodes, CORE_NO_STEP, core->kept.stage,
+            core->plan->stage_end[core->kept.stage]); /* a resume goes on in the stage that it had reached */
 }
 
 static enum life life_after(enum life life)
@@ -134,20 +136,20 @@ static bool life_has_steps(const struct core *core, enum life life)
 
 static bool any_suspect(const struct core *core)
 {
-    each_node(core, i) if (core->nodes[i].suspect) return true;
+    each_node(core, i) if (core->nodes[i].kept.suspect) return true;
     return false;
 }
 
 void life_next(struct core *core, struct update *up)
 {
-    if (core->life == LIFE_VERIFY && any_suspect(core)) {
+    if (core->kept.life == LIFE_VERIFY && any_suspect(core)) {
         life_fail(core, up, WHY_VERIFY);
         return;
     }
-    enum life life = life_after((enum life)core->life);
+    enum life life = life_after((enum life)core->kept.life);
     while (life != LIFE_END && !life_has_steps(core, life))
         life = life_after(life);
-    begin(core, up, life, (enum why)core->why);
+    begin(core, up, life, (enum why)core->kept.why);
 }
 
 /* The revision is at fault, or the release cannot go on: turn round or stop. Reasons that say nothing about
@@ -156,34 +158,34 @@ void life_fail(struct core *core, struct update *up, enum why why)
 {
     bool revision = why == WHY_FAILED || why == WHY_SOAK || why == WHY_VERIFY || why == WHY_PREPARE ||
                     why == WHY_ONCE || why == WHY_HOOK;
-    if (core->back || core->ended)
+    if (core->kept.back || core->kept.ended)
         return;
     if (revision && core->plan->rollback_on_failure)
         begin(core, up, LIFE_BACK, why);
-    else if (!core->stop)
+    else if (!core->kept.stop)
         emit_note(core, up, NOTE_STOPPING, core->plan->n_nodes, CORE_NO_STEP, 0, why);
 }
 
 static int exit_status_of(const struct core *core)
 {
-    const uint32_t *counts = core->counts;
+    const uint32_t *counts = core->kept.counts;
     if (counts[NODE_LEFT] + counts[NODE_OUT] + counts[NODE_BACK] > 0)
         return 5;
-    if (core->stop)
+    if (core->kept.stop)
         return 4;
-    if (core->back)
+    if (core->kept.back)
         return 1;
     return counts[NODE_DONE] == core->plan->n_nodes ? 0 : 4;
 }
 
 static void end(struct core *core, struct update *up)
 {
-    emit_note(core, up, NOTE_END, core->plan->n_nodes, CORE_NO_STEP, exit_status_of(core), core->why);
+    emit_note(core, up, NOTE_END, core->plan->n_nodes, CORE_NO_STEP, exit_status_of(core), core->kept.why);
 }
 
 static bool nobody_out(const struct core *core)
 {
-    return core->counts[NODE_OUT] == 0 && core->counts[NODE_BACK] == 0;
+    return core->kept.counts[NODE_OUT] == 0 && core->kept.counts[NODE_BACK] == 0;
 }
 
 /* Every node that has not had its turn since the last global change. */
@@ -199,19 +201,19 @@ static void scan_nodes(struct core *core, struct update *up)
 static bool part_finished(const struct core *core)
 {
     enum phase phase;
-    if (life_gang_phase((enum life)core->life, &phase))
-        return core->gang_todo == 0;
-    if (core->life == LIFE_BACK)
-        return nobody_out(core) && core->counts[NODE_DONE] == 0 && core->n_inflight == 0;
-    return core->life == LIFE_NEW;
+    if (life_gang_phase((enum life)core->kept.life, &phase))
+        return core->kept.gang_todo == 0;
+    if (core->kept.life == LIFE_BACK)
+        return nobody_out(core) && core->kept.counts[NODE_DONE] == 0 && core->n_inflight == 0;
+    return core->kept.life == LIFE_NEW;
 }
 
 void life_pump(struct core *core, struct update *up)
 {
     for (;;) {
-        if (core->ended || !has_room(core, up))
+        if (core->kept.ended || !has_room(core, up))
             return;
-        if (core->abort) {
+        if (core->kept.abort) {
             if (core->n_inflight == 0)
                 end(core, up);
             return;
@@ -219,52 +221,85 @@ void life_pump(struct core *core, struct update *up)
         scan_nodes(core, up);
         if (core->scan <= core->plan->n_nodes)
             return; /* the update is full: go on in the next one */
-        if (core->life == LIFE_END || (core->stop && nobody_out(core))) {
+        if (core->kept.life == LIFE_END || (core->kept.stop && nobody_out(core))) {
             if (core->n_inflight == 0 && core->scan > core->plan->n_nodes)
                 end(core, up);
             return;
         }
-        uint8_t life = core->life;
-        bool stop = core->stop;
+        uint8_t life = core->kept.life;
+        bool stop = core->kept.stop;
         if (life == LIFE_ROLL || life == LIFE_BACK)
             roll_pump(core, up);
-        if (core->life == life && core->scan > core->plan->n_nodes && part_finished(core))
+        if (core->kept.life == life && core->scan > core->plan->n_nodes && part_finished(core))
             life_next(core, up);
-        if (core->life == life && core->stop == stop && core->scan > core->plan->n_nodes)
+        if (core->kept.life == life && core->kept.stop == stop && core->scan > core->plan->n_nodes)
             return; /* nothing moved but by outcomes and timers */
     }
 }
 
 /* Intents whose outcome the journal does not have: the controller died in between. Said before the order,
- * which begins walks and phases anew. */
-static void close_open_intents(struct core *core, struct update *up)
+ * which begins walks and phases anew. There may be one for each node: true when all are said. */
+static bool close_open_intents(struct core *core, struct update *up)
 {
-    for (uint32_t i = 0; i <= core->plan->n_nodes; i++) {
+    for (; core->close_scan <= core->plan->n_nodes; core->close_scan++) {
+        uint32_t i = core->close_scan;
         const struct node *n = &core->nodes[i];
-        if (n->inflight != ROLE_NONE && !n->op)
-            emit(core, up,
-                 (struct record){.kind = ROW_OUTCOME,
-                                 .code = OUT_UNKNOWN,
-                                 .role = n->inflight,
-                                 .attempt = n->attempt,
-                                 .back = n->state == NODE_BACK,
-                                 .node = i,
-                                 .step = n->inflight_step});
+        if (n->kept.inflight == ROLE_NONE || n->op)
+            continue;
+        if (!has_room(core, up))
+            return false;
+        emit(core, up,
+             (struct record){.kind = ROW_OUTCOME,
+                             .code = OUT_UNKNOWN,
+                             .role = n->kept.inflight,
+                             .attempt = n->kept.attempt,
+                             .back = n->kept.state == NODE_BACK,
+                             .node = i,
+                             .step = n->kept.inflight_step});
     }
+    return true;
+}
+
+static bool goes_on(enum order order)
+{
+    return order == ORDER_RESUME || order == ORDER_ROLLBACK;
+}
+
+static void write_order(struct core *core, struct update *up, enum order order)
+{
+    emit(core, up,
+         (struct record){
+             .kind = ROW_ORDER, .code = (uint8_t)order, .node = core->plan->n_nodes, .step = CORE_NO_STEP});
+    up->cancel_all |= order == ORDER_ABORT;
+    if (goes_on(order))
+        core->min_due = core->now; /* timers start anew: everybody has a turn */
+}
+
+/* ORDER_START stands for none: it is written at once, by who begins. */
+bool life_order_written(struct core *core, struct update *up)
+{
+    while (core->order != ORDER_START) {
+        enum order order = (enum order)core->order;
+        if ((goes_on(order) && !close_open_intents(core, up)) || !has_room(core, up))
+            return false;
+        write_order(core, up, order);
+        core->order = core->then;
+        core->then = ORDER_START;
+    }
+    return true;
 }
 
 void life_order(struct core *core, struct update *up, enum order order)
 {
-    bool goes_on = order == ORDER_RESUME || order == ORDER_ROLLBACK;
-    bool known = order == ORDER_STOP || order == ORDER_ABORT || goes_on;
-    if (!known || (core->ended && !goes_on))
+    bool known = order == ORDER_STOP || order == ORDER_ABORT || goes_on(order);
+    bool waits = core->order != ORDER_START;
+    if (!known || (core->kept.ended && !goes_on(order) && !waits))
         return;
-    if (goes_on)
-        close_open_intents(core, up);
-    emit(core, up,
-         (struct record){
-             .kind = ROW_ORDER, .code = (uint8_t)order, .node = core->plan->n_nodes, .step = CORE_NO_STEP});
-    up->cancel_all = order == ORDER_ABORT;
-    if (goes_on)
-        core->min_due = core->now; /* timers start anew: everybody has a turn */
+    if (waits) { /* ctrl-C while the order before it is being written; twice is an abort */
+        core->then = (uint8_t)(order == ORDER_STOP && core->then == ORDER_ABORT ? ORDER_ABORT : order);
+    } else {
+        core->order = (uint8_t)order;
+        core->close_scan = 0;
+    }
+    life_order_written(core, up);
 }

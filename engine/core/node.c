@@ -12,16 +12,17 @@ void node_due(struct core *core, struct node *n, int64_t at)
 
 bool node_goes_back(const struct core *core, const struct node *n)
 {
-    return n->state == NODE_BACK || core->life == LIFE_BACK_ONCE || core->life == LIFE_BACK_VERIFY;
+    return n->kept.state == NODE_BACK || core->kept.life == LIFE_BACK_ONCE ||
+           core->kept.life == LIFE_BACK_VERIFY;
 }
 
 /* Which run of the step this is, for whoever must know one run from the next: a node that goes forward again
  * after it went back does the step again, and so does the release after a run-once step was undone. */
-static uint8_t walk_of(const struct core *core, const struct node *n, uint16_t step)
+static uint16_t walk_of(const struct core *core, const struct node *n, uint16_t step)
 {
     if (step == CORE_NO_STEP)
         return 0;
-    return step_def(core, step)->once != ONCE_NO ? core->once_walk[step] : n->walk;
+    return step_def(core, step)->once != ONCE_NO ? core->kept.once_walk[step] : n->kept.walk;
 }
 
 uint32_t node_dispatch(struct core *core, struct update *up, uint32_t i, uint16_t step, enum role role,
@@ -29,6 +30,7 @@ uint32_t node_dispatch(struct core *core, struct update *up, uint32_t i, uint16_
 {
     struct node *n = &core->nodes[i];
     uint32_t op = ++core->last_op;
+    core_must(up->n_ops < CORE_OPS_MAX);
     bool back = node_goes_back(core, n);
     bool looks = role == ROLE_OBSERVE || role == ROLE_BEFORE || role == ROLE_SOAK || role == ROLE_CAPACITY ||
                  (role == ROLE_GUARD && step == CORE_NO_STEP) ||
@@ -38,9 +40,9 @@ uint32_t node_dispatch(struct core *core, struct update *up, uint32_t i, uint16_
              (struct record){.kind = ROW_INTENT,
                              .code = (uint8_t)role,
                              .role = (uint8_t)role,
-                             .attempt = (uint8_t)(role == ROLE_GUARD
-                                                      ? 0 /* beside the step, not of it */
-                                                      : n->attempt + (role == ROLE_RUN || role == ROLE_UNDO)),
+                             .attempt = (uint8_t)(role == ROLE_GUARD ? 0 /* beside the step, not of it */
+                                                                     : n->kept.attempt + (role == ROLE_RUN ||
+                                                                                          role == ROLE_UNDO)),
                              .back = back,
                              .node = i,
                              .step = step,
@@ -49,7 +51,7 @@ uint32_t node_dispatch(struct core *core, struct update *up, uint32_t i, uint16_
                                            .node = i,
                                            .step = step,
                                            .role = role,
-                                           .attempt = n->attempt ? n->attempt : 1,
+                                           .attempt = n->kept.attempt ? n->kept.attempt : 1,
                                            .walk = walk_of(core, n, step),
                                            .back = back,
                                            .deadline_ms = deadline};
@@ -85,20 +87,20 @@ static bool step_skipped(const struct core *core, uint32_t i, uint16_t step)
 {
     const struct core_step_def *def = step_def(core, step);
     if (node_goes_back(core, &core->nodes[i])) {
-        bool undo =
-            core->back && def->has_undo && core->once_state[step] != ONCE_FREE && core->once_node[step] == i;
-        if (core->life == LIFE_BACK_ONCE && def->once == ONCE_NO)
+        bool undo = core->kept.back && def->has_undo && core->kept.once_state[step] != ONCE_FREE &&
+                    core->kept.once_node[step] == i;
+        if (core->kept.life == LIFE_BACK_ONCE && def->once == ONCE_NO)
             return true;
         return def->forward_only || (def->once != ONCE_NO && !undo);
     }
-    return def->once != ONCE_NO && core->once_state[step] == ONCE_DONE;
+    return def->once != ONCE_NO && core->kept.once_state[step] == ONCE_DONE;
 }
 
 static bool waits_for_other(const struct core *core, uint32_t i, uint16_t step)
 {
     const struct core_step_def *def = step_def(core, step);
-    return def->once != ONCE_NO && core->once_state[step] == ONCE_RUNNING && core->once_node[step] != i &&
-           !node_goes_back(core, &core->nodes[i]);
+    return def->once != ONCE_NO && core->kept.once_state[step] == ONCE_RUNNING &&
+           core->kept.once_node[step] != i && !node_goes_back(core, &core->nodes[i]);
 }
 
 /* A run-once step that failed, or whose node is left with its outcome unknown: nobody may run it again
@@ -108,28 +110,43 @@ static bool once_is_hopeless(const struct core *core, uint32_t i, uint16_t step)
     const struct core_step_def *def = step_def(core, step);
     if (def->once == ONCE_NO || node_goes_back(core, &core->nodes[i]))
         return false;
-    uint32_t owner = core->once_node[step];
-    return core->once_state[step] == ONCE_FAILED ||
-           (core->once_state[step] == ONCE_RUNNING && owner != i &&
-            (core->nodes[owner].state == NODE_LEFT || core->nodes[owner].state == NODE_FAILED));
+    uint32_t owner = core->kept.once_node[step];
+    return core->kept.once_state[step] == ONCE_FAILED ||
+           (core->kept.once_state[step] == ONCE_RUNNING && owner != i &&
+            (core->nodes[owner].kept.state == NODE_LEFT || core->nodes[owner].kept.state == NODE_FAILED));
 }
 
 uint16_t node_walk_end(const struct core *core, uint32_t i)
 {
     uint16_t first, end;
     const struct node *n = &core->nodes[i];
-    if (n->state == NODE_OUT || n->state == NODE_BACK)
+    if (n->kept.state == NODE_OUT || n->kept.state == NODE_BACK)
         return core->phase_first[PHASE_AFTER];
-    return life_range(core, &first, &end) && !n->gang_done ? end : NODE_NO_WALK;
+    return life_range(core, &first, &end) && !n->kept.gang_done ? end : NODE_NO_WALK;
+}
+
+static uint16_t step_before(const struct core *core, uint32_t i, uint16_t end)
+{
+    uint16_t step = core->nodes[i].kept.step;
+    while (step < end && step_skipped(core, i, step))
+        step++;
+    return step;
+}
+
+uint16_t node_step(const struct core *core, const struct node *n)
+{
+    uint32_t i = (uint32_t)(n - core->nodes);
+    uint16_t end = node_walk_end(core, i);
+    return end == NODE_NO_WALK ? n->kept.step : step_before(core, i, end);
 }
 
 static void walk_finished(struct core *core, struct update *up, uint32_t i)
 {
     struct node *n = &core->nodes[i];
     enum phase phase;
-    if (n->state == NODE_OUT || n->state == NODE_BACK)
-        emit_note(core, up, NOTE_NODE_IN, i, CORE_NO_STEP, n->state == NODE_BACK, 0);
-    else if (life_gang_phase((enum life)core->life, &phase))
+    if (n->kept.state == NODE_OUT || n->kept.state == NODE_BACK)
+        emit_note(core, up, NOTE_NODE_IN, i, CORE_NO_STEP, n->kept.state == NODE_BACK, 0);
+    else if (life_gang_phase((enum life)core->kept.life, &phase))
         emit_note(core, up, NOTE_GANG_OK, i, CORE_NO_STEP, phase, 0);
 }
 
@@ -187,7 +204,8 @@ bool node_drains_again(const struct core *core, const struct node *n, uint16_t s
 bool node_drains_anew(struct core *core, struct update *up, uint32_t i)
 {
     struct node *n = &core->nodes[i];
-    if (!n->lost_here || n->losses >= LOSSES_MAX || n->step != core->phase_first[PHASE_CHANGE])
+    if (!n->lost_here || n->kept.losses >= LOSSES_MAX ||
+        node_step(core, n) != core->phase_first[PHASE_CHANGE])
         return false;
     emit_note(core, up, NOTE_LOST, i, core->drain_step, 1, 0);
     node_advance(core, up, i);
@@ -208,7 +226,7 @@ static void step_go(struct core *core, struct update *up, uint32_t i, uint16_t s
     struct node *n = &core->nodes[i];
     const struct core_step_def *def = step_def(core, step);
     bool back = node_goes_back(core, n);
-    bool once_open = def->once != ONCE_NO && !back && core->once_state[step] == ONCE_RUNNING;
+    bool once_open = def->once != ONCE_NO && !back && core->kept.once_state[step] == ONCE_RUNNING;
     if (def->phase == PHASE_ENABLE && n->side_op)
         return; /* a drain by the guard must not land after our enable; its outcome comes back here */
     if (n->started < 0)
@@ -218,14 +236,14 @@ static void step_go(struct core *core, struct update *up, uint32_t i, uint16_t s
             node_failed(core, up, i, step, true);
         return;
     }
-    bool recorded = !def->record_before || n->before_of == step + 1;
-    if (step == core->drain_step && recorded && !n->drained && core->now - n->judged_at > JUDGED_MS)
+    bool recorded = !def->record_before || n->kept.before_of == step + 1;
+    if (step == core->drain_step && recorded && !n->kept.drained && core->now - n->judged_at > JUDGED_MS)
         n->stale = true;
     if (def->effect == EFFECT_READ) {
         if (!wait_is_late(core, up, i, step))
             node_send(core, up, i, step, ROLE_RUN);
     } else if (node_drains_again(core, n, step) ? n->seen_in == SEEN_NOT_YET
-                                                : n->unknown || n->settling || once_open) {
+                                                : n->kept.unknown || n->settling || once_open) {
         node_send(core, up, i, step, ROLE_OBSERVE);
     } else if (node_drains_again(core, n, step) && core->up_step != CORE_NO_STEP &&
                (n->seen_in == SEEN_SOMEWHERE || seen_long_ago(core, n))) {
@@ -243,23 +261,20 @@ static void step_go(struct core *core, struct update *up, uint32_t i, uint16_t s
 void node_advance(struct core *core, struct update *up, uint32_t i)
 {
     struct node *n = &core->nodes[i];
-    if (n->op || core->ended || core->abort || !has_room(core, up))
+    if (n->op || core->kept.ended || core->kept.abort || !has_room(core, up))
         return;
-    if (core->life == LIFE_BACK && n->state == NODE_OUT)
-        node_turn(core, up, i, (enum why)core->why);
+    if (core->kept.life == LIFE_BACK && n->kept.state == NODE_OUT)
+        node_turn(core, up, i, (enum why)core->kept.why);
     uint16_t end = node_walk_end(core, i);
     if (end == NODE_NO_WALK || n->due > core->now)
         return;
-    if (core->stop && n->state != NODE_OUT && n->state != NODE_BACK)
+    if (core->kept.stop && n->kept.state != NODE_OUT && n->kept.state != NODE_BACK)
         return; /* a parallel phase starts nothing new */
-    uint16_t step = n->step;
-    while (step < end && step_skipped(core, i, step))
-        step++;
+    uint16_t step = step_before(core, i, end);
     if (step >= end) {
         walk_finished(core, up, i);
         return;
     }
-    n->step = step; /* skipping is derived from durable state, so a replay skips the same */
     if (once_is_hopeless(core, i, step))
         node_failed(core, up, i, step, false);
     else if (!waits_for_other(core, i, step))

@@ -14,7 +14,7 @@ static void emit_outcome(struct core *core, struct update *up, uint32_t i, const
          (struct record){.kind = ROW_OUTCOME,
                          .code = (uint8_t)ev->outcome,
                          .role = n->op_role,
-                         .attempt = n->attempt,
+                         .attempt = n->kept.attempt,
                          .back = node_goes_back(core, n),
                          .node = i,
                          .step = n->op_step,
@@ -30,7 +30,7 @@ static void step_done(struct core *core, struct update *up, uint32_t i, const st
     emit_outcome(core, up, i, ev, true);
     if (def->once != ONCE_NO)
         core->scan = 0; /* others wait for it */
-    if (def->phase == PHASE_DRAIN && n->drained) {
+    if (def->phase == PHASE_DRAIN && n->kept.drained) {
         n->seen_out = true;
         guard_again(core, n);
     }
@@ -42,18 +42,18 @@ static void retry_or_fail(struct core *core, struct update *up, uint32_t i, uint
     struct node *n = &core->nodes[i];
     const struct core_step_def *def = step_def(core, step);
     int64_t pause = RETRY_FIRST_MS;
-    for (int k = 1; k < n->attempt && pause < RETRY_MOST_MS; k++)
+    for (int k = 1; k < n->kept.attempt && pause < RETRY_MOST_MS; k++)
         pause *= 2;
     if (pause > RETRY_MOST_MS)
         pause = RETRY_MOST_MS;
     /* A healthy node that cannot be given back to its balancer is tried until the deadline: nothing is wrong
      * with it. */
     bool enabling = def->phase == PHASE_ENABLE && core->now + pause < step_deadline(core, n, step);
-    if (!enabling && n->attempt > def->retries) {
+    if (!enabling && n->kept.attempt > def->retries) {
         node_failed(core, up, i, step, false);
         return;
     }
-    emit_note(core, up, NOTE_RETRY, i, step, n->attempt, pause);
+    emit_note(core, up, NOTE_RETRY, i, step, n->kept.attempt, pause);
     n->settling = false;
     node_due(core, n, core->now + pause);
 }
@@ -86,7 +86,7 @@ static void outcome_read(struct core *core, struct update *up, uint32_t i, const
     if (ev->lost && def->phase == PHASE_DRAIN) {
         emit_note(core, up, NOTE_LOST, i, step, 0, 0);
         n->judged_at = core->now; /* it was out until a moment ago: drained again at once */
-        if (n->losses >= LOSSES_MAX)
+        if (n->kept.losses >= LOSSES_MAX)
             node_failed(core, up, i, step, false);
         else
             node_advance(core, up, i);
@@ -150,7 +150,7 @@ static void outcome_observe(struct core *core, struct update *up, uint32_t i, co
         retry_or_fail(core, up, i, step);
     } else if (n->settling && core->now < step_deadline(core, n, step)) {
         node_due(core, n, core->now + interval(core, step));
-    } else if (n->settling || n->attempt >= step_def(core, step)->retries + RERUNS_MAX) {
+    } else if (n->settling || n->kept.attempt >= step_def(core, step)->retries + RERUNS_MAX) {
         emit_note(core, up, NOTE_DEADLINE, i, step, ev->gauge, core->now - n->started);
         node_failed(core, up, i, step, false);
     } else {
@@ -176,7 +176,7 @@ static void outcome_seen_in(struct core *core, struct update *up, uint32_t i, co
 {
     struct node *n = &core->nodes[i];
     if (ev->outcome != OUT_OK) {
-        look_again(core, up, i, n->step);
+        look_again(core, up, i, node_step(core, n));
         return;
     }
     n->seen_in = ev->ready ? SEEN_ALL : SEEN_SOME;
@@ -195,13 +195,15 @@ void node_outcome(struct core *core, struct update *up, uint32_t i, const struct
         roll_soak_outcome(core, up, i, ev);
         return;
     }
-    if (n->seen_in == SEEN_SOMEWHERE && step == core->up_step && n->step != step && !core->abort) {
+    if (n->seen_in == SEEN_SOMEWHERE && step == core->up_step && node_step(core, n) != step &&
+        !core->kept.abort) {
         outcome_seen_in(core, up, i, ev);
         return;
     }
     /* The release went another way meanwhile: the row is kept, the walk is not moved by it. */
-    bool turned = core->life == LIFE_BACK && n->state == NODE_OUT;
-    bool stale = core->abort || turned || node_walk_end(core, i) == NODE_NO_WALK || n->step != step;
+    bool turned = core->kept.life == LIFE_BACK && n->kept.state == NODE_OUT;
+    bool stale =
+        core->kept.abort || turned || node_walk_end(core, i) == NODE_NO_WALK || node_step(core, n) != step;
     bool looks = role == ROLE_OBSERVE || (role == ROLE_RUN && step_def(core, step)->effect == EFFECT_READ);
     if (stale) {
         if (!looks)

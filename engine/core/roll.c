@@ -5,27 +5,28 @@
 
 static uint32_t nodes_out(const struct core *core)
 {
-    return core->counts[NODE_OUT] + core->counts[NODE_BACK];
+    return core->kept.counts[NODE_OUT] + core->kept.counts[NODE_BACK];
 }
 
 static bool waits_forward(const struct node *n)
 {
-    return n->state == NODE_PENDING || (n->state == NODE_DONE && n->suspect);
+    return n->kept.state == NODE_PENDING || (n->kept.state == NODE_DONE && n->kept.suspect);
 }
 
 /* The next node that waits for admission, or n_nodes. */
 static uint32_t next_waiting(struct core *core)
 {
     uint32_t none = core->plan->n_nodes;
-    if (core->life == LIFE_BACK) {
-        if (core->n_sick > 0)
-            each_node(core, i) if (core->nodes[i].state == NODE_DONE && core->nodes[i].sick) return i;
+    if (core->kept.life == LIFE_BACK) {
+        if (core->kept.n_sick > 0)
+            each_node(core,
+                      i) if (core->nodes[i].kept.state == NODE_DONE && core->nodes[i].kept.sick) return i;
         for (; core->admit_hint > 0; core->admit_hint--)
-            if (core->nodes[core->admit_hint - 1].state == NODE_DONE)
+            if (core->nodes[core->admit_hint - 1].kept.state == NODE_DONE)
                 return core->admit_hint - 1;
         return none;
     }
-    for (; core->admit_hint < core->plan->stage_end[core->stage]; core->admit_hint++)
+    for (; core->admit_hint < core->plan->stage_end[core->kept.stage]; core->admit_hint++)
         if (waits_forward(&core->nodes[core->admit_hint]))
             return core->admit_hint;
     return none;
@@ -35,7 +36,7 @@ static uint32_t next_waiting(struct core *core)
 static bool serves(const struct core *core, uint32_t i)
 {
     uint8_t flags = core->plan->node_flags[i];
-    return (flags & CORE_NODE_WAS_UP) || ((flags & CORE_NODE_COMES_BACK) && core->nodes[i].returned);
+    return (flags & CORE_NODE_WAS_UP) || ((flags & CORE_NODE_COMES_BACK) && core->nodes[i].kept.returned);
 }
 
 static void ask_capacity(struct core *core, struct update *up)
@@ -52,14 +53,14 @@ static void ask_capacity(struct core *core, struct update *up)
     {
         const struct node *n = &core->nodes[i];
         bool was_up = serves(core, i);
-        bool ours = n->state == NODE_OUT || n->state == NODE_BACK;
+        bool ours = n->kept.state == NODE_OUT || n->kept.state == NODE_BACK;
         bool held = ours && (!node_may_be_in(n) || n->seen_in == SEEN_SOME) &&
-                    n->step < core->phase_first[PHASE_ENABLE];
+                    node_step(core, n) < core->phase_first[PHASE_ENABLE];
         core->cap_most += was_up && !held;
-        core->cap_undrained +=
-            was_up && ours && !node_may_be_in(n) && !n->drained && n->step < core->phase_first[PHASE_CHANGE];
+        core->cap_undrained += was_up && ours && !node_may_be_in(n) && !n->kept.drained &&
+                               node_step(core, n) < core->phase_first[PHASE_CHANGE];
         /* Left for a person while its guard drained it again. */
-        core->cap_undrained += n->state == NODE_LEFT && n->side_op && n->side_role == ROLE_RUN;
+        core->cap_undrained += n->kept.state == NODE_LEFT && n->side_op && n->side_role == ROLE_RUN;
     }
     none->side_op =
         node_dispatch(core, up, core->plan->n_nodes, CORE_NO_STEP, ROLE_CAPACITY, core->now + LOOK_MS);
@@ -85,7 +86,7 @@ static bool others_come(const struct core *core)
     {
         const struct node *n = &core->nodes[i];
         bool waits = node_may_be_in(n) && n->seen_in != SEEN_NOT_YET;
-        if ((n->state == NODE_OUT || n->state == NODE_BACK) && !waits)
+        if ((n->kept.state == NODE_OUT || n->kept.state == NODE_BACK) && !waits)
             return true;
     }
     return false;
@@ -108,7 +109,7 @@ static void floor_short(struct core *core, struct update *up)
     if (core->now - core->floor_since < core->plan->floor_wait_ms)
         return;
     emit_note(core, up, NOTE_FLOOR_STOP, none, CORE_NO_STEP, core->cap_avail, core->plan->min_up);
-    if (!core->stop)
+    if (!core->kept.stop)
         emit_note(core, up, NOTE_STOPPING, none, CORE_NO_STEP, 0,
                   core->cap_unknown ? WHY_BALANCER : WHY_FLOOR);
 }
@@ -119,7 +120,7 @@ static bool floor_allows(struct core *core, struct update *up, uint32_t i)
     if (!serves(core, i))
         return true;
     if (!core->plan->has_capacity) {
-        int64_t in = (int64_t)core->plan->n_nodes - nodes_out(core) - core->counts[NODE_LEFT];
+        int64_t in = (int64_t)core->plan->n_nodes - nodes_out(core) - core->kept.counts[NODE_LEFT];
         core->cap_avail = in;
         core->cap_valid = true;
     }
@@ -134,7 +135,7 @@ static bool floor_allows(struct core *core, struct update *up, uint32_t i)
     }
     /* A node that failed its health check while its stage was judged serves nobody, and one that a balancer
      * has out is in no reading of the least: they may go even when the others are just enough. */
-    bool uncounted = core->nodes[i].sick || core->nodes[i].seen_in == SEEN_SOME;
+    bool uncounted = core->nodes[i].kept.sick || core->nodes[i].seen_in == SEEN_SOME;
     if (core->plan->min_up > 0 && core->cap_avail - !uncounted < (int64_t)core->plan->min_up) {
         floor_short(core, up);
         return false;
@@ -152,7 +153,7 @@ bool roll_may_drain(struct core *core, struct update *up, uint32_t i)
     }
     if (core->floor_since < 0 || core->now - core->floor_since < core->plan->floor_wait_ms)
         return false;
-    if (core->nodes[i].state == NODE_OUT && !core->nodes[i].touched)
+    if (core->nodes[i].kept.state == NODE_OUT && !core->nodes[i].kept.touched)
         node_turn(core, up, i, WHY_FLOOR); /* nothing of it was changed: it is given back what it had */
     else
         emit_note(core, up, NOTE_NODE_LEFT, i, core->drain_step, WHY_FLOOR, 0);
@@ -173,17 +174,17 @@ static void admit(struct core *core, struct update *up, uint32_t i)
 
 static void admit_all(struct core *core, struct update *up)
 {
-    while (!core->stop && nodes_out(core) < core->plan->window && has_room(core, up)) {
-        uint8_t life = core->life;
+    while (!core->kept.stop && nodes_out(core) < core->plan->window && has_room(core, up)) {
+        uint8_t life = core->kept.life;
         uint32_t i = next_waiting(core);
         if (i == core->plan->n_nodes || !floor_allows(core, up, i))
             break;
-        if (core->life == LIFE_BACK && !(core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE) &&
-            core->nodes[i].touched)
+        if (core->kept.life == LIFE_BACK && !(core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE) &&
+            core->nodes[i].kept.touched)
             emit_note(core, up, NOTE_NODE_LEFT, i, CORE_NO_STEP, WHY_NOTHING_BEFORE, 0);
         else
             admit(core, up, i);
-        if (core->life != life)
+        if (core->kept.life != life)
             break;
     }
 }
@@ -191,7 +192,7 @@ static void admit_all(struct core *core, struct update *up)
 void roll_soak_look(struct core *core, struct update *up, uint32_t i)
 {
     struct node *n = &core->nodes[i];
-    if (n->state != NODE_DONE || n->op || n->due > core->now || core->stop || !has_room(core, up))
+    if (n->kept.state != NODE_DONE || n->op || n->due > core->now || core->kept.stop || !has_room(core, up))
         return;
     n->op = node_dispatch(core, up, i, core->soak_step, ROLE_SOAK, core->now + LOOK_MS);
     n->op_role = ROLE_SOAK;
@@ -202,12 +203,12 @@ void roll_soak_look(struct core *core, struct update *up, uint32_t i)
 void roll_soak_outcome(struct core *core, struct update *up, uint32_t i, const struct event *ev)
 {
     struct node *n = &core->nodes[i];
-    if (n->state == NODE_OUT || n->state == NODE_BACK) { /* admitted while it was being looked at */
+    if (n->kept.state == NODE_OUT || n->kept.state == NODE_BACK) { /* admitted while it was being looked at */
         node_advance(core, up, i);
         return;
     }
     n->due = CORE_NEVER;
-    if (!core->soaking || n->state != NODE_DONE)
+    if (!core->kept.soaking || n->kept.state != NODE_DONE)
         return;
     bool good = ev->outcome == OUT_OK && ev->ready;
     n->soak_fails = good ? 0 : (uint8_t)(n->soak_fails + 1);
@@ -226,13 +227,15 @@ void roll_soak_outcome(struct core *core, struct update *up, uint32_t i, const s
 
 static void soak_begin(struct core *core, struct update *up)
 {
-    if (!core->soaking)
-        emit_note(core, up, NOTE_SOAK, core->plan->n_nodes, CORE_NO_STEP, core->stage, core->plan->soak_ms);
+    if (!core->kept.soaking)
+        emit_note(core, up, NOTE_SOAK, core->plan->n_nodes, CORE_NO_STEP, core->kept.stage,
+                  core->plan->soak_ms);
     core->soak_until = core->now + core->plan->soak_ms;
     if (core->soak_until < core->min_due)
         core->min_due = core->soak_until;
     if (core->soak_step != CORE_NO_STEP)
-        each_node(core, i) if (core->nodes[i].state == NODE_DONE) node_due(core, &core->nodes[i], core->now);
+        each_node(core, i) if (core->nodes[i].kept.state == NODE_DONE)
+            node_due(core, &core->nodes[i], core->now);
 }
 
 static bool soak_finished(struct core *core)
@@ -242,7 +245,7 @@ static bool soak_finished(struct core *core)
     each_node(core, i)
     {
         const struct node *n = &core->nodes[i];
-        if (n->state == NODE_DONE && (n->op || n->soak_fails > 0))
+        if (n->kept.state == NODE_DONE && (n->op || n->soak_fails > 0))
             return false;
     }
     return true;
@@ -251,11 +254,11 @@ static bool soak_finished(struct core *core)
 static void stage_next(struct core *core, struct update *up)
 {
     uint32_t none = core->plan->n_nodes;
-    if (core->soaking)
-        emit_note(core, up, NOTE_SOAKED, none, CORE_NO_STEP, core->stage, 0);
-    if (core->stage + 1 < core->plan->n_stages) {
-        emit_note(core, up, NOTE_STAGE, none, CORE_NO_STEP, core->stage + 1,
-                  core->plan->stage_end[core->stage + 1]);
+    if (core->kept.soaking)
+        emit_note(core, up, NOTE_SOAKED, none, CORE_NO_STEP, core->kept.stage, 0);
+    if (core->kept.stage + 1 < core->plan->n_stages) {
+        emit_note(core, up, NOTE_STAGE, none, CORE_NO_STEP, core->kept.stage + 1,
+                  core->plan->stage_end[core->kept.stage + 1]);
         return;
     }
     life_next(core, up);
@@ -263,15 +266,15 @@ static void stage_next(struct core *core, struct update *up)
 
 void roll_pump(struct core *core, struct update *up)
 {
-    if (!core->soaking)
+    if (!core->kept.soaking)
         admit_all(core, up);
-    if (core->life != LIFE_ROLL || core->stop || core->more)
+    if (core->kept.life != LIFE_ROLL || core->kept.stop || core->more)
         return;
     bool stage_out = next_waiting(core) != core->plan->n_nodes || nodes_out(core) > 0;
     if (stage_out)
         return;
-    if (!core->soaking && core->plan->soak_ms > 0 && core->counts[NODE_DONE] > 0)
+    if (!core->kept.soaking && core->plan->soak_ms > 0 && core->kept.counts[NODE_DONE] > 0)
         soak_begin(core, up);
-    else if (!core->soaking || soak_finished(core))
+    else if (!core->kept.soaking || soak_finished(core))
         stage_next(core, up);
 }

@@ -26,10 +26,28 @@ static const char *name_of(const struct sim *s, uint32_t node, char buf[32])
     return sim_node_name(s->plan, node, buf);
 }
 
+/* ---- every order has its row, before anything is done for it */
+
+void oracle_order(struct sim *s)
+{
+    int status;
+    enum why why;
+    if (s->orders_given == 0 || !core_ended(s->core, &status, &why))
+        s->orders_given++;
+}
+
+static void orders_written(struct sim *s)
+{
+    if (s->orders_durable != s->orders_given)
+        oracle_broken(s, "%u orders were given and %u are in the journal", s->orders_given,
+                      s->orders_durable);
+}
+
 /* ---- I4: no change without an earlier durable intent */
 
 void oracle_durable(struct sim *s, const struct record *row)
 {
+    s->orders_durable += row->kind == ROW_ORDER;
     if (row->kind != ROW_INTENT)
         return;
     if (row->op >= s->cap_intents) {
@@ -56,6 +74,8 @@ void oracle_effect(struct sim *s, const struct sim_op *op)
 void oracle_sent(struct sim *s, const struct op_req *req)
 {
     char name[32];
+    if (s->orders_durable == 0)
+        oracle_broken(s, "op %u is sent before the order is in the journal", req->op);
     if (req->node >= s->plan->core.n_nodes || req->step == CORE_NO_STEP || req->back ||
         req->role == ROLE_GUARD || s->plan->core.steps[req->step].phase != PHASE_DRAIN)
         return;
@@ -220,6 +240,7 @@ static void end_of_node(struct sim *s, uint32_t i, int status)
 
 void oracle_end(struct sim *s, int status)
 {
+    orders_written(s);
     if (status != 0 && status != 1 && status != 4 && status != 5) {
         oracle_broken(s, "exit status %d", status);
         return;

@@ -171,7 +171,8 @@ typedef void (*sim_story_fn)(void *ctx, int64_t at_ms, const char *text);
 struct sim_options {
     uint64_t seed;
     bool steady; /* every op takes its usual time, not a drawn one: stories that are kept as tests */
-    bool fast;   /* without the twin that replays every row: large fleets */
+    bool fast;   /* large fleets: invariants, and the twin that replays every row, are held against the core
+                  * now and then, and at each end */
     sim_story_fn story;
     void *ctx;
 };

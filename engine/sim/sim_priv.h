@@ -23,7 +23,8 @@ struct proc {
 enum job_state { SIM_JOB_NEVER, SIM_JOB_RUNNING, SIM_JOB_ENDED, SIM_JOB_LOST };
 /* What the runner on a node remembers of one key (step, direction, walk). */
 struct sim_job {
-    uint8_t state, rc, walk;
+    uint16_t walk;
+    uint8_t state, rc;
     bool hangs, lies, half; /* status 0 without effect, status 1 with it */
     uint32_t gen, token;    /* gen: which start of it; token: the op that started it */
     uint32_t waiter, waiter_uid;
@@ -95,6 +96,7 @@ struct sim {
     int stops_wanted, stops_given;
     int64_t stopped_at;
     uint64_t n_commits;
+    uint64_t n_looks; /* at the core as a whole */
     int last_exit;
 
     struct sim_op *ops;
@@ -123,9 +125,10 @@ struct sim {
     uint8_t once[CORE_STEPS_MAX];
     uint8_t *intents; /* of this session, by op number: durable */
     uint32_t cap_intents;
-    int64_t reading_at,
-        loss_at;      /* last capacity reading; last loss of a serving node that was not our doing */
-    bool ever_faulty; /* a fault was asked for, or a node ran nothing before */
+    uint32_t orders_given,
+        orders_durable; /* of this session: those that a running release was given, and rows */
+    int64_t reading_at; /* last capacity reading */
+    bool ever_faulty;   /* a fault was asked for, or a node ran nothing before */
     struct sim_figures fig;
 };
 
@@ -187,6 +190,8 @@ bool fault_at_commit(struct sim *s, enum sim_fault_kind kind);
 
 /* ---- oracle.c */
 void oracle_broken(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Before it goes to the core. */
+void oracle_order(struct sim *s);
 void oracle_durable(struct sim *s, const struct record *row);
 void oracle_sent(struct sim *s, const struct op_req *req);
 void oracle_effect(struct sim *s, const struct sim_op *op);

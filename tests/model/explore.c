@@ -188,7 +188,7 @@ static uint64_t hash_of(const struct state *s)
         n->kill_until = ahead(n->kill_until, c->now);
     }
     c->cap_due = ahead(c->cap_due, c->now);
-    c->soak_until = c->soaking ? ahead(c->soak_until, c->now) : 0;
+    c->soak_until = c->kept.soaking ? ahead(c->soak_until, c->now) : 0;
     c->floor_since = c->floor_since < 0 ? -1 : c->now - c->floor_since;
     c->min_due = ahead(c->min_due, c->now);
     c->last_op = 0;

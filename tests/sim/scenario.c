@@ -275,9 +275,11 @@ void scenario_run(const struct scenario *sc, struct buf *story, struct verdict *
         bad(ret, err.text);
         return;
     }
-    struct sim *sim = sim_new(
-        &plan, &(struct sim_options){
-                   .seed = sc->seed, .steady = sc->steady, .story = story ? tell : NULL, .ctx = story});
+    struct sim *sim = sim_new(&plan, &(struct sim_options){.seed = sc->seed,
+                                                           .steady = sc->steady,
+                                                           .fast = plan.core.n_nodes > 200,
+                                                           .story = story ? tell : NULL,
+                                                           .ctx = story});
     for (size_t i = 0; i < sc->n_moves && ret->good; i++) {
         const struct move *m = &sc->moves[i];
         bool over = m->kind != MOVE_RUN && !sim_resumable(sim);

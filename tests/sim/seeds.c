@@ -2,6 +2,7 @@
  * wrong is shrunk and printed as a scenario file that can be kept as a test.
  *
  *   sim-seeds [--from N] [--seeds N] [--seconds N] [--nodes N] [--calm 1]
+ *   sim-seeds --wide N                               N-1, N and N+1 nodes in turn, all of them at once
  *   sim-seeds --bench [--seconds N] [--nodes N]      whole releases without faults, and how many a second */
 #include <inttypes.h>
 #include <stdio.h>
@@ -84,7 +85,7 @@ static void draw_fault(struct dice *d, struct scenario *sc, const struct sim_pla
     add(sc, (struct move){.kind = MOVE_FAULT, .fault = f});
 }
 
-static void draw_scenario(uint64_t seed, uint32_t n_nodes, bool calm, struct scenario *sc)
+static void draw_scenario(uint64_t seed, uint32_t n_nodes, bool wide, bool calm, struct scenario *sc)
 {
     auto_arena struct arena arena = {0};
     struct dice d = {seed * UINT64_C(0x9e3779b97f4a7c15) + 12345};
@@ -92,7 +93,11 @@ static void draw_scenario(uint64_t seed, uint32_t n_nodes, bool calm, struct sce
     struct err err;
     *sc = (struct scenario){.comment = BUF_INIT(1000), .story = BUF_INIT(1000)};
     draw(&d, 2);
-    draw_shape(&d, sc, n_nodes);
+    draw_shape(&d, sc, wide ? n_nodes + (uint32_t)(seed % 3) - 1 : n_nodes);
+    if (wide) {
+        sc->shape.window = sc->shape.n_nodes;
+        sc->shape.min_up = 0;
+    }
     must(sim_plan_stock(&sc->shape, &arena, &plan, &err));
     uint32_t n = calm ? 0 : draw(&d, 4);
     for (uint32_t i = 0; i < n; i++)
@@ -195,7 +200,8 @@ int main(int argc, char **argv)
              wrong = 0;
     uint64_t seconds = option(argc, argv, "--seconds", 0), steps = 0, sessions = 0,
              most = option(argc, argv, "--wrong", 3);
-    uint32_t n_nodes = (uint32_t)option(argc, argv, "--nodes", 0);
+    uint32_t wide = (uint32_t)option(argc, argv, "--wide", 0);
+    uint32_t n_nodes = wide ? wide : (uint32_t)option(argc, argv, "--nodes", 0);
     bool calm = option(argc, argv, "--calm", 0) != 0;
     uint64_t ends[9] = {0};
     static struct met met;
@@ -204,7 +210,7 @@ int main(int argc, char **argv)
          seed++) {
         struct scenario sc;
         struct verdict v;
-        draw_scenario(seed, n_nodes, calm, &sc);
+        draw_scenario(seed, n_nodes, wide > 0, calm, &sc);
         note_pairs(&sc, &met);
         scenario_run(&sc, NULL, &v);
         done++;
