@@ -56,12 +56,12 @@ static void freeaddrinfo_fn(struct addrinfo **list)
         freeaddrinfo(*list);
 }
 
-enum link_end net_connect(struct op *op, const char *host, int port, int64_t bound_ms, int *ret_fd,
-                          struct err *err)
+enum link_end net_connect(struct op *op, const char *host, int port, int family, int64_t bound_ms,
+                          int *ret_fd, struct err *err)
 {
     char service[16];
     snprintf(service, sizeof(service), "%d", port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     __attribute__((cleanup(freeaddrinfo_fn))) struct addrinfo *list = NULL;
     /* A name is looked up here and may take the resolver's own time; plans are frozen with addresses. */
     int rc = getaddrinfo(host, service, &hints, &list);
@@ -104,7 +104,7 @@ int op_connect_tcp(struct op *op, const char *host, int port)
 {
     struct err err;
     int fd = -1;
-    enum link_end end = net_connect(op, host, port, CLOCK_NEVER, &fd, &err);
+    enum link_end end = net_connect(op, host, port, AF_UNSPEC, CLOCK_NEVER, &fd, &err);
     if (end != LINK_OK)
         connect_fail(op, end, &err);
     return fd;

@@ -107,9 +107,10 @@ const struct transport *transport_find(const char *name);
 enum link_end link_lease(struct op *op, const struct target *t, struct link **ret, struct err *err);
 void op_leases_return(struct op *op); /* end of the op */
 
-/* Non-blocking, close-on-exec, TCP_NODELAY, with a bound of its own. LINK_LOST: err says why. */
-enum link_end net_connect(struct op *op, const char *host, int port, int64_t bound_ms, int *ret_fd,
-                          struct err *err);
+/* Non-blocking, close-on-exec, TCP_NODELAY, with a bound of its own. family: AF_INET, AF_INET6 or AF_UNSPEC.
+ * LINK_LOST: err says why. */
+enum link_end net_connect(struct op *op, const char *host, int port, int family, int64_t bound_ms,
+                          int *ret_fd, struct err *err);
 
 /* What `ssh -G` says about a target, asked once for each (conns.c keeps it, ssh/settings.c asks). */
 struct ssh_settings;

@@ -17,6 +17,7 @@
 #define AGENT_LISTED    12
 #define AGENT_SIGN      13
 #define AGENT_SIGNED    14
+#define AGENT_OPEN_MS   5000
 #define AGENT_ANSWER_MS 20000 /* somebody may have to touch or confirm */
 
 bool agent_open(struct agent *a, struct op *op, const char *path)
@@ -27,8 +28,15 @@ bool agent_open(struct agent *a, struct op *op, const char *path)
         return false;
     memcpy(addr.sun_path, path, strlen(path) + 1);
     auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+    int64_t bound = clock_mono_ms() + AGENT_OPEN_MS;
+    struct pollfd none = {.fd = -1};
+    if (fd < 0)
         return false;
+    /* EAGAIN: many connect at once and its queue is full. */
+    while (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+        if (errno != EAGAIN || clock_mono_ms() >= bound ||
+            op_poll(op, &none, 1, clock_mono_ms() + 20) != WAIT_BOUND)
+            return false;
     a->fd = fd_take(&fd);
     return true;
 }

@@ -81,12 +81,31 @@ static void openssh_judge(struct key_file *k, const char *body, size_t n, struct
     blob_judge(k, blob, n_blob, arena);
 }
 
+/* "ssh-ed25519 AAAA... comment": the blob, for finding the private half in the agent. */
+static bool public_judge(struct key_file *k, const char *text, struct arena *arena)
+{
+    size_t n_type = strcspn(text, " \t\r\n"), skip = n_type + strspn(text + n_type, " \t"),
+           n = strcspn(text + skip, " \t\r\n");
+    unsigned char *blob = arena_alloc(arena, n + 1);
+    int len = base64_decode(text + skip, n, blob);
+    const unsigned char *p = blob, *type;
+    size_t left = len > 0 ? (size_t)len : 0, n_inner;
+    if (len <= 0 || !wire_string(&p, &left, &type, &n_inner) || n_inner != n_type ||
+        memcmp(type, text, n_type) != 0)
+        return false;
+    k->blob = blob;
+    k->blob_len = (size_t)len;
+    return true;
+}
+
 struct key_file key_text_judge(char *text, size_t n, struct arena *arena)
 {
     struct key_file k = {.kind = KEY_GOOD, .text = text, .len = n};
     static const char begin[] = "-----BEGIN OPENSSH PRIVATE KEY-----", end[] = "-----END OPENSSH";
     const char *body = strstr(text, begin), *stop = body ? strstr(body + sizeof(begin) - 1, end) : NULL;
-    if (body && stop)
+    if (public_judge(&k, text, arena))
+        k.kind = KEY_PUBLIC, k.why = "is a public key";
+    else if (body && stop)
         openssh_judge(&k, body + sizeof(begin) - 1, (size_t)(stop - body) - sizeof(begin) + 1, arena);
     else if (strstr(text, "-----BEGIN RSA PRIVATE KEY"))
         k = (struct key_file){.kind = KEY_UNABLE, .why = "is an RSA key"};
@@ -102,22 +121,47 @@ struct key_file key_text_judge(char *text, size_t n, struct arena *arena)
     return k;
 }
 
-struct key_file key_file_read(const char *path, struct arena *arena)
+/* The whole file, NUL-terminated, or NULL: *ret_why says why not, errno too. */
+static char *text_read(const char *path, struct arena *arena, size_t *ret_n, bool *ret_open)
 {
     auto_close_file FILE *f = fopen(path, "re");
-    if (!f && errno == ENOENT)
-        return (struct key_file){.kind = KEY_MISSING, .why = "does not exist"};
-    if (!f)
-        return (struct key_file){.kind = KEY_BROKEN, .why = arena_strdup(arena, strerror(errno))};
-    /* ssh's own rule: a key of ours that others may read is no secret any more. */
     struct stat st;
-    if (fstat(fileno(f), &st) == 0 && st.st_uid == getuid() && (st.st_mode & 077) != 0)
-        return (struct key_file){.kind = KEY_BROKEN,
-                                 .why = arena_printf(arena, "may be read by others (mode %04o, wanted 0600)",
-                                                     (unsigned)st.st_mode & 07777u)};
+    if (!f)
+        return NULL;
+    /* ssh's own rule: a key of ours that others may read is no secret any more. */
+    *ret_open = fstat(fileno(f), &st) == 0 && st.st_uid == getuid() && (st.st_mode & 077) != 0;
     char *text = arena_alloc(arena, KEY_FILE_MAX + 1);
-    size_t n = fread(text, 1, KEY_FILE_MAX, f);
-    if (ferror(f) || strlen(text) != n)
-        return (struct key_file){.kind = KEY_BROKEN, .why = "is not a private key"};
-    return key_text_judge(text, n, arena);
+    *ret_n = fread(text, 1, KEY_FILE_MAX, f);
+    errno = 0;
+    return ferror(f) || strlen(text) != *ret_n ? NULL : text;
+}
+
+/* A private key that does not tell its public half, or is not there at all, may have it beside it in
+ * FILE.pub, as ssh-keygen writes it. */
+static void public_beside(struct key_file *k, const char *path, struct arena *arena)
+{
+    size_t n;
+    bool open;
+    char *text = text_read(arena_printf(arena, "%s.pub", path), arena, &n, &open);
+    if (text)
+        public_judge(k, text, arena);
+}
+
+struct key_file key_file_read(const char *path, struct arena *arena)
+{
+    size_t n;
+    bool open = false;
+    char *text = text_read(path, arena, &n, &open);
+    struct key_file k = {.kind = KEY_BROKEN, .why = "is not a private key"};
+    if (!text && errno == ENOENT)
+        k = (struct key_file){.kind = KEY_MISSING, .why = "does not exist"};
+    else if (!text && errno != 0)
+        k.why = arena_strdup(arena, strerror(errno));
+    else if (text)
+        k = key_text_judge(text, n, arena);
+    if (open && k.kind != KEY_PUBLIC)
+        k = (struct key_file){.kind = KEY_BROKEN, .why = "may be read by others (wanted: mode 0600)"};
+    if (!k.blob)
+        public_beside(&k, path, arena);
+    return k;
 }

@@ -5,6 +5,7 @@
  * What ssh has to say goes to a file of its own (-E), so that a command's output is never mixed with it, and
  * 255 with an empty file is the command's. */
 #include "drivers/process.h"
+#include "drivers/ssh/ssh_priv.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -19,8 +20,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 
-#define CONNECT_MS 10000
-#define WORDS_MAX  48
+#define WORDS_MAX 48
 
 struct master {
     struct link link;
@@ -44,6 +44,12 @@ static void add_option(struct words *w, const char *name, const char *value)
 {
     add(w, "-o");
     add(w, arena_printf(w->arena, "%s=%s", name, value));
+}
+
+/* A file where ssh expects a list of them. */
+static const char *quoted_file(struct arena *arena, const char *path)
+{
+    return strchr(path, ' ') ? arena_printf(arena, "\"%s\"", path) : path;
 }
 
 /* One more word of a command that ssh gives to a shell; '%' is ssh's own sign there. */
@@ -77,7 +83,8 @@ static void add_jump(struct words *w, const struct target *t)
     }
     if (t->known_hosts) {
         jump_word(&command, "-o");
-        jump_word(&command, arena_printf(w->arena, "UserKnownHostsFile=%s", t->known_hosts));
+        jump_word(&command,
+                  arena_printf(w->arena, "UserKnownHostsFile=%s", quoted_file(w->arena, t->known_hosts)));
     }
     if (t->ssh_config) {
         jump_word(&command, "-F");
@@ -120,8 +127,10 @@ static void add_target(struct words *w, const struct target *t)
         add_option(w, "IdentitiesOnly", "yes");
     }
     if (t->known_hosts)
-        add_option(w, "UserKnownHostsFile", t->known_hosts);
-    if (t->proxy_jump && *t->proxy_jump)
+        add_option(w, "UserKnownHostsFile", quoted_file(w->arena, t->known_hosts));
+    if (t->proxy_jump && jump_none(t->proxy_jump))
+        add_option(w, "ProxyJump", "none");
+    else if (t->proxy_jump)
         add_jump(w, t);
 }
 

@@ -22,7 +22,8 @@
 #define ALIVE_DEAD_MS 45000
 /* libssh2 reads on as long as there is something, also a greeting without end or packets that mean nothing:
  * after this long it is told to wait, so that session_wait can look at deadline and cancel. */
-#define TURN_MS 100
+#define TURN_MS   100
+#define JUMPS_MAX 8
 
 void session_err(struct session *s, struct err *err, enum err_code code, const char *fmt, ...)
 {
@@ -142,89 +143,6 @@ enum link_end session_wait(struct op *op, struct session *s, int64_t bound_ms, s
     }
 }
 
-/* ---- the host key
- * ------------------------------------------------------------------------------------------------ */
-
-static void bad_lines_say(struct op *op, const struct known_hosts *known)
-{
-    if (known->n_bad)
-        op_say(op, "%s: %s, line skipped%s", known->bad_where, known->bad_why,
-               known->n_bad > 1 ? " (and others in the same files)" : "");
-}
-
-static void host_key_message(const struct ssh_settings *set, enum known verdict, const char *name,
-                             const char *print, const struct known_key *key, struct err *err)
-{
-    const char *file = set->known_hosts[0] ? set->known_hosts[0] : "known_hosts";
-    switch (verdict) {
-    case KNOWN_MATCH: break;
-    case KNOWN_MISSING:
-        err_set(err, E_HOSTKEY,
-                "%s: host key missing: %s shows %s, and no line of %s names %s. Compare it with "
-                "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host itself, then add the host's "
-                "key there",
-                set->name, set->host, print, file, name);
-        break;
-    case KNOWN_CHANGED:
-        err_set(err, E_HOSTKEY,
-                "%s: host key changed: %s shows %s, and %s:%d knows another key for %s. Somebody may be in "
-                "between. If the host was set up anew, replace that line",
-                set->name, set->host, print, key->file, key->line, name);
-        break;
-    case KNOWN_REVOKED:
-        err_set(err, E_HOSTKEY,
-                "%s: host key revoked: %s shows %s, which %s:%d revokes. Do not connect; give the "
-                "host a new key",
-                set->name, set->host, print, key->file, key->line);
-        break;
-    case KNOWN_AUTHORITY:
-        err_set(err, E_HOSTKEY,
-                "%s: %s is known only by @cert-authority (%s:%d), which the ssh transport cannot "
-                "check; set `ssh: {transport: openssh}` in the pillar, or add the host's own key (%s)",
-                set->name, name, key->file, key->line, print);
-        break;
-    case KNOWN_BAD:
-        err_set(err, E_HOSTKEY,
-                "%s: %s:%d: the known key of %s is damaged; the host shows %s. Correct that line", set->name,
-                key->file, key->line, name, print);
-        break;
-    }
-}
-
-static enum link_end host_key_check(struct op *op, struct session *s, const struct ssh_settings *set,
-                                    const struct known_hosts *known, const char *name, struct err *err)
-{
-    size_t len = 0;
-    int type = 0;
-    const char *blob = libssh2_session_hostkey(s->ssh, &len, &type);
-    const struct known_key *key = NULL;
-    if (!blob || len == 0) {
-        err_set(err, E_HOSTKEY, "%s: %s showed no host key", set->name, set->host);
-        return LINK_REFUSED;
-    }
-    enum known verdict = known_hosts_check(known, (const unsigned char *)blob, len, &key);
-    if (verdict == KNOWN_MATCH)
-        return LINK_OK;
-    host_key_message(set, verdict, name, key_fingerprint((const unsigned char *)blob, len, op_arena(op)), key,
-                     err);
-    return LINK_REFUSED;
-}
-
-/* A host known only by keys that libssh2 cannot verify would come out as changed: say what it is instead. */
-static bool host_key_unable(const struct ssh_settings *set, const struct known_hosts *known,
-                            const char *types, struct err *err)
-{
-    for (const struct known_key *key = known->keys; key && !types; key = key->next)
-        if (!key->bad && !key->revoked && !key->authority) {
-            err_set(err, E_HOSTKEY,
-                    "%s: %s:%d knows only a key of type %s, which the ssh transport cannot check; add the "
-                    "host's ed25519 key, or set `ssh: {transport: openssh}` in the pillar",
-                    set->name, key->file, key->line, key->type);
-            return true;
-        }
-    return false;
-}
-
 /* ---- opening
  * ------------------------------------------------------------------------------------------------------ */
 
@@ -262,17 +180,15 @@ static enum link_end handshake_checked(struct op *op, struct session *s, const s
 {
     struct arena *arena = op_arena(op);
     struct known_hosts known;
-    const char *name = known_hosts_name(set, arena);
-    known_hosts_load(set->known_hosts, name, arena, &known);
-    bad_lines_say(op, &known);
-    const char *types = known_hosts_types(&known, arena);
-    if (host_key_unable(set, &known, types, err))
+    if (!host_key_prepare(op, s, set, &known, err))
         return LINK_REFUSED;
-    /* Else libssh2 picks ecdsa first, and a good host known by ed25519 looks like a changed one. */
-    if (types)
-        libssh2_session_method_pref(s->ssh, LIBSSH2_METHOD_HOSTKEY, types);
     enum link_end end = handshake(op, s, set, bound_ms, err);
-    return end == LINK_OK ? host_key_check(op, s, set, &known, name, err) : end;
+    if (end == LINK_LOST && s->proxy) {
+        const char *said = proxy_said(s->proxy, arena);
+        err_set(err, E_NET, "%s: ProxyCommand (%.200s) ended the connection%s%s", set->name,
+                set->proxy_command, *said ? ": " : " without a word", said);
+    }
+    return end == LINK_OK ? host_key_check(op, s, set, &known, err) : end;
 }
 
 /* libssh2 zeroes 50 KiB of packet buffers in each session, of which small commands use one page or two. The
@@ -324,6 +240,7 @@ void session_close(struct session *s)
     session_close(s->outer);
     if (s->fd >= 0)
         close(s->fd);
+    proxy_end(s->proxy);
     free(s);
 }
 
@@ -350,15 +267,28 @@ static enum link_end tunnel(struct op *op, struct session *s, struct session *ou
     return LINK_OK;
 }
 
+/* The first of the way: a socket, or ProxyCommand's. */
+static enum link_end first_hop(struct op *op, struct session *s, const struct ssh_settings *set,
+                               int64_t bound_ms, struct err *err)
+{
+    static const int families[] = {[0] = AF_UNSPEC, [4] = AF_INET, [6] = AF_INET6};
+    if (set->proxy_command) {
+        s->proxy = proxy_start(set->proxy_command, op_arena(op), &s->fd, err);
+        return s->proxy ? LINK_OK : (err_wrap(err, "%s", set->name), LINK_REFUSED);
+    }
+    enum link_end end = net_connect(op, set->host, set->port, families[set->family], bound_ms, &s->fd, err);
+    if (end == LINK_LOST)
+        err_wrap(err, "%s", set->name);
+    return end;
+}
+
 /* One hop: s is connected by socket or tunnel, then greeted, checked, logged in. */
 static enum link_end hop(struct op *op, struct session *s, struct session *outer,
                          const struct ssh_settings *set, struct err *err)
 {
-    int64_t bound_ms = clock_mono_ms() + CONNECT_MS;
-    enum link_end end = outer ? tunnel(op, s, outer, set, bound_ms, err)
-                              : net_connect(op, set->host, set->port, bound_ms, &s->fd, err);
-    if (end == LINK_LOST && !outer)
-        err_wrap(err, "%s", set->name);
+    int64_t bound_ms = clock_mono_ms() + (set->connect_ms ? set->connect_ms : CONNECT_MS);
+    enum link_end end =
+        outer ? tunnel(op, s, outer, set, bound_ms, err) : first_hop(op, s, set, bound_ms, err);
     if (end == LINK_OK)
         end = handshake_checked(op, s, set, bound_ms, err);
     return end == LINK_OK ? session_login(op, s, set, err) : end;
@@ -371,7 +301,6 @@ static bool jump_target(struct op *op, const struct target *t, const char *word,
     char *text = arena_strdup(arena, word), *at = strrchr(text, '@');
     char *host = at ? at + 1 : text, *colon = strrchr(host, ':');
     *ret = (struct target){.key = t->key, .known_hosts = t->known_hosts, .ssh_config = t->ssh_config};
-    ret->proxy_jump = "";
     if (str_starts(text, "ssh://"))
         host = at ? host : text + 6;
     if (at) {
@@ -385,7 +314,9 @@ static bool jump_target(struct op *op, const struct target *t, const char *word,
     }
     if (colon) {
         *colon = '\0';
-        ret->port = atoi(colon + 1);
+        /* A port is digits: what else stands there is a mistake, not a part to be left out. */
+        ret->port =
+            strlen(colon + 1) < 6 && colon[1 + strspn(colon + 1, "0123456789")] == '\0' ? atoi(colon + 1) : 0;
     }
     ret->host = host;
     ret->id = arena_printf(arena, "%s: jump host %s", t->id, host);
@@ -413,26 +344,38 @@ static enum link_end open_over(struct op *op, struct conns *conns, const struct 
     return LINK_OK;
 }
 
-static enum link_end open_once(struct op *op, struct conns *conns, const struct target *t,
-                               struct session **ret, struct err *err)
+/* As ssh has it: of several jump hosts the first is reached as the configuration says of *it*, which may be
+ * through others; each further one through the one before it. *at: the session so far. */
+static enum link_end way_open(struct op *op, struct conns *conns, const struct target *t, int depth,
+                              struct session **at, struct err *err)
 {
     const struct ssh_settings *set = NULL;
-    struct session *at = NULL;
     enum link_end end = ssh_settings_find(op, conns, t, &set, err);
     char *rest = NULL,
          *jumps = end == LINK_OK && set->proxy_jump ? arena_strdup(op_arena(op), set->proxy_jump) : NULL;
+    if (jumps && depth == JUMPS_MAX) {
+        err_set(err, E_CONFIG, "%s: ProxyJump leads in a circle, or through more than %d hosts", t->id,
+                JUMPS_MAX);
+        return LINK_REFUSED;
+    }
     for (char *word = jumps ? strtok_r(jumps, ",", &rest) : NULL; word && end == LINK_OK;
          word = strtok_r(NULL, ",", &rest)) {
         struct target jump;
         if (!jump_target(op, t, word, &jump)) {
             err_set(err, E_CONFIG, "%s: proxy_jump: '%s' is not user@host:port", t->id, word);
-            end = LINK_REFUSED;
-        } else {
-            end = open_over(op, conns, &jump, &at, err);
+            return LINK_REFUSED;
         }
+        jump.proxy_jump = *at ? "" : NULL;
+        end = way_open(op, conns, &jump, depth + 1, at, err);
     }
-    if (end == LINK_OK)
-        end = open_over(op, conns, t, &at, err);
+    return end == LINK_OK ? open_over(op, conns, t, at, err) : end;
+}
+
+static enum link_end open_once(struct op *op, struct conns *conns, const struct target *t,
+                               struct session **ret, struct err *err)
+{
+    struct session *at = NULL;
+    enum link_end end = way_open(op, conns, t, 0, &at, err);
     if (end != LINK_OK)
         session_close(at);
     *ret = end == LINK_OK ? at : NULL;
@@ -447,7 +390,8 @@ enum link_end session_open(struct op *op, struct conns *conns, const struct targ
         enum link_end end = open_once(op, conns, t, ret, err);
         /* sshd drops connections at random while more than MaxStartups are logging in: that is not an answer.
          */
-        if (end != LINK_LOST || attempt == 3 || !strstr(err->text, "broke off"))
+        if (end != LINK_LOST || attempt == 3 ||
+            (!strstr(err->text, "broke off") && !strstr(err->text, "ended the connection")))
             return end;
         enum wait w = op_poll(op, &none, 1, clock_mono_ms() + (100 << attempt) + clock_mono_ms() % 100);
         if (w != WAIT_BOUND)

@@ -3,10 +3,10 @@
 #include "drivers/process.h"
 #include "drivers/ssh/ssh_priv.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/auto.h"
@@ -22,83 +22,10 @@ void ssh_settings_free(struct ssh_settings *s)
     free(s);
 }
 
-static const char *home_dir(struct arena *arena)
+/* "none" is no host, as in ssh's own configuration. */
+bool jump_none(const char *jump)
 {
-    const char *home = getenv("HOME");
-    struct passwd pw, *found = NULL;
-    char space[4096];
-    if (home && *home)
-        return home;
-    if (getpwuid_r(getuid(), &pw, space, sizeof(space), &found) == 0 && found)
-        return arena_strdup(arena, pw.pw_dir);
-    return "/";
-}
-
-static const char *path_expand(struct ssh_settings *s, const char *path)
-{
-    if (path[0] == '~' && (path[1] == '/' || path[1] == '\0'))
-        return arena_printf(&s->arena, "%s%s", home_dir(&s->arena), path + 1);
-    return arena_strdup(&s->arena, path);
-}
-
-static void files_add(struct ssh_settings *s, const char **files, const char *path)
-{
-    size_t n = 0;
-    while (files[n])
-        n++;
-    if (n < SSH_FILES_MAX)
-        files[n] = path_expand(s, path);
-}
-
-static void files_split(struct ssh_settings *s, const char **files, char *text)
-{
-    char *rest = NULL;
-    for (char *word = strtok_r(text, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
-        files_add(s, files, word);
-}
-
-/* 0 when it is none: then 22 is taken. */
-static int port_of(const char *text)
-{
-    char *end;
-    long port = strtol(text, &end, 10);
-    return end > text && *end == '\0' && port > 0 && port <= 65535 ? (int)port : 0;
-}
-
-static void setting_take(struct ssh_settings *s, const char *name, char *value)
-{
-    if (strcmp(name, "hostname") == 0)
-        s->host = arena_strdup(&s->arena, value);
-    else if (strcmp(name, "user") == 0)
-        s->user = arena_strdup(&s->arena, value);
-    else if (strcmp(name, "port") == 0)
-        s->port = port_of(value);
-    else if (strcmp(name, "hostkeyalias") == 0)
-        s->alias = arena_strdup(&s->arena, value);
-    else if (strcmp(name, "identityfile") == 0)
-        files_add(s, s->keys, value);
-    else if (strcmp(name, "identitiesonly") == 0)
-        s->identities_only = strcmp(value, "yes") == 0;
-    else if (strcmp(name, "identityagent") == 0)
-        s->agent = strcmp(value, "none") == 0            ? NULL
-                   : strcmp(value, "SSH_AUTH_SOCK") == 0 ? s->agent
-                                                         : path_expand(s, value);
-    else if (strcmp(name, "userknownhostsfile") == 0 || strcmp(name, "globalknownhostsfile") == 0)
-        files_split(s, s->known_hosts, value);
-    else if (strcmp(name, "proxyjump") == 0 && strcmp(value, "none") != 0)
-        s->proxy_jump = arena_strdup(&s->arena, value);
-}
-
-void ssh_settings_parse(struct ssh_settings *s, char *text)
-{
-    char *rest = NULL;
-    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        char *space = strchr(line, ' ');
-        if (!space)
-            continue;
-        *space = '\0';
-        setting_take(s, line, space + 1);
-    }
+    return *jump == '\0' || strcasecmp(jump, "none") == 0;
 }
 
 static void take_output(void *ctx, int stream, const char *data, size_t n)
@@ -114,7 +41,7 @@ static enum link_end settings_ask(struct op *op, const struct target *t, struct 
     size_t n = 2;
     if (t->ssh_config) {
         argv[n++] = "-F";
-        argv[n++] = path_expand(s, t->ssh_config);
+        argv[n++] = ssh_tilde(&s->arena, t->ssh_config);
     }
     if (t->user) {
         argv[n++] = "-l";
@@ -153,37 +80,91 @@ static enum link_end settings_ask(struct op *op, const struct target *t, struct 
 /* ssh without any configuration, as `ssh -F none` has it. */
 static void settings_default(struct ssh_settings *s)
 {
-    struct passwd pw, *found = NULL;
-    char space[4096];
-    if (getpwuid_r(getuid(), &pw, space, sizeof(space), &found) == 0 && found)
-        s->user = arena_strdup(&s->arena, pw.pw_name);
-    files_add(s, s->keys, "~/.ssh/id_ed25519");
-    files_add(s, s->keys, "~/.ssh/id_ecdsa");
-    files_add(s, s->keys, "~/.ssh/id_rsa");
-    files_add(s, s->known_hosts, "~/.ssh/known_hosts");
-    files_add(s, s->known_hosts, "/etc/ssh/ssh_known_hosts");
+    s->user = ssh_local_user(&s->arena);
+    s->keys[0] = "~/.ssh/id_ed25519";
+    s->keys[1] = "~/.ssh/id_ecdsa";
+    s->keys[2] = "~/.ssh/id_rsa";
+    s->known_hosts[0] = ssh_tilde(&s->arena, "~/.ssh/known_hosts");
+    s->known_hosts[1] = ssh_tilde(&s->arena, "~/.ssh/known_hosts2");
+    s->global_known[0] = "/etc/ssh/ssh_known_hosts";
+    s->global_known[1] = "/etc/ssh/ssh_known_hosts2";
+}
+
+/* Are these the names that ssh looks for when nobody names a key? */
+static bool keys_are_default(const struct ssh_settings *s)
+{
+    for (size_t i = 0; s->keys[i]; i++)
+        if (!str_starts(s->keys[i], "~/.ssh/id_"))
+            return false;
+    return s->keys[0] && s->keys[1];
 }
 
 /* The pillar's words win. */
 static void settings_override(struct ssh_settings *s, const struct target *t)
 {
+    s->asked = arena_strdup(&s->arena, t->host);
     if (!s->host)
-        s->host = arena_strdup(&s->arena, t->host);
+        s->host = s->asked;
     if (t->port || !s->port)
         s->port = t->port ? t->port : 22;
     if (t->user || !s->user)
         s->user = arena_strdup(&s->arena, t->user ? t->user : "root");
+    s->keys_default = keys_are_default(s);
     if (t->key) {
         memset(s->keys, 0, sizeof(s->keys));
-        files_add(s, s->keys, t->key);
+        s->keys[0] = arena_strdup(&s->arena, t->key);
         s->key_given = true;
+        s->keys_default = false;
     }
     if (t->known_hosts) {
         memset(s->known_hosts, 0, sizeof(s->known_hosts));
-        files_add(s, s->known_hosts, t->known_hosts);
+        s->known_hosts[0] = ssh_tilde(&s->arena, t->known_hosts);
     }
-    if (t->proxy_jump)
-        s->proxy_jump = *t->proxy_jump ? arena_strdup(&s->arena, t->proxy_jump) : NULL;
+    if (t->proxy_jump) {
+        s->proxy_jump = jump_none(t->proxy_jump) ? NULL : arena_strdup(&s->arena, t->proxy_jump);
+        s->proxy_command = NULL; /* whichever is named first counts, and the pillar comes first */
+    }
+}
+
+/* What only ssh itself can do is said by its name before anything is connected. */
+static bool settings_able(const struct ssh_settings *s, struct err *err)
+{
+    static const char way[] = "set `ssh: {transport: openssh}` in the pillar, or leave it out for this host";
+    if (s->keyless)
+        return err_set(err, E_CONFIG,
+                       "%s: the ssh configuration has %s for %s, and a release logs in by key only", s->name,
+                       s->keyless, s->asked);
+    if (s->refused || (s->fdpass && s->proxy_command))
+        return err_set(err, E_CONFIG,
+                       "%s: the ssh configuration has %s for %s, which the ssh transport cannot follow; %s",
+                       s->name, s->refused ? s->refused : "ProxyUseFdpass", s->asked, way);
+    if (s->unclear)
+        return err_set(
+            err, E_CONFIG,
+            "%s: the files of %s for %s cannot be told apart, because one has a blank in its name; "
+            "name it as `ssh: {known_hosts: FILE}` in the pillar",
+            s->name, s->unclear, s->asked);
+    return true;
+}
+
+/* Paths of keys with their tokens, now that host, port and user are known; and files of both kinds in one
+ * list. */
+static bool settings_finish(struct ssh_settings *s, struct err *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; s->keys[i]; i++) {
+        const char *path = ssh_path_expand(&s->arena, s, s->keys[i], err);
+        if (!path)
+            return err_wrap(err, "%s: IdentityFile %s", s->name, s->keys[i]);
+        s->keys[i] = path;
+    }
+    while (s->known_hosts[n])
+        n++;
+    for (size_t i = 0; s->global_known[i] && n < SSH_FILES_MAX; i++)
+        s->known_hosts[n++] = s->global_known[i];
+    if (s->proxy_command && !(s->proxy_command = ssh_command_expand(&s->arena, s, s->proxy_command, err)))
+        return err_wrap(err, "%s: ProxyCommand", s->name);
+    return settings_able(s, err);
 }
 
 static char *settings_key(const struct target *t)
@@ -244,15 +225,19 @@ enum link_end ssh_settings_find(struct op *op, struct conns *conns, const struct
     enum link_end end = LINK_OK;
     if (t->ssh_config && strcmp(t->ssh_config, "none") == 0)
         settings_default(s);
-    else if (ssh_config_uniform(t->ssh_config ? path_expand(s, t->ssh_config) : NULL, home_dir(&s->arena)))
+    else if (ssh_config_uniform(t->ssh_config ? ssh_tilde(&s->arena, t->ssh_config) : NULL,
+                                ssh_home(&s->arena)))
         end = settings_of_any(op, conns, t, s, err);
     else
         end = settings_ask(op, t, s, err);
+    if (end == LINK_OK) {
+        settings_override(s, t);
+        end = settings_finish(s, err) ? LINK_OK : LINK_REFUSED;
+    }
     if (end != LINK_OK) {
         ssh_settings_free(s);
         return end;
     }
-    settings_override(s, t);
     *ret = conns_settings_put(conns, key, s);
     return LINK_OK;
 }

@@ -13,23 +13,53 @@
 
 struct ssh_settings {
     struct arena arena;
-    const char *name; /* for messages: the target's id */
+    const char *name;  /* for messages: the target's id */
+    const char *asked; /* as the pillar, or the list of jumps, wrote the host */
     const char *host, *user;
     int port;
-    const char *alias; /* HostKeyAlias: the name to look for in known_hosts; NULL = host and port */
-    const char *known_hosts[SSH_FILES_MAX + 1];
+    int family;         /* 4, 6, 0 = any */
+    int64_t connect_ms; /* 0 = ours */
+    const char *alias;  /* HostKeyAlias: the name to look for in known_hosts; NULL = host and port */
+    const char *known_hosts[SSH_FILES_MAX + 1], *global_known[SSH_FILES_MAX + 1];
+    bool check_ip; /* another key known for the address counts, too */
     const char *keys[SSH_FILES_MAX + 1];
-    bool key_given;         /* by the pillar: this one and no other */
-    bool identities_only;   /* agent keys only when they are one of `keys` */
-    const char *agent;      /* socket, NULL = none */
-    const char *proxy_jump; /* "a,user@b:22" or NULL */
+    bool key_given;            /* by the pillar: this one and no other */
+    bool keys_default;         /* nobody named a key: these are the names that ssh looks for by itself */
+    bool identities_only;      /* agent keys only when they are one of `keys` */
+    const char *agent;         /* socket, NULL = none */
+    const char *proxy_jump;    /* "a,user@b:22" or NULL */
+    const char *proxy_command; /* NULL = none */
+    const char *ciphers, *macs, *kex, *host_algorithms, *user_algorithms; /* lists, NULL = libssh2's own */
+    bool fdpass;                                                          /* ProxyUseFdpass */
+    const char *refused;      /* a setting that this transport cannot follow, NULL = none */
+    const char *keyless;      /* a setting that forbids keys, NULL = none */
+    const char *unclear;      /* a setting whose files cannot be told apart, NULL = none */
+    const char *other_logins; /* ways to log in that only ssh itself has: "CertificateFile x", NULL = none */
+    const char *other_trust;  /* the same for host keys */
 };
 
 /* The settings of t; conns keeps them. */
 enum link_end ssh_settings_find(struct op *op, struct conns *conns, const struct target *t,
                                 const struct ssh_settings **ret, struct err *err);
-/* What `ssh -G` printed, into s. For tests, too. */
+/* `proxy_jump` of a pillar: no host at all? */
+bool jump_none(const char *jump);
+/* settings_words.c: what `ssh -G` printed, into s; paths of keys as they were written. For tests, too. */
 void ssh_settings_parse(struct ssh_settings *s, char *text);
+bool ssh_setting_known(const char *name);
+bool ssh_listed(const char *list, const char *word); /* "a,b,c" */
+
+/* settings_path.c: the account's home and name; `~` and `~name`; tokens and ${VARIABLE}, NULL with err set.
+ */
+const char *ssh_home(struct arena *arena);
+const char *ssh_local_user(struct arena *arena);
+const char *ssh_tilde(struct arena *arena, const char *path);
+const char *ssh_path_expand(struct arena *arena, const struct ssh_settings *s, const char *path,
+                            struct err *err);
+/* The text of ProxyCommand for a shell. NULL with err set. */
+const char *ssh_command_expand(struct arena *arena, const struct ssh_settings *s, const char *command,
+                               struct err *err);
+/* False: the line can be read in two ways. */
+bool ssh_files_split(struct ssh_settings *s, const char **files, char *text);
 /* config.c: the configuration in `file` (NULL: the user's and the system's) says the same for every host. */
 bool ssh_config_uniform(const char *file, const char *home);
 
@@ -85,6 +115,7 @@ enum key_kind {
     KEY_MISSING,   /* no such file */
     KEY_GOOD,      /* libssh2 can use it */
     KEY_ENCRYPTED, /* only through the agent */
+    KEY_PUBLIC,    /* the public half: only through the agent */
     KEY_UNABLE,    /* RSA, FIDO, DSA: the openssh transport can */
     KEY_BROKEN     /* not a private key, or unreadable */
 };
@@ -93,7 +124,7 @@ struct key_file {
     char *text; /* KEY_GOOD: the file */
     size_t len;
     const char *why;           /* for messages: "is an RSA key" */
-    const unsigned char *blob; /* public half when the format tells it, NULL else */
+    const unsigned char *blob; /* public half when the format, or FILE.pub, tells it; NULL else */
     size_t blob_len;
 };
 /* Into the arena. */
@@ -122,6 +153,16 @@ int agent_sign_cb(LIBSSH2_SESSION *session, unsigned char **sig, size_t *sig_len
                   size_t data_len, void **abstract);
 void agent_close(struct agent *a);
 
+/* ---- proxy.c: ProxyCommand
+ * ----------------------------------------------------------------------------------------- */
+
+struct proxy;
+/* *ret_fd: the connection, the caller's. NULL with err set. */
+struct proxy *proxy_start(const char *command, struct arena *arena, int *ret_fd, struct err *err);
+const char *proxy_said(struct proxy *p,
+                       struct arena *arena); /* on standard error, in one line; "" = nothing */
+void proxy_end(struct proxy *p);
+
 /* ---- session.c, auth.c
  * ----------------------------------------------------------------------------------------------- */
 
@@ -130,6 +171,7 @@ struct session {
     int fd;                /* -1 when it goes through `outer` */
     struct session *outer; /* jump host, owned */
     LIBSSH2_CHANNEL *via;  /* direct-tcpip on outer */
+    struct proxy *proxy;   /* ProxyCommand at the other end of fd, owned */
     int64_t heard_ms;      /* when anything came last: liveness, apart from progress */
     int64_t asked_ms;      /* when we last asked for a sign of life */
     bool condemned;        /* libssh2 fell over what the server sent: only its socket may still be closed */
@@ -155,6 +197,15 @@ int safe_channel_free(struct session *s, LIBSSH2_CHANNEL *c);
 int safe_keepalive(struct session *s, int *next);
 int safe_session_free(struct session *s);
 int safe_errno(struct session *s);
+
+/* ---- hostkey.c
+ * ------------------------------------------------------------------------------------------------------ */
+
+/* Before the handshake: what is known for the host, and the methods that may be used. */
+bool host_key_prepare(struct op *op, struct session *s, const struct ssh_settings *set,
+                      struct known_hosts *ret, struct err *err);
+enum link_end host_key_check(struct op *op, struct session *s, const struct ssh_settings *set,
+                             const struct known_hosts *known, struct err *err);
 
 /* ---- session.c, auth.c, again */
 

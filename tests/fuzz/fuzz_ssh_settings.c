@@ -11,6 +11,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     ssh_settings_parse(s, text);
     must(s->known_hosts[SSH_FILES_MAX] == NULL && s->keys[SSH_FILES_MAX] == NULL);
     must(s->port >= 0 && s->port <= 65535);
+    struct err err = {0};
+    s->asked = "web1";
+    for (size_t i = 0; s->keys[i]; i++)
+        must(ssh_path_expand(&arena, s, s->keys[i], &err) || err.text[0]);
+    if (s->proxy_command)
+        must(ssh_command_expand(&arena, s, s->proxy_command, &err) || err.text[0]);
     if (s->host)
         must(known_hosts_name(s, &arena) != NULL);
     ssh_settings_free(s);

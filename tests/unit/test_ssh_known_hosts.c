@@ -143,8 +143,10 @@ static void key_files_are_told_apart(void **state)
 {
     (void)state;
     assert_int_equal(
-        sh("cd %s && ssh-keygen -q -t rsa -b 2048 -m PEM -N '' -f pem_rsa && ssh-keygen -q -t ecdsa -m PEM -N '' -f "
-           "pem_ec && ssh-keygen -q -t ecdsa -m PKCS8 -N '' -f pkcs8_ec && ssh-keygen -q -t rsa -b 2048 -m PKCS8 "
+        sh("cd %s && ssh-keygen -q -t rsa -b 2048 -m PEM -N '' -f pem_rsa && ssh-keygen -q -t ecdsa -m PEM "
+           "-N '' -f "
+           "pem_ec && ssh-keygen -q -t ecdsa -m PKCS8 -N '' -f pkcs8_ec && ssh-keygen -q -t rsa -b 2048 -m "
+           "PKCS8 "
            "-N '' -f pkcs8_rsa && ssh-keygen -q -t ecdsa -m PEM -N secret -f pem_locked && ssh-keygen -q -t "
            "ed25519 -Z aes256-gcm@openssh.com -N secret -f gcm && echo rubbish >rubbish",
            scratch),
@@ -155,7 +157,7 @@ static void key_files_are_told_apart(void **state)
     } rows[] = {{"uk_ed25519", KEY_GOOD},      {"uk_ecdsa", KEY_GOOD},       {"pem_ec", KEY_GOOD},
                 {"pkcs8_ec", KEY_GOOD},        {"uk_rsa", KEY_UNABLE},       {"pem_rsa", KEY_UNABLE},
                 {"pkcs8_rsa", KEY_UNABLE},     {"uk_locked", KEY_ENCRYPTED}, {"gcm", KEY_ENCRYPTED},
-                {"pem_locked", KEY_ENCRYPTED}, {"rubbish", KEY_BROKEN},      {"uk_rsa.pub", KEY_BROKEN},
+                {"pem_locked", KEY_ENCRYPTED}, {"rubbish", KEY_BROKEN},      {"uk_rsa.pub", KEY_PUBLIC},
                 {"nothing", KEY_MISSING}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct key_file k = key_file_read(scratch_path(rows[i].file), &arena);
@@ -179,7 +181,7 @@ static void ssh_g_is_understood(void **state)
     assert_string_equal(s->keys[1], "/k/two");
     assert_null(s->keys[2]);
     assert_string_equal(s->known_hosts[0], "/a");
-    assert_string_equal(s->known_hosts[2], "/c");
+    assert_string_equal(s->global_known[0], "/c");
     assert_string_equal(s->proxy_jump, "j1,u@j2:22");
     assert_string_equal(s->alias, "al");
     assert_string_equal(s->agent, "/run/agent");
