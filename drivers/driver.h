@@ -119,6 +119,9 @@ int op_left_ms(const struct op *op); /* until the deadline, 0 when it is gone */
 /* The same with an own, earlier bound: false with *ret_late = true when only the bound passed (op not
  * failed). */
 bool op_wait_ms(struct op *op, int fd, short events, int bound_ms, bool *ret_late);
+/* Who is waited for from here on, for the message of a wait that ends too late; NULL: the op's own target
+ * again. The text must live as long as the op. */
+void op_asking(struct op *op, const char *who);
 /* Gives the op an earlier deadline for what follows (connect phases); returns the old one for
  * op_deadline_set. */
 int64_t op_deadline_cap(struct op *op, int64_t ms_from_now);

@@ -26,6 +26,16 @@ static const struct param fleet_params[] = {
      .help = "servers of the plan's nodes; default: all of the backend"},
     PARAM_END,
 };
+static const struct param survey_params[] = {
+    P_SOCKETS,
+    P_BACKEND,
+    {.name = "ignore_backends",
+     .type = PARAM_LIST,
+     .help =
+         "backends that may go on sending to a node while it is out; others that the pillar does not name "
+         "are refused"},
+    PARAM_END,
+};
 static const struct param enable_params[] = {
     P_SOCKETS,
     P_BACKEND,
@@ -140,6 +150,13 @@ static const struct verb verbs[] = {
      .default_timeout_ms = 15000,
      .params = fleet_params,
      .run = haproxy_run_show},
+    {.name = "haproxy.survey",
+     .help = "addresses that more than one server stands for, over all backends of each balancer",
+     .effect = EFFECT_READ,
+     .scope = SCOPE_FLEET,
+     .default_timeout_ms = 30000,
+     .params = survey_params,
+     .run = haproxy_run_survey},
     {0},
 };
 

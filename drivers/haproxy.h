@@ -28,10 +28,14 @@ enum hap_admin { HAP_READY, HAP_DRAIN, HAP_MAINT };
 const char *hap_admin_name(enum hap_admin v);
 
 struct hap_server {
-    const char *name;
-    int op_state; /* 0 stopped, 1 starting, 2 running, 3 stopping */
+    const char *backend, *name;
+    int backend_id; /* a frontend may have the backend's name, never its number */
+    int op_state;   /* 0 stopped, 1 starting, 2 running, 3 stopping */
     unsigned admin_bits;
     int weight; /* the one in use now, absolute */
+    const char *addr;
+    int port;   /* 0: the client's, or not told */
+    bool agent; /* an agent check is configured and runs: what it says changes state and weight */
     /* from `show stat`, when asked for */
     int64_t sessions, queued;
     const char *status, *check_status;
@@ -41,6 +45,8 @@ enum hap_admin hap_admin_of(const struct hap_server *s);
 bool hap_is_out(const struct hap_server *s);
 /* Gets new requests now. */
 bool hap_is_serving(const struct hap_server *s);
+/* With `show stat`: its checks have made up their mind that it is fine, or it has none. */
+bool hap_is_up(const struct hap_server *s);
 
 /* Sockets of one `sockets` list. */
 #define HAP_BALANCERS_MAX 32
@@ -50,17 +56,19 @@ struct hap_table {
     size_t n;
 };
 struct hap_server *hap_table_find(const struct hap_table *t, const char *name);
-/* `show servers state BACKEND`, by its header line. false: not such an answer, err says what came. */
+/* `show servers state [BACKEND]`, by its header line; backend NULL: all of them. false: not such an answer,
+ * err says what came. */
 bool hap_parse_state(const char *text, const char *backend, struct arena *a, struct hap_table *ret,
                      struct err *err);
-/* `show stat BACKEND 4 -1`, by its header line, into the rows of the same name. */
+/* `show stat #BACKEND_ID 4 -1`, by its header line, into the rows of the same name. */
 bool hap_parse_stat(const char *text, const char *backend, struct arena *a, struct hap_table *io,
                     struct err *err);
 
-/* The fact lb.before: "SOCKET BACKEND/SERVER=ready,w100;..." One entry per balancer and server. */
+/* The fact lb.before: "SOCKET BACKEND/SERVER=ready,w100,agent;..." One entry per balancer and server. */
 struct hap_before {
     enum hap_admin admin;
     int weight; /* -1 = not known */
+    bool agent; /* its agent check ran */
 };
 bool hap_before_find(const char *fact, const char *socket, const char *backend, const char *server,
                      struct hap_before *ret);
@@ -81,7 +89,9 @@ bool hap_open_fleet(struct op *op, struct hap *ret);
 /* For READ verbs: a balancer that cannot be asked says nothing about the node, so from here on op_fail means
  * UNKNOWN (as after op_sending); refusals stay FAILED. */
 bool hap_open_read(struct op *op, struct hap *ret);
-/* The whole backend of one balancer; with_stat: sessions and check status too. false: op failed. */
+/* Every server of every backend of one balancer. false: op failed. */
+bool hap_table_all(struct hap *h, size_t i, struct hap_table *ret);
+/* The whole backend of one balancer; with_stat: sessions and check status too. */
 bool hap_table(struct hap *h, size_t i, bool with_stat, struct hap_table *ret);
 /* Our server on balancer i into h->now[i]; an unknown server or backend is a refusal. */
 bool hap_look(struct hap *h, size_t i, bool with_stat);
@@ -93,6 +103,8 @@ bool hap_tell(struct hap *h, size_t i, const char **ret_refusal, const char *fmt
 /* One server's admin state or weight on balancer i, read back into h->now[i]. *ret_refusal NULL: it is so. */
 bool hap_put(struct hap *h, size_t i, enum hap_admin want, const char **ret_refusal);
 bool hap_put_weight(struct hap *h, size_t i, int weight, const char **ret_refusal);
+/* Its agent check held off, or running again; read back. */
+bool hap_put_agent(struct hap *h, size_t i, bool on, const char **ret_refusal);
 enum outcome hap_refused(struct hap *h, size_t i, const char *wanted, const char *words);
 /* "app1 drain on tcp://lb1:9999, ready on tcp://lb2:9999" */
 const char *hap_text(const struct hap *h);
@@ -101,9 +113,11 @@ bool hap_recall_before(const struct hap *h, size_t i, struct hap_before *ret);
 /* Was the server in rotation on any balancer before this release? True when nothing was recorded. */
 bool hap_was_in(const struct hap *h);
 /* Reports lb.before unless it was recorded for this server already. Later looks of the same release see our
- * own drain and must not overwrite it. */
-void hap_report_before(struct hap *h);
+ * own drain and must not overwrite it. false: op failed. */
+bool hap_report_before(struct hap *h);
 bool hap_before_recorded(const struct hap *h);
+/* The fact lb.at: where each balancer sends what this server gets, "SOCKET ADDRESS:PORT;..." */
+void hap_report_address(struct hap *h);
 /* Sum of sessions and queue over all balancers; reports facts and gauge. */
 int64_t hap_count_sessions(struct hap *h);
 bool hap_serving_everywhere(const struct hap *h);
@@ -123,5 +137,6 @@ HAPROXY_VERB(enabled);
 HAPROXY_VERB(wait_up);
 HAPROXY_VERB(capacity);
 HAPROXY_VERB(show);
+HAPROXY_VERB(survey);
 
 #endif

@@ -2,58 +2,140 @@
  * through SSH. */
 #include "drivers/haproxy.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/auto.h"
+#include "base/clock.h"
 #include "base/str.h"
 #include "drivers/node.h"
 
-#define ANSWER_MAX     (8u << 20) /* `show stat` of a backend with some ten thousand servers */
-#define DIALOG_MS      10000      /* one command: a balancer that hangs must not eat the step's deadline */
-#define REFUSAL_WORDS  200
-#define OPERATOR_LEVEL "this socket may only read; give it `level admin` in the balancer's configuration"
+#define ANSWER_MAX      (8u << 20) /* `show stat` of a backend with some ten thousand servers */
+#define DIALOG_MS       10000      /* one command: a balancer that hangs must not eat the step's deadline */
+#define UNKNOWN_COMMAND "Unknown command"
+#define BEFORE_MAX      60000
+#define RELAY_MS        8000 /* the same on the balancer's host, so that its words arrive in time */
+#define REFUSAL_WORDS   200
+#define OPERATOR_LEVEL  "this socket may only read; give it `level admin` in the balancer's configuration"
 
 /* Runs on the balancer's host: "$1" socket path, "$2" one command. Whatever is there that can talk to a unix
  * socket. */
 static const char relay_script[] =
-    "p=$1 c=$2\n"
-    "[ -S \"$p\" ] || { echo \"$p: no such socket\" >&2; exit 121; }\n"
-    "if command -v socat >/dev/null 2>&1; then\n"
-    "  printf '%s\\n' \"$c\" | socat -t 10 - \"UNIX-CONNECT:$p\"\n"
-    "elif command -v python3 >/dev/null 2>&1; then\n"
+    "p=$1 c=$2 t=$3 me=$(id -un 2>/dev/null || echo the login)\n"
+    "[ -e \"$p\" ] || { echo \"no such socket, or $me may not look into its directory\" >&2; exit 121; }\n"
+    "[ -S \"$p\" ] || { echo 'it is no socket' >&2; exit 121; }\n"
+    "[ -w \"$p\" ] || { echo \"$me may not open it (Permission denied); see user, group and mode of its"
+    " stats socket line\" >&2; exit 121; }\n"
+    "if command -v python3 >/dev/null 2>&1; then\n"
     "  exec python3 -c 'import socket, sys\n"
-    "s = socket.socket(socket.AF_UNIX)\n"
-    "s.settimeout(10)\n"
-    "s.connect(sys.argv[1])\n"
-    "s.sendall(sys.argv[2].encode() + b\"\\n\")\n"
-    "while True:\n"
-    "    d = s.recv(65536)\n"
-    "    if not d: break\n"
-    "    sys.stdout.buffer.write(d)' \"$p\" \"$c\"\n"
+    "try:\n"
+    "    s = socket.socket(socket.AF_UNIX)\n"
+    "    s.settimeout(float(sys.argv[3]))\n"
+    "    s.connect(sys.argv[1])\n"
+    "    s.sendall(sys.argv[2].encode() + b\"\\n\")\n"
+    "    while True:\n"
+    "        d = s.recv(65536)\n"
+    "        sys.stdout.buffer.write(d)\n"
+    "        if not d or d.startswith(b\"Unknown command\"): break\n" /* the master does not close */
+    "except socket.timeout:\n"
+    "    sys.exit(124)\n"
+    "except OSError as e:\n"
+    "    sys.exit(e.strerror or str(e))' \"$p\" \"$c\" \"$t\"\n"
+    "elif command -v socat >/dev/null 2>&1; then\n"
+    "  printf '%s\\n' \"$c\" | socat -t \"$t\" -T \"$t\" - \"UNIX-CONNECT:$p\"\n"
     "elif command -v perl >/dev/null 2>&1; then\n"
-    "  exec perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new($ARGV[0]) or die \"$!\\n\";"
-    " print $s \"$ARGV[1]\\n\"; $s->flush; print while <$s>;' \"$p\" \"$c\"\n"
+    "  exec perl -MIO::Socket::UNIX -e '$SIG{ALRM} = sub { exit 124 }; alarm $ARGV[2];"
+    " $s = IO::Socket::UNIX->new($ARGV[0]) or die \"$!\\n\"; $| = 1;"
+    " print $s \"$ARGV[1]\\n\"; $s->flush; print while <$s>;' \"$p\" \"$c\" \"$t\"\n"
     "elif nc -h 2>&1 | grep -q -e '-U'; then\n"
-    "  printf '%s\\n' \"$c\" | nc -U -w 10 \"$p\"\n"
+    "  printf '%s\\n' \"$c\" | nc -U -w \"$t\" \"$p\"\n"
     "else\n"
-    "  echo 'none of socat, python3, perl, nc -U is installed' >&2; exit 122\n"
+    "  echo 'none of python3, socat, perl, nc -U is installed there' >&2; exit 122\n"
     "fi\n";
+
+#define RELAY_LATE 124 /* of relay_script: connected, and the answer did not end in time */
+
+/* The first line of an answer, safe to show. */
+static const char *first_line(struct op *op, const char *answer)
+{
+    auto_buf struct buf b = BUF_INIT(REFUSAL_WORDS);
+    text_visible(&b, answer, strcspn(answer, "\r\n"));
+    return arena_strdup(op_arena(op), buf_str(&b));
+}
+
+/* Connected, and then not what a worker's socket does: it answers and closes. The master's socket (-S) knows
+ * other commands and stays open; one whose connections are used up takes a new one and says nothing. */
+static void ask_failed(struct op *op, const struct hap_socket *s, const char *command, const char *got)
+{
+    if (str_starts(got, UNKNOWN_COMMAND))
+        op_refused(
+            op, E_PROTO,
+            "%s: answered \"%s\" to \"%s\"; is it the master's socket (haproxy -S)? Wanted the worker's: "
+            "`stats socket ... level admin`",
+            s->text, first_line(op, got), command);
+    else if (*got)
+        op_fail(op, E_PROTO, "%s: answered \"%s\" to \"%s\" and did not end the answer in time", s->text,
+                first_line(op, got), command);
+    else
+        op_fail(
+            op, E_LATE,
+            "%s: took the connection and said nothing to \"%s\" in time; are its connections used up (`stats "
+            "maxconn`), or does HAProxy hang?",
+            s->text, command);
+}
 
 static char *ask_relay(struct op *op, const struct hap_socket *s, const char *command)
 {
-    const char *const args[] = {s->path, command, NULL};
+    const char *seconds = arena_printf(op_arena(op), "%d", RELAY_MS / 1000);
+    const char *const args[] = {s->path, command, seconds, NULL};
     const struct node_cmd cmd = {.script = relay_script, .args = args, .max_out = ANSWER_MAX, .quiet = true};
     struct node_result r;
     const struct target *host = op_target_host(op, s->host);
     if (!host || !target_read(op, host, &cmd, &r))
         return NULL;
-    if (r.status != 0) {
-        op_fail(op, E_NET, "%s: %s", s->text,
-                r.err_len ? r.err : "the socket could not be reached on its host");
-        return NULL;
+    if (r.status == 0)
+        return r.out;
+    if (r.status == RELAY_LATE)
+        ask_failed(op, s, command, r.out);
+    else
+        op_fail(op, E_NET, "%s: %s: %s", s->text, s->path,
+                r.err_len ? first_line(op, r.err) : "the socket could not be reached on its host");
+    return NULL;
+}
+
+/* Until the other side closes. */
+static char *read_answer(struct op *op, int fd, const struct hap_socket *s, const char *command)
+{
+    auto_buf struct buf all = BUF_INIT(ANSWER_MAX);
+    char piece[16384];
+    int left_ms = op_left_ms(op) - 100; /* who does not answer is told by us, not by the op's deadline */
+    int64_t end_ms = clock_mono_ms() + (left_ms < RELAY_MS ? left_ms : RELAY_MS);
+    while (!all.cut) {
+        ssize_t got = read(fd, piece, sizeof(piece));
+        int64_t left = end_ms - clock_mono_ms();
+        bool late = left <= 0;
+        if (got == 0)
+            return arena_strndup(op_arena(op), buf_str(&all), all.len);
+        if (got > 0) {
+            buf_add(&all, piece, (size_t)got);
+            if (str_starts(buf_str(&all), UNKNOWN_COMMAND)) /* the master would keep us waiting */
+                return arena_strndup(op_arena(op), buf_str(&all), all.len);
+        } else if (errno == EAGAIN) {
+            if (late || !op_wait_ms(op, fd, POLLIN, (int)left, &late)) {
+                if (late)
+                    ask_failed(op, s, command, buf_str(&all));
+                return NULL;
+            }
+        } else if (errno != EINTR) {
+            op_fail(op, E_NET, "%s: cannot read the answer: %s", s->text, strerror(errno));
+            return NULL;
+        }
     }
-    return r.out;
+    op_fail(op, E_PROTO, "%s: more than %u MiB in answer to \"%s\"", s->text, ANSWER_MAX >> 20, command);
+    return NULL;
 }
 
 static char *ask_fd(struct op *op, const struct hap_socket *s, const char *command)
@@ -62,28 +144,22 @@ static char *ask_fd(struct op *op, const struct hap_socket *s, const char *comma
     const char *line = arena_printf(op_arena(op), "%s\n", command);
     if (fd < 0 || !op_write_all(op, fd, line, strlen(line)))
         return NULL;
-    return op_read_all(op, fd, ANSWER_MAX, NULL);
+    return read_answer(op, fd, s, command);
 }
 
 /* One command, one connection. NULL: op failed. */
 static char *ask(struct op *op, const struct hap_socket *s, const char *command)
 {
     int64_t deadline = op_deadline_cap(op, DIALOG_MS);
+    op_asking(op, s->text);
     char *answer = s->path && s->host ? ask_relay(op, s, command) : ask_fd(op, s, command);
+    op_asking(op, NULL);
     op_deadline_set(op, deadline);
-    if (answer && !*answer) {
+    if (answer && !*answer)
         op_fail(op, E_PROTO, "%s: closed the connection without an answer to \"%s\"", s->text, command);
-        return NULL;
-    }
-    return answer;
-}
-
-/* The first line of an answer, safe to show. */
-static const char *first_line(struct op *op, const char *answer)
-{
-    auto_buf struct buf b = BUF_INIT(REFUSAL_WORDS);
-    text_visible(&b, answer, strcspn(answer, "\r\n"));
-    return arena_strdup(op_arena(op), buf_str(&b));
+    else if (answer && str_starts(answer, UNKNOWN_COMMAND))
+        ask_failed(op, s, command, answer);
+    return op_failed(op) ? NULL : answer;
 }
 
 /* ---- arguments ------------------------------------------------------------- */
@@ -153,7 +229,11 @@ static bool not_understood(struct hap *h, size_t i, const struct err *err)
 static bool add_stat(struct hap *h, size_t i, struct hap_table *io)
 {
     struct err err = {0};
-    char *answer = ask(h->op, &h->socks[i], arena_printf(op_arena(h->op), "show stat %s 4 -1", h->backend));
+    if (io->n == 0)
+        return true;
+    /* By number: a frontend may have the backend's name, and HAProxy would find that first. */
+    const char *command = arena_printf(op_arena(h->op), "show stat #%d 4 -1", io->rows[0].backend_id);
+    char *answer = ask(h->op, &h->socks[i], command);
     if (!answer)
         return false;
     return hap_parse_stat(answer, h->backend, op_arena(h->op), io, &err) || not_understood(h, i, &err);
@@ -174,6 +254,14 @@ bool hap_table(struct hap *h, size_t i, bool with_stat, struct hap_table *ret)
     if (!hap_parse_state(answer, h->backend, a, ret, &err))
         return not_understood(h, i, &err);
     return !with_stat || add_stat(h, i, ret);
+}
+
+bool hap_table_all(struct hap *h, size_t i, struct hap_table *ret)
+{
+    struct err err = {0};
+    char *answer = ask(h->op, &h->socks[i], "show servers state");
+    return answer &&
+           (hap_parse_state(answer, NULL, op_arena(h->op), ret, &err) || not_understood(h, i, &err));
 }
 
 static const char *server_names(struct hap *h, const struct hap_table *t)
@@ -262,6 +350,21 @@ bool hap_put_weight(struct hap *h, size_t i, int weight, const char **ret_refusa
     return true;
 }
 
+/* What its agent says would undo a drain ("ready") or take weight away. */
+bool hap_put_agent(struct hap *h, size_t i, bool on, const char **ret_refusal)
+{
+    if (!hap_tell(h, i, ret_refusal, "%s agent %s/%s", on ? "enable" : "disable", h->backend, h->server))
+        return false;
+    if (*ret_refusal)
+        return true;
+    if (!hap_look(h, i, false))
+        return false;
+    if (h->now[i].agent != on)
+        *ret_refusal = arena_printf(op_arena(h->op), "took the command but its agent check is still %s",
+                                    on ? "held off" : "running");
+    return true;
+}
+
 enum outcome hap_refused(struct hap *h, size_t i, const char *wanted, const char *words)
 {
     return op_refused(h->op, E_REFUSED, "%s: %s/%s: wanted %s, the balancer said: %s", h->socks[i].text,
@@ -305,22 +408,39 @@ bool hap_was_in(const struct hap *h)
     return false;
 }
 
-void hap_report_before(struct hap *h)
+bool hap_report_before(struct hap *h)
 {
     if (hap_before_recorded(h))
-        return;
+        return true;
     /* Another balancer step of the same node may have recorded its own entries: keep them. */
     const char *old = op_recall(h->op, "lb.before");
-    auto_buf struct buf b = BUF_INIT(16384);
+    auto_buf struct buf b = BUF_INIT(BEFORE_MAX);
     buf_puts(&b, old ? old : "");
     for (size_t i = 0; i < h->n; i++) {
         struct hap_before recorded;
         if (hap_recall_before(h, i, &recorded))
             continue;
-        buf_printf(&b, "%s%s %s/%s=%s,w%d", b.len ? ";" : "", h->socks[i].text, h->backend, h->server,
-                   hap_admin_name(hap_admin_of(&h->now[i])), h->now[i].weight);
+        buf_printf(&b, "%s%s %s/%s=%s,w%d%s", b.len ? ";" : "", h->socks[i].text, h->backend, h->server,
+                   hap_admin_name(hap_admin_of(&h->now[i])), h->now[i].weight,
+                   h->now[i].agent ? ",agent" : "");
+    }
+    if (b.cut) {
+        op_refused(h->op, E_CONFIG, "%s: its state on all balancers is more than %d bytes of text", h->server,
+                   BEFORE_MAX);
+        return false;
     }
     op_fact(h->op, "lb.before", "%s", buf_str(&b));
+    return true;
+}
+
+void hap_report_address(struct hap *h)
+{
+    auto_buf struct buf b = BUF_INIT(BEFORE_MAX);
+    for (size_t i = 0; i < h->n; i++)
+        if (h->now[i].port > 0)
+            buf_printf(&b, "%s%s %s:%d", b.len ? ";" : "", h->socks[i].text, h->now[i].addr, h->now[i].port);
+    if (!b.cut)
+        op_fact(h->op, "lb.at", "%s", buf_str(&b));
 }
 
 int64_t hap_count_sessions(struct hap *h)

@@ -28,6 +28,16 @@ static bool out_everywhere(const struct hap *h)
     return true;
 }
 
+/* An agent check that runs can undo a drain at any moment. */
+static bool agents_quiet(const struct hap *h)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        if (h->now[i].agent)
+            return false;
+    }
+    return true;
+}
+
 bool hap_serving_everywhere(const struct hap *h)
 {
     for (size_t i = 0; i < h->n; i++) {
@@ -48,25 +58,34 @@ enum outcome haproxy_run_observe(struct op *op)
         return op_refused(op, E_STATE,
                           "balancers disagree: %s of backend %s; make them agree by hand, then try again",
                           hap_text(&h), h.backend);
-    hap_report_before(&h);
-    op_ready(op, out_everywhere(&h));
+    if (!hap_report_before(&h))
+        return op_end(op);
+    hap_report_address(&h);
+    op_ready(op, out_everywhere(&h) && agents_quiet(&h));
     return OUT_OK;
 }
 
-/* Row 23: one balancer refused after others were drained by this op. They get back what they had: ready, else
- * this op would not have touched them. */
-static bool put_back(struct hap *h, const bool *mine)
+/* What this op did on one balancer. */
+struct touched {
+    bool drained, held_off;
+};
+
+/* Row 23: one balancer refused after others were drained by this op. They get back what they had: ready and
+ * an agent check that runs, else this op would not have touched them. */
+static bool put_back(struct hap *h, const struct touched *mine)
 {
     bool all = true;
     for (size_t i = 0; i < h->n; i++) {
         const char *refusal = NULL;
-        if (mine[i] && (!hap_put(h, i, HAP_READY, &refusal) || refusal))
+        if (mine[i].drained && (!hap_put(h, i, HAP_READY, &refusal) || refusal))
+            all = false;
+        if (mine[i].held_off && (!hap_put_agent(h, i, true, &refusal) || refusal))
             all = false;
     }
     return all;
 }
 
-static enum outcome drain_refused(struct hap *h, size_t i, const bool *mine, const char *words)
+static enum outcome drain_refused(struct hap *h, size_t i, const struct touched *mine, const char *words)
 {
     if (put_back(h, mine))
         return op_refused(h->op, E_REFUSED, "%s: %s/%s: wanted drain, the balancer said: %s%s",
@@ -78,25 +97,44 @@ static enum outcome drain_refused(struct hap *h, size_t i, const bool *mine, con
         h->socks[i].text, h->backend, h->server, words);
 }
 
+/* The agent check first: it may say "ready" at any moment. false: op failed, or *ret_refusal says why not. */
+static bool drain_one(struct hap *h, size_t i, struct touched *mine, const char **ret_refusal)
+{
+    *ret_refusal = NULL;
+    op_sending(h->op);
+    if (h->now[i].agent) {
+        if (!hap_put_agent(h, i, false, ret_refusal) || *ret_refusal)
+            return false;
+        mine->held_off = true;
+    }
+    if (hap_is_out(&h->now[i]))
+        return true;
+    if (!hap_put(h, i, HAP_DRAIN, ret_refusal) || *ret_refusal)
+        return false;
+    mine->drained = true;
+    return true;
+}
+
 enum outcome haproxy_run_drain(struct op *op)
 {
     struct hap h;
-    bool mine[HAP_BALANCERS_MAX] = {false}, changed = false;
+    struct touched mine[HAP_BALANCERS_MAX] = {{.drained = false}};
+    bool changed = false;
     if (!hap_open(op, &h) || !hap_look_all(&h, false))
         return op_end(op);
-    op_fact(op, "lb.debt", "haproxy %s/%s drained, before: %s", h.backend, h.server, hap_text(&h));
+    op_fact(op, "lb.debt", "haproxy %s/%s drained%s, before: %s", h.backend, h.server,
+            agents_quiet(&h) ? "" : " and its agent check held off", hap_text(&h));
     for (size_t i = 0; i < h.n; i++) {
         const char *refusal;
-        if (hap_is_out(&h.now[i]))
+        if (hap_is_out(&h.now[i]) && !h.now[i].agent)
             continue;
-        op_sending(op);
-        if (!hap_put(&h, i, HAP_DRAIN, &refusal)) {
+        if (!drain_one(&h, i, &mine[i], &refusal)) {
+            if (refusal)
+                return drain_refused(&h, i, mine, refusal);
             put_back(&h, mine);
             return op_end(op);
         }
-        if (refusal)
-            return drain_refused(&h, i, mine, refusal);
-        mine[i] = changed = true;
+        changed = true;
     }
     op_fact(op, "lb.state", "%s", hap_text(&h));
     op_changed(op, changed);
@@ -106,14 +144,15 @@ enum outcome haproxy_run_drain(struct op *op)
 /* ---- wait_idle, guard ------------------------------------------------------ */
 
 /* A balancer that shows the server ready again has forgotten the drain: reload, restart, or somebody's hand.
- * The core drains again. */
+ * So has one whose agent check runs again, only later. The core drains again. */
 static bool drain_lost(struct hap *h)
 {
-    if (out_everywhere(h))
+    bool out = out_everywhere(h);
+    if (out && agents_quiet(h))
         return false;
     op_lost(h->op);
     op_ready(h->op, false);
-    op_say(h->op, "the drain is gone: %s", hap_text(h));
+    op_say(h->op, "%s: %s", out ? "the agent check runs again" : "the drain is gone", hap_text(h));
     return true;
 }
 

@@ -88,6 +88,25 @@ static bool give_back_all(struct hap *h, int percent, bool *io_changed)
     return true;
 }
 
+/* Last, for from then on state and weight are the agent's. Also where somebody's maintenance stays: what we
+ * held off was not theirs. */
+static bool agents_back(struct hap *h, bool *io_changed)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        const char *refusal;
+        if (!wanted(h, i).agent || h->now[i].agent)
+            continue;
+        if (!hap_put_agent(h, i, true, &refusal))
+            return false;
+        if (refusal) {
+            hap_refused(h, i, "its agent check again", refusal);
+            return false;
+        }
+        *io_changed = true;
+    }
+    return true;
+}
+
 /* The one wait of a CHANGE verb here: a ramp is one change that takes its time, under the step's deadline and
  * cancel. Cut short, `enabled` sees the weight and the core runs `enable` again. */
 static bool pause_ramp(struct op *op)
@@ -121,6 +140,8 @@ enum outcome haproxy_run_enable(struct op *op)
         if (n > 0)
             op_say(op, "%s: at %d %% of its weight", h.server, percent[i]);
     }
+    if (!agents_back(&h, &changed))
+        return op_end(op);
     op_fact(op, "lb.state", "%s", hap_text(&h));
     op_changed(op, changed);
     return OUT_OK;
@@ -134,19 +155,15 @@ enum outcome haproxy_run_enabled(struct op *op)
         return op_end(op);
     for (size_t i = 0; i < h.n; i++) {
         struct hap_before want = wanted(&h, i);
-        if (!kept_by_hand(&h, i) && (hap_admin_of(&h.now[i]) != want.admin || h.now[i].weight != want.weight))
+        bool weighs = h.now[i].weight == want.weight || h.now[i].agent; /* the agent may say another one */
+        if (!kept_by_hand(&h, i) && (hap_admin_of(&h.now[i]) != want.admin || !weighs))
+            all = false;
+        if (want.agent && !h.now[i].agent)
             all = false;
     }
     op_fact(op, "lb.state", "%s", hap_text(&h));
     op_ready(op, all);
     return OUT_OK;
-}
-
-/* "UP 1/2" is a server that the balancer has not made up its mind about: after `ready` on a dead one it shows
- * that, and takes traffic, until one check fails. */
-static bool is_up(const struct hap_server *s)
-{
-    return !hap_is_out(s) && s->op_state == 2 && (!strcmp(s->status, "UP") || !strcmp(s->status, "no check"));
 }
 
 enum outcome haproxy_run_wait_up(struct op *op)
@@ -157,11 +174,12 @@ enum outcome haproxy_run_wait_up(struct op *op)
         return op_end(op);
     for (size_t i = 0; i < h.n; i++) {
         struct hap_before want = wanted(&h, i);
-        bool fine = want.admin != HAP_READY || kept_by_hand(&h, i) || is_up(&h.now[i]);
+        bool fine = want.admin != HAP_READY || kept_by_hand(&h, i) || hap_is_up(&h.now[i]);
         up += fine;
         if (!fine)
-            op_say(op, "%s: %s on %s (last check %s); wanted UP", h.server, h.now[i].status, h.socks[i].text,
-                   h.now[i].check_status);
+            op_say(op, "%s: status %s, state %s on %s (last check %s); wanted UP and ready", h.server,
+                   h.now[i].status, hap_admin_name(hap_admin_of(&h.now[i])), h.socks[i].text,
+                   *h.now[i].check_status ? h.now[i].check_status : "none");
     }
     op_gauge(op, up);
     op_ready(op, up == (int64_t)h.n);

@@ -14,6 +14,10 @@
 #define ADMIN_MAINT 0x23u /* forced, inherited, by name resolution */
 #define ADMIN_DRAIN 0x18u /* forced, inherited */
 
+/* struct check's state, of the agent check. */
+#define AGENT_CONFIGURED 0x02u
+#define AGENT_ENABLED    0x04u
+
 #define ROWS_MAX    100000
 #define COLUMNS_MAX 256
 
@@ -38,6 +42,17 @@ bool hap_is_out(const struct hap_server *s)
 bool hap_is_serving(const struct hap_server *s)
 {
     return !hap_is_out(s) && (s->op_state == 1 || s->op_state == 2) && s->weight > 0;
+}
+
+/* "UP 1/2" is a server that the balancer has not made up its mind about: after `ready` on a dead one it shows
+ * that, and takes traffic, until one check fails. One that is starting (slowstart) is up and gets its share,
+ * ever more of it. Without weight it shows DRAIN, whatever its checks say. */
+bool hap_is_up(const struct hap_server *s)
+{
+    if (hap_is_out(s) || (s->op_state != 1 && s->op_state != 2) || !s->status)
+        return false;
+    return !strcmp(s->status, "UP") || !strcmp(s->status, "no check") ||
+           (s->weight == 0 && !strcmp(s->status, "DRAIN"));
 }
 
 struct hap_server *hap_table_find(const struct hap_table *t, const char *name)
@@ -181,15 +196,26 @@ static size_t count_lines(const char *s)
     size_t n = 1;
     for (; *s; s++)
         n += *s == '\n';
-    return n < ROWS_MAX ? n : ROWS_MAX;
+    return n;
 }
 
-enum state_col { ST_BACKEND, ST_NAME, ST_OP, ST_ADMIN, ST_WEIGHT, ST_COLS };
-static const char *const state_cols[ST_COLS] = {[ST_BACKEND] = "be_name",
-                                                [ST_NAME] = "srv_name",
-                                                [ST_OP] = "srv_op_state",
-                                                [ST_ADMIN] = "srv_admin_state",
-                                                [ST_WEIGHT] = "srv_uweight"};
+enum state_col {
+    ST_ID,
+    ST_BACKEND,
+    ST_NAME,
+    ST_ADDR,
+    ST_OP,
+    ST_ADMIN,
+    ST_WEIGHT,
+    ST_WANTED, /* columns from here on are not in every version */
+    ST_AGENT = ST_WANTED,
+    ST_PORT,
+    ST_COLS
+};
+static const char *const state_cols[ST_COLS] = {
+    [ST_ID] = "be_id",           [ST_BACKEND] = "be_name",       [ST_NAME] = "srv_name",
+    [ST_ADDR] = "srv_addr",      [ST_OP] = "srv_op_state",       [ST_ADMIN] = "srv_admin_state",
+    [ST_WEIGHT] = "srv_uweight", [ST_AGENT] = "srv_agent_state", [ST_PORT] = "srv_port"};
 
 static bool state_header(char *line, int *at)
 {
@@ -199,7 +225,7 @@ static bool state_header(char *line, int *at)
     size_t n = split(line + 2, ' ', cols);
     for (int i = 0; i < ST_COLS; i++) {
         at[i] = column(cols, n, state_cols[i]);
-        if (at[i] < 0)
+        if (at[i] < 0 && i < ST_WANTED)
             return false;
     }
     return true;
@@ -207,16 +233,24 @@ static bool state_header(char *line, int *at)
 
 static bool state_row(char **cols, size_t n, const int *at, struct hap_server *ret)
 {
-    int admin;
+    int admin, agent = 0;
     for (int i = 0; i < ST_COLS; i++) {
-        if ((size_t)at[i] >= n)
+        if (at[i] >= 0 && (size_t)at[i] >= n)
             return false;
     }
-    if (!number(cols[at[ST_OP]], 0, 3, &ret->op_state) || !number(cols[at[ST_ADMIN]], 0, 0xffff, &admin) ||
+    if (!number(cols[at[ST_ID]], 0, INT_MAX, &ret->backend_id) ||
+        !number(cols[at[ST_OP]], 0, 3, &ret->op_state) || !number(cols[at[ST_ADMIN]], 0, 0xffff, &admin) ||
         !number(cols[at[ST_WEIGHT]], 0, 256, &ret->weight))
         return false;
+    if (at[ST_AGENT] >= 0 && !number(cols[at[ST_AGENT]], 0, 0xffff, &agent))
+        return false;
+    if (at[ST_PORT] >= 0 && !number(cols[at[ST_PORT]], 0, 65535, &ret->port))
+        return false;
     ret->admin_bits = (unsigned)admin;
+    ret->agent = ((unsigned)agent & AGENT_CONFIGURED) && ((unsigned)agent & AGENT_ENABLED);
+    ret->backend = cols[at[ST_BACKEND]];
     ret->name = cols[at[ST_NAME]];
+    ret->addr = cols[at[ST_ADDR]];
     return true;
 }
 
@@ -228,22 +262,24 @@ bool hap_parse_state(const char *text, const char *backend, struct arena *a, str
     char *version = next_line(&pos);
     if (!version || strcmp(version, "1") != 0 || !state_header(next_line(&pos), at))
         return strange(err, "`show servers state`", text);
+    if (count_lines(text) > ROWS_MAX)
+        return err_set(err, E_PROTO, "`show servers state` has more than %d rows", ROWS_MAX);
     *ret = (struct hap_table){.rows = arena_array(a, count_lines(text), sizeof *ret->rows)};
-    for (char *line; (line = next_line(&pos)) && *line && ret->n < ROWS_MAX;) {
+    for (char *line; (line = next_line(&pos)) && *line;) {
         char *cols[COLUMNS_MAX];
         size_t n = split(line, ' ', cols);
         struct hap_server row = {.sessions = -1, .queued = -1};
         if (!state_row(cols, n, at, &row))
             return strange(err, "`show servers state`", line);
-        if (!strcmp(cols[at[ST_BACKEND]], backend))
+        if (!backend || !strcmp(row.backend, backend))
             ret->rows[ret->n++] = row;
     }
     return true;
 }
 
-enum stat_col { SC_PROXY, SC_NAME, SC_QCUR, SC_SCUR, SC_STATUS, SC_CHECK, SC_COLS };
+enum stat_col { SC_PROXY, SC_ID, SC_NAME, SC_QCUR, SC_SCUR, SC_STATUS, SC_CHECK, SC_COLS };
 static const char *const stat_cols[SC_COLS] = {
-    [SC_PROXY] = "pxname", [SC_NAME] = "svname",   [SC_QCUR] = "qcur",
+    [SC_PROXY] = "pxname", [SC_ID] = "iid",        [SC_NAME] = "svname",       [SC_QCUR] = "qcur",
     [SC_SCUR] = "scur",    [SC_STATUS] = "status", [SC_CHECK] = "check_status"};
 
 /* One field; quoted ones may hold commas and line ends, and what a health check answered stands in one: so a
@@ -306,13 +342,15 @@ static bool stat_header(char **io, int *at)
 
 static bool stat_row(char **cols, size_t n, const int *at, struct hap_table *io)
 {
-    int scur, qcur = 0;
+    int scur, qcur = 0, id;
     for (int i = 0; i < SC_COLS; i++) {
         if ((size_t)at[i] >= n)
             return false;
     }
     struct hap_server *s = hap_table_find(io, cols[at[SC_NAME]]);
-    if (!s)
+    if (!number(cols[at[SC_ID]], 0, INT_MAX, &id))
+        return false;
+    if (!s || s->backend_id != id)
         return true; /* another kind of row; a missing server is found out below */
     if (!number(cols[at[SC_SCUR]], 0, INT_MAX, &scur) ||
         (*cols[at[SC_QCUR]] && !number(cols[at[SC_QCUR]], 0, INT_MAX, &qcur)))
@@ -333,7 +371,7 @@ bool hap_parse_stat(const char *text, const char *backend, struct arena *a, stru
         return strange(err, "`show stat`", text);
     char *cols[COLUMNS_MAX];
     for (size_t n; (n = csv_row(&pos, cols)) > 0;) {
-        if (!strcmp(cols[0], backend) && !stat_row(cols, n, at, io))
+        if ((size_t)at[SC_PROXY] < n && !strcmp(cols[at[SC_PROXY]], backend) && !stat_row(cols, n, at, io))
             return err_set(err, E_PROTO, "`show stat` has a row for %s that is not one", backend);
     }
     for (size_t i = 0; i < io->n; i++) {
@@ -353,8 +391,14 @@ static bool before_value(const char *s, size_t n, struct hap_before *ret)
         return false;
     memcpy(word, s, n);
     word[n] = '\0';
-    char *comma = strchr(word, ',');
+    char *comma = strchr(word, ','), *more = comma ? strchr(comma + 1, ',') : NULL;
     *ret = (struct hap_before){.weight = -1};
+    if (more) {
+        *more = '\0';
+        ret->agent = !strcmp(more + 1, "agent");
+        if (!ret->agent)
+            return false;
+    }
     if (comma) {
         *comma = '\0';
         if (comma[1] != 'w' || !number(comma + 2, 0, 256, &ret->weight))

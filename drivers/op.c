@@ -242,10 +242,15 @@ enum wait op_poll(struct op *op, struct pollfd *fds, nfds_t n, int64_t bound_ms)
 
 enum outcome op_fail_wait(struct op *op, enum wait why)
 {
-    const char *id = op->spec.target ? op->spec.target->id : NULL;
+    const char *id = op->asking ? op->asking : op->spec.target ? op->spec.target->id : NULL;
     if (why == WAIT_CANCELED)
         return op_fail(op, E_CANCELED, "%s%sstopped by the operator", id ? id : "", id ? ": " : "");
     return op_fail(op, E_LATE, "%s%sno answer before the step's deadline", id ? id : "", id ? ": " : "");
+}
+
+void op_asking(struct op *op, const char *who)
+{
+    op->asking = who;
 }
 
 bool op_wait(struct op *op, int fd, short events)

@@ -127,7 +127,8 @@ int op_connect_unix(struct op *op, const char *path)
     if (end == LINK_OK && error == 0)
         return fd_take(&fd);
     if (end == LINK_OK)
-        err_set(&err, E_NET, "%s: cannot connect: %s", path, strerror(error));
+        err_set(&err, E_NET, "%s: cannot connect: %s", path,
+                error == EAGAIN ? "its queue of connections is full" : strerror(error));
     connect_fail(op, end == LINK_OK ? LINK_LOST : end, &err);
     return -1;
 }

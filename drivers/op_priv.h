@@ -23,8 +23,9 @@ struct op {
     size_t n_facts, cap_facts;
     int64_t deadline_ms;
     bool sent, failed;
-    bool unreached; /* the last lease found no open link and could not make one */
-    bool deaf;      /* the cancel fd is not looked at: a kill at the deadline must reach the node */
+    const char *asking; /* who is waited for, when it is not the target: its name in messages */
+    bool unreached;     /* the last lease found no open link and could not make one */
+    bool deaf;          /* the cancel fd is not looked at: a kill at the deadline must reach the node */
     struct redactor *redactors[3]; /* by stream; NULL = nothing to hide */
     struct lease *leases;
 };

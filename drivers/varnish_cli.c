@@ -71,8 +71,10 @@ static bool read_frame(struct vcli *c, int *ret_status, char **ret_body)
 static bool dialog(struct vcli *c, const char *line, int *ret_status, char **ret_body)
 {
     int64_t deadline = op_deadline_cap(c->op, DIALOG_MS);
+    op_asking(c->op, c->admin->text);
     bool fine =
         (!line || op_write_all(c->op, c->fd, line, strlen(line))) && read_frame(c, ret_status, ret_body);
+    op_asking(c->op, NULL);
     op_deadline_set(c->op, deadline);
     return fine;
 }
@@ -122,7 +124,9 @@ static bool connect_to(struct op *op, const struct varnish_admin *admin, struct 
 {
     *ret = (struct vcli){.op = op, .admin = admin, .fd = -1};
     int64_t deadline = op_deadline_cap(op, DIALOG_MS);
+    op_asking(op, admin->text);
     ret->fd = op_connect_tcp(op, admin->host, admin->port);
+    op_asking(op, NULL);
     op_deadline_set(op, deadline);
     return ret->fd >= 0 && dialog(ret, NULL, status, body);
 }

@@ -82,8 +82,8 @@ enum outcome varnish_run_show(struct op *op)
             return op_end(op);
         for (size_t k = 0; k < all.n; k++)
             op_fact(op, arena_printf(op_arena(op), "lb.%s.%s", v.admins[i].text, all.at[k].name),
-                    "{\"backend\":\"%s\",\"state\":\"%s\",\"admin\":\"%s\",\"serving\":%s}", all.at[k].vcl,
-                    all.at[k].healthy ? "healthy" : "sick", all.at[k].admin,
+                    "{\"backend\":\"%s\",\"server\":\"%s\",\"state\":\"%s\",\"admin\":\"%s\",\"serving\":%s}",
+                    all.at[k].vcl, all.at[k].name, all.at[k].healthy ? "healthy" : "sick", all.at[k].admin,
                     varn_backend_serving(&all.at[k]) ? "true" : "false");
     }
     return OUT_OK;

@@ -273,7 +273,8 @@ static enum outcome run_observe(struct op *op)
         return op_end(op);
     op_fact(op, "lb.state", "%s", hap_text(&h));
     op_fact(op, "in_rotation", "%s", hap_serving_everywhere(&h) ? "yes" : "no");
-    hap_report_before(&h);
+    if (!hap_report_before(&h))
+        return op_end(op);
     if (!still_leaving(&h, &leaving))
         return op_end(op);
     op_ready(op, leaving);

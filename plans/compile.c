@@ -93,6 +93,7 @@ static void balancer_set(struct compiler *c)
     balancer_probe(c, "capacity", PHASE_DRAIN, &c->plan->capacity_step);
     balancer_probe(c, "guard", PHASE_DRAIN, &c->plan->guard_step);
     balancer_probe(c, "show", PHASE_DRAIN, &c->plan->show_step);
+    balancer_probe(c, "survey", PHASE_DRAIN, &c->plan->survey_step);
     c->plan->capacity = c->plan->capacity_step.verb != NULL;
 }
 

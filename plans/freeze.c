@@ -155,6 +155,7 @@ char *plan_encode(struct plan *plan)
     put_step(o, "capacity_step", &plan->capacity_step);
     put_step(o, "guard_step", &plan->guard_step);
     put_step(o, "show_step", &plan->show_step);
+    put_step(o, "survey_step", &plan->survey_step);
     put_step(o, "probe_step", &plan->probe_step);
     put_step(o, "resolve_step", &plan->resolve_step);
     put_step(o, "log_step", &plan->log_step);

@@ -73,10 +73,12 @@ struct plan {
     bool rollback_on_failure;
     uint32_t keep;
     bool capacity; /* there is a balancer: read the floor live by `capacity` below */
-    /* READ verbs used beside the steps; verb NULL when the plan has no use for one. capacity, guard and show
-     * ask every balancer (the others by `also`; what they say is folded into one answer); probe asks a node
-     * what it runs (release.probe); resolve and log ask the repository (git.*). */
+    /* READ verbs used beside the steps; verb NULL when the plan has no use for one. capacity, guard, show
+     * and survey ask every balancer (the others by `also`; what they say is folded into one answer); probe
+     * asks a node what it runs (release.probe); resolve and log ask the repository (git.*). */
     struct plan_step capacity_step, guard_step, show_step, probe_step, resolve_step, log_step;
+    /* Asked by preflight: addresses that more than one server of a balancer stands for. */
+    struct plan_step survey_step;
     struct target ssh_defaults;
     const struct op_pair *vars; /* env, app, rev, dir, user ... for every node */
     size_t n_vars;

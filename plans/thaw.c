@@ -205,6 +205,7 @@ static void rest(struct thaw *t, const json_t *o, struct plan *p)
     p->capacity_step = maybe_step(t, o, "capacity_step");
     p->guard_step = maybe_step(t, o, "guard_step");
     p->show_step = maybe_step(t, o, "show_step");
+    p->survey_step = maybe_step(t, o, "survey_step");
     p->probe_step = maybe_step(t, o, "probe_step");
     p->resolve_step = maybe_step(t, o, "resolve_step");
     p->log_step = maybe_step(t, o, "log_step");

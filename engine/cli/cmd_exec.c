@@ -83,7 +83,7 @@ static void only_this_step(struct plan *plan, struct plan_step *step)
     plan->n_steps = 1;
     plan->capacity = false;
     plan->capacity_step = plan->guard_step = plan->show_step = plan->resolve_step = plan->log_step =
-        (struct plan_step){.verb = NULL};
+        plan->survey_step = (struct plan_step){.verb = NULL};
     plan->probe_step.verb = NULL;
     plan->max_failed = 0; /* one failing node makes it exit 1; all nodes have been asked by then */
     plan->min_up = 0;

@@ -167,20 +167,24 @@ int session_secrets(struct session *s, const struct plan *plan)
 
 int session_preflight(struct session *s, struct plan *plan)
 {
-    auto_problems struct problems problems = {0};
+    auto_problems struct problems problems = {0}, warnings = {0};
     int signo = 0;
     bool held = false;
     s->opt.ret_signal = &signo;
     s->opt.ret_held = &held;
+    s->opt.warnings = &warnings;
     bool ok = run_preflight(plan, &s->cli->arena, &s->opt, &problems);
     s->opt.ret_signal = NULL;
     s->opt.ret_held = NULL;
+    s->opt.warnings = NULL;
     if (!signo)
         signo = signals_taken(s->signal_fd); /* it came when the last answer was in already */
     if (signo) {
         say_error("%s: stopped by a signal in preflight; nothing was touched", s->cli->command->name);
         return signo == SIGINT ? EXIT_SIGINT : EXIT_SIGTERM;
     }
+    for (size_t i = 0; i < warnings.n; i++)
+        say_error("warning: %s", warnings.lines[i]);
     return ok ? 0 : cli_problems(&problems, "preflight", held ? EXIT_LOCKED : EXIT_PREFLIGHT);
 }
 

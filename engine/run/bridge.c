@@ -64,8 +64,9 @@ static bool stages_fit(const struct plan *plan, struct err *err)
 bool bridge_fit(const struct plan *plan, struct err *err)
 {
     const struct plan_step *beside[] = {&plan->capacity_step, &plan->guard_step,   &plan->show_step,
-                                        &plan->probe_step,    &plan->resolve_step, &plan->log_step};
-    for (size_t i = 0; i < plan->n_steps + 6; i++) {
+                                        &plan->probe_step,    &plan->resolve_step, &plan->log_step,
+                                        &plan->survey_step};
+    for (size_t i = 0; i < plan->n_steps + sizeof(beside) / sizeof(*beside); i++) {
         const struct plan_step *step = i < plan->n_steps ? &plan->steps[i] : beside[i - plan->n_steps];
         if (!step_known(step))
             return err_set(

@@ -1,7 +1,7 @@
 /* Preflight: everything that can be known before the first change is asked, everywhere and at once, and every
  * problem is reported (DESIGN section 2). What only the world knows is filled into the plan, which is then
  * frozen. */
-#include "run/probe_priv.h"
+#include "run/preflight_priv.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -21,22 +21,7 @@ static const struct verb probe_verb = {.name = "node.probe",
                                        .run = probe_run};
 static const struct plan_step probe_step = {.verb = "node.probe", .label = "preflight", .timeout_ms = 30000};
 
-struct asked {
-    struct job *node, *runs, *app, *balancer[8];
-    size_t n_balancers;
-};
-
-struct preflight {
-    struct plan *plan;
-    struct arena *arena;
-    const struct run_options *opt;
-    struct problems *problems;
-    struct batch *batch;
-    struct asked *asked;
-    struct job *resolve, *capacity;
-};
-
-static const char *fact(const struct job *job, const char *name)
+const char *preflight_fact(const struct job *job, const char *name)
 {
     for (size_t i = 0; job && job->result && i < job->result->n_facts; i++)
         if (strcmp(job->result->facts[i].name, name) == 0)
@@ -44,7 +29,7 @@ static const char *fact(const struct job *job, const char *name)
     return NULL;
 }
 
-static bool good(const struct job *job)
+bool preflight_good(const struct job *job)
 {
     return job && job->result->outcome == OUT_OK;
 }
@@ -83,7 +68,8 @@ static void ask_node(struct preflight *p, size_t i)
         a->runs = batch_add_after(p->batch, a->node, &plan->probe_step,
                                   verb_find(plan->probe_step.verb, NULL), node);
     batch_start(p->batch, a->node);
-    for (size_t s = 0; s < plan->n_steps && a->n_balancers < 8; s++) {
+    a->balancer = arena_array(p->arena, plan->n_steps + 1, sizeof(*a->balancer));
+    for (size_t s = 0; s < plan->n_steps; s++) {
         const struct verb *verb = verb_find(plan->steps[s].verb, NULL);
         if (plan->steps[s].phase == PHASE_DRAIN && verb->record_before && verb->observe)
             a->balancer[a->n_balancers++] =
@@ -100,6 +86,8 @@ static void ask(struct preflight *p)
     if (plan->capacity && plan->capacity_step.verb)
         p->capacity =
             batch_add(p->batch, &plan->capacity_step, verb_find(plan->capacity_step.verb, NULL), NULL);
+    if (plan->survey_step.verb)
+        p->survey = batch_add(p->batch, &plan->survey_step, verb_find(plan->survey_step.verb, NULL), NULL);
     for (size_t i = 0; i < plan->n_nodes; i++)
         ask_node(p, i);
     batch_wait(p->batch);
@@ -117,9 +105,9 @@ static void take_revision(struct preflight *p)
                          plan->rev_typed ? plan->rev_typed : "");
         return;
     }
-    const char *rev = fact(p->resolve, "rev");
+    const char *rev = preflight_fact(p->resolve, "rev");
     const char *typed = plan->rev_typed;
-    if (!good(p->resolve)) {
+    if (!preflight_good(p->resolve)) {
         problems_add(p->problems, "revision '%s': %s", typed, p->resolve->result->err.text);
     } else if (!rev || strlen(rev) != 40 || !is_hex(rev, 40)) {
         problems_add(p->problems, "revision '%s': the repository answered '%s' instead of a 40-digit commit",
@@ -142,7 +130,7 @@ static void take_revision(struct preflight *p)
 static void check_identity(struct preflight *p, struct plan_node *node, const struct job *job,
                            const struct node_state_info *known, size_t n_known)
 {
-    const char *seen = fact(job, "identity");
+    const char *seen = preflight_fact(job, "identity");
     const char *wanted = node->target.identity;
     if (!seen)
         return;
@@ -164,7 +152,8 @@ static void check_identity(struct preflight *p, struct plan_node *node, const st
 /* Said early, so that nobody looks for other reasons; run_claim decides. */
 static bool held_elsewhere(struct preflight *p, const struct plan_node *node, const struct job *job)
 {
-    const char *fence = fact(job, "fence"), *owner = fact(job, "owner"), *holder = fact(job, "holder");
+    const char *fence = preflight_fact(job, "fence"), *owner = preflight_fact(job, "owner"),
+               *holder = preflight_fact(job, "holder");
     bool held = fence && owner && p->opt->owner && strcmp(owner, p->opt->owner) != 0 &&
                 strtoll(fence, NULL, 10) > p->opt->forced;
     if (!held)
@@ -181,11 +170,11 @@ static bool held_elsewhere(struct preflight *p, const struct plan_node *node, co
 
 static void check_node(struct preflight *p, struct plan_node *node, const struct job *job)
 {
-    if (!good(job)) {
+    if (!preflight_good(job)) {
         add_problem(p, node, job);
         return;
     }
-    const char *fence = fact(job, "fence");
+    const char *fence = preflight_fact(job, "fence");
     if (held_elsewhere(p, node, job))
         return;
     if (fence && strtoll(fence, NULL, 10) > p->opt->fence && p->opt->fence > 0)
@@ -195,7 +184,7 @@ static void check_node(struct preflight *p, struct plan_node *node, const struct
             ": another controller or a newer journal has released here. Use that journal; if it is lost, "
             "'release unlock %s --force --fence %s --reason ...' goes on above it",
             node->id, fence, p->opt->fence, p->plan->env, fence);
-    const char *free_bytes = fact(job, "free_bytes");
+    const char *free_bytes = preflight_fact(job, "free_bytes");
     if (free_bytes && *free_bytes && strtoll(free_bytes, NULL, 10) < FREE_BYTES_MIN)
         problems_add(p->problems, "%s: %lld MiB free for %s, wanted at least %d MiB: make room", node->id,
                      strtoll(free_bytes, NULL, 10) / 1048576, p->plan->dir, FREE_BYTES_MIN / 1048576);
@@ -204,7 +193,7 @@ static void check_node(struct preflight *p, struct plan_node *node, const struct
 /* A checkout changed by hand would lose those changes, unless the pillar says that it may. */
 static void check_tree(struct preflight *p, const struct plan_node *node, const struct job *runs)
 {
-    const char *dirty = fact(runs, "dirty"), *files = fact(runs, "dirty_files");
+    const char *dirty = preflight_fact(runs, "dirty"), *files = preflight_fact(runs, "dirty_files");
     bool checks_out = false;
     for (size_t s = 0; s < p->plan->n_steps; s++) {
         const struct plan_step *step = &p->plan->steps[s];
@@ -224,11 +213,11 @@ static void take_facts(struct preflight *p, struct plan_node *node, const struct
 {
     if (!runs)
         return;
-    if (!good(runs)) {
+    if (!preflight_good(runs)) {
         add_problem(p, node, runs);
         return;
     }
-    const char *before = fact(runs, "rev_before");
+    const char *before = preflight_fact(runs, "rev_before");
     node->rev_before = arena_strdup(p->arena, before ? before : "");
     size_t n = node->n_facts + runs->result->n_facts;
     struct op_pair *facts = arena_array(p->arena, n + 1, sizeof(*facts));
@@ -246,8 +235,8 @@ static void take_balancer(struct preflight *p, struct plan_node *node, const str
 {
     node->was_up = a->n_balancers > 0 || !p->plan->capacity;
     for (size_t k = 0; k < a->n_balancers; k++) {
-        const char *in = fact(a->balancer[k], "in_rotation");
-        if (!good(a->balancer[k]))
+        const char *in = preflight_fact(a->balancer[k], "in_rotation");
+        if (!preflight_good(a->balancer[k]))
             add_problem(p, node, a->balancer[k]);
         else if (in && strcmp(in, "no") == 0)
             node->was_up = false;
@@ -309,7 +298,7 @@ static void take_return(struct preflight *p, struct plan_node *node, const struc
     const char *owed = fact_of(node, "lb.before");
     bool returns = !node->was_up && (owed || a->n_balancers > 0);
     for (size_t k = 0; k < a->n_balancers && returns; k++) {
-        const char *before = owed ? owed : fact(a->balancer[k], "lb.before");
+        const char *before = owed ? owed : preflight_fact(a->balancer[k], "lb.before");
         returns = before && *before && !strstr(before, "=maint") && !strstr(before, "=drain") &&
                   !strstr(before, "=sick");
     }
@@ -346,7 +335,7 @@ static void check_floor(struct preflight *p)
     }
     if (!p->capacity)
         return;
-    if (!good(p->capacity)) {
+    if (!preflight_good(p->capacity)) {
         problems_add(p->problems, "balancer: %s", p->capacity->result->err.text);
         return;
     }
@@ -406,17 +395,20 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
             struct plan_node *node = &plan->nodes[i];
             check_node(&p, node, p.asked[i].node);
             check_identity(&p, node, p.asked[i].node, known, n_known);
-            if (good(p.asked[i].node))
+            if (preflight_good(p.asked[i].node))
                 take_facts(&p, node, p.asked[i].runs);
             check_tree(&p, node, p.asked[i].runs);
-            if (good(p.asked[i].node) && p.asked[i].app && !good(p.asked[i].app))
+            if (preflight_good(p.asked[i].node) && p.asked[i].app && !preflight_good(p.asked[i].app))
                 add_problem(&p, node, p.asked[i].app);
             take_balancer(&p, node, &p.asked[i]);
             take_debt(&p, node, known, n_known);
             take_return(&p, node, &p.asked[i]);
         }
         check_floor(&p);
+        preflight_shared(&p);
         fold_repeats(problems);
+        if (opt->warnings)
+            fold_repeats(opt->warnings);
     }
     batch_free(p.batch);
     free(p.asked);

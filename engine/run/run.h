@@ -20,8 +20,10 @@ struct run_options {
     size_t workers;      /* 0 = 64, at most 1024 */
     int wake_fd;         /* eventfd written after each commit, for watchers; -1 = none */
     int signal_fd;       /* signalfd with SIGINT, SIGTERM, SIGHUP; -1 = none */
-    bool *ret_held;      /* preflight: set when another journal holds a node; NULL = not wanted */
-    int *ret_signal;     /* preflight and probes: the signal that ended them; NULL = not wanted */
+    struct problems
+        *warnings;   /* preflight: what does not stop a release, and should be known; NULL = not wanted */
+    bool *ret_held;  /* preflight: set when another journal holds a node; NULL = not wanted */
+    int *ret_signal; /* preflight and probes: the signal that ended them; NULL = not wanted */
 };
 
 /* Preflight (DESIGN section 2): asks every node and balancer in parallel, changes nothing, reports every
@@ -37,8 +39,8 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
  * false: E_FENCED with the holder's line, or why a node could not be asked; none is kept. */
 bool run_claim(const struct plan *plan, const struct run_options *opt, bool anyway,
                struct err *err) MUST_CHECK;
-/* After a pause: is no node another's by now? Asks all at once and waits a few seconds; who does not answer in
- * that time refuses late commands by itself. false: E_FENCED. */
+/* After a pause: is no node another's by now? Asks all at once and waits a few seconds; who does not answer
+ * in that time refuses late commands by itself. false: E_FENCED. */
 bool run_still_ours(const struct plan *plan, const struct run_options *opt, struct err *err) MUST_CHECK;
 /* Gives them back. Nodes that do not answer stay ours: said in `ret_left` ("app1, app2"), NULL when there are
  * none. */

@@ -7,6 +7,8 @@ static void check_rows(const struct hap_table *t, bool with_stat)
 {
     for (size_t i = 0; i < t->n; i++) {
         const struct hap_server *s = &t->rows[i];
+        must(s->backend != NULL && s->addr != NULL && s->backend_id >= 0 && s->port >= 0 && s->port <= 65535);
+        must(!with_stat || !hap_is_up(s) || !hap_is_out(s));
         must(s->name != NULL && s->op_state >= 0 && s->op_state <= 3 && s->weight >= 0 && s->weight <= 256);
         must(!with_stat || (s->sessions >= 0 && s->queued >= 0 && s->status && s->check_status));
         must(!(hap_is_out(s) && hap_is_serving(s)));
@@ -20,7 +22,11 @@ static void tables(const uint8_t *data, size_t n)
     auto_arena struct arena arena = {0};
     struct err err = {0};
     struct hap_table t = {0};
+    struct hap_table all;
     char *state = fuzz_part(&data, &n, '\x01'), *stat = fuzz_text(data, n);
+    if (hap_parse_state(state, NULL, &arena, &all, &err))
+        check_rows(&all, false);
+    err = (struct err){0};
     if (hap_parse_state(state, "web", &arena, &t, &err)) {
         check_rows(&t, false);
         if (hap_parse_stat(stat, "web", &arena, &t, &err))
@@ -58,6 +64,7 @@ static void before(const uint8_t *data, size_t n)
     struct hap_before b;
     char *fact = fuzz_text(data, n);
     if (hap_before_find(fact, "tcp://lb1:9999", "web", "app1", &b)) {
+        must(!b.agent || b.weight >= 0);
         must(b.admin >= HAP_READY && b.admin <= HAP_MAINT && b.weight >= -1 && b.weight <= 256);
         must(strstr(fact, "tcp://lb1:9999 web/app1="));
     }

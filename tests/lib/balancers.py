@@ -12,6 +12,7 @@ import socket
 from daemons import can_connect, spawn, wait_for
 
 COUNTERS = ("eresp", "wretr", "wredis", "hrsp_5xx", "econ")
+# Frontend and backend have one name: HAProxy takes that, and finds the frontend first.
 CONFIG = """global
     stats socket {dir}/admin.sock mode 600 level admin
     stats socket ipv4@{host}:{stats_port} level admin
@@ -26,7 +27,7 @@ defaults
     timeout server 60s
     timeout queue 5s
     {load_state}
-frontend web
+frontend site
     bind {host}:{port}
     default_backend site
 backend site
@@ -34,9 +35,9 @@ backend site
     option httpchk GET /health
     http-check expect status 200
     {cookie}
-    default-server check inter 300ms fall 2 rise 2
+    default-server check inter 300ms fall 2 rise 2 {server_options}
 {servers}
-"""
+{more}"""
 
 
 class HAProxy:
@@ -46,6 +47,7 @@ class HAProxy:
         self.fleet_dir, self.name, self.host, self.port, self.stats_port = directory, name, host, port, stats_port
         self.dir = f"{directory}/lb/{name}"
         self.servers, self.sticky, self.keep_state = list(servers), sticky, keep_state
+        self.server_options = self.more = ""  # of every server; more sections of the configuration
         os.makedirs(self.dir, exist_ok=True)
         self.process = None
 
@@ -62,6 +64,7 @@ class HAProxy:
         with open(f"{self.dir}/haproxy.cfg", "w") as f:
             f.write(CONFIG.format(
                 dir=self.dir, host=self.host, port=self.port, stats_port=self.stats_port, servers="\n".join(rows),
+                server_options=self.server_options, more=self.more,
                 cookie="cookie SRV insert indirect nocache" if self.sticky else "",
                 load_state="load-server-state-from-file global" if self.keep_state else ""))
 
@@ -111,7 +114,7 @@ class HAProxy:
     def counters(self):
         """What nobody wants to see, summed over servers, and the longest answer that a server took."""
         servers = [r for r in self.rows() if r["pxname"] == "site" and r["svname"] not in ("BACKEND", "FRONTEND")]
-        front = [r for r in self.rows() if r["svname"] == "FRONTEND" and r["pxname"] == "web"]
+        front = [r for r in self.rows() if r["svname"] == "FRONTEND" and r["pxname"] == "site"]
         sums = {name: sum(int(r[name] or 0) for r in servers) for name in COUNTERS}
         sums["front_5xx"] = sum(int(r["hrsp_5xx"] or 0) for r in front)
         # Not ttime_max: that counts the idle time of a keep-alive client before its request.

@@ -2,15 +2,17 @@
  * balancers that have just started. */
 #include "unit/lb_rig.h"
 
-static int port_a, port_b, port_b_read, front_a, app_port;
-static pid_t proxy_a, proxy_b, app;
+#include <sys/un.h>
+
+static int port_a, port_b, port_b_read, front_a, app_port, agent_port;
+static pid_t proxy_a, proxy_b, app, agent;
 static char socks[256], sock_a[64], sock_b[64];
 
 /* Past its first checks: a server that has just started shows "UP 1/2". */
 static bool all_up(int admin)
 {
     int n = 0;
-    const char *p = rig_talk(admin, "show stat web 4 -1\n");
+    const char *p = rig_talk(admin, "show stat -1 4 -1\n");
     while ((p = strstr(p, ",UP,")))
         n++, p++;
     return n == 3;
@@ -20,17 +22,21 @@ static void start_proxy(pid_t *pid, const char *name, int admin, int reader, int
 {
     char cfg[160];
     snprintf(cfg, sizeof cfg, "%s", rig_path(name));
-    rig_write(cfg,
-              "global\n  stats socket ipv4@127.0.0.1:%d level admin\n  stats socket ipv4@127.0.0.1:%d level "
-              "operator\n"
-              "  stats socket %s.sock level admin\n"
-              "defaults\n  mode http\n  timeout connect 1s\n  timeout client 20s\n  timeout server 20s\n"
-              "  timeout tunnel 20s\n  timeout check 3s\n"
-              "listen web\n  bind 127.0.0.1:%d\n  default-server inter 100 fall 2 rise 2 weight 50\n"
-              "  server web1 127.0.0.1:%d check\n  server web2 127.0.0.1:%d check weight 70\n"
-              "  server web3 127.0.0.1:%d check\n"
-              "backend other\n  server web1 127.0.0.1:%d\n",
-              admin, reader, cfg, front, app_port, app_port, app_port, app_port);
+    rig_write(
+        cfg,
+        "global\n  stats socket ipv4@127.0.0.1:%d level admin\n  stats socket ipv4@127.0.0.1:%d level "
+        "operator\n"
+        "  stats socket %s.sock level admin\n"
+        "defaults\n  mode http\n  timeout connect 1s\n  timeout client 20s\n  timeout server 20s\n"
+        "  timeout tunnel 20s\n  timeout check 3s\n"
+        "frontend web\n  bind 127.0.0.1:%d\n  default_backend web\n"
+        "backend web\n  default-server inter 100 fall 2 rise 2 weight 50\n"
+        "  server web1 127.0.0.1:%d check\n  server web2 127.0.0.1:%d check weight 70\n"
+        "  server web3 127.0.0.1:%d check slowstart 60s\n"
+        "backend other\n  server web1 127.0.0.1:%d\n  server idle 127.0.0.1:1\n"
+        "backend agents\n  server web1 127.0.0.1:2 weight 50 agent-check agent-port %d agent-inter 100\n"
+        "  server web2 127.0.0.1:%d check inter 100 weight 0\n",
+        admin, reader, cfg, front, app_port, app_port, app_port, app_port, agent_port, app_port);
     *pid = rig_spawn((const char *const[]){"haproxy", "-db", "-f", cfg, NULL});
     rig_until(all_up(admin));
 }
@@ -58,7 +64,9 @@ static int group_setup(void **state)
     rig_open();
     port_a = rig_port(), port_b = rig_port(), port_b_read = rig_port(), front_a = rig_port();
     app_port = rig_port();
+    agent_port = rig_port();
     app = rig_app(app_port);
+    agent = rig_liar(agent_port, "ready\n", 6);
     snprintf(socks, sizeof socks, "[\"tcp://127.0.0.1:%d\",\"tcp://127.0.0.1:%d\"]", port_a, port_b);
     snprintf(sock_a, sizeof sock_a, "tcp://127.0.0.1:%d", port_a);
     snprintf(sock_b, sizeof sock_b, "tcp://127.0.0.1:%d", port_b);
@@ -69,6 +77,7 @@ static int group_teardown(void **state)
 {
     (void)state;
     rig_stop(&app, SIGKILL);
+    rig_stop(&agent, SIGKILL);
     rig_forget();
     rig_close();
     return 0;
@@ -293,7 +302,7 @@ static void only_web1(void)
 
 static bool one_session(void)
 {
-    return strstr(rig_talk(port_a, "show stat web 4 -1\n"), "web,web1,0,0,1,") != NULL;
+    return strstr(rig_talk(port_a, "show stat -1 4 -1\n"), "web,web1,0,0,1,") != NULL;
 }
 
 static void wait_idle_waits_for_requests_and_queue(void **state)
@@ -396,6 +405,215 @@ static void down_is_not_drained(void **state)
     app = rig_app(app_port);
 }
 
+/* ---- up, slowly or without weight
+ * --------------------------------------------------------------------------------- */
+
+static void a_server_that_starts_slowly_is_up(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, maint, enable;
+    RUN(&before, "haproxy.observe", BOTH("web3"));
+    RUN(&drain, "haproxy.drain", BOTH("web3"));
+    RUN(&maint, "haproxy.maint", BOTH("web3")); /* as a restart does, it makes the slow start begin */
+    RUN(&enable, "haproxy.enable", BOTH("web3"));
+    assert_ok(&enable);
+    rig_until(({
+        auto_call struct call up;
+        RUN(&up, "haproxy.wait_up", BOTH("web3"));
+        up.r->outcome == OUT_OK &&up.r->ready;
+    }));
+    assert_true(both_are("web3", "1 0 50"));
+}
+
+#define AGENTS(name)                                                                                         \
+    {"sockets", socks}, {"backend", "agents"},                                                               \
+    {                                                                                                        \
+        "server", (name)                                                                                     \
+    }
+
+static void a_server_without_weight_is_up_without_it(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, enable;
+    RUN(&before, "haproxy.observe", AGENTS("web2"));
+    RUN(&drain, "haproxy.drain", AGENTS("web2"));
+    RUN(&enable, "haproxy.enable", AGENTS("web2"));
+    assert_ok(&enable);
+    rig_until(({
+        auto_call struct call up;
+        RUN(&up, "haproxy.wait_up", AGENTS("web2"));
+        up.r->outcome == OUT_OK &&up.r->ready;
+    }));
+}
+
+/* ---- agent checks
+ * --------------------------------------------------------------------------------- */
+
+/* "op admin weight agent" of agents/web1 on one balancer. */
+static const char *agent_state(int port)
+{
+    static char out[64];
+    int op, admin, weight, bits;
+    const char *row = strstr(rig_talk(port, "show servers state agents\n"), " web1 ");
+    assert_non_null(row);
+    assert_int_equal(
+        sscanf(row, " web1 %*s %d %d %d %*d %*d %*d %*d %*d %*d %d", &op, &admin, &weight, &bits), 4);
+    snprintf(out, sizeof out, "%d %d %s", admin, weight, bits & 4 ? "runs" : "held");
+    return out;
+}
+
+static bool both_agents_are(const char *wanted)
+{
+    return !strcmp(agent_state(port_a), wanted) && !strcmp(agent_state(port_b), wanted);
+}
+
+/* The agent says "ready" ten times a second. Held off it cannot undo the drain, and it runs again after it.
+ */
+static void an_agent_check_is_held_off_while_the_node_is_out(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, again, observe, guard, enable, enabled;
+    assert_true(both_agents_are("0 50 runs"));
+    RUN(&before, "haproxy.observe", AGENTS("web1"));
+    assert_says(rig_fact(&before, "lb.before"), "agents/web1=ready,w50,agent");
+    RUN(&drain, "haproxy.drain", AGENTS("web1"));
+    assert_ok(&drain);
+    assert_says(rig_fact(&drain, "lb.debt"), "agent check held off");
+    assert_true(both_agents_are("8 50 held"));
+    for (int i = 0; i < 20; i++) { /* through several turns of the agent */
+        auto_call struct call idle;
+        RUN(&idle, "haproxy.wait_idle", AGENTS("web1"));
+        assert_true(idle.r->ready);
+        poll(NULL, 0, 20);
+    }
+    RUN(&again, "haproxy.drain", AGENTS("web1"));
+    assert_false(again.r->changed);
+    RUN(&observe, "haproxy.observe", AGENTS("web1"));
+    assert_true(observe.r->ready);
+    RUN(&guard, "haproxy.guard", AGENTS("web1"));
+    assert_true(guard.r->ready);
+    RUN(&enable, "haproxy.enable", AGENTS("web1"));
+    assert_ok(&enable);
+    assert_true(both_agents_are("0 50 runs"));
+    RUN(&enabled, "haproxy.enabled", AGENTS("web1"));
+    assert_true(enabled.r->ready);
+}
+
+/* Killed between the two commands, or reloaded from a state file: the drain holds, the agent check runs. */
+static void an_agent_check_that_runs_again_is_a_lost_drain(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, guard, again, enabled, enable;
+    RUN(&before, "haproxy.observe", AGENTS("web1"));
+    RUN(&drain, "haproxy.drain", AGENTS("web1"));
+    rig_stop(&agent, SIGKILL); /* so that it does not undo the drain as well */
+    rig_talk(port_b, "enable agent agents/web1\n");
+    RUN(&guard, "haproxy.guard", AGENTS("web1"));
+    assert_true(guard.r->lost);
+    RUN(&again, "haproxy.drain", AGENTS("web1"));
+    assert_true(again.r->changed);
+    assert_true(both_agents_are("8 50 held"));
+    RUN(&enabled, "haproxy.enabled", AGENTS("web1"));
+    assert_false(enabled.r->ready);
+    RUN(&enable, "haproxy.enable", AGENTS("web1"));
+    assert_ok(&enable);
+    assert_true(both_agents_are("0 50 runs"));
+    agent = rig_liar(agent_port, "ready\n", 6);
+}
+
+/* ---- who else sends there
+ * --------------------------------------------------------------------------------- */
+
+static void other_backends_of_the_same_address_are_found(void **state)
+{
+    (void)state;
+    auto_call struct call observe, survey, quiet;
+    char address[128], fact[256];
+    snprintf(address, sizeof address, "tcp://127.0.0.1:%d 127.0.0.1:%d", port_a, app_port);
+    RUN(&observe, "haproxy.observe", BOTH("web1"));
+    assert_says(rig_fact(&observe, "lb.at"), address);
+    snprintf(fact, sizeof fact, "lb.at.%s", address);
+    RUN(&survey, "haproxy.survey", {"sockets", socks}, {"backend", "web"});
+    assert_ok(&survey);
+    assert_non_null(rig_fact(&survey, fact));
+    assert_says(rig_fact(&survey, fact), "other/web1");
+    assert_says(rig_fact(&survey, fact), "web/web1");
+    assert_null(strstr(rig_fact(&survey, fact), "idle"));
+    rig_talk(port_a, "set server agents/web2 state maint\n");
+    RUN(&quiet, "haproxy.survey", {"sockets", socks}, {"backend", "web"}, {"ignore_backends", "[\"other\"]"});
+    assert_null(strstr(rig_fact(&quiet, fact), "other/"));
+    assert_null(strstr(rig_fact(&quiet, fact), "agents/"));
+}
+
+/* ---- sockets that are none
+ * --------------------------------------------------------------------------------- */
+
+/* Not "no answer before the step's deadline": which balancer, what it did, what it may be. */
+static void a_socket_that_is_used_up_is_named(void **state)
+{
+    (void)state;
+    auto_call struct call observe, relayed;
+    int port = rig_port(), fds[4];
+    char list[256], cfg[160];
+    snprintf(cfg, sizeof cfg, "%s", rig_path("full.cfg"));
+    rig_write(cfg,
+              "global\n  stats socket ipv4@127.0.0.1:%d level admin\n  stats socket %s.sock level admin\n"
+              "  stats maxconn 2\n  stats timeout 60s\ndefaults\n  timeout connect 1s\n  timeout client 1s\n"
+              "  timeout server 1s\nbackend web\n  server web1 127.0.0.1:1\n",
+              port, cfg);
+    pid_t full = rig_spawn((const char *const[]){"haproxy", "-db", "-f", cfg, NULL});
+    rig_until(rig_port_open(port));
+    for (int i = 0; i < 4; i++)
+        fds[i] = rig_connect(port);
+    rig_deadline_ms = 1500;
+    snprintf(list, sizeof list, "[\"tcp://127.0.0.1:%d\"]", port);
+    RUN(&observe, "haproxy.observe", ON(list, "web1"));
+    assert_int_equal(observe.r->outcome, OUT_UNKNOWN);
+    assert_says(observe.r->err.text, "tcp://127.0.0.1:");
+    assert_says(observe.r->err.text, "stats maxconn");
+    rig_deadline_ms = 8000;
+    for (int i = 0; i < 4; i++)
+        close(fds[i]);
+    rig_stop(&full, SIGKILL);
+    snprintf(list, sizeof list, "[\"unix://%s.sock@127.0.0.1\"]", cfg); /* nobody listens there any more */
+    RUN(&relayed, "haproxy.observe", ON(list, "web1"));
+    assert_int_equal(relayed.r->outcome, OUT_UNKNOWN);
+    assert_says(relayed.r->err.text, "full.cfg.sock: Connection refused");
+    assert_null(strstr(relayed.r->err.text, "Traceback"));
+}
+
+static bool unix_open(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool open = connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
+    close(fd);
+    return open;
+}
+
+static void the_masters_socket_is_not_a_workers(void **state)
+{
+    (void)state;
+    char cfg[160], sock[200], list[256];
+    snprintf(cfg, sizeof cfg, "%s", rig_path("b.cfg"));
+    snprintf(sock, sizeof sock, "%s", rig_path("master.sock"));
+    rig_stop(&proxy_b, SIGKILL);
+    proxy_b = rig_spawn((const char *const[]){"haproxy", "-W", "-f", cfg, "-S", sock, NULL});
+    rig_until(unix_open(sock) && all_up(port_b));
+    for (size_t i = 0; i < 2; i++) {
+        auto_call struct call observe;
+        snprintf(list, sizeof list, i == 0 ? "[\"unix://%s\"]" : "[\"unix://%s@127.0.0.1\"]", sock);
+        rig_deadline_ms = 12000;
+        RUN(&observe, "haproxy.observe", ON(list, "web1"));
+        assert_says(observe.r->err.text, "master.sock");
+        assert_says(observe.r->err.text, "haproxy -S");
+        assert_int_equal(observe.r->outcome, OUT_FAILED);
+    }
+    rig_deadline_ms = 8000;
+    rig_stop(&proxy_b, SIGTERM);
+}
+
 /* ---- weight ramp, fleet, sockets
  * --------------------------------------------------------------------------------- */
 
@@ -454,8 +672,9 @@ static void show_tells_every_server_of_every_balancer(void **state)
     assert_ok(&show);
     snprintf(name, sizeof name, "lb.%s.web2", sock_b);
     assert_non_null(rig_fact(&show, name));
-    assert_says(rig_fact(&show, name),
-                "\"state\":\"UP\",\"admin\":\"ready\",\"sessions\":0,\"queued\":0,\"weight\":70");
+    assert_says(
+        rig_fact(&show, name),
+        "\"server\":\"web2\",\"state\":\"UP\",\"admin\":\"ready\",\"sessions\":0,\"queued\":0,\"weight\":70");
 }
 
 static void unix_sockets_here_and_on_the_balancers_host(void **state)
@@ -493,6 +712,13 @@ int main(void)
         T(kill_ends_what_drain_and_maint_leave),
         T(a_reload_that_forgot_the_drain_is_noticed),
         T(down_is_not_drained),
+        T(a_server_that_starts_slowly_is_up),
+        T(a_server_without_weight_is_up_without_it),
+        T(an_agent_check_is_held_off_while_the_node_is_out),
+        T(an_agent_check_that_runs_again_is_a_lost_drain),
+        T(other_backends_of_the_same_address_are_found),
+        T(a_socket_that_is_used_up_is_named),
+        T(the_masters_socket_is_not_a_workers),
         T(a_ramp_returns_by_shares),
         T(capacity_counts_who_serves_on_every_balancer),
         T(show_tells_every_server_of_every_balancer),

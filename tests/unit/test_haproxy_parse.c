@@ -10,7 +10,7 @@
 
 #define STATE_HEAD                                                                                           \
     "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight\n"
-#define STAT_HEAD "# pxname,svname,qcur,qmax,scur,status,weight,check_status,last_chk\n"
+#define STAT_HEAD "# pxname,iid,svname,qcur,qmax,scur,status,weight,check_status,last_chk\n"
 
 static const char state_text[] = STATE_HEAD "2 web 1 web1 127.0.0.1 2 0 50 50\n"
                                             "2 web 2 web2 127.0.0.1 2 12 1 1\n"
@@ -135,10 +135,10 @@ static void sessions_come_by_header(void **state)
     auto_arena struct arena a = {0};
     struct hap_table t;
     assert_true(parse_both(&a,
-                           STAT_HEAD "web,web1,2,0,14,UP,1,L7OK,\"a \"\"quoted\"\", text\"\n"
-                                     "web,web2,,0,3,DRAIN (agent),1,,\n"
-                                     "other,web1,9,9,9,UP,1,,\n"
-                                     "web,web3,0,0,0,MAINT,1,,\n\n",
+                           STAT_HEAD "web,2,web1,2,0,14,UP,1,L7OK,\"a \"\"quoted\"\", text\"\n"
+                                     "web,2,web2,,0,3,DRAIN (agent),1,,\n"
+                                     "other,3,web1,9,9,9,UP,1,,\n"
+                                     "web,2,web3,0,0,0,MAINT,1,,\n\n",
                            &t));
     assert_int_equal(hap_table_find(&t, "web1")->sessions, 14);
     assert_int_equal(hap_table_find(&t, "web1")->queued, 2);
@@ -153,9 +153,9 @@ static void a_quoted_line_end_is_no_row(void **state)
     auto_arena struct arena a = {0};
     struct hap_table t;
     assert_true(parse_both(&a,
-                           STAT_HEAD "web,web1,0,0,14,UP,1,L7OK,\"x\nweb,web2,0,0,0,UP,1,,\"\n"
-                                     "web,web2,0,0,3,DRAIN,1,,\n"
-                                     "web,web3,0,0,0,MAINT,1,,\n\n",
+                           STAT_HEAD "web,2,web1,0,0,14,UP,1,L7OK,\"x\nweb,web2,0,0,0,UP,1,,\"\n"
+                                     "web,2,web2,0,0,3,DRAIN,1,,\n"
+                                     "web,2,web3,0,0,0,MAINT,1,,\n\n",
                            &t));
     assert_int_equal(hap_table_find(&t, "web1")->sessions, 14);
     assert_int_equal(hap_table_find(&t, "web2")->sessions, 3);
@@ -167,10 +167,10 @@ static void a_missing_row_or_number_is_refused(void **state)
     static const char *const rows[] = {
         "",
         "No such proxy.\n\n",
-        STAT_HEAD "web,web1,0,0,1,UP,1,,\n",
-        STAT_HEAD "web,web1,0,0,,UP,1,,\nweb,web2,0,0,0,UP,1,,\nweb,web3,0,0,0,UP,1,,\n",
-        STAT_HEAD "web,web1\n",
-        STAT_HEAD "web,web1,0,0,-1,UP,1,,\nweb,web2,0,0,0,UP,1,,\nweb,web3,0,0,0,UP,1,,\n",
+        STAT_HEAD "web,2,web1,0,0,1,UP,1,,\n",
+        STAT_HEAD "web,2,web1,0,0,,UP,1,,\nweb,web2,0,0,0,UP,1,,\nweb,web3,0,0,0,UP,1,,\n",
+        STAT_HEAD "web,2,web1\n",
+        STAT_HEAD "web,2,web1,0,0,-1,UP,1,,\nweb,web2,0,0,0,UP,1,,\nweb,web3,0,0,0,UP,1,,\n",
         STAT_HEAD "\"",
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -178,6 +178,76 @@ static void a_missing_row_or_number_is_refused(void **state)
         struct hap_table t;
         assert_false(parse_both(&a, rows[i], &t));
     }
+}
+
+/* `frontend web` and `backend web` are two proxies: a row of another number is no row of ours. */
+static void rows_of_a_namesake_are_not_ours(void **state)
+{
+    (void)state;
+    auto_arena struct arena a = {0};
+    struct hap_table t;
+    assert_false(parse_both(
+        &a, STAT_HEAD "web,9,web1,0,0,1,UP,1,,\nweb,9,web2,0,0,0,UP,1,,\nweb,9,web3,0,0,0,UP,1,,\n", &t));
+    assert_true(parse_both(&a,
+                           STAT_HEAD
+                           "web,9,FRONTEND,,,7,OPEN,,,\nweb,9,web1,0,0,9,DOWN,1,,\n"
+                           "web,2,web1,0,0,1,UP,1,,\nweb,2,web2,0,0,0,UP,1,,\nweb,2,web3,0,0,0,UP,1,,\n",
+                           &t));
+    assert_int_equal(hap_table_find(&t, "web1")->sessions, 1);
+}
+
+/* Every state that `show stat` prints for a server, with the state that `show servers state` has beside it.
+ */
+static void up_is_up_in_every_way_that_it_is_written(void **state)
+{
+    (void)state;
+    static const struct {
+        struct hap_server s;
+        bool up;
+    } rows[] = {
+        {{.status = "UP", .op_state = 2, .weight = 1}, true},
+        {{.status = "no check", .op_state = 2, .weight = 1}, true},
+        {{.status = "UP", .op_state = 1, .weight = 1}, true}, /* slowstart */
+        {{.status = "DRAIN", .op_state = 2, .weight = 0}, true},
+        {{.status = "DRAIN", .op_state = 2, .weight = 1, .admin_bits = 8}, false},
+        {{.status = "UP 1/2", .op_state = 2, .weight = 1}, false},
+        {{.status = "UP 1/2", .op_state = 1, .weight = 1}, false},
+        {{.status = "DOWN", .op_state = 0, .weight = 1}, false},
+        {{.status = "DOWN 1/2", .op_state = 0, .weight = 1}, false},
+        {{.status = "DOWN (agent)", .op_state = 0, .weight = 1}, false},
+        {{.status = "UP", .op_state = 0, .weight = 1}, false},
+        {{.status = "NOLB", .op_state = 3, .weight = 1}, false},
+        {{.status = "MAINT", .op_state = 0, .weight = 1, .admin_bits = 1}, false},
+        {{.status = NULL, .op_state = 2, .weight = 1}, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(hap_is_up(&rows[i].s), rows[i].up);
+}
+
+static void agent_and_address_come_by_header(void **state)
+{
+    (void)state;
+    auto_arena struct arena a = {0};
+    struct hap_table t;
+    struct err err = {0};
+    static const char head[] =
+        "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight "
+        "srv_agent_state srv_port\n";
+    assert_true(hap_parse_state(arena_printf(&a, "%s%s", head,
+                                             "2 web 1 web1 10.0.0.1 2 0 50 22 80\n"
+                                             "2 web 2 web2 ::1 2 0 50 18 81\n" /* held off */
+                                             "3 api 1 a1 10.0.0.1 2 0 50 0 80\n" /* none */),
+                                NULL, &a, &t, &err));
+    assert_int_equal(t.n, 3);
+    assert_true(t.rows[0].agent && !t.rows[1].agent && !t.rows[2].agent);
+    assert_string_equal(t.rows[1].addr, "::1");
+    assert_int_equal(t.rows[1].port, 81);
+    assert_string_equal(t.rows[2].backend, "api");
+    assert_int_equal(t.rows[2].backend_id, 3);
+    static const char *const bad[] = {"2 web 1 web1 a 2 0 50 x 80\n", "2 web 1 web1 a 2 0 50 22 65536\n",
+                                      "2 web 1 web1 a 2 0 50 22\n", "x web 1 web1 a 2 0 50 22 80\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(hap_parse_state(arena_printf(&a, "%s%s", head, bad[i]), NULL, &a, &t, &err));
 }
 
 static void before_is_found_by_balancer_and_server(void **state)
@@ -198,6 +268,10 @@ static void before_is_found_by_balancer_and_server(void **state)
     assert_false(hap_before_find(NULL, "tcp://a:1", "web", "w1", &b));
     assert_false(hap_before_find("tcp://a:1 web/w1=asleep", "tcp://a:1", "web", "w1", &b));
     assert_false(hap_before_find("tcp://a:1 web/w1=ready,x9", "tcp://a:1", "web", "w1", &b));
+    assert_true(hap_before_find("tcp://a:1 web/w1=drain,w7,agent", "tcp://a:1", "web", "w1", &b));
+    assert_true(b.agent && b.weight == 7 && b.admin == HAP_DRAIN);
+    assert_false(hap_before_find("tcp://a:1 web/w1=drain,w7,agents", "tcp://a:1", "web", "w1", &b));
+    assert_false(hap_before_find("tcp://a:1 web/w1=drain,w7,", "tcp://a:1", "web", "w1", &b));
 }
 
 int main(void)
@@ -211,6 +285,9 @@ int main(void)
         cmocka_unit_test(sessions_come_by_header),
         cmocka_unit_test(a_quoted_line_end_is_no_row),
         cmocka_unit_test(a_missing_row_or_number_is_refused),
+        cmocka_unit_test(rows_of_a_namesake_are_not_ours),
+        cmocka_unit_test(up_is_up_in_every_way_that_it_is_written),
+        cmocka_unit_test(agent_and_address_come_by_header),
         cmocka_unit_test(before_is_found_by_balancer_and_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,9 +108,9 @@ static struct plan *any_plan(struct arena *a)
         p->nodes[i] = any_node(a);
     for (size_t i = 0; i < p->n_stages; i++)
         p->stage_end[i] = (uint32_t)dice(1000);
-    struct plan_step *beside[] = {&p->capacity_step, &p->guard_step,   &p->show_step,
-                                  &p->probe_step,    &p->resolve_step, &p->log_step};
-    for (size_t i = 0; i < 6; i++)
+    struct plan_step *beside[] = {&p->capacity_step, &p->guard_step, &p->show_step,  &p->probe_step,
+                                  &p->resolve_step,  &p->log_step,   &p->survey_step};
+    for (size_t i = 0; i < sizeof(beside) / sizeof(*beside); i++)
         if (dice(2))
             *beside[i] = any_step(a);
     struct plan_step *also = arena_array(a, 2, sizeof(*also));

@@ -1,0 +1,99 @@
+/* Preflight: a node may stand in more than one backend of a balancer. Drained in those alone that the pillar
+ * names, it goes on getting requests through the others, also while it is stopped. */
+#include "run/preflight_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define AT "lb.at."
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct op_pair *)a)->name, ((const struct op_pair *)b)->name);
+}
+
+/* Is this server among those that the node's drains take out? `lb.before` has one entry for each:
+ * "SOCKET BACKEND/SERVER=...". */
+static bool is_drained(const struct asked *a, const char *socket, size_t n_socket, const char *server,
+                       size_t n_server)
+{
+    for (size_t k = 0; k < a->n_balancers; k++) {
+        const char *before = preflight_fact(a->balancer[k], "lb.before");
+        while (before && *before) {
+            size_t n = strcspn(before, ";");
+            if (n > n_socket + n_server + 1 && memcmp(before, socket, n_socket) == 0 &&
+                before[n_socket] == ' ' && memcmp(before + n_socket + 1, server, n_server) == 0 &&
+                before[n_socket + 1 + n_server] == '=')
+                return true;
+            before += n + (before[n] == ';');
+        }
+    }
+    return false;
+}
+
+static void add_shared(struct preflight *p, const char *node, const char *socket, size_t n_socket,
+                       const char *server)
+{
+    /* Whoever goes back must not be held up by it: it was so when the release was made. */
+    bool back = strcmp(p->plan->kind, "rollback") == 0;
+    struct problems *to = back ? p->opt->warnings : p->problems;
+    int n_backend = (int)strcspn(server, "/");
+    if (to)
+        problems_add(
+            to,
+            "%s: backend %.*s of %.*s sends to this node, too, by a server that the pillar does not name: "
+            "drained elsewhere alone, the node would go on getting its requests. Add a block for backend "
+            "%.*s to balancer:, or let it be with 'ignore_backends: [%.*s]'",
+            node, n_backend, server, (int)n_socket, socket, n_backend, server, n_backend, server);
+}
+
+/* at: "SOCKET ADDRESS:PORT;...", where each balancer sends what the node gets. */
+static void check_addresses(struct preflight *p, size_t i, const char *at, const struct op_pair *shared,
+                            size_t n_shared)
+{
+    for (; *at; at += strcspn(at, ";"), at += *at == ';') {
+        int n = (int)strcspn(at, ";");
+        size_t n_socket = strcspn(at, " ");
+        const struct op_pair key = {.name = arena_printf(p->arena, AT "%.*s", n, at)};
+        const struct op_pair *found = n_shared ? bsearch(&key, shared, n_shared, sizeof(key), by_name) : NULL;
+        for (const char *s = found ? found->value : ""; *s; s += strcspn(s, " "), s += *s == ' ')
+            if (!is_drained(&p->asked[i], at, n_socket, s, strcspn(s, " ")))
+                add_shared(p, p->plan->nodes[i].id, at, n_socket, s);
+    }
+}
+
+/* Several blocks of one balancer see the same things. */
+static size_t shared_addresses(struct preflight *p, struct op_pair **ret)
+{
+    const struct op_result *r = p->survey->result;
+    struct op_pair *pairs = arena_array(p->arena, r->n_facts + 1, sizeof(*pairs));
+    size_t n = 0, used = 0;
+    for (size_t i = 0; i < r->n_facts; i++)
+        if (str_starts(r->facts[i].name, AT))
+            pairs[n++] = r->facts[i];
+    qsort(pairs, n, sizeof(*pairs), by_name);
+    for (size_t i = 0; i < n; i++)
+        if (used == 0 || by_name(&pairs[used - 1], &pairs[i]) != 0)
+            pairs[used++] = pairs[i];
+    *ret = pairs;
+    return used;
+}
+
+void preflight_shared(struct preflight *p)
+{
+    struct op_pair *shared;
+    if (!p->survey)
+        return;
+    if (!preflight_good(p->survey)) {
+        if (preflight_good(p->capacity)) /* else it has been said */
+            problems_add(p->problems, "balancer: %s", p->survey->result->err.text);
+        return;
+    }
+    size_t n = shared_addresses(p, &shared);
+    for (size_t i = 0; i < p->plan->n_nodes; i++)
+        for (size_t k = 0; k < p->asked[i].n_balancers; k++) {
+            const char *at = preflight_fact(p->asked[i].balancer[k], "lb.at");
+            if (at)
+                check_addresses(p, i, at, shared, n);
+        }
+}

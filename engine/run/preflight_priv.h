@@ -1,0 +1,31 @@
+/* What preflight asked, and what its parts share: preflight.c asks and judges the nodes, preflight_lb.c what
+ * the balancers say of more than one server. */
+#ifndef RELEASE_RUN_PREFLIGHT_PRIV_H
+#define RELEASE_RUN_PREFLIGHT_PRIV_H
+
+#include "run/probe_priv.h"
+
+/* The questions about one node; a job's result is there once the batch is done. */
+struct asked {
+    struct job *node, *runs, *app, **balancer;
+    size_t n_balancers;
+};
+
+struct preflight {
+    struct plan *plan;
+    struct arena *arena;
+    const struct run_options *opt;
+    struct problems *problems;
+    struct batch *batch;
+    struct asked *asked; /* by node */
+    struct job *resolve, *capacity, *survey;
+};
+
+/* A fact that a job reported, NULL when it did not. */
+const char *preflight_fact(const struct job *job, const char *name);
+bool preflight_good(const struct job *job);
+
+/* Servers of other backends that stand for a node's address, and that no drain of the plan takes out. */
+void preflight_shared(struct preflight *p);
+
+#endif
