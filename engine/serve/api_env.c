@@ -113,20 +113,20 @@ static void one(struct request *r, struct reply *reply)
 /* How many are in rotation is known only while a release runs; the balancers are asked by /lb. */
 static json_t *nodes_sum(struct request *r, const struct env_state *st, struct err *err)
 {
-    int64_t owed, total;
+    struct node_counts n;
     json_t *up = json_null();
-    if (!counts_nodes(r->serve, r->store, st->env, &total, &owed, err))
+    if (!counts_nodes(r->serve, r->store, st->env, &n, err))
         return NULL;
     struct fold *f = st->running ? fold_get(r->serve, r->store, st->running->id, err) : NULL;
     if (f) {
-        const uint32_t *n = f->model.counts;
-        if ((int64_t)f->plan->n_nodes > total)
-            total = (int64_t)f->plan->n_nodes;
-        up = json_integer(total - n[SHOWN_OUT] - n[SHOWN_BACK] - n[SHOWN_LEFT]);
+        const uint32_t *are = f->model.counts;
+        if ((int64_t)f->plan->n_nodes > n.total)
+            n.total = (int64_t)f->plan->n_nodes;
+        up = json_integer(n.total - are[SHOWN_OUT] - are[SHOWN_BACK] - are[SHOWN_LEFT]);
         fold_put(r->serve, f);
     }
-    return json_pack("{s:I, s:o, s:I}", "total", (json_int_t)total, "in_rotation", up, "owed",
-                     (json_int_t)owed);
+    return json_pack("{s:I, s:o, s:I, s:s, s:I}", "total", (json_int_t)n.total, "in_rotation", up, "owed",
+                     (json_int_t)n.owed, "live", n.live, "on_live", (json_int_t)n.on_live);
 }
 
 static json_t *summary(struct request *r, const char *env, struct err *err)

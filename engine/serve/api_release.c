@@ -153,6 +153,7 @@ static void model(struct request *r, struct reply *reply)
     must(o);
     json_object_set_new(o, "ended", json_boolean(m->ended));
     json_object_set_new(o, "stopping", json_boolean(m->stopping));
+    json_object_set_new(o, "told", json_string(m->told == ORDER_START ? "" : order_name(m->told)));
     json_object_set_new(o, "exit", m->ended ? json_integer(m->exit_status) : json_null());
     json_object_set_new(o, "text", watch_text_json(m->text, strlen(m->text)));
     json_object_set_new(o, "failed", failed_json(f));

@@ -29,7 +29,8 @@ struct histogram {
 #define SUMS_MS 2000
 struct node_sum {
     char env[72];
-    int64_t total, owed, at_ms;
+    struct node_counts n;
+    int64_t at_ms;
 };
 
 struct counts {
@@ -86,8 +87,28 @@ static struct node_sum *sum_of(struct counts *c, const char *env)
     return sum;
 }
 
-bool counts_nodes(struct serve *s, struct store *store, const char *env, int64_t *ret_total,
-                  int64_t *ret_owed, struct err *err)
+static int by_rev(const void *a, const void *b)
+{
+    return strcmp(((const struct node_state_info *)a)->rev, ((const struct node_state_info *)b)->rev);
+}
+
+static void count_nodes(struct node_state_info *nodes, size_t n, struct node_counts *ret)
+{
+    *ret = (struct node_counts){.total = (int64_t)n};
+    qsort(nodes, n, sizeof *nodes, by_rev);
+    for (size_t i = 0, from = 0; i < n; i++) {
+        ret->owed += nodes[i].debt;
+        if (strcmp(nodes[i].rev, nodes[from].rev) != 0)
+            from = i;
+        if (nodes[i].rev[0] && (int64_t)(i - from + 1) > ret->on_live) {
+            ret->on_live = (int64_t)(i - from + 1);
+            snprintf(ret->live, sizeof ret->live, "%s", nodes[i].rev);
+        }
+    }
+}
+
+bool counts_nodes(struct serve *s, struct store *store, const char *env, struct node_counts *ret,
+                  struct err *err)
 {
     auto_arena struct arena arena = {0};
     struct node_state_info *nodes;
@@ -98,14 +119,10 @@ bool counts_nodes(struct serve *s, struct store *store, const char *env, int64_t
     bool ok = sum->at_ms != 0 && now - sum->at_ms < SUMS_MS;
     if (!ok && node_states(store, env, &arena, &nodes, &n, err)) {
         ok = true;
-        sum->total = (int64_t)n;
-        sum->owed = 0;
         sum->at_ms = now;
-        for (size_t i = 0; i < n; i++)
-            sum->owed += nodes[i].debt;
+        count_nodes(nodes, n, &sum->n);
     }
-    *ret_total = sum->total;
-    *ret_owed = sum->owed;
+    *ret = sum->n;
     pthread_mutex_unlock(&s->counts->lock);
     return ok;
 }
@@ -219,13 +236,13 @@ static int64_t out_now(struct request *r, const struct env_state *st)
 static bool stand(struct request *r, const char *env, struct standing *ret, struct err *err)
 {
     struct env_state st;
-    int64_t total, owed;
+    struct node_counts n;
     if (!env_state_brief(r->store, env, r->arena, &st, err) ||
-        !counts_nodes(r->serve, r->store, env, &total, &owed, err))
+        !counts_nodes(r->serve, r->store, env, &n, err))
         return false;
     *ret = (struct standing){.env = env,
-                             .total = total,
-                             .owed = owed,
+                             .total = n.total,
+                             .owed = n.owed,
                              .held = st.lock.held,
                              .held_ms = st.lock.held ? clock_wall_ms() - st.lock.since_ms : 0,
                              .running = st.running != NULL,

@@ -138,9 +138,14 @@ void counts_open(struct serve *s);
 void counts_free(struct serve *s);
 void counts_request(struct serve *s, int status); /* an answer went out */
 void counts_order(struct serve *s);
-/* Nodes that the journal knows of an environment, and how many a balancer is owed; up to two seconds old. */
-bool counts_nodes(struct serve *s, struct store *store, const char *env, int64_t *ret_total,
-                  int64_t *ret_owed, struct err *err) MUST_CHECK;
+/* Nodes that the journal knows of an environment; up to two seconds old. */
+struct node_counts {
+    int64_t total, owed; /* owed: drained, and not given back to a balancer */
+    char live[48];       /* the revision that most of them run, "" when none is known */
+    int64_t on_live;     /* how many do */
+};
+bool counts_nodes(struct serve *s, struct store *store, const char *env, struct node_counts *ret,
+                  struct err *err) MUST_CHECK;
 
 /* ---- ask.c: questions that a child answers */
 void askers_open(struct serve *s);

@@ -194,10 +194,40 @@ static void put_foot(const struct model *m, int64_t now_ms, struct pen *pen)
         put_line(pen, m->text);
 }
 
+static bool is_held(const struct model_node *n)
+{
+    return n->state == SHOWN_OUT || n->state == SHOWN_BACK;
+}
+
+#define STOPPING_NODES_SHOWN 4
+
+/* An order to stop is acknowledged at once, with what it waits for and what the next one would do. */
+static void put_stopping(const struct model *m, struct pen *pen)
+{
+    auto_buf struct buf line = BUF_INIT(LINE_MAX_BYTES);
+    uint32_t held = 0;
+    if (m->told == ORDER_ABORT) {
+        put_line(pen,
+                 "stopping now: nothing more is sent; nodes that are out stay out until resume or rollback");
+        return;
+    }
+    buf_puts(&line, "stopping: ");
+    for (uint32_t i = 0; i < m->plan->n_nodes; i++)
+        if (is_held(&m->nodes[i]) && ++held <= STOPPING_NODES_SHOWN)
+            buf_printf(&line, "%s%s", held == 1 ? "finishing " : ", ", m->plan->nodes[i]);
+    if (held > STOPPING_NODES_SHOWN)
+        buf_printf(&line, " and %" PRIu32 " more", held - STOPPING_NODES_SHOWN);
+    buf_puts(&line, held ? ", nothing else starts" : "nothing else starts");
+    if (m->ours && held)
+        buf_printf(&line, "; Ctrl-C again stops now and leaves %s out", held == 1 ? "it" : "them");
+    put_line(pen, buf_str(&line));
+}
+
 void board_render(const struct model *m, int64_t now_ms, int width, int height, bool colour, struct buf *out)
 {
     struct pen pen = {.out = out, .width = width < 20 ? 20 : width, .colour = colour};
-    int lines = height - 3; /* head, foot, sentence */
+    bool told = m->told != ORDER_START && !m->ended;
+    int lines = height - 3 - told; /* head, foot, sentence, what an order to stop does */
     put_head(m, now_ms, &pen);
     if ((int)m->plan->n_nodes > lines)
         put_some_nodes(m, lines > 1 ? lines : 1, now_ms, &pen);
@@ -207,4 +237,6 @@ void board_render(const struct model *m, int64_t now_ms, int width, int height, 
             put_node(m, i, name_cols, now_ms, &pen);
     }
     put_foot(m, now_ms, &pen);
+    if (told)
+        put_stopping(m, &pen);
 }

@@ -200,6 +200,7 @@ static bool follow_open(struct follow *f, const struct watch_spec *spec, int sto
         return false;
     }
     model_init(&f->model, spec->plan);
+    f->model.ours = spec->wake_fd >= 0;
     if (spec->form == WATCH_BOARD)
         term_open(&f->term, &f->sink, spec->colour);
     return true;

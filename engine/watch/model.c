@@ -232,6 +232,10 @@ static void apply_release_note(struct model *m, enum note note, const struct row
 static void apply_order(struct model *m, const struct row *row)
 {
     int order = order_from_name(row->code);
+    if (order == ORDER_STOP || order == ORDER_ABORT) {
+        m->stopping = true; /* seen at once: whoever sees nothing orders again, and that is another order */
+        m->told = (enum order)order;
+    }
     if (order != ORDER_RESUME && order != ORDER_ROLLBACK)
         return;
     if (order == ORDER_ROLLBACK)
@@ -245,6 +249,7 @@ static void apply_order(struct model *m, const struct row *row)
             node_state(m, n, SHOWN_WAITING, row->at_ms);
     }
     m->ended = m->stopping = false;
+    m->told = ORDER_START;
     m->failed_node = m->failed_step = -1;
     m->text[0] = '\0';
 }

@@ -80,6 +80,8 @@ struct model {
     int64_t started_ms, last_ms, life_ms, soak_until_ms;
     uint32_t stage, counts[SHOWN_COUNT];
     bool ended, stopping;
+    enum order told; /* ORDER_STOP or ORDER_ABORT: what the operator ordered last; ORDER_START = neither */
+    bool ours;       /* set by whoever renders: ctrl-C here reaches the engine */
     int exit_status; /* once ended */
     int failed_node; /* first that failed, -1 = none */
     int failed_step;

@@ -94,6 +94,30 @@ async function otherPlan(page) {
   equal((await api(page, '/api/v1/releases?env=prod')).length, before.length, 'releases');
 }
 
+// A release that failed is back already: the page offers no red button that would take away the good one before it.
+async function failedOne(page, good) {
+  const order = await page.evaluate(async () => {
+    const { post } = await import('/page/api.js');
+    return (await post('/api/v1/envs/prod/run', { rev: 'v6', confirm: 'prod' })).order;
+  });
+  const n = (await until('it has failed', async () => {
+    const o = await api(page, `/api/v1/orders/${order}`);
+    return o.ended && o;
+  })).release;
+  await go(page, `/release/${n}`);
+  const button = await page.waitForSelector('button[data-verb=rollback]');
+  equal(await button.textContent(), `Go back further: take back release ${good}`, 'the only way back left');
+  assert(!(await button.getAttribute('class')).includes('is-danger'), 'it is not what a hurried person shall press');
+  await button.click();
+  await page.waitForSelector('dialog #f-confirm');
+  const text = await page.textContent('dialog .preview');
+  assert(text.includes(`release ${n} failed and is back already; this takes back release ${good}`), text);
+  await page.keyboard.press('Escape');
+  await go(page, '/');
+  await page.waitForFunction((live) => [...document.querySelectorAll('.card')].some((c) => c.textContent.includes('live')
+    && c.textContent.includes(`${live} on all 4`)), facts.revs.v2.slice(0, 12));
+}
+
 // An environment that wants a second person: the order waits, and everybody sees for whom.
 async function approval(page) {
   await go(page, '/env/guarded');
@@ -193,6 +217,7 @@ run(async (browser) => {
   await lock(one.page);
   await balancers(one.page);
   await otherPlan(one.page);
+  await failedOne(one.page, n);
   await approval(one.page);
   await byKeyboard(one.page);
   await history(one.page, phone.page, dark.page);

@@ -246,12 +246,34 @@ static void rows_of_strangers_are_ignored(void **state)
     model_fini(&m);
 }
 
+static void an_order_to_stop_is_acknowledged_at_once(void **state)
+{
+    (void)state;
+    struct model m;
+    model_init(&m, &fixture_plan);
+    prepare_and_take_out_app1(&m);
+    hasnt(render(&m, 5000, 100, 24, false), "stopping");
+    apply(&m, fixture_row(5000, ROW_ORDER, "", -1, "", order_name(ORDER_STOP), 0, 0));
+    has(render(&m, 5000, 100, 24, false), "stopping: finishing app1, nothing else starts\n");
+    m.ours = true; /* ctrl-C here is an order */
+    has(render(&m, 5000, 100, 24, false),
+        "stopping: finishing app1, nothing else starts; Ctrl-C again stops now and leaves it out\n");
+    apply(&m, NOTE_ROW(6000, "app1", NOTE_NODE_IN, 0, 0));
+    has(render(&m, 6000, 100, 24, false), "stopping: nothing else starts\n");
+    apply(&m, fixture_row(7000, ROW_ORDER, "", -1, "", order_name(ORDER_ABORT), 0, 0));
+    has(render(&m, 7000, 100, 24, false), "stopping now: nothing more is sent");
+    apply(&m, fixture_row(8000, ROW_ORDER, "", -1, "", order_name(ORDER_RESUME), 0, 0));
+    hasnt(render(&m, 8000, 100, 24, false), "stopping");
+    model_fini(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_node_walks_through_its_states),
         cmocka_unit_test(a_failing_node_says_why_and_goes_back),
         cmocka_unit_test(a_resume_takes_up_what_was_left),
+        cmocka_unit_test(an_order_to_stop_is_acknowledged_at_once),
         cmocka_unit_test(the_time_left_comes_from_the_past_and_from_now),
         cmocka_unit_test(it_fits_every_terminal),
         cmocka_unit_test(a_node_cannot_paint_on_the_board),

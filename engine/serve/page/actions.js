@@ -3,7 +3,7 @@
 
 import { announce, el, fill, put } from './dom.js';
 import { envPath, get, post, releasePath } from './api.js';
-import { duration, plural, short } from './words.js';
+import { duration, plural, result, short } from './words.js';
 
 const TEXTS = {
   run: ['Release', 'Release a revision'],
@@ -15,6 +15,7 @@ const TEXTS = {
   unlock: ['Free the lock', 'Free the lock'],
 };
 const DANGER = new Set(['abort', 'rollback']);
+const PRIMARY = new Set(['run', 'resume']); // never both at once
 
 // What makes sense now, of what the person may do at all.
 function sensible(verb, env) {
@@ -22,21 +23,31 @@ function sensible(verb, env) {
   const held = Boolean(env.lock);
   const byHand = held && !env.lock.release; // nothing is released until it is freed
   switch (verb) {
-    case 'run': return !running && !byHand;
+    case 'run': return !running && !byHand && !env.unfinished; // first that one is gone on with, or taken back
     case 'pause': case 'abort': return running;
     case 'resume': return !running && !byHand && Boolean(env.unfinished);
-    case 'rollback': return !running && !byHand && Boolean(env.unfinished || env.last);
+    case 'rollback': return !running && !byHand && Boolean(env.unfinished || env.rollback_of);
     case 'lock': return !held;
     case 'unlock': return held && !running && (!env.lock.release || (env.can || []).includes('force'));
     default: return false;
   }
 }
 
+// The last release failed and is back already, or was taken back: another way back is about an older one, which was good.
+function further(verb, env) {
+  return verb === 'rollback' && !env.unfinished && env.last && env.rollback_of !== env.last.release;
+}
+
+function title(verb, env) {
+  return further(verb, env) ? `Go back further: take back release ${env.rollback_of}` : TEXTS[verb][0];
+}
+
 export function buttons(env, verbs) {
   return verbs.filter((v) => (env.can || []).includes(v) && sensible(v, env)).map((verb) => el('button', {
-    type: 'button', class: `button${verb === 'run' ? ' is-primary' : ''}${DANGER.has(verb) ? ' is-danger' : ''}`,
+    type: 'button',
+    class: `button${PRIMARY.has(verb) ? ' is-primary' : ''}${DANGER.has(verb) && !further(verb, env) ? ' is-danger' : ''}`,
     'data-verb': verb, onclick: () => ask(verb, env.env),
-  }, TEXTS[verb][0]));
+  }, title(verb, env)));
 }
 
 // ---- the dialog
@@ -165,7 +176,12 @@ class Dialog {
     const of = await get(releasePath(this.env.rollback_of));
     const plan = await get(releasePath(of.release, '/plan'));
     const nodes = plan.nodes || [];
-    this.say(el('p', {}, `Takes back ${of.what} ${of.release} (${short(of.rev)}): ${plural(nodes.length, 'node')} `
+    const { last } = this.env;
+    const back = last && result(last.exit, last.what).word;
+    this.say(further('rollback', this.env) && el('p', { class: 'warn' }, last.exit === 1
+      ? `! ${last.what} ${last.release} failed and is back already; this takes back ${of.what} ${of.release}.`
+      : `! ${last.what} ${last.release} (${back}) stays as it is; this takes back ${of.what} ${of.release}.`),
+    el('p', {}, `Takes back ${of.what} ${of.release} (${short(of.rev)}): ${plural(nodes.length, 'node')} `
       + 'return, in reverse, inside window and floor, to what each ran before.'),
     el('ul', { class: 'moves' }, nodes.slice(0, 12).map((n) => el('li', {}, el('b', {}, n.id), ' ',
       el('span', { class: 'mono' }, `${short(n.rev)} → ${short(n.rev_before)}`)))),

@@ -14,7 +14,7 @@ function asked(p) {
   return `${p.verb}${p.rev ? ` of ${/^[0-9a-f]{40}$/.test(p.rev) ? short(p.rev) : p.rev}` : ''}${p.release ? ` of release ${p.release}` : ''}${words}`;
 }
 
-const VERBS = ['run', 'resume', 'rollback', 'pause', 'abort', 'lock', 'unlock'];
+const VERBS = ['resume', 'run', 'rollback', 'pause', 'abort', 'lock', 'unlock'];
 
 class EnvView {
   constructor(main) {

@@ -26,8 +26,10 @@ function card(env) {
       el('div', {}, el('dt', {}, 'nodes'), el('dd', {}, up)),
       env.last && el('div', {}, el('dt', {}, 'last'), el('dd', {}, el('a', { href: `/release/${Number(env.last.release)}` },
         `${env.last.what} ${env.last.release}`), ` ${ago(env.last.started)} by ${env.last.who}`)),
-      last && el('div', {}, el('dt', {}, 'result'), el('dd', { class: `is-${last.kind}` }, `${last.sign} ${last.word}`)),
-      env.last && el('div', {}, el('dt', {}, 'revision'), el('dd', { class: 'mono' }, short(env.last.rev))),
+      last && el('div', {}, el('dt', {}, 'result'), el('dd', { class: `is-${last.kind}` }, `${last.sign} ${last.word}`,
+        env.last.exit !== 0 && env.last.rev && el('span', { class: 'quiet' }, ' (to ', el('span', { class: 'mono' }, short(env.last.rev)), ')'))),
+      n.live && el('div', {}, el('dt', {}, 'live'), el('dd', {}, el('span', { class: 'mono' }, short(n.live)),
+        n.on_live === n.total ? ` on all ${n.total}` : ` on ${n.on_live} of ${n.total}`)),
       n.owed > 0 && el('div', {}, el('dt', {}, 'owed'), el('dd', { class: 'is-bad' }, `! ${plural(n.owed, 'node')}`)),
       env.queue && env.queue.length > 0 && el('div', {}, el('dt', {}, 'queue'), el('dd', {}, env.queue.map((q) => q.who).join(', ')))));
 }

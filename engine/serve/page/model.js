@@ -3,7 +3,7 @@
 //
 // On the way the fold tells a recorder of the timeline which step ran when (span) and which state was entered (enter).
 
-import { DRAIN, ENABLE, LIFE_BACK, LIFE_BACK_VERIFY, PHASE_OF, PREPARE, STATES, STATE_OF } from './words.js';
+import { DRAIN, ENABLE, LIFE_BACK, LIFE_BACK_ONCE, LIFE_BACK_VERIFY, PHASE_OF, PREPARE, STATES, STATE_OF } from './words.js';
 
 export const WAITING = 0, PREPARING = 1, PREPARED = 2, OUT = 3, DONE = 4, BACK = 5, UNDONE = 6, FAILED = 7, LEFT = 8;
 
@@ -30,7 +30,7 @@ export class Model {
     this.counts[WAITING] = this.nodes.length;
     this.changed = new Set(this.nodes.keys());
     Object.assign(this, { seq: 0, life: 0, stage: 0, soakUntil: 0, started: 0, last: 0, ended: false,
-      stopping: false, exit: null, failedNode: -1, failedStep: -1, failedText: '', text: '' });
+      stopping: false, told: '', exit: null, failedNode: -1, failedStep: -1, failedText: '', text: '' });
   }
 
   // A snapshot as /releases/N/model gives it.
@@ -38,7 +38,7 @@ export class Model {
     this.reset();
     this.seq = snapshot.seq || 0;
     this.life = snapshot.life_code || 0;
-    for (const name of ['stage', 'started', 'ended', 'stopping', 'exit', 'text']) {
+    for (const name of ['stage', 'started', 'ended', 'stopping', 'told', 'exit', 'text']) {
       if (snapshot[name] !== undefined && snapshot[name] !== null) this[name] = snapshot[name];
     }
     this.soakUntil = snapshot.soak_until || 0;
@@ -214,14 +214,19 @@ export class Model {
 
   // An order to go on makes an ended release live again, and takes up the nodes that were given up.
   order(row) {
+    if (row.code === 'stop' || row.code === 'abort') {
+      this.stopping = true; // seen at once: whoever sees nothing orders again, and that is another order
+      this.told = row.code;
+    }
     if (row.code !== 'resume' && row.code !== 'rollback') return;
     if (row.code === 'rollback') this.life = LIFE_BACK;
-    const back = this.life === LIFE_BACK || this.life === LIFE_BACK_VERIFY;
+    const back = [LIFE_BACK, LIFE_BACK_ONCE, LIFE_BACK_VERIFY].includes(this.life);
     this.nodes.forEach((n, i) => {
       if (n.state === LEFT) this.setState(i, back ? BACK : OUT, row.at);
       else if (n.state === FAILED || (n.state === UNDONE && !back)) this.setState(i, WAITING, row.at);
     });
     this.ended = this.stopping = false;
+    this.told = '';
     this.failedNode = this.failedStep = -1;
     this.text = '';
   }

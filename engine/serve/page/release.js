@@ -191,6 +191,16 @@ class ReleaseView {
     return { word, kind: m.life >= LIFE_BACK ? 'warn' : 'busy', sign: m.life >= LIFE_BACK ? '◀' : '▶' };
   }
 
+  // An order to stop is acknowledged at once, with what it waits for.
+  stoppingText() {
+    const m = this.model;
+    if (!m.told || m.ended) return '';
+    if (m.told === 'abort') return 'Stopping now: nothing more is sent; nodes that are out stay out until resume or rollback.';
+    const held = m.ids.filter((_, i) => [OUT, BACK].includes(m.nodes[i].state));
+    const names = held.slice(0, 4).join(', ') + (held.length > 4 ? ` and ${held.length - 4} more` : '');
+    return held.length ? `Stopping: finishing ${names}, nothing else starts.` : 'Stopping: nothing else starts.';
+  }
+
   showHead(now) {
     const m = this.model;
     const r = this.release;
@@ -203,7 +213,7 @@ class ReleaseView {
       + `${m.failedText ? `: ${m.failedText}` : ' failed'}` : '';
     say(this.failure, failed && `✕ ${failed}`);
     this.failure.hidden = !failed;
-    say(this.sentence, (m.ended && r.summary) || m.text);
+    say(this.sentence, (m.ended && r.summary) || this.stoppingText() || m.text);
     m.counts.forEach((n, i) => {
       this.parts[i].hidden = n === 0;
       this.parts[i].style.flexGrow = n;

@@ -34,7 +34,7 @@ export const DRAIN = 3;
 export const ENABLE = 6;
 
 // The journal's own words are made from its header at build time.
-export { LIVES, LIFE_ROLL, LIFE_BACK, LIFE_BACK_VERIFY } from './lists.js';
+export { LIVES, LIFE_ROLL, LIFE_BACK, LIFE_BACK_ONCE, LIFE_BACK_VERIFY } from './lists.js';
 
 const EXITS = new Map([
   [0, ['done and verified', 'good', '✓']],
