@@ -1,7 +1,7 @@
-/* app_servers: in its many shapes (a map keyed by id, a list of ids, or another place of the pillar) -> nodes
- * of the plan, in the order written. */
+/* app_servers: in its many shapes (servers.c) -> nodes of the plan, in the order written. */
 #include "plans/compile_priv.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,8 +16,25 @@ static const char *const reserved[] = {"node",      "env",        "app",        
 
 /* How to read entries: `{pillar: a:b, host: KEY, port: KEY}` names the keys of a foreign tree. */
 struct shape {
-    const char *host_key, *port_key;
-    bool foreign; /* keys that mean nothing to us are not mistakes */
+    const char *path, *name, *host, *port, *lb_server, *identity;
+    const struct value *map; /* where they are named; NULL: our own form */
+};
+static const struct field shape_fields[] = {
+    {.name = "pillar", .type = FIELD_TEXT, .offset = offsetof(struct shape, path)},
+    {.name = "name", .type = FIELD_TEXT, .offset = offsetof(struct shape, name)},
+    {.name = "host", .type = FIELD_TEXT, .offset = offsetof(struct shape, host)},
+    {.name = "port", .type = FIELD_TEXT, .offset = offsetof(struct shape, port)},
+    {.name = "lb_server", .type = FIELD_TEXT, .offset = offsetof(struct shape, lb_server)},
+    {.name = "identity", .type = FIELD_TEXT, .offset = offsetof(struct shape, identity)},
+    FIELD_END,
+};
+
+/* One entry while it becomes a node. */
+struct reading {
+    const struct server_entry *e;
+    const struct value *map; /* its keys, or NULL */
+    const struct shape *shape;
+    const char *what; /* "app_servers: app1" */
 };
 
 struct node_list {
@@ -48,15 +65,55 @@ static const struct value *scalar_of(const struct value *entry, const char *key)
     return v != NULL && v->kind == VALUE_SCALAR && !value_is_null(v) ? v : NULL;
 }
 
-static const struct value *host_of(const struct value *entry, const struct shape *shape)
+/* A key that app_servers maps: every entry has to have it, and one value there. */
+static const struct value *mapped(struct compiler *c, const struct reading *r, const char *word,
+                                  const char *key)
 {
-    if (shape->host_key != NULL)
-        return scalar_of(entry, shape->host_key);
-    for (size_t i = 0; i < N_HOST_KEYS; i++) {
-        const struct value *v = scalar_of(entry, host_keys[i]);
-        if (v != NULL)
-            return v;
-    }
+    const struct value *v = r->map == NULL ? NULL : value_get(r->map, key);
+    const struct value *said = map_get(r->shape->map, word);
+    const char *asked =
+        arena_printf(c->r.arena, "'%s: %s' (%s)", word, key, place_text(c->r.arena, said->at));
+    if (value_is_null(v))
+        problem_at(c->r.problems, r->e->at, "%s: has no '%s', which %s wants of every node", r->what, key,
+                   asked);
+    else if (v->kind != VALUE_SCALAR)
+        problem_at(c->r.problems, v->at, "%s: %s is %s; %s wants one value of every node", r->what, key,
+                   value_kind_text(v), asked);
+    return value_is_null(v) || v->kind != VALUE_SCALAR ? NULL : v;
+}
+
+/* A key by its own name. A list in its place is never skipped: the next best thing would be another server.
+ */
+static const struct value *own_value(struct compiler *c, const struct reading *r, const char *key)
+{
+    const struct value *v = map_get(r->map, key);
+    if (value_is_null(v))
+        return NULL;
+    if (v->kind == VALUE_SCALAR)
+        return v;
+    if (r->shape->map != NULL)
+        problem_at(c->r.problems, v->at,
+                   "%s: '%s' is %s; app_servers can name another key: {pillar: %s, %s: KEY}", r->what, key,
+                   value_kind_text(v), r->shape->path, key);
+    return NULL; /* in our own form check_entry_keys says so */
+}
+
+static const struct value *value_of(struct compiler *c, const struct reading *r, const char *word,
+                                    const char *key)
+{
+    return key != NULL ? mapped(c, r, word, key) : own_value(c, r, word);
+}
+
+static const struct value *host_of(struct compiler *c, const struct reading *r)
+{
+    const struct value *entry = r->e->value;
+    if (r->shape->host != NULL)
+        return mapped(c, r, "host", r->shape->host);
+    if (r->map == NULL)
+        return value_is_null(entry) || entry->kind != VALUE_SCALAR ? NULL : entry;
+    for (size_t i = 0; i < N_HOST_KEYS; i++)
+        if (!value_is_null(map_get(r->map, host_keys[i])))
+            return own_value(c, r, host_keys[i]);
     return NULL;
 }
 
@@ -68,17 +125,17 @@ static bool is_reserved(const char *name)
     return false;
 }
 
-static void check_entry_keys(struct compiler *c, const struct value *entry, const char *what,
-                             const struct shape *shape)
+/* In a foreign tree, keys that mean nothing to us are no mistakes. */
+static void check_entry_keys(struct compiler *c, const struct reading *r)
 {
     static const char *const known[] = {"ssh", "host", "port", "lb_server", "identity"};
-    for (size_t i = 0; entry != NULL && i < entry->n; i++) {
-        const struct entry *e = &entry->entries[i];
-        if (is_reserved(e->key) && !shape->foreign)
-            problem_at(c->r.problems, e->at, "%s: '%s' cannot be set: it means the release's own", what,
+    for (size_t i = 0; r->shape->map == NULL && r->map != NULL && i < r->map->n; i++) {
+        const struct entry *e = &r->map->entries[i];
+        if (is_reserved(e->key))
+            problem_at(c->r.problems, e->at, "%s: '%s' cannot be set: it means the release's own", r->what,
                        e->key);
-        else if (e->value->kind != VALUE_SCALAR && strcmp(e->key, "ssh") != 0 && !shape->foreign)
-            problem_at(c->r.problems, e->at, "%s: '%s' is %s; a node has plain values and ssh:%s", what,
+        else if (e->value->kind != VALUE_SCALAR && strcmp(e->key, "ssh") != 0)
+            problem_at(c->r.problems, e->at, "%s: '%s' is %s; a node has plain values and ssh:%s", r->what,
                        e->key, value_kind_text(e->value), nearest_hint(c->r.arena, e->key, known, 5));
     }
 }
@@ -106,42 +163,41 @@ static void var_add(struct op_pair *vars, size_t *n, const char *name, const cha
         vars[(*n)++] = (struct op_pair){.name = name, .value = value};
 }
 
-static const char *port_of(struct compiler *c, const struct value *entry, const char *what,
-                           const struct shape *shape)
+static const char *port_of(struct compiler *c, const struct reading *r)
 {
-    const char *key = shape->port_key == NULL ? "port" : shape->port_key;
-    if (key[0] >= '0' && key[0] <= '9')
-        return key;
-    const struct value *v = scalar_of(entry, key);
+    const char *key = r->shape->port;
+    if (key != NULL && key[0] >= '0' && key[0] <= '9')
+        return key; /* the port itself; follow() has looked at it */
+    const struct value *v = value_of(c, r, "port", key);
     int64_t n;
     if (v == NULL)
         return NULL;
-    const char *name = arena_printf(c->r.arena, "%s: %s", what, key);
+    const char *name = arena_printf(c->r.arena, "%s: %s", r->what, key == NULL ? "port" : key);
     return int_read(&c->r, v, name, 1, 65535, &n) ? arena_printf(c->r.arena, "%lld", (long long)n) : NULL;
 }
 
-static bool is_own_key(const char *key)
+static bool is_own_key(const struct reading *r, const char *key)
 {
     static const char *const keys[] = {"host", "port", "lb_server", "identity"};
     for (size_t i = 0; i < 4; i++)
         if (strcmp(keys[i], key) == 0)
             return true;
-    return false;
+    return r->e->whole && strcmp(key, "name") == 0;
 }
 
-static void vars_set(struct compiler *c, struct plan_node *node, const struct value *entry, const char *what,
-                     const struct shape *shape)
+static void vars_set(struct compiler *c, struct plan_node *node, const struct reading *r)
 {
-    struct op_pair *vars = arena_array(c->r.arena, (entry == NULL ? 0 : entry->n) + 4, sizeof(*vars));
+    const struct value *map = r->map;
+    struct op_pair *vars = arena_array(c->r.arena, (map == NULL ? 0 : map->n) + 4, sizeof(*vars));
     size_t n = 0;
-    const struct value *lb = scalar_of(entry, "lb_server");
+    const struct value *lb = value_of(c, r, "lb_server", r->shape->lb_server);
     var_add(vars, &n, "node", node->id);
     var_add(vars, &n, "host", node->target.host);
-    var_add(vars, &n, "port", port_of(c, entry, what, shape));
+    var_add(vars, &n, "port", port_of(c, r));
     var_add(vars, &n, "lb_server", lb == NULL ? node->id : lb->text);
-    for (size_t i = 0; entry != NULL && i < entry->n; i++) {
-        const struct entry *e = &entry->entries[i];
-        if (e->value->kind == VALUE_SCALAR && !is_own_key(e->key) && !is_reserved(e->key))
+    for (size_t i = 0; map != NULL && i < map->n; i++) {
+        const struct entry *e = &map->entries[i];
+        if (e->value->kind == VALUE_SCALAR && !is_own_key(r, e->key) && !is_reserved(e->key))
             var_add(vars, &n, e->key, e->value->text);
     }
     node->vars = vars;
@@ -213,85 +269,85 @@ static bool id_ok(struct compiler *c, struct node_list *list, const char *id, st
     return false;
 }
 
-/* entry: a map, an address, or nothing (the id is the host's name). */
-static void node_add(struct compiler *c, struct node_list *list, const char *id, const struct value *entry,
-                     struct place at, const struct shape *shape)
+static bool host_ok(struct compiler *c, const struct reading *r, const struct value *host)
 {
-    const char *what = arena_printf(c->r.arena, "app_servers: %s", id);
-    const struct value *map = entry != NULL && entry->kind == VALUE_MAP ? entry : NULL;
-    const struct value *host = map != NULL                   ? host_of(map, shape)
-                               : value_is_null(entry)        ? NULL
-                               : entry->kind == VALUE_SCALAR ? entry
-                                                             : NULL;
+    if (host == NULL || host_valid(host->text))
+        return true;
+    problem_at(c->r.problems, host->at, "%s: '%s' is not a host name or address", r->what, host->text);
+    return false;
+}
+
+/* The value is a map, an address, or nothing (the id is the host's name). */
+static void node_add(struct compiler *c, struct node_list *list, const struct server_entry *e,
+                     const struct shape *shape)
+{
+    const struct value *entry = e->value;
+    struct reading r = {.e = e,
+                        .map = entry != NULL && entry->kind == VALUE_MAP ? entry : NULL,
+                        .shape = shape,
+                        .what = arena_printf(c->r.arena, "app_servers: %s", e->id)};
     struct ssh_block ssh = c->b.ssh_defaults;
-    if (!id_ok(c, list, id, at))
+    if (!id_ok(c, list, e->id, e->at))
         return;
     if (entry != NULL && entry->kind == VALUE_LIST) {
         problem_at(c->r.problems, entry->at, "%s: wanted {host: ..., port: ...} or an address, found a list",
-                   what);
+                   r.what);
         return;
     }
-    check_entry_keys(c, map, what, shape);
-    (void)ssh_read(c, shape->foreign ? NULL : map_get(map, "ssh"), arena_printf(c->r.arena, "%s: ssh", what),
-                   &ssh);
-    if (host != NULL && !host_valid(host->text)) {
-        problem_at(c->r.problems, host->at, "%s: '%s' is not a host name or address", what, host->text);
+    check_entry_keys(c, &r);
+    if (shape->map == NULL)
+        (void)ssh_read(c, map_get(r.map, "ssh"), arena_printf(c->r.arena, "%s: ssh", r.what), &ssh);
+    const struct value *host = host_of(c, &r);
+    if (!host_ok(c, &r, host))
         return;
-    }
-    struct plan_node *node = node_new(c, list, map);
-    *node = (struct plan_node){.id = id, .rev = "", .rev_before = "", .where = place_text(c->r.arena, at)};
-    target_set(c, node, &ssh, host == NULL ? id : host->text);
-    const struct value *identity = scalar_of(map, "identity");
+    struct plan_node *node = node_new(c, list, r.map);
+    *node =
+        (struct plan_node){.id = e->id, .rev = "", .rev_before = "", .where = place_text(c->r.arena, e->at)};
+    target_set(c, node, &ssh, host == NULL ? e->id : host->text);
+    const struct value *identity = value_of(c, &r, "identity", shape->identity);
     node->target.identity = identity == NULL ? NULL : identity->text;
-    vars_set(c, node, map, what, shape);
-    check_twins(c, list, node, at);
+    vars_set(c, node, &r);
+    check_twins(c, list, node, e->at);
 }
 
-static void list_item_add(struct compiler *c, struct node_list *list, const struct value *item,
-                          const struct shape *shape)
-{
-    if (item->kind == VALUE_SCALAR && !value_is_null(item))
-        node_add(c, list, item->text, NULL, item->at, shape);
-    else if (item->kind == VALUE_MAP && item->n == 1)
-        node_add(c, list, item->entries[0].key, item->entries[0].value, item->at, shape);
-    else
-        problem_at(c->r.problems, item->at,
-                   "app_servers: a list holds node ids or {id: {host: ...}}, found %s",
-                   value_kind_text(item));
-}
-
-/* A null makes `a: ` in a list of hosts look like an empty node; the map form needs no care. */
 static void entries_add(struct compiler *c, struct node_list *list, const struct value *v,
                         const struct shape *shape)
 {
-    if (v->kind == VALUE_LIST) {
-        for (size_t i = 0; i < v->n; i++)
-            list_item_add(c, list, v->items[i], shape);
-        return;
-    }
-    if (v->kind != VALUE_MAP) {
+    struct server_entry e;
+    if (v->kind == VALUE_SCALAR)
         problem_at(c->r.problems, v->at,
                    "app_servers: wanted a map keyed by node id, or a list of ids, found %s",
                    value_kind_text(v));
-        return;
-    }
-    for (size_t i = 0; i < v->n; i++)
-        node_add(c, list, v->entries[i].key, v->entries[i].value, v->entries[i].at, shape);
+    for (size_t i = 0; i < servers_count(v); i++)
+        if (servers_at(v, shape->name, i, &e))
+            node_add(c, list, &e, shape);
+        else
+            problem_at(
+                c->r.problems, v->items[i]->at,
+                "app_servers: a list holds node ids, {id: {host: ...}} or {%s: id, host: ...}, found %s",
+                shape->name, value_kind_text(v->items[i]));
 }
 
 /* {pillar: "a:b:c"}: the nodes are in another place of the merged pillar. */
 static const struct value *follow(struct compiler *c, const struct value *v, struct shape *shape)
 {
-    const struct value *path = scalar_of(v, "pillar");
-    if (path == NULL)
-        return v;
-    const struct value *host = scalar_of(v, "host"), *port = scalar_of(v, "port");
-    *shape = (struct shape){.foreign = true,
-                            .host_key = host == NULL ? NULL : host->text,
-                            .port_key = port == NULL ? NULL : port->text};
-    const struct value *there = pillar_get(c->pillar, path->text);
+    const char *name_key;
+    const struct value *there = c->pillar->servers;
+    if (scalar_of(v, "pillar") == NULL)
+        return there == NULL ? v : there;
+    shape->map = v;
+    if (!schema_read(&c->r, v, "app_servers", shape_fields, shape))
+        return NULL;
+    const char *port = shape->port;
+    int64_t n;
+    if (port != NULL && port[0] >= '0' && port[0] <= '9' &&
+        !int_read(&c->r, map_get(v, "port"), "app_servers: port", 1, 65535, &n))
+        return NULL;
     if (there == NULL)
-        problem_at(c->r.problems, path->at, "app_servers: the pillar has nothing at '%s'", path->text);
+        there = servers_of(c->pillar->tree, &name_key);
+    if (there == NULL)
+        problem_at(c->r.problems, map_get(v, "pillar")->at, "app_servers: the pillar has nothing at '%s'",
+                   shape->path);
     return there;
 }
 
@@ -368,7 +424,7 @@ static void learn_names(struct compiler *c, const struct node_list *all)
 void nodes_read(struct compiler *c)
 {
     struct node_list list = {.seen = value_map(c->r.arena, (struct place){.file = NULL})};
-    struct shape shape = {.foreign = false};
+    struct shape shape = {.name = "name"};
     const struct value *v = c->b.app_servers;
     if (v == NULL) {
         problem_at(c->r.problems, c->b.map->at,

@@ -21,13 +21,22 @@ void problems_fini(struct problems *p);
 struct value;
 struct pillar; /* an environment's merged tree with its arena */
 
-/* ROOT/pillar/: ENV.sls, ENV.yml, ENV/init.sls, or top.sls; then the --pillar JSON or YAML texts, merged deep
- * in order. false: problems filled (unknown environment lists the known ones); nothing else happened. */
+/* The environment ENV of ROOT - a section of pillar/top.sls, a file pillar/ENV.*, or an entry of release.yml
+ * - then the --pillar JSON or YAML texts, merged deep in order. The tree is what all its nodes have, with the
+ * one release: block that they share. false: problems filled (an unknown environment lists the known ones);
+ * nothing else happened. */
 bool pillar_load(const char *root, const char *env, const char *const *overrides, size_t n_overrides,
                  struct pillar **ret, struct problems *problems) MUST_CHECK;
 /* Called about once a second while another program renders or lists nodes: for whoever waits. NULL: nobody
  * does. */
 void pillar_on_progress(void (*say)(const char *text));
+/* The merged pillar of one node, whether or not it is an app server, and whatever the others have. */
+bool pillar_load_node(const char *root, const char *env, const char *node, const char *const *overrides,
+                      size_t n_overrides, struct pillar **ret, struct problems *problems) MUST_CHECK;
+/* Whether ENV is known at all; its files are not read. */
+bool pillar_known(const char *root, const char *env, struct problems *problems);
+/* "role, share:b": what some nodes have otherwise, so that the tree lacks it; NULL: nothing. */
+const char *pillar_differs(const struct pillar *p);
 /* One file on its own (`release pillar --file F`). */
 bool pillar_load_file(const char *path, struct pillar **ret, struct problems *problems) MUST_CHECK;
 void pillar_free(struct pillar *p);

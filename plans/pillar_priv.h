@@ -7,7 +7,9 @@
 
 struct pillar {
     struct arena arena;
-    const struct value *tree; /* every layer and override merged */
+    /* What every node of the environment has, the release: block that they share in it. Without layers for
+     * some nodes only: all there is. */
+    const struct value *tree;
     const char *env;
     const char *root;            /* as given */
     struct release_yml yml;      /* ROOT/release.yml: grains, nodegroups, who renders */
@@ -15,12 +17,37 @@ struct pillar {
     struct top top;              /* layers of top.sls; n 0 = one file for all nodes */
     const struct value **overrides;
     size_t n_overrides;
-    bool per_node;           /* some layer is not for every node */
-    struct node_tree *trees; /* merged trees of nodes, by which layers match */
+    bool per_node;               /* nodes may have different pillars */
+    struct node_tree *trees;     /* merged trees of nodes, by which layers match */
+    const struct value *servers; /* app_servers with each node's own entry; NULL: as the tree has them */
+    const char *differs;         /* paths that are not the same on all nodes, for people; NULL: none */
 };
 
 /* What Salt would give this node: only the layers whose target matches. The whole tree when no layer is per
  * node. */
 const struct value *pillar_tree_of(struct pillar *p, const char *node);
+/* The layers for '*' alone. */
+const struct value *pillar_tree_of_all(struct pillar *p);
+bool pillar_layer_matches(const struct pillar *p, const struct top_layer *layer, const char *node);
+/* The layer that gave this node its `key`, the last one; NULL when none did, or there are no layers. */
+const struct top_layer *pillar_layer_of(const struct pillar *p, const char *node, const char *key);
+
+/* settle.c: whose environment this is. Finds the nodes, demands that their release: blocks are one, and makes
+ * p->tree what they share. false: problems has why. */
+bool pillar_settle(struct pillar *p, struct problems *problems);
+
+/* One node as app_servers has it, in whichever shape (servers.c). */
+struct server_entry {
+    const char *id;
+    struct place at;
+    const struct value *value; /* what stands behind the id, or NULL */
+    bool whole;                /* value is the whole item of a list, {name: ID, host: ...} */
+};
+/* The list itself: release:app_servers, or where its `pillar: PATH` leads in the same tree; NULL: nothing is
+ * there. *ret_name is the key that holds the id in a list of maps. */
+const struct value *servers_of(const struct value *tree, const char **ret_name);
+size_t servers_count(const struct value *servers);
+/* false: the i-th is no node, in no shape that there is. */
+bool servers_at(const struct value *servers, const char *name_key, size_t i, struct server_entry *ret);
 
 #endif

@@ -83,17 +83,21 @@ static void pillar_name(struct proving *p, const char *name, struct buf *out)
 {
     const char *path = name + strlen("pillar:");
     const struct value *v = pillar_get(p->c->pillar, path);
-    if (v == NULL)
+    if (p->c->pillar->per_node && !p->where->no_node) {
+        use_add(p->c, name, p->where->at); /* whether every node has it is proved node by node */
+        buf_printf(out, "{%s}", name);
+    } else if (v == NULL && p->c->pillar->per_node)
+        problem_at(p->c->r.problems, p->where->at,
+                   "{%s}: this step runs once for all nodes, and not every node has the same at '%s' in its "
+                   "pillar",
+                   name, path);
+    else if (v == NULL)
         problem_at(p->c->r.problems, p->where->at, "{%s}: the pillar has nothing at '%s'", name, path);
     else if (v->kind != VALUE_SCALAR)
         problem_at(p->c->r.problems, p->where->at, "{%s}: wanted text, found %s (%s)", name,
                    value_kind_text(v), place_text(p->c->r.arena, v->at));
-    else if (p->c->pillar->per_node && !p->where->no_node) {
-        use_add(p->c, name, p->where->at);
-        buf_printf(out, "{%s}", name);
-    } else {
+    else
         subst_literal(out, v->text);
-    }
 }
 
 static void prove_name(void *ctx, const char *name, struct buf *out)

@@ -21,7 +21,8 @@ bool target_matches(const char *target, const char *node)
     return false;
 }
 
-static void layer_add(struct sls_reader *r, struct top *top, const char *target, const struct value *tree)
+static void layer_add(struct sls_reader *r, struct top *top, const struct entry *target,
+                      const struct value *tree)
 {
     if (top->n == top->cap) {
         size_t cap = top->cap == 0 ? 8 : top->cap * 2;
@@ -31,7 +32,7 @@ static void layer_add(struct sls_reader *r, struct top *top, const char *target,
         top->layers = bigger;
         top->cap = cap;
     }
-    top->layers[top->n++] = (struct top_layer){.target = target, .tree = tree};
+    top->layers[top->n++] = (struct top_layer){.target = target->key, .at = target->at, .tree = tree};
 }
 
 static bool option_ok(struct sls_reader *r, const struct value *options, bool *ret_ignore_missing)
@@ -76,23 +77,22 @@ static bool target_load(struct sls_reader *r, const struct entry *target, struct
         const struct value *tree =
             item->kind == VALUE_SCALAR ? sls_load_named(r, item->text, item->at) : NULL;
         if (tree != NULL)
-            layer_add(r, top, target->key, tree);
+            layer_add(r, top, target, tree);
         ok = tree != NULL;
     }
     return ok;
 }
 
-bool top_load(struct sls_reader *r, const char *path, const char *env, struct top *ret, bool *ret_found)
+bool top_load(struct sls_reader *r, const char *path, const char *env, struct top *ret)
 {
     const struct value *file = yaml_load_file(r->arena, path, r->problems);
     if (file == NULL)
         return false;
     const struct value *section = map_get(file, env);
-    if (section == NULL)
-        section = map_get(file, "base");
-    *ret_found = section != NULL;
-    if (section == NULL)
-        return true;
+    if (section == NULL) {
+        problem_at(r->problems, file->at, "no section '%s'", env);
+        return false;
+    }
     if (section->kind != VALUE_MAP) {
         problem_at(r->problems, section->at, "a section of top.sls wants a map of targets, not %s",
                    value_kind_text(section));

@@ -6,6 +6,7 @@
 
 struct top_layer {
     const char *target; /* glob, or comma-separated list of globs */
+    struct place at;    /* of the target */
     const struct value *tree;
 };
 struct top {
@@ -14,8 +15,8 @@ struct top {
 };
 
 bool target_matches(const char *target, const char *node);
-/* false: problems has why. *ret_found false: the file has no section for env, nor `base`. */
-bool top_load(struct sls_reader *r, const char *path, const char *env, struct top *ret, bool *ret_found);
+/* The layers of one section. false: problems has why, a section that is not there among it. */
+bool top_load(struct sls_reader *r, const char *path, const char *section, struct top *ret);
 /* The sections of a top file into `names` (arena of r), for the list of known environments. */
 size_t top_sections(const struct value *top, const char **names, size_t max);
 

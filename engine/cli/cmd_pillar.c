@@ -12,24 +12,44 @@ static const struct option_def options[] = {
     OPTION_END,
 };
 
-static int load(struct cli *cli, struct pillar **ret)
+static int load_file(const char *file, struct pillar **ret)
 {
-    const char *file = cli_opt(cli, "file");
-    const char *env = file ? NULL : cli_env(cli, 0);
-    if (!file)
-        return env ? cli_pillar(cli, env, ret) : EXIT_USAGE;
     auto_problems struct problems problems = {0};
-    if (pillar_load_file(file, ret, &problems))
-        return 0;
-    return cli_problems(&problems, "pillar", EXIT_USAGE);
+    return pillar_load_file(file, ret, &problems) ? 0 : cli_problems(&problems, "pillar", EXIT_USAGE);
 }
 
-/* The node's own entry, for `release pillar ENV NODE`. */
-static const char *wanted_path(struct cli *cli)
+static int load_node(struct cli *cli, const char *env, const char *node, struct pillar **ret)
 {
-    if (cli->n_words > 1)
-        return arena_printf(&cli->arena, "release:app_servers:%s", cli->words[1]);
-    return cli_opt(cli, "path");
+    auto_problems struct problems problems = {0};
+    size_t n;
+    const char *const *overrides = cli_opts(cli, "pillar", &n);
+    if (!name_valid(node, 64)) {
+        say_error("pillar: '%s' cannot be a node's id (letters, digits, '.', '_' and '-')", node);
+        return EXIT_USAGE;
+    }
+    return pillar_load_node(cli_root(cli), env, node, overrides, n, ret, &problems)
+               ? 0
+               : cli_problems(&problems, "pillar", EXIT_USAGE);
+}
+
+/* What the environment's tree leaves out is said, not only left out. */
+static int load_env(struct cli *cli, const char *env, struct pillar **ret)
+{
+    int status = cli_pillar(cli, env, ret);
+    if (!status && pillar_differs(*ret))
+        say_note("not the same on all nodes, so not shown: %s ('release pillar %s NODE' shows a node's own)",
+                 pillar_differs(*ret), env);
+    return status;
+}
+
+static int load(struct cli *cli, struct pillar **ret)
+{
+    if (cli_opt(cli, "file"))
+        return load_file(cli_opt(cli, "file"), ret);
+    const char *env = cli_env(cli, 0);
+    if (!env)
+        return EXIT_USAGE;
+    return cli->n_words > 1 ? load_node(cli, env, cli->words[1], ret) : load_env(cli, env, ret);
 }
 
 static int run(struct cli *cli)
@@ -38,7 +58,7 @@ static int run(struct cli *cli)
     int status = load(cli, &pillar);
     if (status)
         return status;
-    const char *path = wanted_path(cli);
+    const char *path = cli_opt(cli, "path");
     if (path && !pillar_get(pillar, path)) {
         say_error("pillar: there is nothing at '%s'; 'release pillar %s' shows all of it", path,
                   cli->n_words ? cli->words[0] : "");
@@ -56,7 +76,7 @@ static int run(struct cli *cli)
 
 const struct command command_pillar = {
     .name = "pillar",
-    .summary = "The merged pillar, each value with its file and line",
+    .summary = "The merged pillar, or one node's, each value with its file and line",
     .usage = "[ENV [NODE]] [--path A:B] | --file F",
     .example = "  release pillar prod --path release:balancer",
     .options = options,

@@ -27,8 +27,8 @@ const char *cli_env(struct cli *cli, size_t index)
     if (index < cli->n_words)
         return cli->words[index];
     const char *const *envs = pillar_envs(cli_root(cli), &cli->arena);
-    if (envs && envs[0] && !envs[1])
-        return envs[0];
+    if (envs && envs[0] && !envs[1] && strcmp(envs[0], "base") != 0)
+        return envs[0]; /* base is what the others are made of: only who types it means it */
     auto_buf struct buf list = BUF_INIT(4096);
     if (envs)
         list_envs(&list, envs);
@@ -56,15 +56,13 @@ int cli_env_or_all(struct cli *cli, size_t index, const char **ret)
 int cli_env_known(struct cli *cli, struct store *store, const char *env)
 {
     auto_problems struct problems problems = {0};
-    auto_pillar struct pillar *pillar = NULL;
     struct release_info *list;
     struct err err;
     size_t n = 0;
     if (!release_list(store, env, 1, 0, &cli->arena, &list, &n, &err))
         return say_err(&err);
-    if (n > 0 || pillar_load(cli_root(cli), env, NULL, 0, &pillar, &problems))
+    if (n > 0 || pillar_known(cli_root(cli), env, &problems))
         return 0;
-    pillar = NULL;
     const char *const *envs = pillar_envs(cli_root(cli), &cli->arena);
     for (size_t i = 0; envs[0] && i < problems.n; i++)
         if (str_starts(problems.lines[i], "unknown environment")) {

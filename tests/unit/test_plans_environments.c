@@ -117,11 +117,327 @@ static void mistakes_of_release_yml_are_named(void **state)
             fail_msg("%s: got %s wanted %s", rows[i].text, yml_said(rows[i].text), rows[i].want);
 }
 
+/* What loading ENV says, or the merged tree at `path` as JSON. */
+static const char *loaded(const char *env, const char *path)
+{
+    static char text[20000];
+    auto_problems struct problems problems = {.n = 0};
+    struct pillar *p = NULL;
+    bool ok = pillar_load(dir, env, NULL, 0, &p, &problems);
+    char *json = ok ? pillar_json(p, path) : NULL;
+    (void)snprintf(text, sizeof(text), "%s", ok ? json : said(&problems));
+    assert_int_equal(ok, problems.n == 0);
+    free(json);
+    pillar_free(p);
+    return text;
+}
+
+static const char *loaded_node(const char *env, const char *node)
+{
+    static char text[20000];
+    auto_problems struct problems problems = {.n = 0};
+    struct pillar *p = NULL;
+    bool ok = pillar_load_node(dir, env, node, NULL, 0, &p, &problems);
+    char *json = ok ? pillar_json(p, NULL) : NULL;
+    (void)snprintf(text, sizeof(text), "%s", ok ? json : said(&problems));
+    free(json);
+    pillar_free(p);
+    return text;
+}
+
+#define assert_loads(env, path, want) assert_string_equal(loaded(env, path), want)
+
+/* Where the message ends does not matter to a row, how it begins does. */
+static void assert_says(const char *got, const char *want)
+{
+    if (strstr(got, want) == NULL)
+        fail_msg("got:    %s\nwanted: %s", got, want);
+}
+
+static const char *envs_known(void)
+{
+    static char text[1000];
+    auto_arena struct arena arena = {.head = NULL};
+    text[0] = '\0';
+    for (const char *const *e = pillar_envs(dir, &arena); *e != NULL; e++)
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", *e);
+    return text;
+}
+
+/* The tree that released to production: two targets in base, a block in each. */
+static void two_fleets_in_base(void)
+{
+    put_pillar("top.sls",
+               "base:\n  '*': [common]\n  '*-staging': [staging]\n  '*-production': [production]\n");
+    put_pillar("common.sls", "org: x\nrelease: {app: shop, dir: /srv/shop}\n");
+    put_pillar("staging.sls", "release: {branch: next, app_servers: {a-staging: 10.0.0.1}}\n");
+    put_pillar("production.sls", "release: {branch: main, app_servers: {a-production: 10.0.1.1}}\n");
+}
+
+static void staging_never_means_production(void **state)
+{
+    (void)state;
+    two_fleets_in_base();
+    assert_loads(
+        "staging", NULL,
+        "unknown environment 'staging': known in pillar/ are base; section base of the top file has it "
+        "as a file of target '*-staging' (pillar/top.sls:3:3), which is no environment: if these nodes "
+        "are one, write into release.yml: environments: {staging: {pillarenv: base, nodes: "
+        "'*-staging'}}\n");
+    assert_loads(
+        "base", NULL,
+        "the nodes of environment base have different release: blocks: 'branch' is not the same: node "
+        "a-staging (target '*-staging', pillar/top.sls:3:3) has it from pillar/staging.sls:1:11, node "
+        "a-production (target '*-production', pillar/top.sls:4:3) has it from "
+        "pillar/production.sls:1:11; one environment has one block: make each an environment of its "
+        "own in release.yml (environments: {NAME: {pillarenv: SECTION, nodes: GLOB}}), or give its "
+        "nodes plain values in app_servers\n");
+    put("release.yml", "environments:\n  staging: {pillarenv: base, nodes: '*-staging'}\n"
+                       "  prod: {pillarenv: base, nodes: ['*-production']}\n");
+    assert_loads("staging", "release",
+                 "{\"app\": \"shop\", \"dir\": \"/srv/shop\", \"branch\": \"next\", \"app_servers\": "
+                 "{\"a-staging\": \"10.0.0.1\"}}");
+    assert_loads("prod", "release:app_servers", "{\"a-production\": \"10.0.1.1\"}");
+    assert_loads("prod", "release:branch", "\"main\"");
+    assert_loads("production", NULL,
+                 "unknown environment 'production': known in pillar/ are base, prod, "
+                 "staging; section base of the top file has it as a file of target '*-production' "
+                 "(pillar/top.sls:4:3), which is no environment: if these nodes are one, write into "
+                 "release.yml: environments: {production: {pillarenv: base, nodes: '*-production'}}\n");
+    assert_string_equal(envs_known(), "base prod staging ");
+}
+
+static void no_name_is_guessed(void **state)
+{
+    (void)state;
+    put_pillar("top.sls", "base:\n  '*': [common]\nprod:\n  '*': [common]\n");
+    put_pillar("common.sls", "release: {app_servers: [a]}\n");
+    put_pillar("qa.yml", "release: {app_servers: [q]}\n");
+    assert_loads("prdo", NULL,
+                 "unknown environment 'prdo' (did you mean 'prod'?): known in pillar/ are base, prod, qa\n");
+    assert_loads(
+        "common", NULL,
+        "unknown environment 'common': known in pillar/ are base, prod, qa; section base of the top "
+        "file has it as a file of target '*' (pillar/top.sls:2:3), which is no environment: if these "
+        "nodes are one, write into release.yml: environments: {common: {pillarenv: base, nodes: "
+        "'*'}}\n");
+    assert_loads("top", NULL, "unknown environment 'top': known in pillar/ are base, prod, qa\n");
+    assert_loads("prod", "release:app_servers", "[\"a\"]");
+    assert_loads("qa", "release:app_servers", "[\"q\"]");
+    auto_problems struct problems problems = {.n = 0};
+    assert_true(pillar_known(dir, "qa", &problems));
+    assert_false(pillar_known(dir, "qaa", &problems));
+}
+
+static void two_places_for_one_name_are_refused(void **state)
+{
+    (void)state;
+    static const char want[] =
+        "environment 'prod' has two sources: section prod at pillar/top.sls:1:1 and the "
+        "file pillar/prod.sls; nothing says which of them is meant: remove or rename "
+        "one\n";
+    put_pillar("top.sls", "prod:\n  '*': [web]\nbase:\n  '*': [web]\n");
+    put_pillar("web.sls", "release: {app_servers: [a]}\n");
+    put_pillar("prod.sls", "release: {app_servers: [b]}\n");
+    assert_loads("prod", NULL, want);
+    put_pillar("prod.sls", "zone: b\n"); /* no block: a file that others may include */
+    assert_loads("prod", "release:app_servers", "[\"a\"]");
+    put_pillar("prod.sls", "release: {app_servers: [b]}\n");
+    put_pillar("web.sls", "include: [prod]\n"); /* it is part of the section */
+    assert_loads("prod", "release:app_servers", "[\"b\"]");
+    put_pillar("prod.json", "{\"release\": {\"app_servers\": [\"c\"]}}");
+    assert_says(loaded("prod", NULL), "section prod at pillar/top.sls:1:1 and the file pillar/prod.json;");
+    put_pillar("qa.sls", "release: {app_servers: [b]}\n");
+    put_pillar("qa/init.sls", "release: {app_servers: [c]}\n");
+    assert_says(loaded("qa", NULL), "environment 'qa' has two sources: the file pillar/qa.sls and the file "
+                                    "pillar/qa/init.sls;");
+    put_pillar("s.sls", "release: {app_servers: [s]}\n");
+    put("release.yml", "environments:\n  s: {pillarenv: base}\n  prod: {pillarenv: base}\n");
+    assert_says(
+        loaded("s", NULL),
+        "environment 's' has two sources: section base at pillar/top.sls:3:1 and the file pillar/s.sls;");
+    assert_says(loaded("prod", NULL),
+                "environment 'prod' has two sources: its entry at release.yml:3:3 and the "
+                "section at pillar/top.sls:1:1;");
+}
+
+static void an_entry_says_where_its_pillar_is(void **state)
+{
+    (void)state;
+    put_pillar("top.sls", "base:\n  '*': [web]\n");
+    put_pillar("web.sls", "release: {app_servers: [a]}\n");
+    put_pillar("plain.sls", "release: {app_servers: [p1, p2]}\n");
+    put("release.yml", "environments:\n  a: {pillarenv: bsae}\n  b: {nodes: x}\n  c: {command: [x]}\n"
+                       "  d: {renderer: salt}\n  plain: {nodes: p2}\n");
+    assert_loads("a", NULL,
+                 "release.yml:2:18: environments: a: pillarenv: pillar/top.sls has no section 'bsae' "
+                 "(did you mean 'base'?) (it has: base)\n");
+    assert_loads(
+        "b", NULL,
+        "release.yml:3:3: environments: b: its pillar is nowhere: there is no section 'b' in a top.sls "
+        "and no file b.sls under pillar/ (wanted: pillarenv: SECTION, roots: [DIRECTORY], or command: "
+        "[PROGRAM])\n");
+    assert_says(loaded("c", NULL), "release.yml:4:16: command: environment c cannot be rendered so yet");
+    assert_says(loaded("d", NULL),
+                "release.yml:5:17: renderer: salt: environment d cannot be rendered so yet");
+    assert_loads("plain", "release:app_servers", "[\"p2\"]"); /* nodes: chooses */
+}
+
+static void roots_are_searched_as_salt_searches_them(void **state)
+{
+    (void)state;
+    put("env/prod/top.sls", "prod:\n  '*': [site, more, deep.x]\n");
+    put("env/prod/site.sls", "from: prod\nrelease: {app_servers: [a]}\n");
+    put("env/base/top.sls", "prod:\n  '*': [nothing]\n");
+    put("env/base/site.sls", "from: base\n");
+    put("env/base/more.sls", "more: base\n");
+    put("env/prod/deep/x/init.sls", "deep: init\n");
+    put("env/base/deep/x.sls", "include: [.y]\ndeep: file\n"); /* x.sls anywhere before x/init.sls */
+    put("env/prod/deep/y.sls", "near: prod\n");
+    put("env/qa/qa.sls", "release: {app_servers: [q]}\n");
+    put("release.yml", "environments:\n  prod: {roots: [env/prod, env/base]}\n  qa: {roots: env/qa}\n");
+    assert_loads("prod", NULL,
+                 "{\"from\": \"prod\", \"release\": {\"app_servers\": [\"a\"]}, \"more\": "
+                 "\"base\", \"near\": \"prod\", \"deep\": \"file\"}");
+    assert_loads("qa", "release:app_servers", "[\"q\"]");
+    put("env/prod/more.sls", "include: [nowhere]\n");
+    assert_loads("prod", NULL,
+                 "env/prod/more.sls:1:11: no pillar file for 'nowhere' under env/prod/, env/base/\n");
+    put_pillar("prod.sls", "release: {app_servers: [z]}\n");
+    assert_says(loaded("prod", NULL),
+                "environment 'prod' has two sources: its entry at release.yml:2:3 and the "
+                "file pillar/prod.sls;");
+}
+
+static void a_target_that_is_not_its_node_is_refused(void **state)
+{
+    (void)state;
+    put_pillar("top.sls", "prod:\n  'weeb*':\n    - web\n");
+    put_pillar("web.sls", "release:\n  app: x\n  app_servers: {web1: 10.0.0.1}\n");
+    assert_says(loaded("prod", NULL),
+                "pillar/web.sls:3:17: node 'web1' is in app_servers, but its own pillar has "
+                "no release: block with it: the block at pillar/web.sls:1:1 is for");
+    put_pillar("top.sls", "prod:\n  '*':\n    - web\n  'web22':\n    - two\n");
+    put_pillar("two.sls", "release: {app_servers: {web2: 10.0.0.2}}\n");
+    assert_says(loaded("prod", NULL), "pillar/two.sls:1:25: node 'web2' is listed here for target 'web22' "
+                                      "(pillar/top.sls:4:3), which does not match it");
+    put_pillar("top.sls", "prod:\n  'web1':\n    - web\n");
+    put_pillar("web.sls", "release: {app: x, app_servers: {web1: 10.0.0.1, web2: 10.0.0.2}}\n");
+    assert_says(loaded("prod", NULL),
+                "pillar/web.sls:1:49: node 'web2' is in app_servers, but its own pillar has "
+                "no release: block: the one at pillar/web.sls:1:1 comes with target 'web1' "
+                "(pillar/top.sls:2:3), which does not match it");
+    put_pillar("web.sls", "release: {app: x}\n");
+    assert_says(loaded("prod", NULL), "pillar/web.sls:1:1: this release: block is for some targets");
+    put_pillar("top.sls", "prod:\n  '*':\n    - web\n");
+    put_pillar("web.sls", "release: {app: x, app_servers: [a, b]}\n");
+    put("release.yml", "environments: {prod: {nodes: [a, 'c*']}}\n");
+    assert_says(loaded("prod", NULL), "release.yml:1:30: environments: prod: nodes: 'c*' matches none of the "
+                                      "nodes in app_servers (pillar/web.sls:1:32)");
+    put("release.yml", "environments: {prod: {nodes: 'c*'}}\n");
+    assert_says(loaded("prod", NULL), "release.yml:1:30: environments: prod: nodes: none of the 2 nodes");
+}
+
+static void blocks_of_two_targets_are_one_or_refused(void **state)
+{
+    (void)state;
+    put_pillar("top.sls", "prod:\n  '*': [all]\n  'web*': [web]\n  'blog*': [blog]\n");
+    put_pillar("all.sls", "release: {app_servers: [web1, blog1]}\n");
+    put_pillar("web.sls", "role: web\nrelease: {app: x, check: {url: 'http://{host}/', status: 200}}\n");
+    put_pillar("blog.sls", "role: blog\nrelease: {check: {status: 200, url: 'http://{host}/'}, app: x}\n");
+    assert_loads("prod", "release:app", "\"x\""); /* the same, written twice and in another order */
+    assert_loads("prod", "role", "null");
+    put_pillar("blog.sls", "role: blog\nrelease: {check: {status: 201, url: 'http://{host}/'}, app: x}\n");
+    assert_says(loaded("prod", NULL),
+                "'check' is not the same: node web1 (target 'web*', pillar/top.sls:3:3) has "
+                "it from pillar/web.sls:2:19, node blog1 (target 'blog*', "
+                "pillar/top.sls:4:3) has it from pillar/blog.sls:2:11;");
+    put_pillar("blog.sls", "release: {app: x}\n");
+    assert_says(loaded("prod", NULL),
+                "'check' is not the same: node web1 (target 'web*', pillar/top.sls:3:3) has "
+                "it from pillar/web.sls:2:19, node blog1 (target 'blog*', "
+                "pillar/top.sls:4:3) has none;");
+    put_pillar("all.sls", "x: 1\n");
+    put_pillar("web.sls", "release: {app: x, app_servers: [web1]}\n");
+    put_pillar("blog.sls", "release: {app: x, app_servers: [blog1]}\n");
+    assert_says(loaded("prod", NULL), "app_servers of node blog1 (target 'blog*', pillar/top.sls:4:3) lists "
+                                      "'blog1' (pillar/blog.sls:1:33), that of node web1 (target 'web*', "
+                                      "pillar/top.sls:3:3) does not; one environment has one list of nodes");
+}
+
+/* The compiled node's variable, by the rig's plan. */
+static const char *var_of(const struct plan *plan, const char *id, const char *name)
+{
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        if (strcmp(plan->nodes[i].id, id) == 0)
+            return pair_get(plan->nodes[i].vars, plan->nodes[i].n_vars, name);
+    return NULL;
+}
+
+static void nodes_have_plain_values_of_their_own(void **state)
+{
+    (void)state;
+    put_pillar("top.sls", "prod:\n  '*': [all]\n  'b': [b]\n  'c': [c]\n");
+    put_pillar("all.sls", "zone: eu\nown: {a: 1, b: 2}\n"
+                          "release: {app: x, repo: /r, dir: /srv/x, branch: main, plan: p, app_servers: {a: "
+                          "10.0.0.1, b: {port: 80}, c: 10.0.0.3}}\n");
+    put_pillar("b.sls", "own: {b: 3}\nrelease: {dir: /srv/b, app_servers: {b: {host: 10.9.9.9}}}\n");
+    put_pillar("c.sls", "zone: us\nrelease: {user: carl}\n");
+    put("plans/p.yml", "change: [{cmd.run: 'say {pillar:zone} {dir}'}]\n");
+    auto_rig struct rig r = {.plan = NULL};
+    if (!rig_compile(&r, &(struct compile_request){.look = true}))
+        fail_msg("%s", said(&r.problems));
+    assert_string_equal(pillar_differs(r.pillar), "own:b, zone");
+    assert_int_equal(r.plan->n_nodes, 3);
+    assert_string_equal(r.plan->dir, "/srv/x");
+    assert_null(var_of(r.plan, "a", "dir"));
+    assert_string_equal(var_of(r.plan, "b", "dir"), "/srv/b");
+    assert_string_equal(var_of(r.plan, "b", "host"), "10.9.9.9");
+    assert_string_equal(var_of(r.plan, "b", "port"), "80");
+    assert_string_equal(var_of(r.plan, "c", "host"), "10.0.0.3");
+    assert_string_equal(var_of(r.plan, "c", "user"), "carl");
+    assert_string_equal(var_of(r.plan, "a", "pillar:zone"), "eu");
+    assert_string_equal(var_of(r.plan, "c", "pillar:zone"), "us");
+}
+
+static void a_step_for_all_nodes_takes_no_value_of_one(void **state)
+{
+    (void)state;
+    put_pillar("top.sls", "prod:\n  '*': [all]\n  'b': [b]\n  'db1': [db]\n");
+    put_pillar("all.sls", "zone: eu\nrelease: {app: x, repo: /r, dir: /srv/x, branch: main, plan: p, "
+                          "app_servers: [a, b], hooks: {before: [{cmd.run: 'say {pillar:zone}'}]}}\n");
+    put_pillar("b.sls", "zone: us\n");
+    put_pillar("db.sls", "zone: db\nsecret: db\n"); /* of no node of this environment */
+    put("plans/p.yml", "change: [{cmd.run: true}]\n");
+    auto_rig struct rig r = {.plan = NULL};
+    assert_false(rig_compile(&r, &(struct compile_request){.look = true}));
+    assert_says(said(&r.problems),
+                "{pillar:zone}: this step runs once for all nodes, and not every node has the "
+                "same at 'zone' in its pillar");
+    assert_loads("prod", "secret", "null");
+    put_pillar("b.sls", "zone: eu\n");
+    assert_loads("prod", "zone", "\"eu\"");
+    assert_string_equal(
+        loaded_node("prod", "db1"),
+        "{\"zone\": \"db\", \"release\": {\"app\": \"x\", \"repo\": \"/r\", \"dir\": "
+        "\"/srv/x\", \"branch\": \"main\", \"plan\": \"p\", \"app_servers\": [\"a\", \"b\"], "
+        "\"hooks\": {\"before\": [{\"cmd.run\": \"say {pillar:zone}\"}]}}, \"secret\": \"db\"}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(release_yml_is_read_with_its_places, setup, teardown),
         cmocka_unit_test_setup_teardown(mistakes_of_release_yml_are_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(staging_never_means_production, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_name_is_guessed, setup, teardown),
+        cmocka_unit_test_setup_teardown(two_places_for_one_name_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_entry_says_where_its_pillar_is, setup, teardown),
+        cmocka_unit_test_setup_teardown(roots_are_searched_as_salt_searches_them, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_target_that_is_not_its_node_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(blocks_of_two_targets_are_one_or_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(nodes_have_plain_values_of_their_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_step_for_all_nodes_takes_no_value_of_one, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

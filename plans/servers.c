@@ -1,0 +1,47 @@
+/* app_servers as it is written, before anybody asks what the nodes are: a map keyed by id, a list of ids, a
+ * list of {id: {...}}, a list of {name: ID, host: ...}, or `pillar: PATH` to any of these elsewhere. */
+#include "plans/pillar_priv.h"
+
+#include <string.h>
+
+static const char *text_of(const struct value *map, const char *key)
+{
+    const struct value *v = map_get(map, key);
+    return v != NULL && v->kind == VALUE_SCALAR && !value_is_null(v) ? v->text : NULL;
+}
+
+const struct value *servers_of(const struct value *tree, const char **ret_name)
+{
+    const struct value *servers = map_get(map_get(tree, "release"), "app_servers");
+    const char *path = text_of(servers, "pillar");
+    *ret_name = "name";
+    if (path == NULL)
+        return servers;
+    if (text_of(servers, "name") != NULL)
+        *ret_name = text_of(servers, "name");
+    return value_get(tree, path);
+}
+
+size_t servers_count(const struct value *servers)
+{
+    return servers == NULL || servers->kind == VALUE_SCALAR ? 0 : servers->n;
+}
+
+bool servers_at(const struct value *servers, const char *name_key, size_t i, struct server_entry *ret)
+{
+    if (servers->kind == VALUE_MAP) {
+        const struct entry *e = &servers->entries[i];
+        *ret = (struct server_entry){.id = e->key, .at = e->at, .value = e->value};
+        return true;
+    }
+    const struct value *item = servers->items[i];
+    *ret = (struct server_entry){.at = item->at};
+    if (item->kind == VALUE_SCALAR && !value_is_null(item))
+        ret->id = item->text;
+    else if (item->kind == VALUE_MAP && (ret->id = text_of(item, name_key)) != NULL)
+        *ret = (struct server_entry){.id = ret->id, .at = item->at, .value = item, .whole = true};
+    else if (item->kind == VALUE_MAP && item->n == 1)
+        *ret = (struct server_entry){
+            .id = item->entries[0].key, .at = item->at, .value = item->entries[0].value};
+    return ret->id != NULL;
+}

@@ -1,0 +1,539 @@
+/* Whose environment is this? The ids of its nodes stand in the release: block, and which block there is
+ * depends on the node: so every id that any block could mean is asked what its own pillar says, and a node
+ * belongs to the environment when the block of its own pillar lists it. All of them must have the same block.
+ * Nothing of it may come from a target that another node's pillar lacks: merged over all targets, the last
+ * one's block would release staging to production.
+ *
+ * What a node may have of its own: its entry in app_servers, and plain `dir` and `user`. */
+#include "plans/pillar_priv.h"
+
+#include <fnmatch.h>
+#include <string.h>
+
+#define PATHS_SHOWN 12
+
+struct settling {
+    struct pillar *p;
+    struct arena *a;
+    struct problems *problems;
+    struct value *candidates; /* map: id -> anything, in the order found */
+    struct value *trees;      /* map: id -> its own merged pillar */
+    struct value *chosen;     /* map: id -> anything, the environment's nodes in release order */
+    const struct value *first_tree, *first_block, *first_servers;
+    const char *first;          /* the node that these are of */
+    const char *name_key;       /* of a list of maps */
+    const struct value *at_set; /* the list that `set` was made of */
+    struct value *set;
+    bool own_values; /* some node has values of its own in the block */
+};
+
+static const struct value *tree_of(struct settling *s, const char *id)
+{
+    const struct value *tree = map_get(s->trees, id);
+    if (tree != NULL)
+        return tree;
+    tree = pillar_tree_of(s->p, id);
+    (void)map_add(s->a, s->trees, id, s->trees->at, tree);
+    return tree;
+}
+
+static bool is_wanted(const struct env_rule *rule, const char *id)
+{
+    if (rule == NULL || rule->n_nodes == 0)
+        return true;
+    for (size_t i = 0; i < rule->n_nodes; i++)
+        if (fnmatch(rule->nodes[i], id, 0) == 0)
+            return true;
+    return false;
+}
+
+/* ---- ids */
+
+static void candidates_add(struct settling *s, const struct value *servers, const char *name_key)
+{
+    struct server_entry e;
+    for (size_t i = 0; i < servers_count(servers); i++)
+        if (servers_at(servers, name_key, i, &e) && is_wanted(s->p->rule, e.id))
+            (void)map_add(s->a, s->candidates, e.id, e.at, s->candidates);
+}
+
+/* From every layer by itself too: where lists replace each other the merge of all has only the last one's. */
+static void candidates_find(struct settling *s)
+{
+    struct pillar *p = s->p;
+    const struct env_rule *rule = p->rule;
+    const char *name_key;
+    const struct value *servers = servers_of(p->tree, &name_key);
+    candidates_add(s, servers, name_key);
+    for (size_t i = 0; p->per_node && i < p->top.n; i++) {
+        const struct value *tree = p->top.layers[i].tree;
+        const struct value *path = map_get(map_get(map_get(tree, "release"), "app_servers"), "pillar");
+        servers = servers_of(tree, &name_key);
+        candidates_add(s, servers, name_key);
+        if (path != NULL && path->kind == VALUE_SCALAR)
+            candidates_add(s, value_get(p->tree, path->text), name_key);
+    }
+    for (size_t i = 0; rule != NULL && i < rule->n_nodes; i++)
+        if (strpbrk(rule->nodes[i], "*?[") == NULL)
+            (void)map_add(s->a, s->candidates, rule->nodes[i], rule->nodes_at, s->candidates);
+}
+
+/* The ids of a list as a set; nodes that share a list share it. */
+static const struct value *ids_of(struct settling *s, const struct value *servers, const char *name_key)
+{
+    struct server_entry e;
+    if (s->set != NULL && s->at_set == servers)
+        return s->set;
+    s->set = value_map(s->a, (struct place){.file = NULL});
+    s->at_set = servers;
+    for (size_t i = 0; i < servers_count(servers); i++)
+        if (servers_at(servers, name_key, i, &e) && is_wanted(s->p->rule, e.id))
+            (void)map_add(s->a, s->set, e.id, e.at, s->set);
+    return s->set;
+}
+
+/* ---- one block for all */
+
+static bool same(const struct value *a, const struct value *b)
+{
+    if (a == b)
+        return true;
+    if (a == NULL || b == NULL || a->kind != b->kind || a->n != b->n)
+        return false;
+    if (a->kind == VALUE_SCALAR)
+        return strcmp(a->text, b->text) == 0 && a->plain == b->plain;
+    for (size_t i = 0; i < a->n; i++)
+        if (!(a->kind == VALUE_LIST ? same(a->items[i], b->items[i])
+                                    : same(a->entries[i].value, map_get(b, a->entries[i].key))))
+            return false;
+    return true;
+}
+
+static bool is_plain(const struct value *v)
+{
+    return v == NULL || v->kind == VALUE_SCALAR;
+}
+
+static bool may_differ(const char *key, const struct value *a, const struct value *b)
+{
+    return (strcmp(key, "dir") == 0 || strcmp(key, "user") == 0) && is_plain(a) && is_plain(b);
+}
+
+struct difference {
+    const char *key;
+    const struct entry *a, *b; /* NULL: not there */
+};
+
+/* The first key that is not the same, but for the nodes themselves. */
+static bool difference_find(struct settling *s, const struct value *block, struct difference *ret)
+{
+    const struct value *maps[] = {s->first_block, block};
+    for (size_t m = 0; m < 2; m++)
+        for (size_t i = 0; i < maps[m]->n; i++) {
+            const char *key = maps[m]->entries[i].key;
+            *ret = (struct difference){
+                .key = key, .a = map_entry(s->first_block, key), .b = map_entry(block, key)};
+            const struct value *a = ret->a == NULL ? NULL : ret->a->value,
+                               *b = ret->b == NULL ? NULL : ret->b->value;
+            bool list = strcmp(key, "app_servers") == 0 && map_get(a, "pillar") == NULL;
+            if (same(a, b) || (list && a != NULL && b != NULL))
+                continue;
+            if (!may_differ(key, a, b))
+                return true;
+            s->own_values = true;
+        }
+    return false;
+}
+
+static const char *given_by(struct settling *s, const char *node)
+{
+    const struct top_layer *layer = pillar_layer_of(s->p, node, "release");
+    return layer == NULL
+               ? ""
+               : arena_printf(s->a, " (target '%s', %s)", layer->target, place_text(s->a, layer->at));
+}
+
+static const char *side(struct settling *s, const char *node, const struct entry *e)
+{
+    return e == NULL ? arena_printf(s->a, "node %s%s has none", node, given_by(s, node))
+                     : arena_printf(s->a, "node %s%s has it from %s", node, given_by(s, node),
+                                    place_text(s->a, e->at));
+}
+
+static bool refuse_difference(struct settling *s, const char *node, const struct difference *d)
+{
+    problems_add(
+        s->problems,
+        "the nodes of environment %s have different release: blocks: '%s' is not the same: %s, %s; one "
+        "environment has one block: make each an environment of its own in %s (environments: {NAME: "
+        "{pillarenv: SECTION, nodes: GLOB}}), or give its nodes plain values in app_servers",
+        s->p->env, d->key, side(s, s->first, d->a), side(s, node, d->b), s->p->yml.path);
+    return false;
+}
+
+static bool same_nodes(struct settling *s, const char *node, const struct value *servers,
+                       const char *name_key)
+{
+    if (servers == s->first_servers)
+        return true;
+    const struct value *ids = ids_of(s, servers, name_key);
+    const struct value *sets[] = {s->chosen, ids}, *others[] = {ids, s->chosen};
+    for (size_t m = 0; m < 2; m++)
+        for (size_t i = 0; i < sets[m]->n; i++) {
+            const struct entry *e = &sets[m]->entries[i];
+            if (map_entry(others[m], e->key) != NULL)
+                continue;
+            problems_add(
+                s->problems,
+                "the nodes of environment %s have different release: blocks: app_servers of node %s%s "
+                "lists '%s' (%s), that of node %s%s does not; one environment has one list of nodes",
+                s->p->env, m == 0 ? s->first : node, given_by(s, m == 0 ? s->first : node), e->key,
+                place_text(s->a, e->at), m == 0 ? node : s->first, given_by(s, m == 0 ? node : s->first));
+            return false;
+        }
+    return true;
+}
+
+static bool no_block(struct settling *s, const char *node, struct place at)
+{
+    const struct entry *block = map_entry(s->first_tree, "release");
+    const struct top_layer *layer = pillar_layer_of(s->p, s->first, "release");
+    problem_at(
+        s->problems, at,
+        "node '%s' is in app_servers, but its own pillar has no release: block: the one at %s comes with "
+        "target '%s' (%s), which does not match it",
+        node, place_text(s->a, block->at), layer == NULL ? "*" : layer->target,
+        place_text(s->a, layer == NULL ? block->at : layer->at));
+    return false;
+}
+
+static bool node_agrees(struct settling *s, const char *node, struct place at)
+{
+    const struct value *tree = tree_of(s, node), *block = map_get(tree, "release");
+    const char *name_key;
+    struct difference d;
+    if (tree == s->first_tree)
+        return true;
+    if (block == NULL)
+        return no_block(s, node, at);
+    if (block->kind != s->first_block->kind || difference_find(s, block, &d)) {
+        if (block->kind != s->first_block->kind)
+            d = (struct difference){.key = "release"};
+        return refuse_difference(s, node, &d);
+    }
+    const struct value *servers = servers_of(tree, &name_key);
+    if (!same_nodes(s, node, servers, name_key))
+        return false;
+    s->own_values |= servers != s->first_servers;
+    return true;
+}
+
+/* ---- who belongs to it */
+
+/* A node whose own block lists it. The first one's list gives the order of the release. */
+static void first_choose(struct settling *s)
+{
+    for (size_t i = 0; i < s->candidates->n; i++) {
+        const char *id = s->candidates->entries[i].key, *name_key;
+        const struct value *tree = tree_of(s, id), *servers = servers_of(tree, &name_key);
+        if (servers != s->at_set)
+            candidates_add(s, servers, name_key); /* the loop goes on over what this adds */
+        const struct value *ids = ids_of(s, servers, name_key);
+        if (s->first != NULL || map_entry(ids, id) == NULL)
+            continue;
+        s->first = id;
+        s->first_tree = tree;
+        s->first_block = map_get(tree, "release");
+        s->first_servers = servers;
+        s->name_key = name_key;
+        s->chosen = s->set;
+    }
+}
+
+static bool all_agree(struct settling *s)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < s->chosen->n; i++)
+        ok = node_agrees(s, s->chosen->entries[i].key, s->chosen->entries[i].at);
+    for (size_t i = 0; ok && i < s->candidates->n; i++) {
+        const char *id = s->candidates->entries[i].key, *name_key;
+        const struct value *servers = servers_of(tree_of(s, id), &name_key);
+        if (map_entry(s->chosen, id) == NULL && map_entry(ids_of(s, servers, name_key), id) != NULL)
+            ok = node_agrees(s, id, s->candidates->entries[i].at);
+    }
+    return ok;
+}
+
+/* ---- what they share */
+
+struct sharing {
+    struct settling *s;
+    struct value *paths; /* map: what was left out */
+};
+
+static void leave_out(struct sharing *sh, const char *path)
+{
+    (void)map_add(sh->s->a, sh->paths, path, sh->paths->at, sh->paths);
+}
+
+static const char *path_join(struct arena *a, const char *path, const char *key)
+{
+    return *path == '\0' ? key : arena_printf(a, "%s:%s", path, key);
+}
+
+static const struct value *shared(struct sharing *sh, const char *path, const struct value *x,
+                                  const struct value *y)
+{
+    struct arena *a = sh->s->a;
+    if (same(x, y))
+        return x;
+    if (x->kind != VALUE_MAP || y->kind != VALUE_MAP) {
+        leave_out(sh, path);
+        return NULL;
+    }
+    struct value *ret = value_map(a, x->at);
+    for (size_t i = 0; i < x->n; i++) {
+        const struct entry *e = &x->entries[i];
+        const char *below = path_join(a, path, e->key);
+        const struct value *other = map_get(y, e->key);
+        const struct value *v = other == NULL ? NULL : shared(sh, below, e->value, other);
+        if (other == NULL)
+            leave_out(sh, below);
+        if (v != NULL)
+            (void)map_add(a, ret, e->key, e->at, v);
+    }
+    for (size_t i = 0; i < y->n; i++)
+        if (map_entry(x, y->entries[i].key) == NULL)
+            leave_out(sh, path_join(a, path, y->entries[i].key));
+    return ret;
+}
+
+static struct value *map_without(struct arena *a, const struct value *map, const char *key)
+{
+    struct value *ret = value_map(a, map->at);
+    for (size_t i = 0; i < map->n; i++)
+        if (strcmp(map->entries[i].key, key) != 0)
+            (void)map_add(a, ret, map->entries[i].key, map->entries[i].at, map->entries[i].value);
+    return ret;
+}
+
+static const struct value *all_share(struct settling *s)
+{
+    struct sharing sh = {.s = s, .paths = value_map(s->a, (struct place){.file = NULL})};
+    const struct value *last = s->first_tree, *tree = map_without(s->a, last, "release");
+    for (size_t i = 0; i < s->chosen->n; i++) {
+        const struct value *own = tree_of(s, s->chosen->entries[i].key);
+        if (own != last)
+            tree = shared(&sh, "", tree, map_without(s->a, own, "release"));
+        last = own;
+    }
+    auto_buf struct buf text = BUF_INIT(2000);
+    for (size_t i = 0; i < sh.paths->n && i < PATHS_SHOWN; i++)
+        buf_printf(&text, "%s%s", i == 0 ? "" : ", ", sh.paths->entries[i].key);
+    if (sh.paths->n > PATHS_SHOWN)
+        buf_printf(&text, " and %zu more", sh.paths->n - PATHS_SHOWN);
+    s->p->differs = sh.paths->n == 0 ? NULL : arena_strdup(s->a, buf_str(&text));
+    return tree;
+}
+
+/* ---- the block with each node's own values in it */
+
+static const struct value *own_values_of(struct settling *s, const struct value *tree)
+{
+    static const char *const keys[] = {"dir", "user"};
+    const struct value *block = map_get(tree, "release");
+    struct value *own = value_map(s->a, block->at);
+    for (size_t i = 0; i < 2; i++) {
+        const struct entry *e = map_entry(block, keys[i]);
+        if (e != NULL && !same(e->value, map_get(s->first_block, keys[i])))
+            (void)map_add(s->a, own, keys[i], e->at, e->value);
+    }
+    return own;
+}
+
+/* What stands in app_servers wins over the block, as it does without layers. */
+static const struct value *with_own(struct settling *s, const struct server_entry *e, const struct value *own)
+{
+    if (own->n == 0)
+        return e->value;
+    if (e->value == NULL || value_is_null(e->value))
+        return own;
+    if (e->value->kind == VALUE_MAP)
+        return value_merge(s->a, own, e->value);
+    struct value *address = value_map(s->a, e->at);
+    (void)map_add(s->a, address, "host", e->at, e->value);
+    return value_merge(s->a, own, address);
+}
+
+static bool entry_in(const struct value *servers, const char *name_key, const char *id, size_t guess,
+                     struct server_entry *ret)
+{
+    size_t n = servers_count(servers);
+    if (guess < n && servers_at(servers, name_key, guess, ret) && strcmp(ret->id, id) == 0)
+        return true;
+    for (size_t i = 0; i < n; i++)
+        if (servers_at(servers, name_key, i, ret) && strcmp(ret->id, id) == 0)
+            return true;
+    return false;
+}
+
+static void joined_add(struct settling *s, struct value *list, size_t number, const char *id)
+{
+    const struct value *tree = tree_of(s, id);
+    const char *name_key;
+    const struct value *servers = servers_of(tree, &name_key);
+    struct server_entry e;
+    if (!entry_in(servers, name_key, id, number, &e))
+        return;
+    const struct value *v = with_own(s, &e, own_values_of(s, tree));
+    struct value *empty = value_scalar(s->a, e.at, "");
+    empty->plain = true;
+    if (list->kind == VALUE_MAP) {
+        (void)map_add(s->a, list, id, e.at, v == NULL ? empty : v);
+    } else if (e.whole) {
+        list_add(s->a, list, v);
+    } else if (v == NULL) {
+        list_add(s->a, list, value_scalar(s->a, e.at, id));
+    } else {
+        struct value *item = value_map(s->a, e.at);
+        (void)map_add(s->a, item, id, e.at, v);
+        list_add(s->a, list, item);
+    }
+}
+
+static const struct value *joined_servers(struct settling *s)
+{
+    const struct value *like = s->first_servers;
+    struct value *list = like->kind == VALUE_MAP ? value_map(s->a, like->at) : value_list(s->a, like->at);
+    for (size_t i = 0; i < s->chosen->n; i++)
+        joined_add(s, list, i, s->chosen->entries[i].key);
+    return list;
+}
+
+static struct value *map_with(struct arena *a, const struct value *map, const char *key,
+                              const struct value *v)
+{
+    struct value *ret = value_map(a, map->at);
+    for (size_t i = 0; i < map->n; i++)
+        (void)map_add(a, ret, map->entries[i].key, map->entries[i].at,
+                      strcmp(map->entries[i].key, key) == 0 ? v : map->entries[i].value);
+    return ret;
+}
+
+static void join(struct settling *s)
+{
+    const struct entry *release = map_entry(s->first_tree, "release");
+    const struct value *block = s->first_block;
+    if (s->own_values || s->chosen->n != servers_count(s->first_servers))
+        s->p->servers = joined_servers(s);
+    if (s->p->servers != NULL && map_get(block, "app_servers") == s->first_servers)
+        block = map_with(s->a, block, "app_servers", s->p->servers);
+    const struct value *rest = all_share(s);
+    struct value *tree = value_map(s->a, s->first_tree->at);
+    for (size_t i = 0; i < rest->n; i++)
+        (void)map_add(s->a, tree, rest->entries[i].key, rest->entries[i].at, rest->entries[i].value);
+    (void)map_add(s->a, tree, "release", release->at, block);
+    s->p->tree = tree;
+}
+
+/* ---- nobody */
+
+static bool nobody(struct settling *s)
+{
+    struct pillar *p = s->p;
+    const struct entry *block = map_entry(p->tree, "release");
+    const char *name_key;
+    const struct value *servers = servers_of(p->tree, &name_key);
+    struct server_entry e;
+    const struct value *everyone = pillar_tree_of_all(p);
+    if (block == NULL || (servers_count(servers) == 0 && map_get(everyone, "release") != NULL)) {
+        p->tree = everyone; /* all that can be shown; the compiler says what is missing */
+        return true;
+    }
+    if (s->candidates->n == 0 && servers_count(servers) > 0 && p->rule != NULL && p->rule->n_nodes > 0)
+        problem_at(s->problems, p->rule->nodes_at,
+                   "environments: %s: nodes: none of the %zu nodes of app_servers (%s) matches '%s'", p->env,
+                   servers_count(servers), place_text(s->a, servers->at), p->rule->nodes[0]);
+    else if (servers_count(servers) > 0 && servers_at(servers, name_key, 0, &e))
+        problem_at(
+            s->problems, e.at,
+            "node '%s' is in app_servers, but its own pillar has no release: block with it: the block at "
+            "%s is for targets of the top file that are not this node ('release pillar %s %s' shows what "
+            "the node has)",
+            e.id, place_text(s->a, block->at), p->env, e.id);
+    else
+        problem_at(
+            s->problems, block->at,
+            "this release: block is for some targets of the top file only and lists no node in "
+            "app_servers, so nobody knows whose it is (wanted: app_servers: {app1: {host: 10.10.10.11}, "
+            "...})");
+    return false;
+}
+
+/* ---- what was written and means nobody */
+
+static bool is_matched(const struct settling *s, const char *glob)
+{
+    for (size_t i = 0; i < s->chosen->n; i++)
+        if (fnmatch(glob, s->chosen->entries[i].key, 0) == 0)
+            return true;
+    return false;
+}
+
+static bool globs_match(struct settling *s)
+{
+    const struct env_rule *rule = s->p->rule;
+    bool ok = true;
+    for (size_t i = 0; rule != NULL && i < rule->n_nodes; i++) {
+        if (is_matched(s, rule->nodes[i]))
+            continue;
+        problem_at(s->problems, rule->nodes_at,
+                   "environments: %s: nodes: '%s' matches none of the nodes in app_servers (%s)", s->p->env,
+                   rule->nodes[i], place_text(s->a, s->first_servers->at));
+        ok = false;
+    }
+    return ok;
+}
+
+/* A layer that lists a node which never gets that layer: its target does not mean what its writer thinks. */
+static bool layers_reach(struct settling *s)
+{
+    struct pillar *p = s->p;
+    const char *name_key;
+    struct server_entry e;
+    bool ok = true;
+    for (size_t l = 0; p->per_node && l < p->top.n; l++) {
+        const struct top_layer *layer = &p->top.layers[l];
+        const struct value *servers = servers_of(layer->tree, &name_key);
+        for (size_t i = 0; ok && i < servers_count(servers); i++) {
+            if (!servers_at(servers, name_key, i, &e) || !is_wanted(p->rule, e.id) ||
+                map_entry(s->chosen, e.id) != NULL || pillar_layer_matches(p, layer, e.id))
+                continue;
+            problem_at(s->problems, e.at,
+                       "node '%s' is listed here for target '%s' (%s), which does not match it: it would be "
+                       "left out ('release pillar %s %s' shows what the node has)",
+                       e.id, layer->target, place_text(s->a, layer->at), p->env, e.id);
+            ok = false;
+        }
+    }
+    return ok;
+}
+
+bool pillar_settle(struct pillar *p, struct problems *problems)
+{
+    struct settling s = {.p = p,
+                         .a = &p->arena,
+                         .problems = problems,
+                         .candidates = value_map(&p->arena, (struct place){.file = NULL}),
+                         .trees = value_map(&p->arena, (struct place){.file = NULL})};
+    if (!p->per_node && (p->rule == NULL || p->rule->n_nodes == 0))
+        return true;
+    candidates_find(&s);
+    first_choose(&s);
+    if (s.first == NULL)
+        return nobody(&s);
+    if (!all_agree(&s) || !layers_reach(&s) || !globs_match(&s))
+        return false;
+    join(&s);
+    return true;
+}
