@@ -138,6 +138,16 @@ bool pillar_known(const char *root, const char *env, struct problems *problems)
     return ok;
 }
 
+bool pillar_state(const char *root, struct arena *arena, const char **ret, struct problems *problems)
+{
+    struct release_yml yml;
+    *ret = NULL;
+    if (!release_yml_load(arena, root, &yml, problems))
+        return false;
+    *ret = yml.state;
+    return true;
+}
+
 bool pillar_load_file(const char *path, struct pillar **ret, struct problems *problems)
 {
     struct pillar *p = pillar_new("");

@@ -46,6 +46,8 @@ const struct value *pillar_get(const struct pillar *p, const char *path);
  * scalar line. */
 char *pillar_json(const struct pillar *p, const char *path_or_null);
 char *pillar_text(const struct pillar *p, const char *path_or_null);
+/* `state:` of ROOT/release.yml into *ret, NULL when it has none. false: the file has mistakes. */
+bool pillar_state(const char *root, struct arena *arena, const char **ret, struct problems *problems);
 /* Known environments of ROOT, NULL-terminated, in `arena`. */
 const char *const *pillar_envs(const char *root, struct arena *arena);
 

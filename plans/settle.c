@@ -186,7 +186,9 @@ static bool same_nodes(struct settling *s, const char *node, const struct value 
             problems_add(
                 s->problems,
                 "the nodes of environment %s have different release: blocks: app_servers of node %s%s "
-                "lists '%s' (%s), that of node %s%s does not; one environment has one list of nodes",
+                "lists '%s' (%s), that of node %s%s does not; one environment has one list of nodes: make "
+                "each an environment of its "
+                "own in %s (environments: {NAME: {pillarenv: SECTION, nodes: GLOB}})",
                 s->p->env, m == 0 ? s->first : node, given_by(s, m == 0 ? s->first : node), e->key,
                 place_text(s->a, e->at), m == 0 ? node : s->first, given_by(s, m == 0 ? node : s->first));
             return false;

@@ -108,7 +108,11 @@ static int show(struct cli *cli, struct store *store, const struct watch_plan *p
 {
     struct err err;
     bool follow = cli_flag(cli, "follow");
-    struct watch_spec spec = {.state_path = cli_opt(cli, "state"),
+    const char *state;
+    int status = cli_state(cli, &state);
+    if (status)
+        return status;
+    struct watch_spec spec = {.state_path = state,
                               .plan = plan,
                               .form = cli_flag(cli, "json") ? WATCH_JSON : WATCH_PLAIN,
                               .out_fd = STDOUT_FILENO,

@@ -24,12 +24,16 @@ static int run(struct cli *cli)
     auto_problems struct problems problems = {0};
     auto_fd int signal_fd = signals_open();
     struct err err;
+    const char *state;
+    int status = cli_state(cli, &state);
+    if (status)
+        return status;
     if (signal_fd < 0) {
         say_error("serve: no descriptor for signals (limit reached?)");
         return EXIT_JOURNAL;
     }
     struct serve_options opt = {.root = cli_root(cli),
-                                .state_path = cli_opt(cli, "state"),
+                                .state_path = state,
                                 .listen = cli_opt(cli, "listen"),
                                 .config_path = cli_opt(cli, "config"),
                                 .program = "/proc/self/exe",

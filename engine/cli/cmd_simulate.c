@@ -97,7 +97,8 @@ static void use_past_times(struct cli *cli, const struct plan *plan, struct sim_
     struct step_time *times;
     struct err err;
     size_t n;
-    if (!store_open(cli_opt(cli, "state"), STORE_READ, &store, &err))
+    const char *state;
+    if (cli_state(cli, &state) || !store_open(state, STORE_READ, &store, &err))
         return;
     if (journal_step_times(store, plan->env, plan->name, &cli->arena, &times, &n, &err))
         for (size_t i = 0; i < n; i++)

@@ -268,9 +268,10 @@ static int watch(struct cli *cli, struct store *store, const char *env)
         out_printf("%s: nothing is running; 'release status %s' has the rest\n", env, env);
         return 0;
     }
-    if ((status = stored_plan(cli, store, st.running->id, &plan)))
+    const char *state;
+    if ((status = stored_plan(cli, store, st.running->id, &plan)) || (status = cli_state(cli, &state)))
         return status;
-    struct watch_spec spec = {.state_path = cli_opt(cli, "state"),
+    struct watch_spec spec = {.state_path = state,
                               .plan = watching_plan(&cli->arena, store, plan, st.running->id),
                               .form = watching_form(cli),
                               .out_fd = STDOUT_FILENO,

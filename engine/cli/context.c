@@ -153,10 +153,24 @@ int cli_plan_look(struct cli *cli, const char *env, struct pillar **ret_pillar, 
     return status;
 }
 
+int cli_state(struct cli *cli, const char **ret)
+{
+    auto_problems struct problems problems = {0};
+    *ret = cli_opt(cli, "state");
+    if (*ret || getenv("RELEASE_STATE") || pillar_state(cli_root(cli), &cli->arena, ret, &problems))
+        return 0;
+    say_note("which journal is meant stands in that file; --state names one without it");
+    return cli_problems(&problems, cli->command->name, EXIT_USAGE);
+}
+
 int cli_store(struct cli *cli, enum store_mode mode, struct store **ret)
 {
     struct err err;
-    if (store_open(cli_opt(cli, "state"), mode, ret, &err))
+    const char *path;
+    int status = cli_state(cli, &path);
+    if (status)
+        return status;
+    if (store_open(path, mode, ret, &err))
         return 0;
     err_wrap(&err, "%s", cli->command->name);
     return say_err(&err);

@@ -22,6 +22,8 @@ int cli_env_or_all(struct cli *cli, size_t index, const char **ret);
 /* For commands that need no pillar: an environment of which neither journal nor pillar know is a mistake. */
 int cli_env_known(struct cli *cli, struct store *store, const char *env);
 int cli_pillar(struct cli *cli, const char *env, struct pillar **ret);
+/* The journal's path: --state, $RELEASE_STATE, `state:` of the tree's release.yml; *ret NULL: the default. */
+int cli_state(struct cli *cli, const char **ret);
 int cli_store(struct cli *cli, enum store_mode mode, struct store **ret);
 int cli_problems(const struct problems *problems, const char *what, int status);
 int cli_compile(struct cli *cli, const struct pillar *pillar, const struct compile_request *req,
