@@ -171,6 +171,17 @@ static bool refuse_difference(struct settling *s, const char *node, const struct
     return false;
 }
 
+static void refuse_list(struct settling *s, const char *has, const char *lacks, const struct entry *id)
+{
+    problems_add(
+        s->problems,
+        "the nodes of environment %s have different release: blocks: app_servers of node %s%s lists '%s' "
+        "(%s), that of node %s%s does not; one environment has one list of nodes: make each an "
+        "environment of its own in %s (environments: {NAME: {pillarenv: SECTION, nodes: GLOB}})",
+        s->p->env, has, given_by(s, has), id->key, place_text(s->a, id->at), lacks, given_by(s, lacks),
+        s->p->yml.path);
+}
+
 static bool same_nodes(struct settling *s, const char *node, const struct value *servers,
                        const char *name_key)
 {
@@ -183,14 +194,7 @@ static bool same_nodes(struct settling *s, const char *node, const struct value 
             const struct entry *e = &sets[m]->entries[i];
             if (map_entry(others[m], e->key) != NULL)
                 continue;
-            problems_add(
-                s->problems,
-                "the nodes of environment %s have different release: blocks: app_servers of node %s%s "
-                "lists '%s' (%s), that of node %s%s does not; one environment has one list of nodes: make "
-                "each an environment of its "
-                "own in %s (environments: {NAME: {pillarenv: SECTION, nodes: GLOB}})",
-                s->p->env, m == 0 ? s->first : node, given_by(s, m == 0 ? s->first : node), e->key,
-                place_text(s->a, e->at), m == 0 ? node : s->first, given_by(s, m == 0 ? node : s->first));
+            refuse_list(s, m == 0 ? s->first : node, m == 0 ? node : s->first, e);
             return false;
         }
     return true;
