@@ -54,6 +54,9 @@ struct compiler {
     size_t n_all_nodes;   /* before --only and --exclude */
     const char **servers; /* lb_server of all of them */
     bool all_have_port;
+    bool nodes_wrong; /* told already: what names nodes have is not known, so none is called unknown */
+    bool told_dir, told_repo, told_port,
+        told_app;            /* one mistake, one message, however many places need what is missing */
     const char **node_names; /* every variable that some node has */
     size_t n_node_names;
     struct var_use *uses;

@@ -385,15 +385,17 @@ static void choose(struct compiler *c, const struct node_list *all)
 {
     struct plan *plan = c->plan;
     plan->nodes = arena_array(c->r.arena, all->n + 1, sizeof(*plan->nodes));
-    check_named(c, "--only", c->req->only, all);
-    check_named(c, "--exclude", c->req->exclude, all);
+    if (!c->nodes_wrong) {
+        check_named(c, "--only", c->req->only, all);
+        check_named(c, "--exclude", c->req->exclude, all);
+    }
     for (size_t i = 0; i < all->n; i++) {
         const char *id = all->nodes[i].id;
         if ((c->req->only == NULL || named_in(c->req->only, id)) &&
             (c->req->exclude == NULL || !named_in(c->req->exclude, id)))
             plan->nodes[plan->n_nodes++] = all->nodes[i];
     }
-    if (plan->n_nodes == 0 && all->n > 0)
+    if (plan->n_nodes == 0 && all->n > 0 && !c->nodes_wrong)
         problems_add(c->r.problems,
                      "no node is left of the %zu of environment %s: --only and --exclude leave none out of "
                      "which to choose",
@@ -426,21 +428,23 @@ void nodes_read(struct compiler *c)
     struct node_list list = {.seen = value_map(c->r.arena, (struct place){.file = NULL})};
     struct shape shape = {.name = "name"};
     const struct value *v = c->b.app_servers;
+    size_t before = c->r.problems->n + c->r.problems->dropped;
     if (v == NULL) {
+        c->nodes_wrong = true;
         problem_at(c->r.problems, c->b.map->at,
                    "release: no app_servers (wanted: {app1: {host: 10.10.10.11, port: 8080}, ...}, or "
                    "{pillar: \"a:b\"})");
         return;
     }
     v = follow(c, v, &shape);
-    size_t before = c->r.problems->n;
     if (v != NULL)
         entries_add(c, &list, v, &shape);
-    if (v != NULL && list.n == 0 && c->r.problems->n == before)
+    if (v != NULL && list.n == 0 && c->r.problems->n + c->r.problems->dropped == before)
         problem_at(c->r.problems, v->at, "app_servers: the list of nodes is empty");
     if (list.n > PLAN_NODES_MAX)
         problem_at(c->r.problems, v->at, "app_servers: %zu nodes, at most %d", list.n, PLAN_NODES_MAX);
     c->n_all_nodes = list.n;
+    c->nodes_wrong = c->r.problems->n + c->r.problems->dropped > before;
     learn_names(c, &list);
     choose(c, &list);
 }
@@ -482,7 +486,7 @@ static bool prove_one(struct compiler *c, struct plan_node *node, const struct v
 
 void nodes_prove(struct compiler *c)
 {
-    for (size_t u = 0; u < c->n_uses; u++)
+    for (size_t u = 0; u < c->n_uses && !c->nodes_wrong; u++)
         for (size_t i = 0; i < c->plan->n_nodes; i++)
             if (!prove_one(c, &c->plan->nodes[i], &c->uses[u]))
                 break; /* one node stands for all that lack it */

@@ -105,7 +105,7 @@ static void floor_set(struct compiler *c)
     if (!plan->capacity && !c->b.min_up.given)
         return;
     plan->min_up = share_of(&min_up, c->n_all_nodes, true);
-    if (!takes_nodes_out(plan) || c->n_all_nodes == 0 || plan->min_up < c->n_all_nodes)
+    if (!takes_nodes_out(plan) || c->nodes_wrong || c->n_all_nodes == 0 || plan->min_up < c->n_all_nodes)
         return;
     struct place at = c->b.min_up.given ? c->b.min_up.at : c->b.map->at;
     problem_at(

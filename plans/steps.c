@@ -157,10 +157,11 @@ static void balancer_line(struct walk *w, struct item *item, const char *verb)
 static void app_line(struct walk *w, struct item *item, const char *verb)
 {
     struct compiler *c = w->c;
-    if (c->b.n_apps == 0)
+    if (c->b.n_apps == 0 && !c->told_app)
         problem_at(c->r.problems, c->b.map->at,
-                   "release: neither supervisor: nor service:, so app.%s (%s) does not know what to %s", verb,
-                   place_text(c->r.arena, item->at), verb);
+                   "release: neither supervisor: nor service:, so app.%s (%s) has no application to act on",
+                   verb, place_text(c->r.arena, item->at));
+    c->told_app = true;
     for (size_t i = 0; i < c->b.n_apps; i++) {
         struct item one = *item;
         one.block = &c->b.apps[i];

@@ -53,6 +53,16 @@ static void use_add(struct compiler *c, const char *name, struct place at)
     c->uses[c->n_uses++] = (struct var_use){.name = arena_strdup(c->r.arena, name), .at = at};
 }
 
+/* Is it said already that the release: block has no dir, or no repo? By whoever misses it first: a plan about
+ * a revision, the reader of a value that was no text, or the first place that names it. */
+static bool block_told(struct compiler *c, bool repo)
+{
+    bool *told = repo ? &c->told_repo : &c->told_dir;
+    bool before = *told || c->revision || map_get(c->b.map, repo ? "repo" : "dir") != NULL;
+    *told = true;
+    return before;
+}
+
 static void unknown_name(struct proving *p, const char *name)
 {
     static const char *const plan_names[] = {"rev",  "rev_short", "rev_before",  "node", "host",
@@ -65,13 +75,19 @@ static void unknown_name(struct proving *p, const char *name)
     for (size_t i = 0; i < p->c->n_node_names && n < NAMES_MAX; i++)
         names[n++] = p->c->node_names[i];
     struct problems *problems = p->c->r.problems;
+    bool block_key =
+        strcmp(name, "dir") == 0 || strcmp(name, "release_dir") == 0 || strcmp(name, "repo") == 0;
+    if (block_key ? block_told(p->c, strcmp(name, "repo") == 0) : p->c->nodes_wrong)
+        return;
     if (is_rev_name(name))
         problem_at(problems, p->where->at, "{%s}: this plan is not about a revision", name);
-    else if (strcmp(name, "dir") == 0 || strcmp(name, "release_dir") == 0 || strcmp(name, "repo") == 0)
+    else if (block_key)
         problem_at(problems, p->where->at, "{%s}: the release: block has no %s", name,
                    strcmp(name, "repo") == 0 ? "repo" : "dir");
+    else if (strcmp(name, "port") == 0 && !p->c->told_port)
+        problem_at(problems, p->where->at, "{port}: no node has a port"), p->c->told_port = true;
     else if (strcmp(name, "port") == 0)
-        problem_at(problems, p->where->at, "{port}: no node has a port");
+        return;
     else
         problem_at(problems, p->where->at,
                    "unknown name {%s}%s (a brace that is meant as it stands is written {{%s}})", name,

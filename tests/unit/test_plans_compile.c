@@ -318,7 +318,23 @@ static void every_mistake_is_reported_with_its_place(void **state)
          "map\n"},
         {HEAD NODES, "pillar/prod.sls:2:3: release: neither supervisor: nor service:, so app.stop "
                      "((built-in) rolling.yml:5:11) "
-                     "does not know what to stop\n"},
+                     "has no application to act on\n"},
+        /* One mistake, one message: whatever else needs what is wrong or missing. */
+        {"release:\n  app: z\n  repo: /r\n  dir: /d\n  branch: m\n  app_servers: {n1: {host: 'a b', port: "
+         "80}}\n" TAIL
+         "  check: {url: 'http://{host}:{port}/{node}'}\n  build: [{cmd.run: 'x {node} {zone}'}]\n",
+         "pillar/prod.sls:6:28: app_servers: n1: 'a b' is not a host name or address\n"},
+        {"release:\n  app: z\n  repo: /r\n  dir: /d\n  branch: m\n" TAIL
+         "  check: {url: 'http://{host}:{port}/{node}'}\n  build: [{cmd.run: 'x {node} {zone}'}]\n",
+         "pillar/prod.sls:2:3: release: no app_servers (wanted: {app1: {host: 10.10.10.11, port: 8080}, "
+         "...}, or "
+         "{pillar: \"a:b\"})\n"},
+        {"release:\n  app: z\n  repo: /r\n  branch: m\n" NODES TAIL "  build: [{cmd.run: 'x {dir} {dir}'}]\n",
+         "pillar/prod.sls:2:3: release: no dir (wanted: dir: /srv/plone)\n"},
+        {HEAD "  app_servers: {n1: {port: '80:30'}}\n" TAIL "  check: {url: 'http://{host}:{port}/'}\n",
+         "pillar/prod.sls:6:28: app_servers: n1: port: '80:30' is not a number from 1 to 65535\n"},
+        {HEAD "  ssh: {port: 80:30}\n" NODES TAIL,
+         "pillar/prod.sls:6:15: release: ssh: port: '80:30' is not a number from 1 to 65535\n"},
         {HEAD NODES TAIL "  min_up: 100%\n", "pillar/prod.sls:8:11: min_up: 100% of 2 nodes is 2: not even "
                                              "one node could leave rotation (wanted: at most 1)\n"},
         {HEAD NODES TAIL "  window: 0\n  stages: [50%, 10%, 0]\n",
