@@ -43,7 +43,16 @@ fetch_commit() {
     fetch_out=$(all_refs) || git_failed "$fetch_out" "cannot fetch from $repo"
 }
 dirty_files() {
-    g --git-dir="$git_dir" --work-tree="$dir" status --porcelain -uno --ignore-submodules=all 2>&1
+    changed_files "$git_dir" "$dir"
+}
+# Files that git calls modified, though they are as it wrote them, make it refuse another revision: they may be overwritten,
+# a file of somebody else's that a new one would fall upon may not.
+may_overwrite() {
+    [ -n "$(g --git-dir="$git_dir" --work-tree="$dir" status --porcelain -uno --ignore-submodules=all 2>/dev/null)" ] || return 1
+    overwrite_first=$(g --git-dir="$git_dir" diff --name-only --no-renames --diff-filter=A HEAD "$rev" -- 2>/dev/null | while IFS= read -r overwrite_one; do
+        [ ! -e "$dir/$overwrite_one" ] && [ ! -L "$dir/$overwrite_one" ] || printf '%s\n' "$overwrite_one"
+    done | head -n 1)
+    [ -z "$overwrite_first" ] || refuse state "$dir/$overwrite_first is in the way: the revision brings a file of that name, and this one is not git's; move it away"
 }
 # The files an operator changed; those of our own interrupted checkout do not count.
 want_clean() {
@@ -52,7 +61,7 @@ want_clean() {
     g --git-dir="$git_dir" rev-parse -q --verify HEAD >/dev/null || return 0
     clean_files=$(dirty_files)
     [ -z "$clean_files" ] || refuse state "$dir has $(printf '%s\n' "$clean_files" | wc -l) files changed by hand: $(
-        printf '%s\n' "$clean_files" | head -n 10 | sed 's/^...//' | tr '\n' ' '
+        printf '%s\n' "$clean_files" | head -n 10 | tr '\n' ' '
     ); commit or undo them there, or give \`force: yes\` to lose them"
 }
 do_fetch() {
@@ -100,7 +109,7 @@ do_checkout() {
     fi
     # From here to the marker the tree may be half of each: said in a file, so that the next attempt may overwrite it.
     checkout_force=''
-    if [ "$force" = yes ] || [ -e "$git_dir/release-checkout" ]; then
+    if [ "$force" = yes ] || [ -e "$git_dir/release-checkout" ] || may_overwrite; then
         checkout_force=-f
     fi
     printf '%s\n' "$rev" >"$git_dir/release-checkout" || refuse io "cannot write $git_dir/release-checkout"

@@ -24,6 +24,39 @@ has_commit() {
 has_whole() {
     has_commit "$1" "$2" && g --git-dir="$1" rev-list --objects --quiet "$2" --not --all 2>/dev/null
 }
+# Is file $3 of the tree that we stand in just what git writes for blob $2 of repository $1? A commit may hold line ends that
+# its own .gitattributes speak against: git calls such a file modified for ever, however fresh it is.
+as_git_writes() {
+    case $3 in
+    '"'*) return 1 ;; # a name that git quotes
+    esac
+    [ -f "$3" ] && [ ! -L "$3" ] && g --git-dir="$1" --work-tree=. -c core.bare=false cat-file --filters --path="$3" "$2" 2>/dev/null | cmp -s - "$3"
+}
+# Lines "MODE MODE BLOB NAME" of files that git calls modified, on stdin -> the names of those that are not as it would
+# write them.
+really_changed() {
+    while IFS=' ' read -r changed_was changed_is changed_blob changed_name; do
+        [ "$changed_was" = "$changed_is" ] && as_git_writes "$1" "$changed_blob" "$changed_name" </dev/null || printf '%s\n' "$changed_name"
+    done
+}
+# changed_files GIT_DIR TREE: the files of a checkout that were changed since the commit it is at, one a line. Not 0: git could
+# not tell, and said why.
+changed_files() {
+    changed_all=$(g --git-dir="$1" --work-tree="$2" status --porcelain=v2 -uno --ignore-submodules=all 2>&1) || {
+        printf '%s\n' "$changed_all"
+        return 1
+    }
+    # "1 XY SUB HEAD-MODE INDEX-MODE TREE-MODE HEAD-BLOB INDEX-BLOB NAME"; more fields for renames (2) and conflicts (u), and
+    # behind a tab the old name. What is only modified in the tree (.M) is looked at; the rest certainly is a change.
+    printf '%s\n' "$changed_all" | awk '
+        $1 == "1" || $1 == "2" || $1 == "u" {
+            sort = $1; state = $2; was = $5; is = $6; blob = $8
+            for (n = sort == "1" ? 8 : sort == "2" ? 9 : 10; n > 0; n--)
+                sub(/^[^ ]* /, "")
+            sub(/\t.*/, "")
+            print (sort == "1" && state == ".M" ? was " " is " " blob : "- + -"), $0
+        }' | (cd "$2" && really_changed "$1")
+}
 # git_failed TEXT WHAT: refuses with the code that git's own words suggest.
 git_failed() {
     printf '%s\n' "$1" >&2

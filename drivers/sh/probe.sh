@@ -33,10 +33,10 @@ probe_in_place() {
     fi
     [ ! -e "$git_dir/release-checkout" ] || report "say a checkout of $(cat "$git_dir/release-checkout") was cut short here; the next one overwrites it"
     report "fact rev_before $(g --git-dir="$git_dir" rev-parse -q --verify 'HEAD^{commit}' 2>/dev/null)"
-    probe_dirty=$(g --git-dir="$git_dir" --work-tree="$dir" status --porcelain -uno --ignore-submodules=all 2>/dev/null)
+    probe_dirty=$(changed_files "$git_dir" "$dir") || git_failed "$probe_dirty" "cannot compare $dir with its commit"
     if [ -n "$probe_dirty" ]; then
         report "fact dirty $(printf '%s\n' "$probe_dirty" | wc -l)"
-        report "fact dirty_files $(printf '%s\n' "$probe_dirty" | head -n 10 | sed 's/^...//' | tr '\n' ' ')"
+        report "fact dirty_files $(printf '%s\n' "$probe_dirty" | head -n 10 | tr '\n' ' ')"
     else
         report 'fact dirty 0'
     fi

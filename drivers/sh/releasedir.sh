@@ -98,7 +98,8 @@ do_unpack() {
     export GIT_INDEX_FILE
     unpack_out=$(cd "$release_dir" && g --git-dir="$git_dir" --work-tree="$release_dir" -c core.bare=false read-tree -u --reset "$rev" 2>&1) ||
         say_space "$unpack_out" "cannot unpack into $release_dir"
-    unpack_out=$(cd "$release_dir" && g --git-dir="$git_dir" --work-tree="$release_dir" -c core.bare=false diff-files --name-only --ignore-submodules=all 2>&1)
+    unpack_out=$(cd "$release_dir" && g --git-dir="$git_dir" --work-tree="$release_dir" -c core.bare=false diff-files --ignore-submodules=all 2>&1 |
+        awk -F '\t' '{ split(substr($1, 2), f, " "); print f[1], f[2], f[3], $2 }' | (cd "$release_dir" && really_changed "$git_dir"))
     [ -z "$unpack_out" ] || refuse io "files of $release_dir are not as committed: $(printf '%s\n' "$unpack_out" | tail_line)"
     rm -f "$GIT_INDEX_FILE"
     unset GIT_INDEX_FILE

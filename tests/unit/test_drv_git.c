@@ -341,6 +341,39 @@ static void files_changed_by_hand_are_kept(void **state)
 }
 
 /* A killed git leaves locks; a running one must keep them. */
+/* Line ends that .gitattributes speaks against: git calls such a file modified as soon as it wrote it. */
+static void what_git_writes_itself_is_no_change_by_hand(void **state)
+{
+    (void)state;
+    sh("cd $D/work && git checkout -q -b crlf %s && printf 'a\\r\\nb\\r\\n' >x.js && printf 'c\\r\\n' >'odd "
+       "name.js' && "
+       "git add -A && git commit -qm crlf && echo '*.js text eol=lf' >.gitattributes && git add "
+       ".gitattributes && "
+       "git commit -qm attributes",
+       rev1);
+    const char *first = sh("cd $D/work && git rev-parse HEAD");
+    const char *second =
+        sh("cd $D/work && echo new >added && git add -A app added && git commit -qm second && "
+           "git rev-parse HEAD");
+    sh("cd $D/work && git push -q $D/origin.git crlf");
+    const char *dir = text("%s/crlf", rig_dir);
+    for (int i = 0; i < 2; i++) { /* there, back, and there again */
+        const char *rev = i ? second : first;
+        WANT_OK(node_git("git.fetch", dir, rev, true, "no"));
+        WANT_OK(node_git("git.checkout", dir, rev, true, "no"));
+        WANT_OK(node_git("git.checked_out", dir, rev, true, "no"));
+    }
+    assert_true(strstr(sh("git -C $D/crlf status --porcelain -uno"), "x.js") != NULL); /* git still says so */
+    WANT_OK(node_git("git.checkout", dir, first, true, "no"));
+    sh("echo mine >$D/crlf/added");
+    WANT_REFUSED(node_git("git.checkout", dir, second, true, "no"), "is in the way");
+    sh("rm $D/crlf/added && printf 'a\\r\\nmine\\r\\n' >$D/crlf/x.js");
+    WANT_REFUSED(node_git("git.checkout", dir, second, true, "no"), "1 files changed by hand: x.js");
+    sh("printf 'a\\r\\nb\\r\\n' >$D/crlf/x.js && chmod +x \"$D/crlf/odd name.js\"");
+    WANT_REFUSED(node_git("git.checkout", dir, second, true, "no"), "1 files changed by hand: odd name.js");
+    sh("cd $D/work && git checkout -qf main");
+}
+
 static void locks_of_a_killed_git_are_removed(void **state)
 {
     (void)state;
@@ -419,6 +452,7 @@ int main(void)
         cmocka_unit_test(an_existing_clone_is_taken_as_it_is),
         cmocka_unit_test(files_changed_by_hand_are_kept),
         cmocka_unit_test(locks_of_a_killed_git_are_removed),
+        cmocka_unit_test(what_git_writes_itself_is_no_change_by_hand),
         cmocka_unit_test(a_killed_checkout_is_done_again),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

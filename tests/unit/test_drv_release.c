@@ -184,6 +184,21 @@ static void partial_directories_are_made_again(void **state)
     WANT_REFUSED(step("release.unpack", "d", rev1), "symbolic link");
 }
 
+static void what_git_writes_itself_is_as_committed(void **state)
+{
+    (void)state;
+    sh("cd $D/work && git checkout -q -b crlf %s && printf 'a\\r\\nb\\r\\n' >x.js && git add -A && git "
+       "commit -qm crlf && "
+       "echo '*.js text eol=lf' >.gitattributes && git add .gitattributes && git commit -qm attributes && "
+       "git push -q $D/origin.git crlf",
+       rev1);
+    const char *rev = sh("cd $D/work && git rev-parse HEAD");
+    deploy("crlf", rev);
+    assert_string_equal(sh("cat $D/crlf/srv/current/x.js | od -c | head -n 1"),
+                        sh("od -c $D/work/x.js | head -n 1"));
+    sh("cd $D/work && git checkout -qf main");
+}
+
 static void shared_paths_are_linked_and_nothing_moves_silently(void **state)
 {
     (void)state;
@@ -362,6 +377,7 @@ int main(void)
         cmocka_unit_test(the_way_back_leads_to_the_directory_of_before),
         cmocka_unit_test(what_cannot_be_named_is_not_taken_for_nothing),
         cmocka_unit_test(partial_directories_are_made_again),
+        cmocka_unit_test(what_git_writes_itself_is_as_committed),
         cmocka_unit_test(shared_paths_are_linked_and_nothing_moves_silently),
         cmocka_unit_test(a_hostile_revision_reaches_nothing_outside),
         cmocka_unit_test(cleaning_keeps_what_may_be_needed),
