@@ -6,6 +6,8 @@
 #include "drivers/report.h"
 #include "drivers/scripts.h"
 
+#define FIXED_ARGS 7
+
 const struct param running_params[] = {
     {.name = "dir", .type = PARAM_STR, .help = "as in the other steps; default {dir}"},
     {.name = "user", .type = PARAM_STR, .help = "whose processes these are; default {user}"},
@@ -15,6 +17,9 @@ const struct param running_params[] = {
      .type = PARAM_BOOL,
      .deflt = "yes",
      .help = "no: other processes that run old code are only named"},
+    {.name = "unseen",
+     .type = PARAM_LIST,
+     .help = "programs that cannot be seen to come from a release (php-fpm), judged by their age; all"},
     PARAM_END,
 };
 
@@ -30,16 +35,18 @@ enum outcome running_run(struct op *op, const char *layout)
     const char *dir = arg_or_var(op, "dir"), *rev = arg_or_var(op, "rev");
     if (!want_path(op, "dir", dir) || !want_rev(op, rev))
         return op_end(op);
+    size_t n, i = 0;
     const char *listen = op_arg(op, "listen");
-    const char *args[] = {
-        layout,
-        dir,
-        rev,
-        arg_or_var(op, "port"),
-        listen != NULL && *listen != '\0' ? listen : arg_or_var(op, "host"),
-        recall_or_empty(op, "app.started"),
-        op_arg_bool(op, "strict") ? "yes" : "no",
-        NULL,
-    };
+    const char *const *unseen = op_arg_list(op, "unseen", &n);
+    const char **args = arena_array(op_arena(op), n + FIXED_ARGS + 1, sizeof *args);
+    args[i++] = layout;
+    args[i++] = dir;
+    args[i++] = rev;
+    args[i++] = arg_or_var(op, "port");
+    args[i++] = listen != NULL && *listen != '\0' ? listen : arg_or_var(op, "host");
+    args[i++] = recall_or_empty(op, "app.started");
+    args[i++] = op_arg_bool(op, "strict") ? "yes" : "no";
+    for (size_t k = 0; k < n; k++)
+        args[i++] = unseen[k];
     return report_read(op, &(struct node_cmd){.script = script_running, .args = args, .runas = looks_as(op)});
 }

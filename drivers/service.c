@@ -31,6 +31,14 @@ static const struct param params[] = {
      .type = PARAM_BOOL,
      .deflt = "yes",
      .help = "KILL its processes that did not end; no: only name them"},
+    {.name = "reread",
+     .type = PARAM_CHOICE,
+     .choices = "auto|yes|no",
+     .deflt = "auto",
+     .help = "systemctl daemon-reload where its files changed; auto: where they are inside {dir}"},
+    {.name = "unseen",
+     .type = PARAM_LIST,
+     .help = "[all] when it cannot be seen to come from a release (php-fpm): judged by its age"},
     PARAM_END,
 };
 
@@ -78,6 +86,8 @@ static enum outcome call(struct op *op, const char *act,
         given(op, "stop"),
         given(op, "start"),
         given(op, "status"),
+        arg_or_var(op, "dir"),
+        *given(op, "reread") ? given(op, "reread") : "auto",
         NULL,
     };
     return run(op, &(struct node_cmd){.script = script_service, .args = args, .runas = op_arg(op, "runas")});
@@ -111,6 +121,16 @@ static enum outcome service_restart(struct op *op)
 static enum outcome service_restarted(struct op *op)
 {
     return call(op, "restarted", report_read);
+}
+
+static enum outcome service_reread(struct op *op)
+{
+    return call(op, "reread", report_change);
+}
+
+static enum outcome service_reread_done(struct op *op)
+{
+    return call(op, "reread_done", report_read);
 }
 
 static enum outcome service_probe(struct op *op)
@@ -170,6 +190,22 @@ static const struct verb verbs[] = {
      .default_timeout_ms = 15000,
      .params = params,
      .run = service_restarted},
+    {.name = "service.reread",
+     .help = "take in the unit that the revision brings: systemctl daemon-reload",
+     .effect = EFFECT_CHANGE,
+     .scope = SCOPE_NODE,
+     .observe = "service.reread_done",
+     .default_timeout_ms = 120000,
+     .interval_ms = 500,
+     .params = params,
+     .run = service_reread},
+    {.name = "service.reread_done",
+     .help = "has systemd taken in the service's files?",
+     .effect = EFFECT_READ,
+     .scope = SCOPE_NODE,
+     .default_timeout_ms = 15000,
+     .params = params,
+     .run = service_reread_done},
     {.name = "service.probe",
      .help = "is the service known, and is it up?",
      .effect = EFFECT_READ,

@@ -40,10 +40,18 @@ static const struct param params[] = {
      .type = PARAM_BOOL,
      .deflt = "yes",
      .help = "KILL what supervisord started and did not end; no: only name it"},
+    {.name = "reread",
+     .type = PARAM_CHOICE,
+     .choices = "auto|yes|no",
+     .deflt = "auto",
+     .help = "take a changed configuration in; auto: where the file or one that it includes is inside {dir}"},
+    {.name = "unseen",
+     .type = PARAM_LIST,
+     .help = "programs that cannot be seen to come from a release (php-fpm), judged by their age; all"},
     PARAM_END,
 };
 
-#define FIXED_ARGS 11
+#define FIXED_ARGS 15
 
 /* "app", "web:app_00", "web:*": it becomes a word of supervisorctl's own command line. */
 static bool program_valid(const char *s)
@@ -61,6 +69,7 @@ static const char *const *script_args(struct op *op, const char *act)
     const char *const *programs = op_arg_list(op, "programs", &n);
     const char **args = arena_array(a, n + FIXED_ARGS, sizeof *args);
     const char *pids_fact = op_going_back(op) ? "app.pids.back" : "app.pids";
+    const char *reread = op_arg(op, "reread");
     size_t i = 0;
     args[i++] = act;
     args[i++] = pids_fact;
@@ -72,6 +81,10 @@ static const char *const *script_args(struct op *op, const char *act)
     args[i++] = op_arg_bool(op, "kill") ? "yes" : "no";
     args[i++] = op_arg(op, "port") ? op_arg(op, "port") : "";
     args[i++] = op_arg(op, "listen") ? op_arg(op, "listen") : arg_or_var(op, "host");
+    args[i++] = recall_or_empty(op, "app.were");
+    args[i++] = arg_or_var(op, "dir");
+    args[i++] = reread ? reread : "auto";
+    args[i++] = op_going_back(op) ? "yes" : "no";
     for (size_t p = 0; p < n; p++)
         args[i++] = programs[p];
     return args;
@@ -137,6 +150,16 @@ static enum outcome supervisord_restarted(struct op *op)
     return call(op, "restarted", report_read);
 }
 
+static enum outcome supervisord_reread(struct op *op)
+{
+    return call(op, "reread", report_change);
+}
+
+static enum outcome supervisord_reread_done(struct op *op)
+{
+    return call(op, "reread_done", report_read);
+}
+
 static enum outcome supervisord_probe(struct op *op)
 {
     return call(op, "probe", report_read);
@@ -194,6 +217,22 @@ static const struct verb verbs[] = {
      .default_timeout_ms = 15000,
      .params = params,
      .run = supervisord_restarted},
+    {.name = "supervisord.reread",
+     .help = "take in the configuration that the revision brings: reread, then update of what changed",
+     .effect = EFFECT_CHANGE,
+     .scope = SCOPE_NODE,
+     .observe = "supervisord.reread_done",
+     .default_timeout_ms = 120000,
+     .interval_ms = 500,
+     .params = params,
+     .run = supervisord_reread},
+    {.name = "supervisord.reread_done",
+     .help = "does supervisord run with the configuration that the revision brings?",
+     .effect = EFFECT_READ,
+     .scope = SCOPE_NODE,
+     .default_timeout_ms = 15000,
+     .params = params,
+     .run = supervisord_reread_done},
     {.name = "supervisord.probe",
      .help = "does supervisord answer, and what do the programs do now?",
      .effect = EFFECT_READ,

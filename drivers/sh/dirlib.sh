@@ -9,10 +9,12 @@ marker_rev() {
 sync_all() {
     sync -f "$1" 2>/dev/null || sync
 }
-# pid DIRECTORY of every process that works inside directory $1.
+# pid DIRECTORY of every process that works inside directory $1, by the name that was given: the kernel says where links
+# lead to.
 inside() {
+    inside_real=$(cd "$1" 2>/dev/null && pwd -P)
     # shellcheck disable=SC2012
-    ls -ld /proc/[0-9]*/cwd 2>/dev/null | awk -v dir="$1" '
+    ls -ld /proc/[0-9]*/cwd 2>/dev/null | awk -v name="$1" -v dir="${inside_real:-$1}" '
         {
             i = index($0, " /proc/")
             line = substr($0, i + 7)
@@ -21,7 +23,7 @@ inside() {
                 next
             cwd = substr(line, j + 8)
             if (cwd == dir || index(cwd, dir "/") == 1 || index(cwd, dir " (deleted)") == 1)
-                print substr(line, 1, j - 1), cwd
+                print substr(line, 1, j - 1), name substr(cwd, length(dir) + 1)
         }'
 }
 # Where DIR/current leads to, absolute; nothing when it is not a symbolic link.

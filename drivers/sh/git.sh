@@ -4,14 +4,16 @@
 act=$1 layout=$2 dir=$3 repo=$4 rev=$5 force=$6
 
 locate() {
+    git_dir='' git_why="there is no $dir"
     if [ "$layout" = rolling ]; then
         git_dir=$dir/repo.git
         [ -d "$git_dir" ] || git_dir=''
         return
     fi
-    GIT_CEILING_DIRECTORIES=${dir%/*}
-    export GIT_CEILING_DIRECTORIES
-    git_dir=$(cd "$dir" 2>/dev/null && g rev-parse --absolute-git-dir 2>/dev/null) || git_dir=''
+    [ ! -e "$dir" ] || git_in "$dir"
+    case $act in
+    fetch | checkout) [ -z "$git_as" ] || refuse config "$dir belongs to $git_as, and release works there as $(id -un); give \`user: $git_as\`" ;;
+    esac
 }
 # A repository is made under another name and renamed, so that half of one is never found.
 create() {
@@ -21,7 +23,7 @@ create() {
         create_out=$(g init -q --bare "$dir/.repo.git.new" 2>&1 && { sync -f "$dir/.repo.git.new" 2>/dev/null || sync; } && mv "$dir/.repo.git.new" "$dir/repo.git" 2>&1) ||
             git_failed "$create_out" "cannot make $dir/repo.git"
     else
-        [ -z "$(ls -A "$dir")" ] || refuse state "$dir is not empty and not a git checkout; move it away or point \`dir\` elsewhere"
+        [ -z "$(ls -A "$dir")" ] || refuse state "$dir is not empty and not a git checkout ($git_why); move it away or point \`dir\` elsewhere"
         create_out=$(g init -q "$dir" 2>&1) || git_failed "$create_out" "cannot make a repository in $dir"
     fi
     locate
@@ -96,7 +98,7 @@ write_marker() {
 }
 do_checkout() {
     locate
-    [ -n "$git_dir" ] || refuse state "$dir is not a git checkout; git.fetch makes it one"
+    [ -n "$git_dir" ] || refuse state "$dir is not a git checkout ($git_why); git.fetch makes it one"
     has_commit "$git_dir" "$rev" || refuse not-found "$dir does not have commit $rev; fetch it first (git.fetch)"
     unlock_stale "$git_dir" "$dir"
     want_clean
@@ -123,7 +125,7 @@ do_checkout() {
 }
 do_checked_out() {
     locate
-    [ -n "$git_dir" ] || refuse state "$dir is not a git checkout"
+    [ -n "$git_dir" ] || refuse state "$dir is not a git checkout ($git_why)"
     if [ -e "$git_dir/release-checkout" ]; then
         wait_more "a checkout of $(cat "$git_dir/release-checkout") did not end"
     elif [ "$(head_rev)" != "$rev" ]; then

@@ -8,14 +8,29 @@ GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=true SSH_ASKPASS=true GIT_CONFIG_NOSYSTEM=1 GI
 GIT_ATTR_NOSYSTEM=1 GIT_OPTIONAL_LOCKS=0 GIT_NO_REPLACE_OBJECTS=1 GIT_SSH_COMMAND='ssh -oBatchMode=yes' GIT_PAGER=cat
 export GIT_TERMINAL_PROMPT GIT_ASKPASS SSH_ASKPASS GIT_CONFIG_NOSYSTEM GIT_CONFIG_GLOBAL GIT_ATTR_NOSYSTEM \
     GIT_OPTIONAL_LOCKS GIT_NO_REPLACE_OBJECTS GIT_SSH_COMMAND GIT_PAGER
+# A tree is looked at as its owner: root may read everything, and git refuses all the same to trust another's tree.
+git_as=''
 g() {
-    git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false -c gc.auto=0 -c maintenance.auto=false \
+    ${git_as:+runuser -u "$git_as" --} git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false -c gc.auto=0 -c maintenance.auto=false \
         -c fetch.unpackLimit=1 -c core.fsync=committed,reference \
         -c protocol.allow=never -c protocol.https.allow=always -c protocol.ssh.allow=always \
         -c protocol.git.allow=always -c protocol.file.allow=always -c submodule.recurse=false \
         -c advice.detachedHead=false "$@"
 }
 command -v git >/dev/null || refuse not-found 'git is not installed there; install it'
+
+# git_in DIR: git_dir of the checkout DIR, which must be one itself; else nothing, and git_why says why.
+git_in() {
+    GIT_CEILING_DIRECTORIES=${1%/*} git_why='' git_as=''
+    export GIT_CEILING_DIRECTORIES
+    git_owner=$(stat -c %U "$1" 2>/dev/null)
+    if [ -n "$git_owner" ] && [ "$git_owner" != UNKNOWN ] && [ "$git_owner" != root ] && [ "$(id -u)" = 0 ]; then
+        git_as=$git_owner
+    fi
+    git_dir=$(cd "$1" 2>&1 && g rev-parse --absolute-git-dir 2>&1) && return 0
+    git_why=$(printf '%s\n' "$git_dir" | tail_line)
+    git_dir=''
+}
 
 has_commit() {
     g --git-dir="$1" cat-file -e "$2^{commit}" 2>/dev/null

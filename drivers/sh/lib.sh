@@ -27,7 +27,9 @@ cannot_tell() {
     printf 'unknown %s\n' "$*"
     exit 69
 }
-# The last lines of a text, on one line.
+# The last lines of a text, on one line. What is too much goes at the front: the last line of a traceback says it.
 tail_line() {
-    tail -n 5 | tr '\n' '|' | sed 's/|$//; s/|/ | /g' | cut -c 1-500
+    tail -n 5 | tr '\n' '|' | sed 's/|$//; s/|/ | /g' | awk '
+        { text = text $0 }
+        END { print (length(text) > 500 ? "..." substr(text, length(text) - 496) : text) }'
 }

@@ -22,12 +22,12 @@ probe_rolling() {
 }
 probe_in_place() {
     report 'fact release.before '
-    GIT_CEILING_DIRECTORIES=${dir%/*}
-    export GIT_CEILING_DIRECTORIES
-    git_dir=$(cd "$dir" 2>/dev/null && g rev-parse --absolute-git-dir 2>/dev/null)
+    git_dir='' git_as=''
+    [ ! -e "$dir" ] || git_in "$dir"
+    [ -z "$git_as" ] || refuse config "$dir belongs to $git_as, and release would work there as $(id -un); give \`user: $git_as\`"
     report "fact repo_present $([ -n "$git_dir" ] && echo yes || echo no)"
     if [ -z "$git_dir" ]; then
-        [ -z "$(ls -A "$dir" 2>/dev/null)" ] || refuse state "$dir is not empty and git knows nothing of it (is it a checkout, and of user $(id -un)?); move it away or correct \`dir\` and \`user\`"
+        [ -z "$(ls -A "$dir" 2>/dev/null)" ] || refuse state "$dir is not empty, and git says of it: $git_why; move it away or correct \`dir\` and \`user\` ($(id -un) looked)"
         report 'fact rev_before '
         return 0
     fi

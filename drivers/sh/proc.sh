@@ -93,6 +93,64 @@ port_holders() {
         find /proc/[0-9]*/fd -maxdepth 1 -lname "socket:\[$holder_inode\]" 2>/dev/null
     done | sed 's|^/proc/\([0-9]*\)/.*|\1|' | sort -un | tr '\n' ' '
 }
+# others_on_port PID:START...: pids that hold the port and are none of these.
+others_on_port() {
+    others_ours=" $* "
+    for others_one in $(port_holders); do
+        case $others_ours in
+        *" $others_one:"*) ;;
+        *) printf '%s ' "$others_one" ;;
+        esac
+    done
+}
+# ADDRESS:PORT of all that these pid:start listen on.
+listens_on() {
+    listens_inodes=$(
+        for listens_one in "$@"; do
+            # shellcheck disable=SC2012
+            ls -l "/proc/${listens_one%%:*}/fd" 2>/dev/null | sed -n 's/.* -> socket:\[\([0-9]*\)\].*/\1/p'
+        done | tr '\n' ' '
+    )
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v inodes="$listens_inodes" '
+        function number(hex,    i, n) {
+            for (i = 1; i <= length(hex); i++)
+                n = 16 * n + index("0123456789ABCDEF", substr(hex, i, 1)) - 1
+            return n
+        }
+        BEGIN { n = split(inodes, all, " "); for (i = 1; i <= n; i++) ours[all[i]] = 1 }
+        $4 == "0A" && ($10 in ours) {
+            ip = substr($2, 1, length($2) - 5)
+            if (ip ~ /^0+$/)
+                text = "*"
+            else if (length(ip) == 8)
+                text = number(substr(ip, 7, 2)) "." number(substr(ip, 5, 2)) "." number(substr(ip, 3, 2)) "." number(substr(ip, 1, 2))
+            else
+                text = "[IPv6]"
+            text = text ":" number(substr($2, length($2) - 3))
+            if (!(text in done))
+                printf "%s%s", sep, text
+            done[text] = 1
+            sep = " "
+        }'
+}
+# foreign_port BLOCK WHAT OTHERS PID:START...: refuses, because a stop would wait for ever for a port that others hold.
+foreign_port() {
+    foreign_block=$1 foreign_what=$2 foreign_pids=$3
+    shift 3
+    foreign_own=$(listens_on "$@")
+    # shellcheck disable=SC2086
+    foreign_text="port $port is held by $(proc_names $foreign_pids)and that is none of $foreign_what"
+    case $foreign_own in
+    '') [ $# -eq 0 ] || foreign_text="$foreign_text, who listen nowhere" ;;
+    *) foreign_text="$foreign_text, who listen on $foreign_own" ;;
+    esac
+    foreign_way="\`$foreign_block: port:\` (0: none)"
+    case " $foreign_own " in
+    *:"$port "*) foreign_way="$foreign_way, or their address as \`$foreign_block: listen:\`" ;;
+    *" "*:*) [ "${foreign_own#* }" != "$foreign_own" ] || foreign_way="\`$foreign_block: port: ${foreign_own##*:}\`" ;;
+    esac
+    refuse config "$foreign_text. Stopping waits until nothing listens there: give the port that they hold themselves as $foreign_way"
+}
 # wait_gone SECONDS PID:START...: until all are gone and the port is closed; status 1 when time is up.
 wait_gone() {
     wait_left=$(($1 * 10))

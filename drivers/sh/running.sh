@@ -1,9 +1,13 @@
 # needs: lib gitlib dirlib proc
 # Which revision do the processes run? Not the disk: what a process has loaded.
-#   LAYOUT DIR REV PORT ADDR STARTED STRICT
+#   LAYOUT DIR REV PORT ADDR STARTED STRICT UNSEEN...
 # STARTED: "name:pid ..." that this release started; empty when it started nothing, and then the disk must do.
+# UNSEEN: programs that may be judged by their age alone; "all" for every one.
 layout=$1 dir=$2 rev=$3 started=$6 strict=$7
 port_watch "$4" "$5"
+shift 7
+unseen=$*
+real=$(cd "$dir" 2>/dev/null && pwd -P) || real=$dir
 
 proc_started_at() { # seconds since 1970
     { read -r at_line <"/proc/$1/stat"; } 2>/dev/null || return 1
@@ -34,6 +38,100 @@ is_ours() { # the runner's own processes and their parents
     [ "$1" = $$ ] || [ "$1" = "${PPID:-0}" ]
 }
 
+# All that shows where a process comes from, the surest first: "HOW TEXT" lines.
+traces() {
+    printf 'cwd %s\n' "$(readlink "/proc/$1/cwd" 2>/dev/null)"
+    printf 'exe %s\n' "$(readlink "/proc/$1/exe" 2>/dev/null)"
+    tr '\0\n' '\n ' <"/proc/$1/cmdline" 2>/dev/null | sed 's/^/command /'
+    # shellcheck disable=SC2012
+    ls -l "/proc/$1/fd" 2>/dev/null | sed -n 's|^.* -> /|files /|p'
+    awk '$6 ~ /^\// { $1 = $2 = $3 = $4 = $5 = ""; sub(/^ */, ""); print "maps " $0 }' "/proc/$1/maps" 2>/dev/null
+}
+# origin PID: "HOW NAME" of the release directory that the process comes from ("current" through the link, "." for a
+# checkout); nothing when none of its traces leads there.
+origin() {
+    traces "$1" | layout=$layout dir=$dir real=$real awk '
+        # The path below root in text that begins with a name of ours; "" when there is none.
+        function below(root, text,    i, from, end) {
+            from = 1
+            while ((i = index(substr(text, from), root)) > 0) {
+                i += from - 1
+                end = substr(text, i + length(root), 1)
+                if ((i == 1 || substr(text, i - 1, 1) !~ /[A-Za-z0-9._\/-]/) && end !~ /[A-Za-z0-9._-]/)
+                    return "/" substr(text, i + length(root) + 1)
+                from = i + length(root)
+            }
+            return ""
+        }
+        function first(path) {
+            sub(/^\//, "", path)
+            sub(/[\/:;,"'"'"' ].*/, "", path)
+            return path
+        }
+        {
+            how = $1
+            text = substr($0, length(how) + 2)
+            for (i = 1; i <= 2; i++) {
+                root = i == 1 ? ENVIRON["real"] : ENVIRON["dir"]
+                if (ENVIRON["layout"] != "rolling") {
+                    path = below(root, text)
+                    if (path == "" || path ~ /^\/\.git(\/|$)/)
+                        continue
+                    print how, "."
+                    exit
+                }
+                name = first(below(root "/releases", text))
+                if (name == "" && how == "command" && below(root "/current", text) != "")
+                    name = "current"
+                if (name != "") {
+                    print how, name
+                    exit
+                }
+            }
+        }'
+}
+# The same of the process or one of its descendants: what supervisord started may be a wrapper.
+origin_of_tree() {
+    tree_found=$(origin "$1")
+    [ -n "$tree_found" ] || for tree_one in $(tree "$1"); do
+        tree_found=$(origin "${tree_one%%:*}")
+        [ -z "$tree_found" ] || break
+    done
+    printf '%s' "$tree_found"
+}
+# May this process be judged by its age?
+may_be_unseen() {
+    for unseen_one in $unseen; do
+        [ "$unseen_one" != all ] || return 0
+        for unseen_pair in $started; do
+            [ "${unseen_pair##*:}" = "$1" ] || continue
+            case ${unseen_pair%:*} in
+            "$unseen_one" | "$unseen_one":* | *:"$unseen_one") return 0 ;;
+            esac
+        done
+    done
+    return 1
+}
+# A process that listens and belongs to a program that was started is judged with that program.
+without_children() {
+    without_trees=' '
+    for without_one in $started; do
+        without_pid=${without_one##*:}
+        without_trees="$without_trees$(tree "$without_pid")"
+    done
+    for without_one in $1; do
+        case "$started " in
+        *:"$without_one "*) printf '%s ' "$without_one" ;;
+        *)
+            case $without_trees in
+            *" $without_one:"*) ;;
+            *) printf '%s ' "$without_one" ;;
+            esac
+            ;;
+        esac
+    done
+}
+
 # Old code that still runs: any process without a terminal whose directory is another release.
 find_old() {
     inside "$dir/releases" | while read -r old_pid old_dir; do
@@ -60,43 +158,52 @@ judge_rolling() {
         fi
     fi
     running_since=$(stat -c %Z "$dir/current" 2>/dev/null)
-    judge "$running_disk" "$dir/releases"
+    judge "$running_disk" "$dir/current"
 }
 judge_in_place() {
-    GIT_CEILING_DIRECTORIES=${dir%/*}
-    export GIT_CEILING_DIRECTORIES
-    git_dir=$(cd "$dir" 2>/dev/null && g rev-parse --absolute-git-dir 2>/dev/null) || cannot_tell state "$dir is not a git checkout"
+    git_in "$dir"
+    [ -n "$git_dir" ] || cannot_tell state "$dir cannot be asked for its revision: $git_why"
     running_disk=$(g --git-dir="$git_dir" rev-parse -q --verify 'HEAD^{commit}' 2>/dev/null)
     [ ! -e "$git_dir/release-checkout" ] || running_disk=''
     running_since=$(stat -c %Y "$git_dir/release-running" 2>/dev/null)
-    judge "$running_disk" ''
+    judge "$running_disk" "$dir"
 }
-# $1 = revision on disk, $2 = where release directories are ("" = in place). By the directory a process works in; for one
-# that works elsewhere, by its age: it must be younger than the switch.
-judge() {
-    judge_pids=$(servers)
-    judge_how='' judge_rev=''
-    for judge_pid in $judge_pids; do
-        judge_cwd=$(readlink "/proc/$judge_pid/cwd" 2>/dev/null)
-        if [ -n "$2" ] && [ "${judge_cwd#"$2/"}" != "$judge_cwd" ]; then
-            judge_base=${judge_cwd#"$2/"}
-            judge_one=$(marker_rev "$2/${judge_base%%/*}")
-            judge_how=${judge_how:-cwd}
-        else
-            judge_at=$(proc_started_at "$judge_pid") || continue
-            judge_how=age
-            judge_one=$1
-            # A second of grace: both times are rounded, and the old processes were seen to go.
-            if [ -n "$running_since" ] && [ $((judge_at + 1)) -lt "$running_since" ]; then
-                judge_one=''
-                wait_more "$(proc_name "$judge_pid") is older than the switch"
-            fi
+# Is it younger than the switch? A second of grace: both times are rounded, and the old processes were seen to go.
+old_enough() {
+    old_at=$(proc_started_at "$1") || return 1
+    [ -n "$running_since" ] && [ $((old_at + 1)) -lt "$running_since" ]
+}
+# Sets judge_one to the revision that process $1 runs ("" = what was before), $2 = that on disk. What cannot be seen to
+# come from a release is known by its age only, and goes to judge_unseen.
+judge_process() {
+    judge_one=$2
+    judge_seen=$(origin_of_tree "$1")
+    case $judge_seen in
+    '' | *' .' | *' current')
+        [ -n "$judge_seen" ] || judge_unseen="$judge_unseen $1"
+        if old_enough "$1"; then
+            judge_one=''
+            wait_more "$(proc_name "$1") is older than the switch"
         fi
+        ;;
+    *) judge_one=$(marker_rev "$dir/releases/${judge_seen#* }") ;;
+    esac
+    [ -z "$judge_seen" ] || judge_how=${judge_how:-${judge_seen%% *}}
+}
+# $1 = revision on disk, $2 = where the application should be started.
+judge() {
+    # shellcheck disable=SC2046
+    judge_all=$(printf '%s ' $(servers))
+    judge_pids=$(without_children "$judge_all")
+    judge_how='' judge_rev='' judge_unseen=''
+    for judge_pid in $judge_pids; do
+        [ -d "/proc/$judge_pid" ] || continue
+        judge_process "$judge_pid" "$1"
         [ "$judge_one" = "$rev" ] || wait_more "$(proc_name "$judge_pid") runs ${judge_one:-what was there before}"
         [ -n "$judge_rev" ] && [ "$judge_rev" != "$judge_one" ] && judge_one=mixed
         judge_rev=${judge_one:-before}
     done
-    if [ -z "$judge_how" ]; then
+    if [ -z "$judge_rev" ]; then
         if [ -n "$started" ]; then
             wait_more "none of what was started ($started) runs, and nothing listens on the port"
             judge_rev=none
@@ -106,10 +213,30 @@ judge() {
             [ "$1" = "$rev" ] || wait_more "${1:-nothing} is there"
         fi
     fi
+    # shellcheck disable=SC2086
+    [ -z "$judge_pids" ] || report "fact running_pids $(printf '%s ' $judge_all | sed 's/ $//')"
+    judge_age "$2"
     report "fact running_rev $judge_rev"
     report "fact how ${judge_how:-none}"
-    # shellcheck disable=SC2086
-    [ -z "$judge_pids" ] || report "fact running_pids $(printf '%s ' $judge_pids | sed 's/ $//')"
+}
+# Age alone is never proof: a program that does not work out of the release directory is started anew by every release
+# and runs the same code for ever.
+judge_age() {
+    [ -n "$judge_unseen" ] || return 0
+    judge_how=age
+    age_bad=''
+    for age_pid in $judge_unseen; do
+        may_be_unseen "$age_pid" || age_bad="$age_bad $age_pid"
+    done
+    [ -n "$age_bad" ] || { report 'say released, not verified beyond the age of the processes, as `unseen` allows'; return 0; }
+    age_text=$(for age_pid in $age_bad; do
+        printf '%s works in %s; ' "$(proc_name "$age_pid")" "$(readlink "/proc/$age_pid/cwd" 2>/dev/null || echo 'a directory that cannot be read')"
+    done)
+    age_text="${age_text}nothing of it (directory, program, command line, open files) comes from $1. Start it there (supervisord: directory=, systemd: WorkingDirectory=); a program that cannot be seen so (php-fpm) is named in \`unseen\`"
+    report "fact unseen $age_text"
+    report "fact how age"
+    [ -z "$not_ready" ] || return 0
+    cannot_tell state "released, not verified: $age_text"
 }
 
 if [ "$layout" = rolling ]; then

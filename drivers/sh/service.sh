@@ -1,14 +1,14 @@
 # needs: lib proc
 # A service of systemd, or of commands that the pillar gives.
-#   ACT PIDS_FACT BEFORE NAME GRACE KILL PORT ADDR STOP START STATUS
-act=$1 pids_fact=$2 before=$3 name=$4 grace=$5 kill=$6
+#   ACT PIDS_FACT BEFORE NAME GRACE KILL PORT ADDR STOP START STATUS DIR REREAD
+act=$1 pids_fact=$2 before=$3 name=$4 grace=$5 kill=$6 port=$7
 port_watch "$7" "$8"
 shift 8
-stop_cmd=$1 start_cmd=$2 status_cmd=$3
+stop_cmd=$1 start_cmd=$2 status_cmd=$3 dir=$4 reread=$5
 
 # One property per line, so that one call answers everything.
 unit() {
-    unit_text=$(systemctl show -p LoadState,ActiveState,SubState,Type,MainPID,ControlGroup,Result,ExecMainStatus -- "$name" 2>&1) ||
+    unit_text=$(systemctl show -p LoadState,ActiveState,SubState,Type,MainPID,ControlGroup,Result,ExecMainStatus,NeedDaemonReload,FragmentPath,DropInPaths -- "$name" 2>&1) ||
         cannot_tell state "systemctl show $name: $(printf '%s\n' "$unit_text" | tail_line)"
     [ "$(of LoadState)" != not-found ] || refuse not-found "systemd has no service $name; correct \`name\`"
 }
@@ -155,12 +155,49 @@ do_restarted() {
         wait_more
     fi
 }
+# Does the release bring the unit, and is what is on disk taken in with it?
+brings() {
+    [ "$reread" != no ] || return 1
+    [ "$reread" != yes ] || return 0
+    [ -n "$dir" ] || return 1
+    brings_real=$(cd "$dir" 2>/dev/null && pwd -P) || brings_real=$dir
+    for brings_one in $(of FragmentPath) $(of DropInPaths); do
+        case $(readlink -f "$brings_one" 2>/dev/null) in "$brings_real"/*) return 0 ;; esac
+    done
+    return 1
+}
+# The unit that the release brought is taken in.
+do_reread() {
+    if [ -z "$name" ] || ! { unit && brings; } || [ "$(of NeedDaemonReload)" != yes ]; then
+        report 'changed no'
+        return 0
+    fi
+    run_command 'systemctl daemon-reload' 'exec systemctl daemon-reload'
+    do_reread_done
+}
+do_reread_done() {
+    [ -n "$name" ] || return 0
+    unit
+    ! brings || [ "$(of NeedDaemonReload)" != yes ] || wait_more "systemd has not taken in the files of $name"
+}
 do_probe() {
+    probe_members=$(members)
     if is_down; then
         report 'fact app.states down'
     else
         report 'fact app.states up'
+        report "fact app.now $(for probe_one in $probe_members; do printf '%s:%s ' "${name:-service}" "${probe_one%%:*}"; done | sed 's/ $//')"
     fi
+    [ -n "$name" ] || return 0
+    if brings; then
+        report 'fact app.brings yes'
+    elif [ "$(of NeedDaemonReload)" = yes ]; then
+        report "fact app.config systemd runs $name by other files than those on disk, and a release leaves that so: \`systemctl daemon-reload\` there takes them in, or give \`service: reread: yes\`"
+    fi
+    # shellcheck disable=SC2086
+    probe_others=$(others_on_port $probe_members)
+    # shellcheck disable=SC2086
+    [ -z "$probe_others" ] || foreign_port service "the processes of $name" "$probe_others" $probe_members
 }
 
 case $act in
@@ -170,6 +207,8 @@ start) do_start ;;
 running) judge_running ;;
 restart) do_restart ;;
 restarted) do_restarted ;;
+reread) do_reread ;;
+reread_done) do_reread_done ;;
 probe) do_probe ;;
 esac
 finish
