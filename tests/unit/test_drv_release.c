@@ -262,15 +262,27 @@ static void cleaning_keeps_what_may_be_needed(void **state)
 }
 
 /* The processes are asked, not the disk. */
-static struct answer running(const char *node, const char *rev, int port, const char *started)
+static struct answer running_with(const char *node, const char *rev, int port, const char *started,
+                                  const char *unseen)
 {
     return rig_ask(&(struct ask){
         .verb = "release.running",
         .args = PAIRS({"dir", dir_of(node)}, {"port", text("%d", port)}, {"listen", "127.0.0.1"},
-                      {"strict", "yes"}),
+                      {"strict", "yes"}, {"unseen", unseen}),
         .vars = PAIRS({"rev", rev}),
         .recall = PAIRS({"app.started", started}),
     });
+}
+
+static struct answer running(const char *node, const char *rev, int port, const char *started)
+{
+    return running_with(node, rev, port, started, "[]");
+}
+
+static void end_app(int port)
+{
+    sh("kill $(cat $D/app.pid)");
+    until(text("! ss -Hltn 'sport = :%d' | grep -q .", port));
 }
 
 static void the_running_revision_is_that_of_the_processes(void **state)
@@ -300,15 +312,14 @@ static void the_running_revision_is_that_of_the_processes(void **state)
     WANT_WAITING(ans);
     WANT(ans, strcmp(fact(&ans, "running_rev"), rev1) == 0 &&
                   strstr(buf_str(&rig_log), sh("cat $D/app.pid")) != NULL);
-    sh("kill $(cat $D/app.pid)");
-    until(text("! ss -Hltn 'sport = :%d' | grep -q .", port));
+    end_app(port);
 
-    /* One that works elsewhere is judged by its age. */
+    /* One that works elsewhere is judged by its age only where the pillar allows that. */
     sh("cd $D/h/srv/current && { setsid /usr/bin/python3 -S $D/serve.py %d away >/dev/null 2>&1 & echo $! "
        ">$D/app.pid; }",
        port);
     until(text("ss -Hltn 'sport = :%d' | grep -q .", port));
-    ans = running("h", rev2, port, "");
+    ans = running_with("h", rev2, port, "", "[\"all\"]");
     WANT_OK(ans);
     WANT(ans, strcmp(fact(&ans, "how"), "age") == 0 && strcmp(fact(&ans, "running_rev"), rev2) == 0);
     /* The link is made again later than the process: two whole seconds, since both times are rounded. */
@@ -319,7 +330,7 @@ static void the_running_revision_is_that_of_the_processes(void **state)
     ans = running("h", rev1, port, "");
     WANT_WAITING(ans);
     WANT(ans, strstr(buf_str(&rig_log), "older than the switch") != NULL);
-    sh("kill $(cat $D/app.pid)");
+    end_app(port);
 
     /* A worker that listens nowhere and still runs old code. */
     sh("cd %s && { setsid sleep 300 >/dev/null 2>&1 & echo $! >$D/sleep.pid; }", place("h", rev2));
@@ -330,6 +341,98 @@ static void the_running_revision_is_that_of_the_processes(void **state)
     sh("kill $(cat $D/sleep.pid)");
     until("! grep -q '^[0-9]* (.*) [^Z]' /proc/$(cat $D/sleep.pid)/stat 2>/dev/null");
     WANT_OK(running("h", rev1, port, ""));
+}
+
+/* An app started as `line` says, in /, with $PORT for its port. */
+static void start_app(int port, const char *line)
+{
+    sh("cd / && { PORT=%d setsid sh -c '%s' >/dev/null 2>&1 & echo $! >$D/app.pid; }", port, line);
+    until(text("ss -Hltn 'sport = :%d' | grep -q .", port));
+}
+
+/* A program whose directory is not the release's is started anew by each release and runs the same code for
+ * ever: its age proves nothing. What else shows where it comes from does. */
+static void age_alone_is_never_verified(void **state)
+{
+    (void)state;
+    int port = free_port();
+    deploy("k", rev1);
+    deploy("k", rev2);
+    start_app(port, "exec /usr/bin/python3 -S $D/serve.py $PORT");
+    const char *pid = sh("cat $D/app.pid");
+    struct answer ans = running("k", rev2, port, text("site:%s", pid));
+    WANT(ans, ans.outcome == OUT_UNKNOWN && strstr(ans.err.text, "released, not verified") &&
+                  strstr(ans.err.text, text("pid %s", pid)) && strstr(ans.err.text, "works in /;") &&
+                  strstr(ans.err.text, "directory="));
+    WANT(ans, *fact(&ans, "running_rev") == '\0' && strcmp(fact(&ans, "how"), "age") == 0);
+    WANT_SO(running_with("k", rev2, port, text("site:%s", pid), "[\"other\"]"), got.outcome == OUT_UNKNOWN);
+    WANT_OK(running_with("k", rev2, port, text("site:%s", pid), "[\"site\"]"));
+    end_app(port);
+
+    static const struct {
+        const char *line, *how;
+    } seen[] = {
+        {"exec /usr/bin/python3 -S $D/serve.py $PORT $D/k/srv/current/app", "command"},
+        {"exec /usr/bin/python3 -S $D/serve.py $PORT --app=$D/k/srv/current", "command"},
+        {"cd $D/k/srv/current && exec 8<app && cd / && exec /usr/bin/python3 -S $D/serve.py $PORT", "files"},
+        {"cd $D/k/srv/current && $(cd / && :) exec /usr/bin/python3 -S $D/serve.py $PORT", "cwd"},
+        /* The wrapper is what supervisord started; its child serves. */
+        {"(cd $D/k/srv/current && exec /usr/bin/python3 -S $D/serve.py $PORT); :", "cwd"},
+    };
+    for (size_t i = 0; i < sizeof seen / sizeof seen[0]; i++) {
+        start_app(port, seen[i].line);
+        const char *started = text("site:%s", sh("cat $D/app.pid"));
+        ans = running("k", rev2, port, started);
+        WANT_OK(ans);
+        WANT(ans,
+             strcmp(fact(&ans, "how"), seen[i].how) == 0 && strcmp(fact(&ans, "running_rev"), rev2) == 0);
+        WANT_WAITING(running("k", rev1, port, started));
+        sh("ss -Hltnp 'sport = :%d' | sed 's/.*pid=\\([0-9]*\\).*/\\1/' | xargs kill", port);
+        until(text("! ss -Hltn 'sport = :%d' | grep -q .", port));
+    }
+    /* By another name of the directory: the kernel knows where links lead to. */
+    sh("ln -s $D/k $D/named");
+    start_app(port, "cd $D/named/srv/current && exec /usr/bin/python3 -S $D/serve.py $PORT");
+    ans = rig_ask(
+        &(struct ask){.verb = "release.running",
+                      .args = PAIRS({"dir", text("%s/named/srv", rig_dir)}, {"port", text("%d", port)},
+                                    {"listen", "127.0.0.1"}, {"strict", "yes"}),
+                      .vars = PAIRS({"rev", rev2})});
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "how"), "cwd") == 0);
+    end_app(port);
+}
+
+/* Root may read everything, and git all the same does not trust it with another's tree. */
+static void a_tree_is_looked_at_as_its_owner(void **state)
+{
+    (void)state;
+    if (getuid() != 0 || !sh_true("command -v runuser >/dev/null && id nobody >/dev/null 2>&1"))
+        skip();
+    int port = free_port();
+    const char *dir = dir_of("o");
+    const struct op_pair *args =
+        PAIRS({"repo", origin}, {"dir", dir}, {"force", "no"}, {"port", text("%d", port)},
+              {"listen", "127.0.0.1"}, {"strict", "yes"});
+    const struct op_pair *vars = PAIRS({"dir", dir}, {"release_dir", dir}, {"rev", rev1}, {"user", "nobody"});
+    sh("chmod 755 $D && mkdir -p %s && git clone -q $D/work %s && git -C %s checkout -q %s && chown -R "
+       "nobody %s && "
+       "! git -C %s rev-parse HEAD 2>/dev/null",
+       sh("dirname %s", dir), dir, dir, rev1, dir, dir);
+    rig_target.user = "root";
+    struct answer ans = rig_ask(&(struct ask){.verb = "git.running", .args = args, .vars = vars});
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "running_rev"), rev1) == 0);
+    WANT_OK(rig_ask(&(struct ask){.verb = "release.probe", .args = PAIRS({"dir", dir}), .vars = vars}));
+    /* Without `user`, root would leave its own files in there. */
+    vars = PAIRS({"dir", dir}, {"release_dir", dir}, {"rev", rev1});
+    WANT_REFUSED(rig_ask(&(struct ask){.verb = "release.probe", .args = PAIRS({"dir", dir}), .vars = vars}),
+                 "give `user: nobody`");
+    /* What git says is never swallowed. */
+    sh("echo nonsense >%s/.git/HEAD", dir);
+    WANT_SO(rig_ask(&(struct ask){.verb = "git.running", .args = args, .vars = vars}),
+            got.outcome == OUT_UNKNOWN && strstr(got.err.text, "not a git repository"));
+    rig_target.user = NULL;
 }
 
 static void in_place_the_process_must_be_younger_than_the_checkout(void **state)
@@ -353,7 +456,7 @@ static void in_place_the_process_must_be_younger_than_the_checkout(void **state)
     until(text("ss -Hltn 'sport = :%d' | grep -q .", port));
     ans = rig_ask(&(struct ask){.verb = "git.running", .args = args, .vars = vars});
     WANT_OK(ans);
-    WANT(ans, strcmp(fact(&ans, "how"), "age") == 0);
+    WANT(ans, strcmp(fact(&ans, "how"), "cwd") == 0);
     vars = PAIRS({"dir", dir}, {"release_dir", dir}, {"rev", rev2});
     WANT_WAITING(rig_ask(&(struct ask){.verb = "git.running", .args = args, .vars = vars}));
     int64_t end = clock_mono_ms() + 3100;
@@ -382,6 +485,8 @@ int main(void)
         cmocka_unit_test(a_hostile_revision_reaches_nothing_outside),
         cmocka_unit_test(cleaning_keeps_what_may_be_needed),
         cmocka_unit_test(the_running_revision_is_that_of_the_processes),
+        cmocka_unit_test(age_alone_is_never_verified),
+        cmocka_unit_test(a_tree_is_looked_at_as_its_owner),
         cmocka_unit_test(in_place_the_process_must_be_younger_than_the_checkout),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -49,7 +49,8 @@ static int setup(void **state)
             "[rpcinterface:supervisor]\n"
             "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
             "[supervisorctl]\nserverurl=unix://%s/sv.sock\nusername=ann\npassword=s3%%%%cret\n"
-            "%s%s%s%s%s%s%s[group:pair]\nprograms=one,two\n",
+            "%s%s%s%s%s%s%s%s%s%s%s[group:pair]\nprograms=one,two\n"
+            "[group:mix]\nprograms=mix_web,mix_shot,mix_idle,mix_bad\n[include]\nfiles=conf.d/*.conf\n",
             rig_dir, rig_dir, rig_dir, rig_dir, rig_dir,
             program("web", text("/usr/bin/python3 -S %s/serve.py %d well", rig_dir, port), "startsecs=1"),
             program("deaf", text("/usr/bin/python3 -S %s/serve.py %d deaf", rig_dir, deaf_port),
@@ -57,7 +58,10 @@ static int setup(void **state)
             program("escape", text("/usr/bin/python3 -S %s/serve.py %d escape", rig_dir, escape_port), ""),
             program("crash", "sh -c 'echo boom: no such setting >&2; exit 3'", "startsecs=8\nstartretries=0"),
             program("flap", "sh -c 'echo flapping >&2; exit 3'", "startsecs=5\nstartretries=20"),
-            program("one", "sleep 1000", ""), program("two", "sleep 1000", "")));
+            program("one", "sleep 1000", ""), program("two", "sleep 1000", ""),
+            program("mix_web", "sleep 1000", ""), program("mix_shot", "true", ""),
+            program("mix_idle", "sleep 1000", ""),
+            program("mix_bad", "sh -c 'exit 3'", "startsecs=8\nstartretries=0")));
     start_supervisord();
     return 0;
 }
@@ -283,6 +287,180 @@ static void an_orphan_of_a_dead_supervisord_is_named(void **state)
     WANT_OK(call("supervisord.stopped", "[\"web\"]", port));
 }
 
+static struct answer mix(const char *verb, const char *were)
+{
+    return call_with(verb, "[\"mix\"]", 0, PAIRS({"app.were", were}), false);
+}
+
+static const char *mix_state(const char *name)
+{
+    return sh("supervisorctl -c $D/sv.conf status mix:mix_%s | awk '{print $2}'", name);
+}
+
+/* A one-shot that ended, a program that somebody stopped, one that failed all along: the release gives them
+ * back so. */
+static void what_did_not_run_before_is_given_back_so(void **state)
+{
+    (void)state;
+    sh("supervisorctl -c $D/sv.conf start mix:mix_web mix:mix_shot mix:mix_bad >/dev/null; true");
+    until("supervisorctl -c $D/sv.conf status mix:mix_bad | grep -q FATAL");
+    until("supervisorctl -c $D/sv.conf status mix:mix_shot | grep -q EXITED");
+    struct answer ans = mix("supervisord.stop", "");
+    WANT_OK(ans);
+    const char *were = fact(&ans, "app.were");
+    WANT(ans, strstr(were, "mix:mix_web RUNNING") && strstr(were, "mix:mix_shot EXITED") &&
+                  strstr(were, "mix:mix_idle STOPPED") && strstr(were, "mix:mix_bad FATAL"));
+    /* Asked again it does not remember its own work. */
+    WANT_SO(mix("supervisord.stop", were), *fact(&got, "app.were") == '\0');
+    ans = mix("supervisord.start", were);
+    WANT_OK(ans);
+    WANT(ans,
+         str_starts(fact(&ans, "app.started"), "mix:mix_web:") && !strchr(fact(&ans, "app.started"), ' '));
+    assert_string_equal(mix_state("web"), "RUNNING");
+    assert_string_equal(mix_state("shot"), "EXITED");
+    assert_string_equal(mix_state("idle"), "STOPPED");
+    WANT_OK(mix("supervisord.running", were));
+    /* Nothing of it ran: the release brings all of it up, and a one-shot may end. */
+    WANT_OK(mix("supervisord.stop", were));
+    const char *down = "mix:mix_web STOPPED, mix:mix_shot EXITED, mix:mix_idle STOPPED";
+    ans = call_with("supervisord.start", "[\"mix:mix_web\",\"mix:mix_shot\",\"mix:mix_idle\"]", 0,
+                    PAIRS({"app.were", down}), false);
+    WANT_OK(ans);
+    assert_string_equal(mix_state("idle"), "RUNNING");
+    /* What ran before must run again. */
+    WANT_OK(mix("supervisord.stop", were));
+    WANT_REFUSED(mix("supervisord.start", "mix:mix_web RUNNING, mix:mix_bad RUNNING"), "mix:mix_bad FATAL");
+    WANT_OK(mix("supervisord.stop", were));
+}
+
+/* A proxy of the node holds the port that the pillar gives, the application another one. */
+static void a_port_that_others_hold_is_found_in_preflight(void **state)
+{
+    (void)state;
+    int front = free_port();
+    WANT_OK(call("supervisord.start", "[\"web\"]", port));
+    until(text("ss -Hltn 'sport = :%d' | grep -q .", port));
+    WANT_OK(call("supervisord.probe", "[\"web\"]", port));
+    sh("{ setsid /usr/bin/python3 -S $D/serve.py %d well >/dev/null 2>&1 & echo $! >$D/front.pid; }", front);
+    until(text("ss -Hltn 'sport = :%d' | grep -q .", front));
+    struct answer ans = call("supervisord.probe", "[\"web\"]", front);
+    WANT_REFUSED(ans, text("pid %s", sh("cat $D/front.pid")));
+    WANT(ans, strstr(ans.err.text, text("`supervisor: port: %d`", port)) && !strstr(ans.err.text, "kill"));
+    /* Both at one port number: the address tells them apart. */
+    sh("kill $(cat $D/front.pid)");
+    WANT_OK(call("supervisord.stop", "[\"web\"]", port));
+}
+
+static struct answer probe_conf(const char *conf)
+{
+    return rig_ask(
+        &(struct ask){.verb = "supervisord.probe",
+                      .args = PAIRS({"programs", "[\"web\"]"}, {"conf", conf}, {"ctl", "supervisorctl"},
+                                    {"port", text("%d", port)}, {"listen", "127.0.0.1"})});
+}
+
+/* What hurts when it is wrong is advised only when it is certain. */
+static void a_healthy_application_is_never_called_an_orphan(void **state)
+{
+    (void)state;
+    WANT_OK(call("supervisord.start", "[\"web\"]", port));
+    until(text("ss -Hltn 'sport = :%d' | grep -q .", port));
+    sh("sed 's|sv.sock|sx.sock|' $D/sv.conf >$D/other.conf && sed '/supervisorctl/d' $D/sv.conf "
+       ">$D/none.conf");
+    static const char *const confs[] = {"sw.conf", "other.conf", "none.conf"};
+    for (size_t i = 0; i < 3; i++) {
+        struct answer ans = probe_conf(text("%s/%s", rig_dir, confs[i]));
+        WANT_REFUSED(ans, "correct `conf`");
+        WANT(ans, strstr(ans.err.text, text("supervisord -c %s/sv.conf", rig_dir)) &&
+                      !strstr(ans.err.text, "orphan") && !strstr(ans.err.text, "kill"));
+    }
+    WANT_OK(call("supervisord.stop", "[\"web\"]", port));
+    /* Somebody else's process on the port, and no supervisord. */
+    sh("{ setsid /usr/bin/python3 -S $D/serve.py %d well >/dev/null 2>&1 & echo $! >$D/front.pid; }", port);
+    until(text("ss -Hltn 'sport = :%d' | grep -q .", port));
+    struct answer ans = probe_conf(text("%s/other.conf", rig_dir));
+    WANT_REFUSED(ans, "cannot be told");
+    WANT(ans, !strstr(ans.err.text, "orphan") && !strstr(ans.err.text, "kill"));
+    sh("kill $(cat $D/front.pid)");
+    until(text("! ss -Hltn 'sport = :%d' | grep -q .", port));
+}
+
+static struct answer reread(const char *verb, const char *how, const char *dir, bool back)
+{
+    return rig_ask(&(struct ask){.verb = verb,
+                                 .args = PAIRS({"programs", "[\"late\",\"later\"]"},
+                                               {"conf", text("%s/sv.conf", rig_dir)},
+                                               {"ctl", "supervisorctl"}, {"reread", how}),
+                                 .vars = PAIRS({"dir", dir}),
+                                 .recall = PAIRS({"app.were", "late RUNNING"}),
+                                 .back = back});
+}
+
+/* A changed file changes nothing by itself: supervisord runs with what it read. */
+static void a_changed_configuration_is_taken_in_or_told(void **state)
+{
+    (void)state;
+    const char *app = text("%s/app", rig_dir), *elsewhere = text("%s/none", rig_dir);
+    sh("mkdir -p $D/app/etc $D/conf.d && ln -s $D/app/etc/late.conf $D/conf.d/late.conf");
+    write_file("app/etc/late.conf", program("late", "sleep 1000", "environment=STAGE=\"one\""));
+    WANT_REFUSED(reread("supervisord.running", "no", elsewhere, false), "no program late");
+    WANT_WAITING(reread("supervisord.reread_done", "auto", app, false));
+    struct answer ans = reread("supervisord.probe", "auto", app, false);
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "app.brings"), "yes") == 0 && *fact(&ans, "app.config") == '\0');
+    ans = reread("supervisord.reread", "auto", app, false);
+    WANT_OK(ans);
+    WANT(ans, ans.changed);
+    WANT_OK(reread("supervisord.reread_done", "auto", app, false));
+    WANT_SO(reread("supervisord.reread", "auto", app, false), got.outcome == OUT_OK && !got.changed);
+    sh("supervisorctl -c $D/sv.conf start late >/dev/null");
+    const char *env = "tr '\\0' '\\n' </proc/$(supervisorctl -c $D/sv.conf pid late)/environ | grep STAGE";
+    assert_string_equal(sh("%s", env), "STAGE=one");
+    /* Another environment for one, and a program more, that starts by itself. */
+    write_file("app/etc/late.conf", text("%s%s", program("late", "sleep 1000", "environment=STAGE=\"two\""),
+                                         "[program:later]\ncommand=sleep 1000\nstartsecs=0\n"));
+    /* A file that the release does not bring is told of, and left. */
+    ans = reread("supervisord.probe", "no", elsewhere, false);
+    WANT_REFUSED(ans, "supervisorctl update");
+    ans =
+        rig_ask(&(struct ask){.verb = "supervisord.probe",
+                              .args = PAIRS({"programs", "[\"late\"]"}, {"conf", text("%s/sv.conf", rig_dir)},
+                                            {"ctl", "supervisorctl"}),
+                              .vars = PAIRS({"dir", elsewhere})});
+    WANT_OK(ans);
+    WANT(ans,
+         strstr(fact(&ans, "app.config"), "late changed") && strstr(fact(&ans, "app.config"), "reread: yes"));
+    WANT_SO(reread("supervisord.reread", "auto", elsewhere, false), got.outcome == OUT_OK && !got.changed);
+    ans = reread("supervisord.reread", "yes", elsewhere, false);
+    WANT_OK(ans);
+    WANT(ans, ans.changed);
+    assert_string_equal(sh("supervisorctl -c $D/sv.conf start late >/dev/null; %s", env), "STAGE=two");
+    until("supervisorctl -c $D/sv.conf status later | grep -q RUNNING");
+    /* One that cannot be read stops the way forward, and is no reason to fail on the way back. */
+    sh("echo '[program:late' >$D/app/etc/late.conf");
+    WANT_REFUSED(reread("supervisord.reread", "auto", app, false), "CANT_REREAD");
+    ans = reread("supervisord.reread", "auto", app, true);
+    WANT_OK(ans);
+    WANT(ans, !ans.changed && strstr(buf_str(&rig_log), "keeps the one that it has"));
+    sh("rm -rf $D/conf.d $D/app");
+    sh("supervisorctl -c $D/sv.conf update >/dev/null");
+}
+
+/* The last line of a traceback is the one that says it. */
+static void what_is_cut_of_a_message_is_not_its_end(void **state)
+{
+    (void)state;
+    write_file("boom.sh",
+               "i=0; while [ $i -lt 30 ]; do printf 'File \"/srv/app/some/long/path.py\", in f'; "
+               "i=$((i + 1)); done >&2; echo >&2; echo 'ImportError: no module named zope' >&2; exit 3\n");
+    sh("mkdir -p $D/conf.d");
+    write_file("conf.d/boom.conf",
+               program("boom", text("sh %s/boom.sh", rig_dir), "startsecs=8\nstartretries=0"));
+    sh("supervisorctl -c $D/sv.conf update >/dev/null");
+    WANT_REFUSED(call("supervisord.start", "[\"boom\"]", 0), "ImportError: no module named zope");
+    sh("rm -rf $D/conf.d && supervisorctl -c $D/sv.conf update >/dev/null");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +472,11 @@ int main(void)
         cmocka_unit_test(groups_and_unknown_programs),
         cmocka_unit_test(restart_means_new_processes),
         cmocka_unit_test(by_address_with_a_password_that_no_command_line_shows),
+        cmocka_unit_test(what_did_not_run_before_is_given_back_so),
+        cmocka_unit_test(a_port_that_others_hold_is_found_in_preflight),
+        cmocka_unit_test(a_healthy_application_is_never_called_an_orphan),
+        cmocka_unit_test(a_changed_configuration_is_taken_in_or_told),
+        cmocka_unit_test(what_is_cut_of_a_message_is_not_its_end),
         cmocka_unit_test(an_orphan_of_a_dead_supervisord_is_named),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
