@@ -154,6 +154,17 @@ static void balancer_line(struct walk *w, struct item *item, const char *verb)
     }
 }
 
+/* `reread: no`, a service by commands, or a driver that reads nothing anew: the word is for those that do. */
+static bool never_rereads(struct compiler *c, const struct item *item, const char *verb)
+{
+    const struct value *says = map_get(item->block->map, "reread");
+    if (strcmp(verb, "reread") != 0)
+        return false;
+    return table_verb(c->table, item->verb) == NULL ||
+           (!value_is_null(says) && says->kind == VALUE_SCALAR && strcmp(says->text, "no") == 0) ||
+           (strcmp(item->block->driver, "service") == 0 && map_get(item->block->map, "name") == NULL);
+}
+
 static void app_line(struct walk *w, struct item *item, const char *verb)
 {
     struct compiler *c = w->c;
@@ -166,7 +177,8 @@ static void app_line(struct walk *w, struct item *item, const char *verb)
         struct item one = *item;
         one.block = &c->b.apps[i];
         one.verb = arena_printf(c->r.arena, "%s.%s", one.block->driver, verb);
-        step_add(c, &one);
+        if (!never_rereads(c, &one, verb))
+            step_add(c, &one);
     }
 }
 

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "cli/signals.h"
 #include "cli/watching.h"
+#include "run/look.h"
 #include "watch/json.h"
 
 static const struct option_def options[] = {
@@ -151,74 +152,128 @@ static const char *known_rev(const struct env_state *st, const char *node)
     return "";
 }
 
-static const char *fact(const struct probe *p, const char *name)
+/* What a node is, against what it was last released to: one word for programs, a sentence for people. "As
+ * released" only when disk, processes and programs all say so. */
+struct drift {
+    const char *word, *text;
+};
+
+static bool is_rev(const char *text)
 {
-    for (size_t i = 0; i < p->n_facts; i++)
-        if (same(p->facts[i].name, name))
-            return p->facts[i].value;
-    return "";
+    return strlen(text) == 40 && is_hex(text, 40);
 }
 
-/* One word for programs, a sentence for people. */
-static const char *drift_word(const struct probe *p, const char *runs, const char *known)
+static struct drift drift_of(struct arena *arena, const struct look *l, const char *known)
 {
-    return p->outcome != OUT_OK ? "unknown" : !known[0] ? "new" : same(known, runs) ? "none" : "drift";
+    const char *down = look_down(l, arena);
+    if (l->outcome != OUT_OK || *l->text)
+        return (struct drift){"unknown", arena_printf(arena, "not known: %s", l->text)};
+    if (*l->app_text)
+        return (struct drift){"unknown",
+                              arena_printf(arena, "the application is not known: %s", l->app_text)};
+    if (*down)
+        return (struct drift){"stopped", arena_printf(arena, "DOWN: %s", down)};
+    if (*l->old || (*l->runs && !same(l->runs, l->disk)))
+        return (struct drift){
+            "old", arena_printf(arena, "OLD CODE: its processes run %.12s%s%s, on disk is %.12s",
+                                *l->runs ? l->runs : "another revision", *l->old ? ", so do pids " : "",
+                                l->old, *l->disk ? l->disk : "nothing")};
+    if (!known[0])
+        return (struct drift){"new", "never released from here"};
+    if (!same(known, l->disk))
+        return (struct drift){"drift", arena_printf(arena, "DRIFT: released was %.12s", known)};
+    if (*l->unseen)
+        return (struct drift){
+            "unseen", arena_printf(arena, "on disk as released; what runs cannot be told: %s", l->unseen)};
+    if (same(l->how, "age"))
+        return (struct drift){"none", "as released, by the age of its processes"};
+    if (same(l->how, "disk"))
+        return (struct drift){"none", "as released on disk; no process was found to ask"};
+    return (struct drift){"none", "as released"};
 }
 
-static const char *drift_text(struct arena *arena, const struct probe *p, const char *runs, const char *known)
+static const char *running_rev(const struct look *l)
 {
-    return p->outcome != OUT_OK ? arena_printf(arena, "not known: %s", p->text)
-           : !known[0]          ? "never released from here"
-           : same(known, runs)  ? "as released"
-                                : arena_printf(arena, "DRIFT: released was %.12s", known);
+    return is_rev(l->runs) ? l->runs : l->disk;
 }
 
-static void put_drift_json(struct session *s, const struct env_state *st, const struct probe *p,
+static void put_drift_json(struct session *s, const struct env_state *st, const struct look *l,
                            struct buf *out)
 {
-    const char *runs = fact(p, "rev_before"), *known = known_rev(st, p->node);
-    const char *text = drift_text(&s->cli->arena, p, runs, known);
+    const char *known = known_rev(st, l->node);
+    struct drift d = drift_of(&s->cli->arena, l, known);
     json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "kind", "drift", "env", s->env, "node",
-                          p->node, "running", runs, "released", known, "drift", drift_word(p, runs, known),
-                          "text", watch_text_json(text, strlen(text)));
+                          l->node, "running", running_rev(l), "released", known, "drift", d.word, "text",
+                          watch_text_json(d.text, strlen(d.text)));
     must(o);
     auto_free char *line = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
     buf_printf(out, "%s\n", line);
     json_decref(o);
 }
 
-static void put_drift_table(struct session *s, const struct env_state *st, const struct probe *probes,
-                            size_t n, struct buf *out)
+static void put_drift_table(struct session *s, const struct env_state *st, const struct look *looks, size_t n,
+                            struct buf *out)
 {
     struct table t;
     table_init(&t, &s->cli->arena, 4);
     for (size_t i = 0; i < n; i++) {
-        const char *runs = fact(&probes[i], "rev_before"), *known = known_rev(st, probes[i].node);
-        TABLE_ROW(&t, "   ", probes[i].node, runs[0] ? arena_strndup(&s->cli->arena, runs, 12) : "-",
-                  drift_text(&s->cli->arena, &probes[i], runs, known));
+        const char *runs = running_rev(&looks[i]);
+        TABLE_ROW(&t, "   ", looks[i].node, runs[0] ? arena_strndup(&s->cli->arena, runs, 12) : "-",
+                  drift_of(&s->cli->arena, &looks[i], known_rev(st, looks[i].node)).text);
     }
     buf_puts(out, "  asked now:\n");
     table_render(&t, out);
 }
 
+/* More than one revision in one environment: visitors get either. */
+static void put_mixed(struct session *s, const struct look *looks, size_t n, struct buf *out)
+{
+    const char **revs = arena_array(&s->cli->arena, n + 1, sizeof *revs);
+    size_t *counts = arena_array(&s->cli->arena, n + 1, sizeof *counts), n_revs = 0, k;
+    for (size_t i = 0; i < n; i++) {
+        const char *rev = running_rev(&looks[i]);
+        if (looks[i].outcome != OUT_OK || !is_rev(rev)) /* what a node says is data */
+            continue;
+        for (k = 0; k < n_revs && !same(revs[k], rev); k++)
+            continue;
+        if (k == n_revs) {
+            revs[n_revs] = rev;
+            counts[n_revs++] = 0;
+        }
+        counts[k]++;
+    }
+    if (cli_flag(s->cli, "json")) {
+        buf_printf(out, "{\"kind\":\"fleet\",\"env\":\"%s\",\"mixed\":%s,\"revisions\":{", s->env,
+                   n_revs > 1 ? "true" : "false");
+        for (k = 0; k < n_revs; k++)
+            buf_printf(out, "%s\"%s\":%zu", k ? "," : "", revs[k], counts[k]);
+        buf_puts(out, "}}\n");
+    } else if (n_revs > 1) {
+        buf_puts(out, "  MIXED      ");
+        for (k = 0; k < n_revs; k++)
+            buf_printf(out, "%s%.12s on %zu node%s", k ? ", " : "", revs[k], counts[k],
+                       counts[k] == 1 ? "" : "s");
+        buf_puts(out, "\n");
+    }
+}
+
 static int put_drift(struct session *s, const struct env_state *st, struct buf *out)
 {
     struct plan *plan;
-    struct probe *probes;
-    size_t n;
+    struct look *looks;
+    struct err err;
     int status;
     if ((status = cli_plan_look(s->cli, s->env, &s->pillar, &plan)) || (status = session_secrets(s, plan)))
         return status;
-    if (!plan->probe_step.verb) {
-        say_error("status: the plan %s of %s knows no way to ask a node what it runs", plan->name, s->env);
-        return EXIT_USAGE;
+    if (!run_look(plan, &s->cli->arena, &s->opt, &looks, &err)) {
+        err_wrap(&err, "status: %s", s->env);
+        return say_err(&err);
     }
-    if ((status = probe_step(s, plan, &plan->probe_step, &probes, &n)))
-        return status;
     if (!cli_flag(s->cli, "json"))
-        put_drift_table(s, st, probes, n, out);
-    for (size_t i = 0; i < n && cli_flag(s->cli, "json"); i++)
-        put_drift_json(s, st, &probes[i], out);
+        put_drift_table(s, st, looks, plan->n_nodes, out);
+    for (size_t i = 0; i < plan->n_nodes && cli_flag(s->cli, "json"); i++)
+        put_drift_json(s, st, &looks[i], out);
+    put_mixed(s, looks, plan->n_nodes, out);
     return 0;
 }
 

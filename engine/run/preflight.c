@@ -1,6 +1,7 @@
 /* Preflight: everything that can be known before the first change is asked, everywhere and at once, and every
  * problem is reported (DESIGN section 2). What only the world knows is filled into the plan, which is then
  * frozen. */
+#include "run/look.h"
 #include "run/preflight_priv.h"
 
 #include <inttypes.h>
@@ -47,13 +48,10 @@ static void add_problem(struct preflight *p, const struct plan_node *node, const
  * serves without it, is known before anything is touched (PROMISES row 30). */
 static void ask_app(struct preflight *p, struct asked *a, const struct plan_node *node)
 {
-    for (size_t s = 0; s < p->plan->n_steps && !a->app; s++) {
-        const struct plan_step *step = &p->plan->steps[s];
-        const char *name = arena_printf(p->arena, "%.*s.probe", (int)strcspn(step->verb, "."), step->verb);
-        const struct verb *verb = step->phase == PHASE_CHANGE ? verb_find(name, NULL) : NULL;
-        if (verb && verb->effect == EFFECT_READ && verb != verb_find("release.probe", NULL))
-            a->app = batch_add_after(p->batch, a->node, step, verb, node);
-    }
+    const struct verb *verb = NULL;
+    const struct plan_step *step = look_app_step(p->plan, p->arena, &verb);
+    if (step)
+        a->app = batch_add_after(p->batch, a->node, step, verb, node);
 }
 
 /* All of a node's questions are lined up before the first is asked, so that they share its one connection. */
@@ -390,6 +388,7 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
     if (p.batch->canceled) {
         problems_add(problems, "preflight: stopped by a signal");
     } else {
+        struct look *looks = arena_array(arena, plan->n_nodes + 1, sizeof(*looks));
         take_revision(&p);
         for (size_t i = 0; i < plan->n_nodes; i++) {
             struct plan_node *node = &plan->nodes[i];
@@ -403,7 +402,10 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
             take_balancer(&p, node, &p.asked[i]);
             take_debt(&p, node, known, n_known);
             take_return(&p, node, &p.asked[i]);
+            look_init(&looks[i], node);
+            look_take_app(&looks[i], p.asked[i].app, arena);
         }
+        look_check(plan, arena, opt, looks, problems);
         check_floor(&p);
         preflight_shared(&p);
         fold_repeats(problems);

@@ -29,6 +29,7 @@ static const struct {
     {"npm.install", DOES_BUILD},     {".drain", DOES_DRAIN},           {".wait_idle", DOES_IDLE},
     {".enable", DOES_ENABLE},        {".wait_up", DOES_WAIT_UP},       {".stop", DOES_STOP},
     {".start", DOES_START},          {".restart", DOES_RESTART},       {".running", DOES_RUNNING},
+    {".reread", DOES_CMD},
 };
 
 static bool named(const char *verb, const char *pattern)
