@@ -424,6 +424,127 @@ static void a_step_for_all_nodes_takes_no_value_of_one(void **state)
         "\"hooks\": {\"before\": [{\"cmd.run\": \"say {pillar:zone}\"}]}}, \"secret\": \"db\"}");
 }
 
+/* ---- app_servers in every shape */
+
+#define SITE                                                                                                 \
+    "site:\n"                                                                                                \
+    "  webs:\n"                                                                                              \
+    "    web1: {net: {ip: 10.0.0.1}, http: 8001, bk: w-one, uid: web1}\n"                                    \
+    "    web2: {net: {ip: 10.0.0.2}, http: 8002, bk: w-two, uid: web2, tags: [a]}\n"                         \
+    "  list:\n"                                                                                              \
+    "    - {id: web1, addr: 10.0.0.1}\n"                                                                     \
+    "    - {id: web2, addr: 10.0.0.2, port: 81}\n"                                                           \
+    "  bad:\n"                                                                                               \
+    "    web1: {ip: 10.0.0.1, port: 80}\n"                                                                   \
+    "    web2: {ips: [10.0.0.2], port: [80]}\n"                                                              \
+    "    web3: {host: [10.0.0.3]}\n"                                                                         \
+    "    web4: 10.0.0.4\n"
+
+/* What compiling with this app_servers says; "" = nothing. */
+static const char *servers_said(struct rig *r, const char *servers)
+{
+    char text[2000];
+    (void)snprintf(text, sizeof(text),
+                   SITE
+                   "release:\n  {app: x, repo: /r, dir: /srv/x, branch: main, plan: p,\n  app_servers: %s}\n",
+                   servers);
+    put_pillar("prod.sls", text);
+    put("plans/p.yml", "change: [{cmd.run: true}]\n");
+    (void)rig_compile(r, &(struct compile_request){.look = true});
+    return said(&r->problems);
+}
+
+static void mapped_servers_have_what_was_mapped(void **state)
+{
+    (void)state;
+    static const char mapping[] =
+        "{pillar: 'site:webs', host: 'net:ip', port: http, lb_server: bk, identity: uid}";
+    auto_rig struct rig r = {.plan = NULL};
+    assert_string_equal(servers_said(&r, mapping), "");
+    assert_int_equal(r.plan->n_nodes, 2);
+    assert_string_equal(r.plan->nodes[1].target.host, "10.0.0.2");
+    assert_string_equal(r.plan->nodes[1].target.identity, "web2");
+    assert_string_equal(var_of(r.plan, "web2", "port"), "8002");
+    assert_string_equal(var_of(r.plan, "web2", "lb_server"), "w-two");
+    auto_rig struct rig list = {.plan = NULL};
+    assert_string_equal(servers_said(&list, "{pillar: 'site:list', name: id, host: addr, port: 8080}"), "");
+    assert_string_equal(list.plan->nodes[0].id, "web1");
+    assert_string_equal(list.plan->nodes[1].target.host, "10.0.0.2");
+    assert_string_equal(var_of(list.plan, "web2", "port"), "8080");
+    auto_rig struct rig own = {.plan = NULL};
+    assert_string_equal(
+        servers_said(&own, "[{name: a, host: 10.0.0.1, port: 80, zone: z}, {name: b}, c, {d: 10.0.0.4}]"),
+        "");
+    assert_int_equal(own.plan->n_nodes, 4);
+    assert_string_equal(own.plan->nodes[0].target.host, "10.0.0.1");
+    assert_string_equal(var_of(own.plan, "a", "zone"), "z");
+    assert_null(var_of(own.plan, "a", "name")); /* it is the id */
+    assert_string_equal(own.plan->nodes[1].target.host, "b");
+    assert_string_equal(own.plan->nodes[3].target.host, "10.0.0.4");
+}
+
+static void mapped_servers_that_lack_a_key_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *servers, *want;
+    } rows[] = {
+        {"{pillar: 'site:bad', host: ip}", "pillar/prod.sls:10:5: app_servers: web2: has no 'ip', which "
+                                           "'host: ip' (pillar/prod.sls:15:43) wants of "
+                                           "every node\n"},
+        {"{pillar: 'site:bad', host: ip}", "app_servers: web4: has no 'ip'"}, /* an address is no map */
+        {"{pillar: 'site:bad', host: ips}", "pillar/prod.sls:10:17: app_servers: web2: ips is a list; 'host: "
+                                            "ips' (pillar/prod.sls:15:43) wants one "
+                                            "value of every node\n"},
+        {"{pillar: 'site:bad'}",
+         "pillar/prod.sls:11:18: app_servers: web3: 'host' is a list; app_servers can name "
+         "another key: {pillar: site:bad, host: KEY}\n"},
+        {"{pillar: 'site:bad'}", "pillar/prod.sls:10:35: app_servers: web2: 'port' is a list;"},
+        {"{pillar: 'site:bad', lb_server: bk}", "app_servers: web1: has no 'bk', which 'lb_server: bk'"},
+        {"{pillar: 'site:webs', hots: ip}",
+         "pillar/prod.sls:15:38: app_servers: unknown key 'hots' (did you mean 'host'?)\n"},
+        {"{pillar: 'site:webs', port: 80:80}",
+         "app_servers: port: '80:80' is not a number from 1 to 65535\n"},
+        {"{pillar: 'site:webs', port: 99999}",
+         "app_servers: port: '99999' is not a number from 1 to 65535\n"},
+        {"{pillar: 'site:wbs'}", "app_servers: the pillar has nothing at 'site:wbs'\n"},
+        {"{pillar: 'site:list'}", "pillar/prod.sls:6:7: app_servers: a list holds node ids, {id: {host: "
+                                  "...}} or {name: id, host: ...}, "
+                                  "found a map\n"},
+        {"{a: {host: [x]}}", "app_servers: a: 'host' is a list; a node has plain values and ssh:"},
+        {"[{name: a, host: [x]}]", "app_servers: a: 'host' is a list; a node has plain values and ssh:"},
+        {"[{name: a}, {name: a}]", "app_servers: node 'a' is listed twice"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        auto_rig struct rig r = {.plan = NULL};
+        assert_says(servers_said(&r, rows[i].servers), rows[i].want);
+        assert_null(r.plan);
+    }
+}
+
+/* Per-node layers and an order of the list that is the first node's. */
+static void servers_elsewhere_come_from_each_nodes_own_pillar(void **state)
+{
+    (void)state;
+    put_pillar("top.sls", "prod:\n  '*': [all]\n  'web2': [two]\n");
+    put_pillar("all.sls", SITE "release: {app: x, repo: /r, dir: /srv/x, branch: main, plan: p, app_servers: "
+                               "{pillar: 'site:webs', host: 'net:ip', port: http}}\n");
+    put_pillar("two.sls", "site: {webs: {web2: {net: {ip: 10.2.2.2}}, web1: {http: 1}}}\n");
+    put("plans/p.yml", "change: [{cmd.run: true}]\n");
+    auto_rig struct rig r = {.plan = NULL};
+    if (!rig_compile(&r, &(struct compile_request){.look = true}))
+        fail_msg("%s", said(&r.problems));
+    assert_string_equal(r.plan->nodes[0].id, "web1");
+    assert_string_equal(var_of(r.plan, "web1", "port"), "8001"); /* what web2 says of web1 does not count */
+    assert_string_equal(r.plan->nodes[1].target.host, "10.2.2.2");
+    assert_string_equal(var_of(r.plan, "web2", "port"), "8002");
+    put("release.yml", "environments: {prod: {nodes: web2}}\n");
+    auto_rig struct rig one = {.plan = NULL};
+    assert_true(rig_compile(&one, &(struct compile_request){.look = true}));
+    assert_int_equal(one.plan->n_nodes, 1);
+    assert_string_equal(one.plan->nodes[0].id, "web2");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,6 +559,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(blocks_of_two_targets_are_one_or_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(nodes_have_plain_values_of_their_own, setup, teardown),
         cmocka_unit_test_setup_teardown(a_step_for_all_nodes_takes_no_value_of_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(mapped_servers_have_what_was_mapped, setup, teardown),
+        cmocka_unit_test_setup_teardown(mapped_servers_that_lack_a_key_are_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(servers_elsewhere_come_from_each_nodes_own_pillar, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
