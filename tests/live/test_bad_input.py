@@ -63,6 +63,33 @@ def test_pillar_missing(fleet):
     os.rename(f"{fleet.root}/away", f"{fleet.root}/pillar")
 
 
+# A tree of Salt's with two fleets in one section: what ENV means is never guessed (top.sls, ENV, exit status, words).
+TREES = [
+    ("base: {'*': [site], '*-staging': [other]}", "staging", 2, ["unknown environment", "release.yml", "pillarenv: base"]),
+    ("base: {'*': [site]}", "prdo", 2, ["unknown environment 'prdo'", "base, other"]),
+    ("prod: {'aap*': [site]}", "prod", 2, ["app1", "site.sls", "release: block"]),
+]
+
+
+@pytest.mark.parametrize("top,env,status,words", TREES, ids=["to_production", "mistyped", "nobody_matches"])
+def test_no_environment_is_guessed(fleet, top, env, status, words):
+    fleet.write_pillar()
+    pillar = f"{fleet.root}/pillar"
+    os.rename(f"{pillar}/prod.sls", f"{pillar}/site.sls")
+    with open(f"{fleet.root}/release.yml", "w") as f:
+        f.write("environments: {other: {pillarenv: base, nodes: 'app*'}}\n")
+    with open(f"{pillar}/top.sls", "w") as f:
+        f.write(top + "\n")
+    with open(f"{pillar}/other.sls", "w") as f:
+        f.write("zone: a\n")
+    try:
+        refused(fleet, ["run", "--rev", "v2", "--yes", env], status, *words)
+    finally:
+        for name in ("pillar/top.sls", "pillar/other.sls", "pillar/site.sls", "release.yml"):
+            os.remove(f"{fleet.root}/{name}")
+        fleet.write_pillar()
+
+
 ARGUMENTS = [
     (["run", "--rve", "v2", "prod"], 2, ["--rve", "--rev"]),
     (["rnu", "prod"], 2, ["rnu", "run"]),
