@@ -257,6 +257,8 @@ static void plan_start(struct compiler *c)
     plan->soak_ms = b->soak_ms;
     plan->rollback_on_failure = strcmp(b->on_failure, "rollback") == 0;
     plan->keep = (uint32_t)b->keep;
+    plan->rendered = c->pillar->sources;
+    plan->n_rendered = c->pillar->n_sources;
     target_defaults(c);
 }
 

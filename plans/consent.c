@@ -31,6 +31,8 @@ void plan_consent(const struct plan *plan, char ret[65])
         nodes[i].n_facts = 0;
     }
     copy.nodes = nodes;
+    copy.n_rendered =
+        0; /* values that the plan has no use for may change in a rendered pillar every minute */
     free(plan_encode(&copy)); /* it also writes the digest */
     memcpy(ret, copy.digest, sizeof copy.digest);
 }

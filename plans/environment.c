@@ -275,6 +275,12 @@ static bool no_other(struct pillar *p, const struct sls_reader *r, const struct 
     return same_top || two_sources(p, r->problems, rule, arena_printf(r->arena, "the file %s", file));
 }
 
+bool env_no_files(struct pillar *p, const struct sls_reader *r)
+{
+    const struct env_source none = {.file = NULL};
+    return no_other(p, r, &none);
+}
+
 /* As Salt's pillar_roots. */
 static void dirs_set(const struct pillar *p, struct sls_reader *r)
 {

@@ -18,6 +18,9 @@ bool env_find(struct pillar *p, struct sls_reader *r, struct env_source *ret);
 /* Once the layers are read: false when a file ENV.* with a release: block stands beside the section and is no
  * part of it. */
 bool env_all_read(struct pillar *p, const struct sls_reader *r, const struct env_source *source);
+/* For an entry whose pillar a command prints: false when ROOT/pillar has an environment of that name as well.
+ */
+bool env_no_files(struct pillar *p, const struct sls_reader *r);
 /* ROOT/pillar */
 const char *pillar_dir(const char *root, struct arena *a);
 

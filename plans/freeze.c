@@ -163,6 +163,8 @@ char *plan_encode(struct plan *plan)
     put_pairs(o, "vars", plan->vars, plan->n_vars);
     put_pairs(o, "secrets", plan->secrets, plan->n_secrets);
     put_pairs(o, "events", plan->events, plan->n_events);
+    if (plan->n_rendered > 0)
+        put_pairs(o, "rendered", plan->rendered, plan->n_rendered);
     char *json = json_dumps(o, JSON_SORT_KEYS | JSON_COMPACT);
     must(json != NULL);
     json_decref(o);

@@ -44,6 +44,12 @@ static bool load_top(struct pillar *p, struct sls_reader *r, const struct env_so
     return true;
 }
 
+static bool is_json(const char *path)
+{
+    size_t n = strlen(path);
+    return n > 5 && strcmp(path + n - 5, ".json") == 0;
+}
+
 static bool load_base(struct pillar *p, struct sls_reader *r)
 {
     struct env_source source;
@@ -51,6 +57,8 @@ static bool load_base(struct pillar *p, struct sls_reader *r)
         return false;
     if (source.top != NULL)
         return load_top(p, r, &source);
+    if (is_json(source.file))
+        return pillar_json_load(p, source.file, r->problems);
     p->tree = sls_load(r, source.file);
     return p->tree != NULL;
 }
@@ -66,47 +74,58 @@ static bool load_override(struct pillar *p, const char *text, size_t number, str
     return true;
 }
 
-/* What an entry asks for and nobody does yet must not be read as if it were not there. */
-static bool renderer_here(const struct pillar *p, struct problems *problems)
-{
-    const struct render_rule *render = p->rule != NULL ? &p->rule->render : &p->yml.render;
-    if (render->renderer == RENDERER_OWN)
-        return true;
-    problem_at(problems, render->at, "%s: environment %s cannot be rendered so yet (wanted: plain YAML)",
-               render->renderer == RENDERER_SALT ? "renderer: salt" : "command", p->env);
-    return false;
-}
-
 static bool yml_take(struct pillar *p, struct problems *problems)
 {
     if (!release_yml_load(&p->arena, p->root, &p->yml, problems))
         return false;
     p->rule = release_yml_env(&p->yml, p->env);
-    return renderer_here(p, problems);
+    return true;
 }
 
-/* Files and --pillar texts; p->tree is all of them merged, whoever they are for. NULL: problems has why. */
-static struct pillar *pillar_read(const char *root, const char *env, const char *const *overrides,
-                                  size_t n_overrides, struct problems *problems)
+/* An entry of release.yml is enough to know a rendered one by. ROOT/pillar may be the very tree that Salt
+ * renders; beside what a command prints it would be a second source. */
+static bool known(struct pillar *p, struct sls_reader *r)
 {
-    struct pillar *p = pillar_new(env);
-    struct sls_reader r = {.arena = &p->arena, .problems = problems, .dir = pillar_dir(root, &p->arena)};
-    p->root = arena_strdup(&p->arena, root);
-    bool ok = yml_take(p, problems) && load_base(p, &r);
-    p->overrides = arena_array(&p->arena, n_overrides + 1, sizeof(*p->overrides));
-    for (size_t i = 0; ok && i < n_overrides; i++)
-        ok = load_override(p, overrides[i], i, problems);
+    struct env_source source;
+    if (p->rule == NULL)
+        return env_find(p, r, &source);
+    bool own = p->command.renderer == RENDERER_OWN && p->rule->render.renderer == RENDERER_COMMAND;
+    return !own || env_no_files(p, r);
+}
+
+/* Files, other programs and --pillar texts; p->tree is all of them merged, whoever they are for. `only`:
+ * nobody else's pillar is needed. NULL: problems has why. */
+static struct pillar *pillar_read(const struct pillar_request *req, const char *only,
+                                  struct problems *problems)
+{
+    struct pillar *p = pillar_new(req->env);
+    struct sls_reader r = {.arena = &p->arena, .problems = problems, .dir = pillar_dir(req->root, &p->arena)};
+    p->root = arena_strdup(&p->arena, req->root);
+    bool ok =
+        yml_take(p, problems) && (req->command == NULL || pillar_command_read(p, req->command, problems));
+    bool rendered = ok && pillar_renderer(p)->renderer != RENDERER_OWN;
+    ok = ok && (rendered ? known(p, &r) : load_base(p, &r));
+    p->overrides = arena_array(&p->arena, req->n_overrides + 1, sizeof(*p->overrides));
+    for (size_t i = 0; ok && i < req->n_overrides; i++)
+        ok = load_override(p, req->overrides[i], i, problems);
+    if (ok && rendered)
+        ok = pillar_render(p, only, problems);
+    else if (ok && p->rendered != NULL)
+        ok = pillar_by_node(p, p->rendered, problems);
+    else if (ok && only == NULL)
+        ok = pillar_ask_servers(p, problems);
     if (ok)
         return p;
     pillar_free(p);
     return NULL;
 }
 
-bool pillar_load(const char *root, const char *env, const char *const *overrides, size_t n_overrides,
-                 struct pillar **ret, struct problems *problems)
+bool pillar_load_as(const struct pillar_request *req, struct pillar **ret, struct problems *problems)
 {
-    struct pillar *p = pillar_read(root, env, overrides, n_overrides, problems);
-    bool ok = p != NULL && pillar_settle(p, problems);
+    struct pillar *p = pillar_read(req, req->node, problems);
+    if (p != NULL && req->node != NULL)
+        p->tree = pillar_tree_of(p, req->node);
+    bool ok = p != NULL && (req->node != NULL || pillar_settle(p, problems));
     if (ok)
         *ret = p;
     else
@@ -114,15 +133,12 @@ bool pillar_load(const char *root, const char *env, const char *const *overrides
     return ok;
 }
 
-bool pillar_load_node(const char *root, const char *env, const char *node, const char *const *overrides,
-                      size_t n_overrides, struct pillar **ret, struct problems *problems)
+bool pillar_load(const char *root, const char *env, const char *const *overrides, size_t n_overrides,
+                 struct pillar **ret, struct problems *problems)
 {
-    struct pillar *p = pillar_read(root, env, overrides, n_overrides, problems);
-    if (p == NULL)
-        return false;
-    p->tree = pillar_tree_of(p, node);
-    *ret = p;
-    return true;
+    const struct pillar_request req = {
+        .root = root, .env = env, .overrides = overrides, .n_overrides = n_overrides};
+    return pillar_load_as(&req, ret, problems);
 }
 
 bool pillar_known(const char *root, const char *env, struct problems *problems)
@@ -133,7 +149,8 @@ bool pillar_known(const char *root, const char *env, struct problems *problems)
     p->root = arena_strdup(&p->arena, root);
     bool ok = release_yml_load(&p->arena, p->root, &p->yml, problems);
     p->rule = release_yml_env(&p->yml, env);
-    ok = ok && ((p->rule != NULL && p->rule->render.renderer != RENDERER_OWN) || env_find(p, &r, &source));
+    ok =
+        ok && ((p->rule != NULL && pillar_renderer(p)->renderer != RENDERER_OWN) || env_find(p, &r, &source));
     pillar_free(p);
     return ok;
 }
@@ -190,6 +207,10 @@ static bool *layers_of(const struct pillar *p, struct arena *a, const char *node
 
 const struct value *pillar_tree_of(struct pillar *p, const char *node)
 {
+    if (p->rendered != NULL) {
+        const struct value *own = map_get(p->rendered, node);
+        return own != NULL ? own : value_map(&p->arena, p->rendered->at);
+    }
     if (!p->per_node)
         return p->tree;
     bool *matches = layers_of(p, &p->arena, node);

@@ -30,9 +30,16 @@ bool pillar_load(const char *root, const char *env, const char *const *overrides
 /* Called about once a second while another program renders or lists nodes: for whoever waits. NULL: nobody
  * does. */
 void pillar_on_progress(void (*say)(const char *text));
-/* The merged pillar of one node, whether or not it is an app server, and whatever the others have. */
-bool pillar_load_node(const char *root, const char *env, const char *node, const char *const *overrides,
-                      size_t n_overrides, struct pillar **ret, struct problems *problems) MUST_CHECK;
+struct pillar_request {
+    const char *root, *env;
+    const char *const *overrides; /* --pillar texts */
+    size_t n_overrides;
+    const char *command; /* --pillar-command, in the place of what release.yml says; or NULL */
+    const char *node; /* the merged pillar of this one alone, app server or not, whatever the others have; or
+                         NULL */
+};
+bool pillar_load_as(const struct pillar_request *req, struct pillar **ret,
+                    struct problems *problems) MUST_CHECK;
 /* Whether ENV is known at all; its files are not read. */
 bool pillar_known(const char *root, const char *env, struct problems *problems);
 /* "role, share:b": what some nodes have otherwise, so that the tree lacks it; NULL: nothing. */
@@ -80,8 +87,8 @@ bool plan_compile(const struct pillar *pillar, const struct compile_request *req
 
 /* For `release plan`: the whole plan for people, into a heap string. */
 char *plan_text(const struct plan *plan);
-/* What its nodes ran before it, which is where its way back goes: "1a2b3c4d5e6f (app1, app2 and 4 more), nothing
- * (app7)". */
+/* What its nodes ran before it, which is where its way back goes: "1a2b3c4d5e6f (app1, app2 and 4 more),
+ * nothing (app7)". */
 const char *plan_before_text(const struct plan *plan, struct arena *arena);
 
 /* Values of PARAM_SECRET references for the frozen plan, read now from file:PATH, env:NAME or the pillar. */

@@ -21,6 +21,11 @@ struct pillar {
     struct node_tree *trees;     /* merged trees of nodes, by which layers match */
     const struct value *servers; /* app_servers with each node's own entry; NULL: as the tree has them */
     const char *differs;         /* paths that are not the same on all nodes, for people; NULL: none */
+    struct render_rule command;  /* --pillar-command; RENDERER_OWN: not given */
+    const struct value
+        *rendered;           /* map: node id -> its pillar, when another program rendered it; else NULL */
+    struct op_pair *sources; /* who else was asked -> digest of the answer */
+    size_t n_sources;
 };
 
 /* What Salt would give this node: only the layers whose target matches. The whole tree when no layer is per
@@ -31,6 +36,18 @@ const struct value *pillar_tree_of_all(struct pillar *p);
 bool pillar_layer_matches(const struct pillar *p, const struct top_layer *layer, const char *node);
 /* The layer that gave this node its `key`, the last one; NULL when none did, or there are no layers. */
 const struct top_layer *pillar_layer_of(const struct pillar *p, const char *node, const char *key);
+
+/* rendered.c: what other programs know. */
+const struct render_rule *pillar_renderer(const struct pillar *p);
+bool pillar_command_read(struct pillar *p, const char *text, struct problems *problems);
+/* All nodes of the environment, or `only` that one. Fills rendered and tree. */
+bool pillar_render(struct pillar *p, const char *only, struct problems *problems);
+/* A file ENV.json, as other programs print it: one pillar for all, then it is the tree; or {NODE: pillar},
+ * then rendered is set, for pillar_by_node once the --pillar texts are read. */
+bool pillar_json_load(struct pillar *p, const char *path, struct problems *problems);
+bool pillar_by_node(struct pillar *p, const struct value *nodes, struct problems *problems);
+/* `app_servers: {command: ...}` in what was read from files. */
+bool pillar_ask_servers(struct pillar *p, struct problems *problems);
 
 /* settle.c: whose environment this is. Finds the nodes, demands that their release: blocks are one, and makes
  * p->tree what they share. false: problems has why. */

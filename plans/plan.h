@@ -87,6 +87,10 @@ struct plan {
     size_t n_secrets;
     const struct op_pair *events; /* notify: webhooks are ordinary steps' arguments; (event, JSON of args) */
     size_t n_events;
+    /* Who else said what this plan is about: "pillar by salt", "app_servers by command bin/hosts" -> SHA-256
+     * of what was printed. n 0 = all of it was read from files. */
+    const struct op_pair *rendered;
+    size_t n_rendered;
     char digest[65];
 };
 

@@ -101,7 +101,7 @@ static bool texts_read(struct schema_reader *r, const struct value *v, const cha
     return n > 0;
 }
 
-static bool command_read(struct schema_reader *r, const struct value *v, const char *what,
+bool render_command_read(struct schema_reader *r, const struct value *v, const char *what,
                          struct render_rule *ret)
 {
     static const char wanted[] = "[PROGRAM, ARGUMENT, ...] (no shell reads it)";
@@ -127,7 +127,7 @@ static bool render_read(struct schema_reader *r, const struct value *map, const 
         return false;
     }
     if (keys->command != NULL)
-        return command_read(r, keys->command, arena_printf(r->arena, "%s: command", what), ret);
+        return render_command_read(r, keys->command, arena_printf(r->arena, "%s: command", what), ret);
     if (keys->renderer != NULL)
         *ret = (struct render_rule){.renderer =
                                         strcmp(keys->renderer, "salt") == 0 ? RENDERER_SALT : RENDERER_OWN,

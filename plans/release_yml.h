@@ -65,6 +65,10 @@ struct release_yml {
 bool release_yml_load(struct arena *a, const char *root, struct release_yml *ret, struct problems *problems);
 /* NULL: it has no entry. */
 const struct env_rule *release_yml_env(const struct release_yml *yml, const char *env);
+/* [PROGRAM, ARGUMENT, ...] */
+struct schema_reader;
+bool render_command_read(struct schema_reader *r, const struct value *v, const char *what,
+                         struct render_rule *ret);
 /* ROOT/PATH, unless PATH is absolute or begins with ~/. */
 const char *root_path(struct arena *a, const char *root, const char *path);
 

@@ -114,6 +114,7 @@ static void request_put(struct buf *out, const struct render_request *req, const
 /* ---- what it says while it works */
 
 struct watch {
+    const char *what; /* "pillar", "nodes" */
     const struct render_request *req;
     const char *source;
 };
@@ -132,10 +133,10 @@ static void tick(void *ctx, const char *said, int64_t elapsed_ms)
         return;
     (void)duration_text(elapsed_ms / 1000 * 1000, time, sizeof(time));
     if (last != NULL && sscanf(last, "progress %lld of %lld", &done, &all) == 2)
-        (void)snprintf(text, sizeof(text), "pillar of %s by %.100s: %lld of %lld nodes, %s", w->req->env,
+        (void)snprintf(text, sizeof(text), "%s of %s by %.100s: %lld of %lld nodes, %s", w->what, w->req->env,
                        w->source, done, all, time);
     else
-        (void)snprintf(text, sizeof(text), "pillar of %s by %.100s: %s", w->req->env, w->source, time);
+        (void)snprintf(text, sizeof(text), "%s of %s by %.100s: %s", w->what, w->req->env, w->source, time);
     say(text);
 }
 
@@ -168,12 +169,12 @@ static void failed(const struct render_rule *rule, const struct watch *w, const 
     said_put(&text, said);
     if (err->code == E_LATE)
         problem_at(
-            problems, rule->at, "pillar of %s by %s: %s (pillar: timeout: sets another time than %s)%s",
-            w->req->env, w->source, err->text,
+            problems, rule->at, "%s of %s by %s: %s (timeout: beside it sets another time than %s)%s",
+            w->what, w->req->env, w->source, err->text,
             duration_text(rule->timeout_ms > 0 ? rule->timeout_ms : RENDER_TIMEOUT_MS, limit, sizeof(limit)),
             buf_str(&text));
     else
-        problem_at(problems, rule->at, "pillar of %s by %s: %s%s", w->req->env, w->source, err->text,
+        problem_at(problems, rule->at, "%s of %s by %s: %s%s", w->what, w->req->env, w->source, err->text,
                    buf_str(&text));
 }
 
@@ -185,7 +186,7 @@ static bool ask(const struct render_rule *rule, const struct render_request *req
     auto_buf struct buf said = BUF_INIT(CHILD_STDERR_MAX), in = BUF_INIT(JSON_BYTES_MAX);
     struct err err = {.code = E_NONE};
     ret->source = source_text(rule, a);
-    struct watch w = {.req = req, .source = ret->source};
+    struct watch w = {.what = want, .req = req, .source = ret->source};
     request_put(&in, req, want);
     const struct child_req child = {
         .argv = rule->renderer == RENDERER_SALT ? salt_argv(rule, a) : rule->argv,
@@ -222,8 +223,8 @@ static void errors_report(const struct value *errors, const char *node, struct a
         buf_puts(&text, "\n    ");
         text_visible(&text, line, strlen(line));
     }
-    problems_add(problems, "%s: Salt could not render the pillar of node '%s':%s", place_text(a, errors->at),
-                 node, buf_str(&text));
+    problems_add(problems, "%s: Salt could not render the pillar of '%s':%s", place_text(a, errors->at), node,
+                 buf_str(&text));
 }
 
 bool rendered_ok(const struct value *nodes, struct arena *a, struct problems *problems)

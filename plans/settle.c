@@ -73,6 +73,13 @@ static void candidates_find(struct settling *s)
         if (path != NULL && path->kind == VALUE_SCALAR)
             candidates_add(s, value_get(p->tree, path->text), name_key);
     }
+    const struct value *last = servers;
+    for (size_t i = 0; p->rendered != NULL && i < p->rendered->n; i++) {
+        servers = servers_of(p->rendered->entries[i].value, &name_key);
+        if (servers != last)
+            candidates_add(s, servers, name_key);
+        last = servers;
+    }
     for (size_t i = 0; rule != NULL && i < rule->n_nodes; i++)
         if (strpbrk(rule->nodes[i], "*?[") == NULL)
             (void)map_add(s->a, s->candidates, rule->nodes[i], rule->nodes_at, s->candidates);

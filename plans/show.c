@@ -51,6 +51,9 @@ static void head(struct buf *out, const struct plan *p)
         add_rev(out, p->rev, "not resolved yet");
         buf_printf(out, " (%s)\n", p->rev_typed);
     }
+    for (size_t i = 0; i < p->n_rendered; i++)
+        buf_printf(out, "  %s%s (sha256 %.12s)\n", i == 0 ? "rendered    " : "            ",
+                   p->rendered[i].name, p->rendered[i].value);
     buf_puts(out, "  stages      ");
     for (size_t i = 0; i < p->n_stages; i++)
         buf_printf(out, "%s%u", i == 0 ? "" : ", ", p->stage_end[i]);

@@ -46,7 +46,7 @@ static bool dir_ok(struct arena *a, const char *path, struct problems *problems)
     return false;
 }
 
-char *config_read(struct arena *a, const char *path, size_t *ret_n, struct problems *problems)
+char *config_read(struct arena *a, const char *path, size_t max, size_t *ret_n, struct problems *problems)
 {
     auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
@@ -56,8 +56,8 @@ char *config_read(struct arena *a, const char *path, size_t *ret_n, struct probl
     }
     if (!mode_ok(path, &st, problems) || !dir_ok(a, path, problems))
         return NULL;
-    if (st.st_size > YAML_BYTES_MAX) {
-        problems_add(problems, "%s: larger than 1 MiB", path);
+    if ((uintmax_t)st.st_size > max) {
+        problems_add(problems, "%s: larger than %zu MiB", path, max / (1024 * 1024));
         return NULL;
     }
     size_t size = (size_t)st.st_size, n = 0;
@@ -195,7 +195,7 @@ const struct value *yaml_load_file(struct arena *a, const char *path, struct pro
     size_t n;
     const struct value *v;
     const char *file = arena_strdup(a, path);
-    char *text = config_read(a, file, &n, problems);
+    char *text = config_read(a, file, YAML_BYTES_MAX, &n, problems);
     if (text == NULL || !plain_enough(file, text, problems))
         return NULL;
     bool json = has_suffix(file, ".json") || text[strspn(text, " \t\r\n")] == '{';

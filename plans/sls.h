@@ -31,7 +31,7 @@ const struct value *sls_load(struct sls_reader *r, const char *path);
 const struct value *sls_load_named(struct sls_reader *r, const char *name, struct place at);
 /* One file as YAML, no include. Also for plan files. NULL: problems has why. */
 const struct value *yaml_load_file(struct arena *a, const char *path, struct problems *problems);
-/* The whole file, at most 1 MiB, refused when group or world may write it. NULL: problems has why. */
-char *config_read(struct arena *a, const char *path, size_t *ret_n, struct problems *problems);
+/* The whole file, at most max bytes, refused when group or world may write it. NULL: problems has why. */
+char *config_read(struct arena *a, const char *path, size_t max, size_t *ret_n, struct problems *problems);
 
 #endif

@@ -213,6 +213,7 @@ static void rest(struct thaw *t, const json_t *o, struct plan *p)
     p->vars = pairs(t, o, "vars", &p->n_vars);
     p->secrets = pairs(t, o, "secrets", &p->n_secrets);
     p->events = pairs(t, o, "events", &p->n_events);
+    p->rendered = pairs(t, o, "rendered", &p->n_rendered);
 }
 
 static bool thaw(struct thaw *t, const json_t *o, struct plan *p, struct err *err)

@@ -74,8 +74,9 @@ void help_command(struct buf *out, const struct command *command);
 /* say.c: everything for people goes through these. Errors to stderr with "release: " in front. */
 void say_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void say_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-int say_err(const struct err *err); /* says it, returns its exit status */
-void out_text(const char *text);    /* stdout; a broken pipe is not an error */
+void say_progress(const char *text); /* told once a second while something takes long */
+int say_err(const struct err *err);  /* says it, returns its exit status */
+void out_text(const char *text);     /* stdout; a broken pipe is not an error */
 void out_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void out_buf(struct buf *buf); /* writes and empties it */
 

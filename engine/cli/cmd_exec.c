@@ -14,7 +14,7 @@ static const struct option_def options[] = {
     {.name = "timeout", .arg = "TIME", .help = "deadline on each node (default 10m)"},
     {.name = "runas", .arg = "USER", .help = "as another user of the node"},
     {.name = "cwd", .arg = "DIR", .help = "in this directory of the node"},
-    {.name = "pillar", .arg = "JSON", .help = "merged into the pillar, deep", .many = true},
+    PILLAR_OPTIONS,
     OPTION_END,
 };
 

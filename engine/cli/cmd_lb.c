@@ -7,7 +7,7 @@
 #include "base/auto.h"
 
 static const struct option_def options[] = {
-    {.name = "pillar", .arg = "JSON", .help = "merged into the pillar, deep", .many = true},
+    PILLAR_OPTIONS,
     OPTION_END,
 };
 

@@ -8,7 +8,7 @@
 #include "base/auto.h"
 
 static const struct option_def options[] = {
-    {.name = "pillar", .arg = "JSON", .help = "merged into the pillar, deep", .many = true},
+    PILLAR_OPTIONS,
     {.name = "only", .arg = "NODE,..", .help = "only these nodes"},
     OPTION_END,
 };
@@ -36,6 +36,15 @@ static const char *other_vars(struct arena *arena, const struct plan_node *node)
     return arena_strdup(arena, buf_str(&out));
 }
 
+static json_t *rendered_json(const struct plan *plan)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < plan->n_rendered; i++)
+        json_array_append_new(
+            list, json_pack("{s:s, s:s}", "by", plan->rendered[i].name, "sha256", plan->rendered[i].value));
+    return list;
+}
+
 static void print_json(const struct plan *plan, struct buf *out)
 {
     for (size_t i = 0; i < plan->n_nodes; i++) {
@@ -49,6 +58,7 @@ static void print_json(const struct plan *plan, struct buf *out)
         json_object_set_new(o, "address", json_string(n->target.host));
         json_object_set_new(o, "vars", vars);
         json_object_set_new(o, "where", json_string(n->where));
+        json_object_set_new(o, "rendered", rendered_json(plan));
         auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
         buf_printf(out, "%s\n", text);
         json_decref(o);
@@ -81,6 +91,9 @@ static int run(struct cli *cli)
                       n->where);
         }
         table_render(&t, &out);
+        for (size_t i = 0; i < plan->n_rendered; i++)
+            buf_printf(&out, "%s%s (sha256 %.12s)\n", i == 0 ? "\n" : "", plan->rendered[i].name,
+                       plan->rendered[i].value);
     }
     out_buf(&out);
     return 0;

@@ -8,7 +8,7 @@
 static const struct option_def options[] = {
     {.name = "file", .arg = "F", .help = "one file on its own instead of an environment"},
     {.name = "path", .arg = "A:B", .help = "only this part, as in release:app_servers"},
-    {.name = "pillar", .arg = "JSON", .help = "merged into the pillar, deep", .many = true},
+    PILLAR_OPTIONS,
     OPTION_END,
 };
 
@@ -27,9 +27,13 @@ static int load_node(struct cli *cli, const char *env, const char *node, struct 
         say_error("pillar: '%s' cannot be a node's id (letters, digits, '.', '_' and '-')", node);
         return EXIT_USAGE;
     }
-    return pillar_load_node(cli_root(cli), env, node, overrides, n, ret, &problems)
-               ? 0
-               : cli_problems(&problems, "pillar", EXIT_USAGE);
+    const struct pillar_request req = {.root = cli_root(cli),
+                                       .env = env,
+                                       .overrides = overrides,
+                                       .n_overrides = n,
+                                       .command = cli_opt(cli, "pillar-command"),
+                                       .node = node};
+    return pillar_load_as(&req, ret, &problems) ? 0 : cli_problems(&problems, "pillar", EXIT_USAGE);
 }
 
 /* What the environment's tree leaves out is said, not only left out. */

@@ -5,7 +5,7 @@
 
 static const struct option_def options[] = {
     {.name = "rev", .arg = "REV", .help = "for tasks that need a revision"},
-    {.name = "pillar", .arg = "JSON", .help = "merged into the pillar, deep", .many = true},
+    PILLAR_OPTIONS,
     {.name = "only", .arg = "NODE,..", .help = "only these nodes"},
     {.name = "exclude", .arg = "NODE,..", .help = "all but these nodes"},
     {.name = "yes", .help = "do not ask; without a terminal the only way where a yes is wanted"},

@@ -101,7 +101,12 @@ int cli_pillar(struct cli *cli, const char *env, struct pillar **ret)
     auto_problems struct problems problems = {0};
     size_t n;
     const char *const *overrides = cli_opts(cli, "pillar", &n);
-    if (pillar_load(cli_root(cli), env, overrides, n, ret, &problems))
+    const struct pillar_request req = {.root = cli_root(cli),
+                                       .env = env,
+                                       .overrides = overrides,
+                                       .n_overrides = n,
+                                       .command = cli_opt(cli, "pillar-command")};
+    if (pillar_load_as(&req, ret, &problems))
         return 0;
     return cli_problems(&problems, cli->command->name, EXIT_USAGE);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "plans/pillar.h"
 #include "cli/docs.h"
 #include "cli/signals.h"
 
@@ -46,6 +47,7 @@ static int run_command(const struct command *command, int argc, char **argv)
         return cli.help ? show_help(command->name) : say_err(&err);
     if (cli.help)
         return show_help(command->name);
+    pillar_on_progress(say_progress);
     int status = command->run(&cli);
     arena_fini(&cli.arena);
     return status;

@@ -52,6 +52,14 @@ void say_note(const char *fmt, ...)
     va_end(ap);
 }
 
+void say_progress(const char *text)
+{
+    static unsigned
+        n; /* once a second: the third says that it takes a while, then every tenth that it goes on */
+    if (++n == 3 || n % 10 == 0)
+        say_note("%s", text);
+}
+
 int say_err(const struct err *err)
 {
     say_error("%s", err->text);

@@ -37,12 +37,18 @@ const char *cli_host(struct cli *cli); /* this controller */
 void auto_pillar_fn(struct pillar **p);
 #define auto_pillar __attribute__((cleanup(auto_pillar_fn)))
 
+/* Where the pillar comes from, for every command that reads it. */
+#define PILLAR_OPTIONS                                                                                       \
+    {.name = "pillar", .arg = "JSON", .help = "merged into the pillar, deep", .many = true},                 \
+    {                                                                                                        \
+        .name = "pillar-command", .arg = "CMD",                                                              \
+        .help = "a program that prints {NODE: pillar} as JSON, in the place of what release.yml says"        \
+    }
 /* Options that run, plan and check have in common; X-macro so that each table names them once. */
 #define PLAN_OPTIONS                                                                                         \
     {.name = "rev", .arg = "REV", .help = "commit, branch or tag (default: the pillar's branch)"},           \
         {.name = "plan", .arg = "NAME", .help = "plan to follow (default: the pillar's plan)"},              \
-        {.name = "pillar", .arg = "JSON", .help = "merged into the pillar, deep", .many = true},             \
-        {.name = "only", .arg = "NODE,..", .help = "only these nodes"},                                      \
+        PILLAR_OPTIONS, {.name = "only", .arg = "NODE,..", .help = "only these nodes"},                      \
         {.name = "exclude", .arg = "NODE,..", .help = "all but these nodes; recorded"},                      \
         {.name = "stages", .arg = "LIST", .help = "how far to go before judging, as in 1,25%,100%"},         \
         {.name = "stage", .arg = "LIST", .help = "the same"},                                                \

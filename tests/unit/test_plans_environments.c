@@ -137,7 +137,8 @@ static const char *loaded_node(const char *env, const char *node)
     static char text[20000];
     auto_problems struct problems problems = {.n = 0};
     struct pillar *p = NULL;
-    bool ok = pillar_load_node(dir, env, node, NULL, 0, &p, &problems);
+    const struct pillar_request req = {.root = dir, .env = env, .node = node};
+    bool ok = pillar_load_as(&req, &p, &problems);
     char *json = ok ? pillar_json(p, NULL) : NULL;
     (void)snprintf(text, sizeof(text), "%s", ok ? json : said(&problems));
     free(json);
@@ -268,7 +269,7 @@ static void an_entry_says_where_its_pillar_is(void **state)
     put_pillar("web.sls", "release: {app_servers: [a]}\n");
     put_pillar("plain.sls", "release: {app_servers: [p1, p2]}\n");
     put("release.yml", "environments:\n  a: {pillarenv: bsae}\n  b: {nodes: x}\n  c: {command: [x]}\n"
-                       "  d: {renderer: salt}\n  plain: {nodes: p2}\n");
+                       "  plain: {nodes: p2}\n");
     assert_loads("a", NULL,
                  "release.yml:2:18: environments: a: pillarenv: pillar/top.sls has no section 'bsae' "
                  "(did you mean 'base'?) (it has: base)\n");
@@ -277,9 +278,7 @@ static void an_entry_says_where_its_pillar_is(void **state)
         "release.yml:3:3: environments: b: its pillar is nowhere: there is no section 'b' in a top.sls "
         "and no file b.sls under pillar/ (wanted: pillarenv: SECTION, roots: [DIRECTORY], or command: "
         "[PROGRAM])\n");
-    assert_says(loaded("c", NULL), "release.yml:4:16: command: environment c cannot be rendered so yet");
-    assert_says(loaded("d", NULL),
-                "release.yml:5:17: renderer: salt: environment d cannot be rendered so yet");
+    assert_says(loaded("c", NULL), "release.yml:4:16: pillar of c by command x: cannot start x");
     assert_loads("plain", "release:app_servers", "[\"p2\"]"); /* nodes: chooses */
 }
 

@@ -213,7 +213,7 @@ static void faults_of_the_program_are_told(void **state)
          "output of command bin/pillar --site eu:1:22: the pillar of node 'web2' is a list, not a map\n"},
         {"#!/bin/sh\necho '{\"web1\": {\"a\": 1, \"_errors\": [\"SLS x failed\", \"line 2: {{ y\"]}, "
          "\"web2\": {}}'\n",
-         "output of command bin/pillar --site eu:1:30: Salt could not render the pillar of node 'web1':\n"
+         "output of command bin/pillar --site eu:1:30: Salt could not render the pillar of 'web1':\n"
          "    SLS x failed\n    line 2: {{ y\n"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -233,7 +233,7 @@ static void a_program_that_hangs_is_ended_with_its_children(void **state)
     assert_string_equal(
         said(&r.problems),
         "release.yml:3:9: pillar of prod by command bin/pillar --site eu: bin/pillar did not end within "
-        "700ms and was ended (pillar: timeout: sets another time than 700ms); it said:\n"
+        "700ms and was ended (timeout: beside it sets another time than 700ms); it said:\n"
         "    waiting\n");
     char path[300];
     int pid = 0;
@@ -333,6 +333,307 @@ static void ten_thousand_nodes_at_once(void **state)
     ran_fini(&ran);
 }
 
+/* ---- environments */
+
+#define BLOCK(servers)                                                                                       \
+    "release:\n  app: site\n  repo: /srv/site.git\n  branch: main\n  dir: /srv/site\n  plan: rolling\n"      \
+    "  service: site\n  app_servers: " servers "\n"
+
+static bool load(struct rig *r, const char *env, const char *command, const char *override)
+{
+    const struct pillar_request req = {.root = dir,
+                                       .env = env,
+                                       .command = command,
+                                       .overrides = &override,
+                                       .n_overrides = override == NULL ? 0 : 1};
+    return pillar_load_as(&req, &r->pillar, &r->problems);
+}
+
+static bool load_and_compile(struct rig *r, const char *env, const char *override)
+{
+    const struct compile_request req = {.root = dir, .env = env, .look = true};
+    return load(r, env, NULL, override) && plan_compile(r->pillar, &req, &r->arena, &r->plan, &r->problems);
+}
+
+/* Prints the pillar of whoever is asked for, its own address in it; without a question that of web1. */
+static void put_renderer(const char *block)
+{
+    char text[3000];
+    (void)snprintf(text, sizeof(text),
+                   "#!/usr/bin/python3\nimport json, sys\nr = json.load(sys.stdin)\nopen('asked', "
+                   "'a').write(','.join(r['nodes']) + ';')\n"
+                   "print(json.dumps({n: {'own': {'ip': '10.0.0.' + n[3:]}, 'release': %s} for n in "
+                   "r['nodes'] or ['web1']}))\n",
+                   block);
+    (void)script("bin/pillar", text);
+    put("release.yml", "environments:\n  prod: {command: [bin/pillar]}\n");
+}
+
+static void an_environment_is_rendered_by_a_command(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    put_renderer(
+        "{'app': 'site', 'repo': '/srv/site.git', 'branch': 'main', 'dir': '/srv/site', 'service': 'site', "
+        "'app_servers': ['web1', 'web2', 'web3']}");
+    bool ok = load_and_compile(&r, "prod", "{release: {window: 2}}");
+    assert_string_equal(said(&r.problems), "");
+    assert_true(ok);
+    assert_int_equal(r.plan->n_nodes, 3);
+    assert_int_equal(r.plan->window, 2);
+    assert_string_equal(pillar_differs(r.pillar), "own:ip");
+    assert_int_equal(r.plan->n_rendered, 2); /* web1 told who else there is */
+    assert_string_equal(r.plan->rendered[0].name, "pillar by command bin/pillar");
+    assert_int_equal(strlen(r.plan->rendered[0].value), 64);
+    char path[300], line[100];
+    (void)snprintf(path, sizeof(path), "%s/asked", dir);
+    auto_close_file FILE *f = fopen(path, "r");
+    assert_non_null(fgets(line, sizeof(line), f));
+    assert_string_equal(line, ";web2,web3;");
+    auto_free char *text = plan_text(r.plan);
+    assert_non_null(strstr(text, "\n  rendered    pillar by command bin/pillar (sha256 "));
+}
+
+static void consent_is_not_bound_to_what_the_plan_has_no_use_for(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    char before[65], after[65];
+    put_renderer(
+        "{'app': 'site', 'repo': '/srv/site.git', 'branch': 'main', 'dir': '/srv/site', 'service': 'site', "
+        "'app_servers': ['web1']}");
+    assert_true(load_and_compile(&r, "prod", NULL));
+    plan_consent(r.plan, before);
+    const struct op_pair other = {.name = r.plan->rendered[0].name, .value = before};
+    r.plan->rendered = &other;
+    plan_consent(r.plan, after);
+    assert_string_equal(before, after);
+}
+
+static void blocks_that_differ_are_refused(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    put_renderer("{'app': n, 'app_servers': ['web1', 'web2']}");
+    assert_false(load(&r, "prod", NULL, NULL));
+    assert_non_null(strstr(said(&r.problems), "different release: blocks: 'app' is not the same"));
+}
+
+static void only_the_node_in_question_is_asked_for(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    put_renderer("{'app': 'site'}");
+    const struct pillar_request req = {.root = dir, .env = "prod", .node = "db7"};
+    assert_true(pillar_load_as(&req, &r.pillar, &r.problems));
+    auto_free char *json = pillar_json(r.pillar, "own");
+    assert_string_equal(json, "{\"ip\": \"10.0.0.\"}");
+}
+
+static void a_command_on_the_command_line(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"bin/pillar", " bin/pillar  --site eu ", "[bin/pillar, 'a b']"};
+    put_renderer("{'app': 'site', 'app_servers': ['web1']}");
+    put("release.yml", "environments:\n  prod:\n");
+    for (size_t i = 0; i < 3; i++) {
+        auto_rig struct rig r = {.plan = NULL};
+        assert_true(load(&r, "prod", good[i], NULL));
+    }
+    auto_rig struct rig r = {.plan = NULL};
+    assert_false(load(&r, "prod", "bin/pillar | jq .", NULL));
+    assert_false(load(&r, "prod", "", NULL));
+    assert_false(load(&r, "nobody", "bin/pillar", NULL));
+    assert_string_equal(
+        said(&r.problems),
+        "--pillar-command: 'bin/pillar | jq .': no shell reads this (wanted: PROGRAM ARG ..., or a list: "
+        "'[PROGRAM, \"an ARG\"]')\n"
+        "--pillar-command:1:1: --pillar-command: wanted [PROGRAM, ARGUMENT, ...] (no shell reads it), "
+        "found an empty list\n"
+        "unknown environment 'nobody': known in pillar/ are prod\n");
+}
+
+static void env_json_is_read_by_node(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    put_pillar("prod.json",
+               "{\"web1\": {\"own\": 1, \"release\": {\"app\": \"site\", \"repo\": \"/srv/site.git\", "
+               "\"branch\": \"main\","
+               " \"dir\": \"/srv/site\", \"service\": \"site\", \"app_servers\": [\"web1\", \"web2\"]}},\n"
+               " \"web2\": {\"own\": 2, \"release\": {\"app\": \"site\", \"repo\": \"/srv/site.git\", "
+               "\"branch\": \"main\","
+               " \"dir\": \"/srv/site\", \"service\": \"site\", \"app_servers\": [\"web1\", \"web2\"]}}}");
+    bool ok = load_and_compile(&r, "prod", "{release: {window: 2}}");
+    assert_string_equal(said(&r.problems), "");
+    assert_true(ok);
+    assert_int_equal(r.plan->n_nodes, 2);
+    assert_int_equal(r.plan->window, 2);
+    assert_string_equal(pillar_differs(r.pillar), "own");
+}
+
+static void env_json_that_is_half_an_answer_is_refused(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"{\"local\": {\"release\": {\"app_servers\": [\"a\", \"b\"]}}}",
+         "pillar/prod.json: under 'local' is the pillar that Salt gives to one id, and app_servers has 2 "
+         "nodes: nothing says "
+         "that theirs is the same; write all of them, as {NODE: pillar}: salt -L 'NODE,NODE' pillar.items "
+         "--out=json "
+         "--static > pillar/prod.json, or let Salt render each time (release.yml: environments: {ENV: "
+         "{renderer: salt}}, "
+         "and remove this file)\n"},
+        {"{\"release\": {\"app_servers\": [\"a\"]}, \"_errors\": [\"Rendering SLS 'x' failed\"]}",
+         "pillar/prod.json:1:48: Salt could not render the pillar of 'prod':\n    Rendering SLS 'x' "
+         "failed\n"},
+        {"{\"a\": {\"_errors\": [\"x\"], \"release\": {\"app_servers\": [\"a\"]}}}",
+         "pillar/prod.json:1:19: Salt could not render the pillar of 'a':\n    x\n"},
+        {"[1]", "pillar/prod.json:1:1: the file must hold a map of keys\n"},
+        {"{\"a\": 1,}", "pillar/prod.json:1:9: not JSON: wanted a key in quotes\n"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        auto_rig struct rig r = {.plan = NULL};
+        put_pillar("prod.json", rows[i][0]);
+        assert_false(load(&r, "prod", NULL, NULL));
+        assert_string_equal(said(&r.problems), rows[i][1]);
+    }
+}
+
+static void a_file_beside_a_command_is_a_second_source(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    put_renderer("{'app': 'site', 'app_servers': ['web1']}");
+    put_pillar("prod.sls", BLOCK("[web1]"));
+    assert_false(load(&r, "prod", NULL, NULL));
+    assert_string_equal(
+        said(&r.problems),
+        "environment 'prod' has two sources: its entry at release.yml:2:3 and the file pillar/prod.sls; "
+        "nothing says which of them is meant: remove or rename one\n");
+}
+
+/* ---- node lists */
+
+static const char inventory[] =
+    "{\"_meta\": {\"hostvars\": {\n"
+    "  \"a1\": {\"ansible_host\": \"10.0.0.1\", \"ansible_port\": 2201, \"ansible_user\": \"deploy\", "
+    "\"http\": {\"port\": 8001},"
+    " \"zone\": \"a\", \"password\": \"s3cr3t\"},\n"
+    "  \"b1\": {\"http\": {\"port\": 8002}, \"zone\": \"b\", \"ansible_connection\": \"local\"},\n"
+    "  \"db1\": {\"ansible_ssh_common_args\": \"-o ProxyCommand=x\"}}},\n"
+    " \"all\": {\"children\": [\"web\", \"db\"]}, \"db\": {\"hosts\": [\"db1\"]},\n"
+    " \"web\": {\"hosts\": [\"b1\"], \"children\": [\"old\", \"web\"]}, \"old\": {\"hosts\": [\"a1\", "
+    "\"b1\"]}}";
+
+static void put_list(const char *app_servers, const char *answer)
+{
+    auto_buf struct buf block = BUF_INIT(10000), text = BUF_INIT(10000);
+    buf_printf(&block, BLOCK("%s"), app_servers);
+    put_pillar("prod.sls", buf_str(&block));
+    buf_printf(&text, "#!/bin/sh\ncat <<'END'\n%s\nEND\n", answer);
+    (void)script("bin/hosts", buf_str(&text));
+}
+
+static const char *var(const struct plan_node *n, const char *name)
+{
+    return pair_get(n->vars, n->n_vars, name);
+}
+
+static void an_inventory_gives_the_nodes_of_a_group(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    put_list("{command: [bin/hosts, --list], group: web, port: \"http:port\", vars: [zone]}", inventory);
+    bool ok = load_and_compile(&r, "prod", NULL);
+    assert_string_equal(said(&r.problems), "");
+    assert_true(ok);
+    assert_int_equal(r.plan->n_nodes, 2);
+    const struct plan_node *b1 = &r.plan->nodes[0], *a1 = &r.plan->nodes[1];
+    assert_string_equal(b1->id, "b1");
+    assert_string_equal(b1->target.host, "b1");
+    assert_string_equal(b1->target.transport, "local");
+    assert_string_equal(a1->target.host, "10.0.0.1");
+    assert_int_equal(a1->target.port, 2201);
+    assert_string_equal(a1->target.user, "deploy");
+    assert_string_equal(var(a1, "port"), "8001");
+    assert_string_equal(var(a1, "zone"), "a");
+    auto_free char *frozen = plan_encode(r.plan);
+    assert_null(strstr(frozen, "s3cr3t"));
+    assert_string_equal(r.plan->rendered[0].name, "app_servers by command bin/hosts --list");
+}
+
+static void mistakes_in_a_list_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *servers, *answer, *said;
+    } rows[] = {
+        {"{command: [bin/hosts], port: http}", inventory,
+         "pillar/prod.sls:8:16: app_servers: the program printed an inventory: which of its groups are the "
+         "nodes? (wanted: "
+         "group: NAME; it has all, db, web, old)\n"},
+        {"{command: [bin/hosts], group: webb}", inventory,
+         "pillar/prod.sls:8:16: app_servers: the inventory has no group 'webb' (did you mean 'web'?) (it has "
+         "all, db, web, "
+         "old)\n"},
+        {"{command: [bin/hosts], group: db}", inventory,
+         "output of command bin/hosts:4:38: app_servers: node 'db1': ansible_ssh_common_args is not read; "
+         "say it in the "
+         "release: block (ssh: proxy_jump or config) and write 'ssh: no' beside group: to take no login from "
+         "the "
+         "inventory\n"},
+        {"{command: [bin/hosts], group: web, host: adress}", inventory,
+         "output of command bin/hosts:3:9: app_servers: node 'b1' has no plain value 'adress', which host: "
+         "names "
+         "(pillar/prod.sls:8:16)\n"
+         "output of command bin/hosts:2:9: app_servers: node 'a1' has no plain value 'adress', which host: "
+         "names "
+         "(pillar/prod.sls:8:16)\n"},
+        {"{command: [bin/hosts], gruop: web}", inventory,
+         "pillar/prod.sls:8:39: app_servers: unknown key 'gruop' (did you mean 'group'?)\n"},
+        {"{command: [bin/hosts], group: web}", "[a1]",
+         "output of command bin/hosts:1:2: not JSON: wanted a value\n"},
+        {"{command: [bin/hosts], group: web}", "[\"a1\"]",
+         "pillar/prod.sls:8:16: app_servers: group: 'web' wants an inventory as `ansible-inventory --list` "
+         "prints it, with "
+         "_meta: hostvars\n"},
+        {"{command: [bin/hosts], host: ip}",
+         "{\"a1\": {\"ip\": \"10.0.0.1\"}, \"a2\": {\"ip\": [\"10.0.0.2\"]}}",
+         "output of command bin/hosts:1:34: app_servers: node 'a2' has no plain value 'ip', which host: "
+         "names "
+         "(pillar/prod.sls:8:16)\n"},
+        {"{match: \"G@roles:web\"}", "[]",
+         "pillar/prod.sls:8:16: app_servers: match: 'G@roles:web' asks Salt who that is, and Salt does not "
+         "render the pillar "
+         "of prod (wanted in release.yml: environments: {prod: {renderer: salt}})\n"},
+        {"{command: [bin/none]}", "",
+         "pillar/prod.sls:8:26: nodes of prod by command bin/none: cannot start bin/none: No such file or "
+         "directory; it said "
+         "nothing on stderr\n"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        auto_rig struct rig r = {.plan = NULL};
+        put_list(rows[i].servers, rows[i].answer);
+        assert_false(load(&r, "prod", NULL, NULL));
+        assert_string_equal(said(&r.problems), rows[i].said);
+    }
+}
+
+static void any_script_lists_nodes_in_our_own_form(void **state)
+{
+    (void)state;
+    static const char *const answers[] = {
+        "[\"web1\", \"web2\"]", "{\"web1\": {\"host\": \"10.0.0.1\", \"port\": 80}, \"web2\": \"10.0.0.2\"}"};
+    for (size_t i = 0; i < 2; i++) {
+        auto_rig struct rig r = {.plan = NULL};
+        put_list("{command: [bin/hosts]}", answers[i]);
+        assert_true(load_and_compile(&r, "prod", NULL));
+        assert_int_equal(r.plan->n_nodes, 2);
+        assert_string_equal(r.plan->nodes[1].target.host, i == 0 ? "web2" : "10.0.0.2");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +649,18 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_does_not_listen_is_no_fault, setup, teardown),
         cmocka_unit_test_setup_teardown(progress_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(ten_thousand_nodes_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_environment_is_rendered_by_a_command, setup, teardown),
+        cmocka_unit_test_setup_teardown(consent_is_not_bound_to_what_the_plan_has_no_use_for, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(blocks_that_differ_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(only_the_node_in_question_is_asked_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_command_on_the_command_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(env_json_is_read_by_node, setup, teardown),
+        cmocka_unit_test_setup_teardown(env_json_that_is_half_an_answer_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_beside_a_command_is_a_second_source, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_inventory_gives_the_nodes_of_a_group, setup, teardown),
+        cmocka_unit_test_setup_teardown(mistakes_in_a_list_are_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(any_script_lists_nodes_in_our_own_form, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
