@@ -50,7 +50,12 @@ void note_text(struct buf *out, enum note n, const char *node, const char *step,
     if ((size_t)n >= NOTE_COUNT)
         return;
     char text[DURATION_TEXT_MAX];
-    for (const char *p = sentences[n]; *p;) {
+    const char *sentence = sentences[n];
+    if (n == NOTE_NODE_LEFT && a == WHY_NOTHING_BEFORE)
+        sentence = "{node}: left out of rotation"; /* as undone as it can be */
+    if (n == NOTE_ADMIT && a < 0)
+        sentence = "{node}: leaves rotation";
+    for (const char *p = sentence; *p;) {
         size_t plain = strcspn(p, "{");
         buf_add(out, p, plain);
         p += plain;

@@ -32,7 +32,10 @@
     X(GANG_OK, "gang-ok", "{node}: done")                                     /* a = phase */                \
     X(GANG_BAD, "gang-bad", "{node}: failed")                                 /* a = phase */                \
     X(STOPPING, "stopping", "stopping: finishing the nodes that are out, starting no other") /* a = why */   \
-    X(END, "end", "release ended") /* a = exit status, b = why */
+    X(END, "end", "release ended") /* a = exit status, b = why */                                            \
+    X(NODE_OUT, "node-out", "{node}: done; out of rotation, as it was told, until it is given back")         \
+    X(WENT_ON, "went-on", "{node}: {step}: failed, going on without it") /* a = its outcome is unknown */    \
+    X(GIVEN_UP, "given-up", "{node}: the release ends without it, as ordered")
 
 #define NOTE_ENUM(n, t, s) NOTE_##n,
 enum note { NOTE_LIST(NOTE_ENUM) NOTE_COUNT };
@@ -60,7 +63,7 @@ enum life { LIFE_LIST(LIFE_ENUM) LIFE_COUNT };
 #define WHY_LIST(X)                                                                                          \
     X(NONE, "")                                                                                              \
     X(OPERATOR, "ordered by the operator")                                                                   \
-    X(FAILED, "more nodes failed than max_failed allows")                                                                       \
+    X(FAILED, "more nodes failed than max_failed allows")                                                    \
     X(UNKNOWN, "the outcome of a step could not be learnt")                                                  \
     X(FLOOR, "too few nodes in rotation")                                                                    \
     X(BALANCER, "the balancer could not be asked")                                                           \

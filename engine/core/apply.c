@@ -82,6 +82,8 @@ static void apply_intent(struct core *core, struct node *n, const struct record 
         k->attempt += k->attempt < UINT8_MAX;
         k->unknown = false;
     }
+    if (def->takes_out)
+        k->debt = true;
     if (def->phase == PHASE_DRAIN) {
         k->debt = true;
         k->may_be_in = n->stale = false;
@@ -207,12 +209,13 @@ static void apply_lost(struct core *core, struct node *n, const struct record *r
     k->step = core->drain_step;
 }
 
-static void apply_node_in(struct core *core, struct node *n)
+static void apply_node_in(struct core *core, struct node *n, bool still_out)
 {
     struct node_kept *k = keep(n);
     set_state(core, n, k->state == NODE_OUT ? NODE_DONE : NODE_UNDONE);
     step_reset(n);
-    k->debt = k->drained = false;
+    k->debt = still_out;
+    k->drained = false;
     n->soak_fails = 0;
     n->due = CORE_NEVER;
     n->guard_due = 0;
@@ -248,11 +251,13 @@ static void apply_note(struct core *core, struct node *n, const struct record *r
         k->fresh = false;
         walk_again(core, n, (uint16_t)row->a);
         break;
-    case NOTE_NODE_IN: apply_node_in(core, n); break;
+    case NOTE_NODE_IN: apply_node_in(core, n, false); break;
+    case NOTE_NODE_OUT: apply_node_in(core, n, true); break;
     case NOTE_NODE_LEFT:
         k->left_back = row->back;
         k->left_in = k->state == NODE_DONE || k->state == NODE_UNDONE;
-        set_state(core, n, NODE_LEFT);
+        /* It ran nothing before: out of rotation it is as undone as it can be. */
+        set_state(core, n, row->a == WHY_NOTHING_BEFORE ? NODE_GONE : NODE_LEFT);
         step_reset(n);
         if (row->step != CORE_NO_STEP)
             k->step = row->step;
@@ -270,6 +275,11 @@ static void apply_note(struct core *core, struct node *n, const struct record *r
         if (row->code == NOTE_GANG_BAD && row->a == PHASE_VERIFY)
             k->suspect = k->state == NODE_DONE && row->b == 0;
         break;
+    case NOTE_WENT_ON:
+        step_reset(n);
+        k->step = (uint16_t)(row->step + 1);
+        break;
+    case NOTE_GIVEN_UP: k->given_up = GIVEN_UP_ASKED; break;
     case NOTE_STOPPING:
         c->stop = true;
         c->why = (uint8_t)row->b;
@@ -311,26 +321,50 @@ static void take_up_left(struct core *core, struct node *n)
     k->step = core->phase_first[PHASE_CHECK];
 }
 
+/* The release is to end without it. What it would be taken up as, should a later order want it again, is kept
+ * in the words of a node that was left. */
+static void let_go(struct core *core, struct node *n)
+{
+    struct node_kept *k = keep(n);
+    if (k->state != NODE_LEFT && k->state != NODE_GONE) {
+        k->left_back = k->state == NODE_BACK;
+        k->left_in = k->state == NODE_DONE || k->state == NODE_UNDONE;
+    }
+    set_state(core, n, NODE_GONE);
+    set_sick(core, n, false);
+    step_reset(n);
+    k->fresh = k->suspect = false;
+    n->due = CORE_NEVER;
+}
+
 /* Where a node takes up again after an order. One that is in rotation has to wait for its admission like any
  * other, also when it was admitted before: that was judged by what was so then. */
 static void take_up(struct core *core, struct node *n)
 {
     struct core_kept *c = keep_core(core);
     struct node_kept *k = keep(n);
-    bool held = k->touched || k->debt;
+    bool held = k->touched || k->debt, was_given_up = k->given_up == GIVEN_UP;
+    k->given_up = k->given_up == GIVEN_UP_ASKED ? GIVEN_UP : GIVEN_UP_NOT;
+    if (k->given_up) {
+        let_go(core, n);
+        return;
+    }
+    if (k->state == NODE_GONE && c->back && !was_given_up)
+        return; /* left out for good */
+    bool left = k->state == NODE_LEFT || k->state == NODE_GONE;
     if (k->fresh) {
         k->suspect = k->touched && k->state == NODE_OUT;
         set_state(core, n, k->touched ? NODE_DONE : NODE_PENDING);
         k->fresh = false;
         step_reset(n);
         n->due = CORE_NEVER;
-    } else if (k->state == NODE_FAILED || (k->state == NODE_LEFT && !held)) {
+    } else if (k->state == NODE_FAILED || (left && !held)) {
         set_state(core, n, NODE_PENDING);
         k->walk++;
-    } else if (k->state == NODE_LEFT && k->left_in) {
+    } else if (left && k->left_in) {
         set_state(core, n, NODE_DONE);
         step_reset(n);
-    } else if (k->state == NODE_LEFT) {
+    } else if (left) {
         take_up_left(core, n);
     } else if (k->state == NODE_UNDONE && !c->back) {
         set_state(core, n, NODE_PENDING);

@@ -21,7 +21,7 @@ static enum invariant check_node(const struct core *core, uint32_t i)
     const struct node *n = &core->nodes[i];
     bool held = n->kept.state == NODE_OUT || n->kept.state == NODE_BACK;
     if ((n->kept.state == NODE_DONE || n->kept.state == NODE_UNDONE || n->kept.state == NODE_PENDING) &&
-        n->kept.debt)
+        n->kept.debt && core->gives_back && !core->takes_elsewhere)
         return INVARIANT_DEBT;
     bool plan_changes = core->phase_first[PHASE_CHANGE] < core->phase_first[PHASE_CHECK];
     if (n->kept.state == NODE_BACK && plan_changes && !n->kept.touched && !n->kept.debt)

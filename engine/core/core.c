@@ -19,6 +19,9 @@ static void find_steps(struct core *core)
         core->phase_first[phase] = (uint16_t)s;
     }
     for (uint16_t i = (uint16_t)plan->n_steps; i-- > 0;) {
+        core->gives_back |= plan->steps[i].gives_back ||
+                            (plan->steps[i].phase == PHASE_ENABLE && plan->steps[i].effect != EFFECT_READ);
+        core->takes_elsewhere |= plan->steps[i].takes_out && plan->steps[i].phase != PHASE_DRAIN;
         if (plan->steps[i].phase == PHASE_DRAIN && plan->steps[i].effect == EFFECT_CHANGE)
             core->drain_step = i;
         if (plan->steps[i].phase == PHASE_ENABLE && plan->steps[i].waits)
@@ -123,6 +126,11 @@ void core_step(struct core *core, const struct event *ev, struct update *ret)
     if (ev->now_ms > core->now)
         core->now = ev->now_ms; /* time never runs back in here */
     core->more = false;
+    if (ev->kind == EV_GIVE_UP) { /* the order behind it moves things */
+        if (ev->node < core->plan->n_nodes)
+            emit_note(core, ret, NOTE_GIVEN_UP, ev->node, CORE_NO_STEP, 0, 0);
+        return;
+    }
     switch (ev->kind) {
     case EV_START:
         if (core->kept.life == LIFE_NEW)
@@ -136,6 +144,7 @@ void core_step(struct core *core, const struct event *ev, struct update *ret)
         break;
     case EV_OUTCOME: on_outcome(core, ret, ev); break;
     case EV_ORDER: life_order(core, ret, ev->order); break;
+    case EV_GIVE_UP:
     case EV_TIMER: break;
     }
     if (life_order_written(core, ret)) {

@@ -36,7 +36,12 @@ struct core_step_def {
     uint8_t retries, stable; /* stable: ready this many times in a row, 0 = 1 */
     bool waits;              /* READ, repeated until ready */
     bool record_before;      /* ROLE_BEFORE first */
-    bool forward_only;
+    bool forward_only, back_only;
+    bool warns;      /* its failure is a warning: the node goes on without it */
+    bool warns_back; /* ... on the way back */
+    bool
+        takes_out; /* takes its node out of rotation, wherever it stands: from then on its balancer is owed */
+    bool gives_back; /* and gives it back */
     bool has_observe, has_undo, has_escalate, has_kill;
     int64_t timeout_ms, interval_ms, escalate_ms;
 };
@@ -54,15 +59,17 @@ struct core_plan {
     int64_t unknown_grace_ms;  /* how long beyond a step's deadline to go on observing */
     const uint8_t *node_flags; /* n_nodes: CORE_NODE_* as preflight saw them */
 };
-#define CORE_NODE_WAS_UP     1u /* in rotation before the release */
-#define CORE_NODE_HAS_BEFORE 2u /* ran a revision before the release, so it can go back */
+#define CORE_NODE_WAS_UP 1u /* in rotation before the release */
+#define CORE_NODE_HAS_BEFORE                                                                                 \
+    2u /* ran a revision before the release: without, it is undone by leaving it out */
 #define CORE_NODE_COMES_BACK 4u /* was out, down or by a debt: in rotation once it was walked */
 
-enum event_kind { EV_START, EV_OUTCOME, EV_TIMER, EV_ORDER };
+/* GIVE_UP: before an order to go on: the release is to end without this node. */
+enum event_kind { EV_START, EV_OUTCOME, EV_TIMER, EV_ORDER, EV_GIVE_UP };
 struct event {
     int64_t now_ms; /* monotonic in one run; a resume starts anew */
     enum event_kind kind;
-    uint32_t op, node; /* EV_OUTCOME: as in its op_req */
+    uint32_t op, node; /* EV_OUTCOME: as in its op_req; EV_GIVE_UP: node */
     enum outcome outcome;
     bool ready, changed, lost;
     int64_t gauge;    /* sessions left, nodes up, ... */
@@ -108,7 +115,8 @@ struct update {
     X(BACK, "going back") /* on its way to the earlier revision */                                           \
     X(UNDONE, "undone")   /* on the earlier revision, balancer as before */                                  \
     X(FAILED, "failed")   /* failed where nothing of it was touched; serves what it served before */         \
-    X(LEFT, "left out")   /* out of rotation or unknown: needs a person */
+    X(LEFT, "left out")   /* out of rotation or unknown: needs a person */                                   \
+    X(GONE, "let go")     /* the release is done with it: undone by leaving it out, or given up by order */
 #define NODE_STATE_ENUM(n, t) NODE_##n,
 enum node_state { NODE_STATE_LIST(NODE_STATE_ENUM) NODE_STATE_COUNT };
 

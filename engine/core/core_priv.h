@@ -39,14 +39,16 @@ struct node_kept {
     bool fresh;             /* admitted, and nothing of its walk begun */
     bool returned; /* to be given back to its balancer by this release at least once: it may be in rotation */
     bool unknown;  /* the present step's outcome is unknown: observe before anything else */
-    bool gang_done; /* through the present parallel phase */
-    bool left_in;   /* it was in rotation when it was left for a person */
-    bool left_back; /* ... on its way back */
-    bool may_be_in; /* its walk began anew while it may be in rotation: look, and mind the floor */
-    bool sick;      /* unhealthy while its stage was judged: in rotation, and no use there */
-    bool suspect;   /* in rotation, and certainly not running what it should: a resume walks it again */
+    bool gang_done;   /* through the present parallel phase */
+    bool left_in;     /* it was in rotation when it was left for a person */
+    bool left_back;   /* ... on its way back */
+    bool may_be_in;   /* its walk began anew while it may be in rotation: look, and mind the floor */
+    bool sick;        /* unhealthy while its stage was judged: in rotation, and no use there */
+    uint8_t given_up; /* enum given_up */
+    bool spare;
+    bool suspect; /* in rotation, and certainly not running what it should: a resume walks it again */
 };
-_Static_assert(sizeof(struct node_kept) == 4 * sizeof(uint16_t) + 16,
+_Static_assert(sizeof(struct node_kept) == 4 * sizeof(uint16_t) + 18,
                "bytes that nobody writes would be compared");
 
 struct core_kept {
@@ -93,6 +95,10 @@ struct node {
 /* SOME: in rotation somewhere, but not up at every balancer, so a reading of the least does not count it. */
 enum seen_in { SEEN_NOT_YET, SEEN_SOMEWHERE, SEEN_SOME, SEEN_ALL };
 
+/* By order: asked for before one, in force since one; the next order takes the node up again unless asked
+ * anew. */
+enum given_up { GIVEN_UP_NOT, GIVEN_UP_ASKED, GIVEN_UP };
+
 enum once_state { ONCE_FREE, ONCE_RUNNING, ONCE_DONE, ONCE_FAILED, ONCE_UNDOING };
 
 struct core {
@@ -100,6 +106,8 @@ struct core {
     uint16_t phase_first[PHASE_COUNT + 1]; /* constant: first step of each phase */
     /* Constant: the first drain, the first wait for the balancer's "up", the check repeated while soaking. */
     uint16_t drain_step, up_step, soak_step;
+    bool gives_back;      /* the plan gives back what it takes out */
+    bool takes_elsewhere; /* nodes are taken out by other steps than those of PHASE_DRAIN */
 
     const struct core_kept kept;
 
@@ -179,6 +187,11 @@ void node_advance(struct core *core, struct update *up, uint32_t i);
 uint32_t node_dispatch(struct core *core, struct update *up, uint32_t i, uint16_t step, enum role role,
                        int64_t deadline);
 void node_due(struct core *core, struct node *n, int64_t at);
+
+/* A run-once step that this node began, and that is to be undone when the release goes back. */
+bool node_owes_undo_of(const struct core *core, uint32_t i, uint16_t step);
+/* It ran nothing before and was touched: its way back ends where its drain is in force. */
+bool node_stays_out(const struct core *core, uint32_t i);
 
 /* outcome.c */
 void node_outcome(struct core *core, struct update *up, uint32_t i, const struct event *ev);

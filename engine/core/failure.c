@@ -12,7 +12,7 @@ void node_turn(struct core *core, struct update *up, uint32_t i, enum why why)
 {
     const struct node *n = &core->nodes[i];
     bool has_before = core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE;
-    if (n->kept.touched && !has_before)
+    if (n->kept.touched && !has_before && n->kept.drained)
         leave(core, up, i, CORE_NO_STEP, WHY_NOTHING_BEFORE);
     else if (n->kept.touched)
         emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_DRAIN], why);
@@ -89,8 +89,12 @@ static void failed_gang(struct core *core, struct update *up, uint32_t i, uint16
         life_fail(core, up, unknown || waited ? WHY_UNKNOWN : WHY_ONCE);
         break;
     case PHASE_HOOK_BEFORE: life_fail(core, up, WHY_HOOK); break;
-    case PHASE_FINISH: /* released and verified: what is left to clean is a warning */
-    case PHASE_HOOK_AFTER:
+    case PHASE_HOOK_AFTER: /* released and verified, but what was to follow did not: nobody goes back for that
+                            */
+        if (!core->kept.stop)
+            emit_note(core, up, NOTE_STOPPING, core->plan->n_nodes, CORE_NO_STEP, 0, WHY_HOOK);
+        break;
+    case PHASE_FINISH: /* what is left to clean is a warning */
     case PHASE_HOOK_FAILURE: break;
     case PHASE_DRAIN:
     case PHASE_CHANGE:
@@ -103,6 +107,12 @@ static void failed_gang(struct core *core, struct update *up, uint32_t i, uint16
 void node_failed(struct core *core, struct update *up, uint32_t i, uint16_t step, bool unknown)
 {
     const struct node *n = &core->nodes[i];
+    const struct core_step_def *def = &core->plan->steps[step];
+    if (def->once == ONCE_NO && (def->warns || (def->warns_back && node_goes_back(core, n)))) {
+        emit_note(core, up, NOTE_WENT_ON, i, step, unknown, 0);
+        node_advance(core, up, i);
+        return;
+    }
     if (n->kept.state == NODE_BACK)
         leave(core, up, i, step, unknown ? WHY_UNKNOWN : WHY_BACK_FAILED);
     else if (n->kept.state == NODE_OUT)

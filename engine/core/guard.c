@@ -15,7 +15,8 @@ static bool acts_on_others(const struct core *core)
 static bool guarded(const struct core *core, const struct node *n)
 {
     bool held = n->kept.state == NODE_OUT || n->kept.state == NODE_BACK;
-    bool left = n->kept.state == NODE_LEFT && !n->kept.left_in && acts_on_others(core);
+    bool let_go = n->kept.state == NODE_GONE && !n->kept.given_up;
+    bool left = (n->kept.state == NODE_LEFT || let_go) && !n->kept.left_in && acts_on_others(core);
     return core->plan->has_guard && n->kept.drained && (held || left) && core->drain_step != CORE_NO_STEP &&
            !core->kept.abort;
 }
@@ -72,7 +73,7 @@ void guard_outcome(struct core *core, struct update *up, uint32_t i, const struc
     n->seen_out |= told && !lost && !stale;
     if (n->seen_out && unsure)
         n->started = -1; /* its step had to wait for this */
-    if (lost && unsure && n->kept.state != NODE_LEFT &&
+    if (lost && unsure && n->kept.state != NODE_LEFT && n->kept.state != NODE_GONE &&
         node_step(core, n) >= core->phase_first[PHASE_CHANGE] &&
         node_step(core, n) < core->phase_first[PHASE_CHECK]) {
         emit_note(core, up, NOTE_LOST, i, core->drain_step, 1, 0);
@@ -81,7 +82,8 @@ void guard_outcome(struct core *core, struct update *up, uint32_t i, const struc
     }
     uint16_t step = node_step(core, n);
     bool enabling = step >= core->phase_first[PHASE_ENABLE] && !n->op;
-    bool matters = step >= core->phase_first[PHASE_CHANGE] || (n->kept.state == NODE_LEFT && n->kept.touched);
+    bool matters = step >= core->phase_first[PHASE_CHANGE] ||
+                   ((n->kept.state == NODE_LEFT || n->kept.state == NODE_GONE) && n->kept.touched);
     if (lost && !enabling && matters) {
         n->lost_here = step == core->phase_first[PHASE_CHANGE];
         emit_note(core, up, NOTE_LOST, i, core->drain_step, 0, 0);

@@ -34,16 +34,14 @@ bool life_range(const struct core *core, uint16_t *ret_first, uint16_t *ret_end)
     return true;
 }
 
-/* A run-once step that was begun, whose undo belongs to the release that went back and not to one node's way
- * back: it is still to be undone when the node that ran it did not walk back with the release. */
+/* The undo of a run-once step belongs to the release, and comes when nobody serves what it would be taken
+ * from: when every node is back, or let go. */
 static bool owes_undo(const struct core *core, uint32_t i)
 {
-    const struct node *n = &core->nodes[i];
-    if (n->kept.state != NODE_PENDING && n->kept.state != NODE_UNDONE && n->kept.state != NODE_FAILED)
+    if (core->kept.counts[NODE_LEFT] > 0 || core->nodes[i].kept.given_up)
         return false;
-    for (uint32_t s = 0; s < core->plan->n_steps; s++)
-        if (core->plan->steps[s].once != ONCE_NO && core->plan->steps[s].has_undo &&
-            core->kept.once_state[s] != ONCE_FREE && core->kept.once_node[s] == i)
+    for (uint16_t s = 0; s < core->plan->n_steps; s++)
+        if (node_owes_undo_of(core, i, s))
             return true;
     return false;
 }
@@ -175,7 +173,9 @@ static int exit_status_of(const struct core *core)
         return 4;
     if (core->kept.back)
         return 1;
-    return counts[NODE_DONE] == core->plan->n_nodes ? 0 : 4;
+    uint32_t given_up = 0;
+    each_node(core, i) given_up += core->nodes[i].kept.given_up == GIVEN_UP;
+    return counts[NODE_DONE] > 0 && counts[NODE_DONE] + given_up == core->plan->n_nodes ? 0 : 4;
 }
 
 static void end(struct core *core, struct update *up)

@@ -82,18 +82,25 @@ void node_send(struct core *core, struct update *up, uint32_t i, uint16_t step, 
     n->due = CORE_NEVER;
 }
 
+bool node_owes_undo_of(const struct core *core, uint32_t i, uint16_t step)
+{
+    const struct core_step_def *def = step_def(core, step);
+    return def->once != ONCE_NO && def->has_undo && core->kept.once_state[step] != ONCE_FREE &&
+           core->kept.once_node[step] == i;
+}
+
 /* Steps that this node does not take in this direction. */
 static bool step_skipped(const struct core *core, uint32_t i, uint16_t step)
 {
     const struct core_step_def *def = step_def(core, step);
-    if (node_goes_back(core, &core->nodes[i])) {
-        bool undo = core->kept.back && def->has_undo && core->kept.once_state[step] != ONCE_FREE &&
-                    core->kept.once_node[step] == i;
-        if (core->kept.life == LIFE_BACK_ONCE && def->once == ONCE_NO)
-            return true;
-        return def->forward_only || (def->once != ONCE_NO && !undo);
-    }
-    return def->once != ONCE_NO && core->kept.once_state[step] == ONCE_DONE;
+    if (core->kept.life == LIFE_BACK_ONCE)
+        return !node_owes_undo_of(core, i, step);
+    bool nothing_there = i < core->plan->n_nodes && !(core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE);
+    if (node_goes_back(core, &core->nodes[i]) && nothing_there && def->waits && def->phase == PHASE_ENABLE)
+        return true; /* given back to its balancer, where it was not up before either */
+    if (node_goes_back(core, &core->nodes[i]))
+        return def->forward_only || def->once != ONCE_NO; /* undone when all nodes are back */
+    return def->back_only || (def->once != ONCE_NO && core->kept.once_state[step] == ONCE_DONE);
 }
 
 static bool waits_for_other(const struct core *core, uint32_t i, uint16_t step)
@@ -113,13 +120,23 @@ static bool once_is_hopeless(const struct core *core, uint32_t i, uint16_t step)
     uint32_t owner = core->kept.once_node[step];
     return core->kept.once_state[step] == ONCE_FAILED ||
            (core->kept.once_state[step] == ONCE_RUNNING && owner != i &&
-            (core->nodes[owner].kept.state == NODE_LEFT || core->nodes[owner].kept.state == NODE_FAILED));
+            (core->nodes[owner].kept.state == NODE_LEFT || core->nodes[owner].kept.state == NODE_FAILED ||
+             core->nodes[owner].kept.state == NODE_GONE));
+}
+
+bool node_stays_out(const struct core *core, uint32_t i)
+{
+    const struct node *n = &core->nodes[i];
+    return n->kept.state == NODE_BACK && n->kept.touched &&
+           !(core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE);
 }
 
 uint16_t node_walk_end(const struct core *core, uint32_t i)
 {
     uint16_t first, end;
     const struct node *n = &core->nodes[i];
+    if (node_stays_out(core, i))
+        return core->phase_first[PHASE_CHANGE];
     if (n->kept.state == NODE_OUT || n->kept.state == NODE_BACK)
         return core->phase_first[PHASE_AFTER];
     return life_range(core, &first, &end) && !n->kept.gang_done ? end : NODE_NO_WALK;
@@ -144,7 +161,11 @@ static void walk_finished(struct core *core, struct update *up, uint32_t i)
 {
     struct node *n = &core->nodes[i];
     enum phase phase;
-    if (n->kept.state == NODE_OUT || n->kept.state == NODE_BACK)
+    if (node_stays_out(core, i))
+        emit_note(core, up, NOTE_NODE_LEFT, i, CORE_NO_STEP, WHY_NOTHING_BEFORE, 0);
+    else if ((n->kept.state == NODE_OUT || n->kept.state == NODE_BACK) && n->kept.debt && !core->gives_back)
+        emit_note(core, up, NOTE_NODE_OUT, i, CORE_NO_STEP, n->kept.state == NODE_BACK, 0);
+    else if (n->kept.state == NODE_OUT || n->kept.state == NODE_BACK)
         emit_note(core, up, NOTE_NODE_IN, i, CORE_NO_STEP, n->kept.state == NODE_BACK, 0);
     else if (life_gang_phase((enum life)core->kept.life, &phase))
         emit_note(core, up, NOTE_GANG_OK, i, CORE_NO_STEP, phase, 0);

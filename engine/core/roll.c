@@ -13,6 +13,27 @@ static bool waits_forward(const struct node *n)
     return n->kept.state == NODE_PENDING || (n->kept.state == NODE_DONE && n->kept.suspect);
 }
 
+static bool ran_nothing(const struct core *core, uint32_t i)
+{
+    return core->nodes[i].kept.touched && !(core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE);
+}
+
+/* Those that ran nothing before leave rotation last, when the others are back: until then they make room. */
+static uint32_t next_that_ran_nothing(const struct core *core)
+{
+    uint32_t next = core->plan->n_nodes;
+    each_node(core, i)
+    {
+        const struct node *n = &core->nodes[i];
+        bool out = n->kept.state == NODE_OUT || n->kept.state == NODE_BACK;
+        if (out && !ran_nothing(core, i))
+            return core->plan->n_nodes;
+        if (n->kept.state == NODE_DONE)
+            next = i;
+    }
+    return next;
+}
+
 /* The next node that waits for admission, or n_nodes. */
 static uint32_t next_waiting(struct core *core)
 {
@@ -22,9 +43,10 @@ static uint32_t next_waiting(struct core *core)
             each_node(core,
                       i) if (core->nodes[i].kept.state == NODE_DONE && core->nodes[i].kept.sick) return i;
         for (; core->admit_hint > 0; core->admit_hint--)
-            if (core->nodes[core->admit_hint - 1].kept.state == NODE_DONE)
+            if (core->nodes[core->admit_hint - 1].kept.state == NODE_DONE &&
+                !ran_nothing(core, core->admit_hint - 1))
                 return core->admit_hint - 1;
-        return none;
+        return core->kept.counts[NODE_DONE] > 0 ? next_that_ran_nothing(core) : none;
     }
     for (; core->admit_hint < core->plan->stage_end[core->kept.stage]; core->admit_hint++)
         if (waits_forward(&core->nodes[core->admit_hint]))
@@ -119,6 +141,8 @@ static bool floor_allows(struct core *core, struct update *up, uint32_t i)
 {
     if (!serves(core, i))
         return true;
+    if (core->kept.life == LIFE_BACK && ran_nothing(core, i))
+        return true; /* what it adds is of this release: without it there are as many as before */
     if (!core->plan->has_capacity) {
         int64_t in = (int64_t)core->plan->n_nodes - nodes_out(core) - core->kept.counts[NODE_LEFT];
         core->cap_avail = in;
@@ -165,7 +189,8 @@ static void admit(struct core *core, struct update *up, uint32_t i)
     /* A sick one, too, may be in the reading: it may go when the others are just enough, and nobody with it.
      */
     bool counted = serves(core, i);
-    emit_note(core, up, NOTE_ADMIT, i, CORE_NO_STEP, core->cap_avail, core->plan->min_up);
+    bool known = core->cap_valid && core->cap_avail >= 0; /* not asked for a node that serves nobody */
+    emit_note(core, up, NOTE_ADMIT, i, CORE_NO_STEP, known ? core->cap_avail : -1, core->plan->min_up);
     core->cap_avail -= counted;
     core->floor_since = -1;
     core->nodes[i].judged_at = core->now;
@@ -179,11 +204,7 @@ static void admit_all(struct core *core, struct update *up)
         uint32_t i = next_waiting(core);
         if (i == core->plan->n_nodes || !floor_allows(core, up, i))
             break;
-        if (core->kept.life == LIFE_BACK && !(core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE) &&
-            core->nodes[i].kept.touched)
-            emit_note(core, up, NOTE_NODE_LEFT, i, CORE_NO_STEP, WHY_NOTHING_BEFORE, 0);
-        else
-            admit(core, up, i);
+        admit(core, up, i);
         if (core->kept.life != life)
             break;
     }

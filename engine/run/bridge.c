@@ -10,6 +10,18 @@
 #define FLOOR_WAIT_MS      60000
 #define UNKNOWN_GRACE_MS   30000
 
+/* A balancer's drain: what was before is recorded first. Its enable gives that back. */
+static bool takes_out(const struct verb *verb)
+{
+    return verb->scope == SCOPE_BALANCER && verb->record_before && verb->effect != EFFECT_READ;
+}
+
+static bool gives_back(const struct verb *verb)
+{
+    const char *dot = strrchr(verb->name, '.');
+    return verb->scope == SCOPE_BALANCER && dot && strcmp(dot, ".enable") == 0;
+}
+
 static struct core_step_def step_def(const struct plan_step *step)
 {
     const struct verb *verb = verb_find(step->verb, NULL);
@@ -25,6 +37,8 @@ static struct core_step_def step_def(const struct plan_step *step)
         .waits = verb->waits,
         .record_before = verb->record_before && verb->observe,
         .forward_only = step->forward_only || verb->forward_only,
+        .takes_out = takes_out(verb),
+        .gives_back = gives_back(verb),
         .has_observe = verb->observe != NULL,
         .has_undo = step->undo_cmd != NULL,
         .has_escalate = verb->escalate != NULL,

@@ -102,6 +102,14 @@ static size_t debt_facts(const struct row_context *ctx, const struct record *r, 
     return 1;
 }
 
+/* Any step of the phase that takes a node out, and a balancer's drain wherever it stands. */
+static bool takes_out(const struct plan_step *step)
+{
+    const struct verb *verb = verb_find(step->verb, NULL);
+    bool drain = verb && verb->scope == SCOPE_BALANCER && verb->record_before && verb->effect != EFFECT_READ;
+    return step->phase == PHASE_DRAIN || drain;
+}
+
 /* Facts that the readers of state/ rely on (docs/journal.md): what a node runs when it is back in rotation,
  * and the debt that begins with the intent of its drain. */
 static const char *row_facts(const struct row_context *ctx, const struct record *r)
@@ -119,8 +127,7 @@ static const char *row_facts(const struct row_context *ctx, const struct record 
         facts[n++] = (struct op_pair){.name = "rev", .value = r->a ? node->rev_before : node->rev};
         if (node->target.identity)
             facts[n++] = (struct op_pair){.name = "identity", .value = node->target.identity};
-    } else if (r->kind == ROW_INTENT && r->step < plan->n_steps &&
-               plan->steps[r->step].phase == PHASE_DRAIN) {
+    } else if (r->kind == ROW_INTENT && r->step < plan->n_steps && takes_out(&plan->steps[r->step])) {
         n = debt_facts(ctx, r, facts);
     }
     return facts_json(facts, n, ctx->arena);
@@ -157,6 +164,7 @@ static bool note_sound(const struct plan *plan, enum note note, const struct row
     case NOTE_LIFE: return row->a >= 0 && row->a < LIFE_COUNT && row->b >= 0 && row->b < WHY_COUNT;
     case NOTE_STAGE: return row->a >= 0 && row->a < (int64_t)plan->n_stages;
     case NOTE_NODE_TURN: return row->a >= 0 && row->a <= (int64_t)plan->n_steps;
+    case NOTE_WENT_ON:
     case NOTE_RETRY: return row->step >= 0;
     case NOTE_STOPPING: return row->b >= 0 && row->b < WHY_COUNT;
     case NOTE_END: return row->a >= 0 && row->a <= 255 && row->b >= 0 && row->b < WHY_COUNT;
@@ -173,6 +181,8 @@ static bool note_sound(const struct plan *plan, enum note note, const struct row
     case NOTE_PROCEED:
     case NOTE_NODE_FAILED:
     case NOTE_NODE_IN:
+    case NOTE_NODE_OUT:
+    case NOTE_GIVEN_UP:
     case NOTE_NODE_LEFT:
     case NOTE_GANG_OK:
     case NOTE_GANG_BAD:

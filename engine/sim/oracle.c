@@ -87,10 +87,26 @@ void oracle_sent(struct sim *s, const struct op_req *req)
 
 /* ---- run-once steps: never twice, unless it certainly failed or was undone */
 
+/* What the undo takes away (columns, tables) is not used by anybody any more. */
+static void undone_in_time(struct sim *s, uint16_t step)
+{
+    char name[32];
+    for (uint32_t i = 0; s->changes_rev && i < s->plan->core.n_nodes; i++) {
+        const struct sim_node *n = &s->nodes[i];
+        bool stays =
+            n->before == REV_NONE && s->plan->n_lbs == 0; /* nobody can be told to send nobody there */
+        if (n->proc.rev == REV_NEW && lb_in_rotation(s, i) && !n->unwanted && !n->hurt && !stays)
+            oracle_broken(s, "%s is undone while %s serves the new revision", s->plan->steps[step].label,
+                          name_of(s, i, name));
+    }
+}
+
 void oracle_once(struct sim *s, uint16_t step, bool undo, enum once_truth truth)
 {
     uint8_t *was = &s->once[step];
     if (undo) {
+        if (truth == TRUTH_RUNNING)
+            undone_in_time(s, step);
         if (truth == TRUTH_OK)
             *was = TRUTH_NONE;
         return;
@@ -129,6 +145,8 @@ void oracle_taken_out(struct sim *s, uint32_t node)
     char name[32];
     if (least < s->fig.least_up)
         s->fig.least_up = (uint32_t)least;
+    if (s->nodes[node].before == REV_NONE)
+        return; /* without it there are as many as before the release */
     if (least >= (int64_t)s->plan->core.min_up || lost_since(s, s->reading_at - 3000))
         return;
     oracle_broken(s, "%s was drained and only %lld nodes serve; %u must", name_of(s, node, name),
@@ -214,8 +232,7 @@ static bool runs(const struct sim *s, const struct sim_node *n, uint8_t rev)
 {
     if (n->hurt || !s->changes_rev)
         return true;
-    if (rev == REV_NONE)
-        return !proc_alive(n, s->now);
+
     return proc_alive(n, s->now) && n->proc.rev == rev;
 }
 
@@ -224,18 +241,35 @@ static void end_of_node(struct sim *s, uint32_t i, int status)
     const struct sim_node *n = &s->nodes[i];
     char name[32];
     name_of(s, i, name);
+    if (n->unwanted)
+        return;
+    if (status != 0 && n->before == REV_NONE && !lb_as_before(s, i)) {
+        /* What ran nothing is undone when nobody is sent there. */
+        if (lb_in_rotation(s, i) && s->plan->n_lbs > 0)
+            oracle_broken(s, "%s ran nothing before and serves, yet the exit status is %d", name, status);
+        return;
+    }
     if (!lb_as_before(s, i))
         oracle_broken(s, "%s is not in the balancer's state of before, yet the exit status is %d", name,
                       status);
     else if (status == 0 && !runs(s, n, REV_NEW))
         oracle_broken(s, "%s does not run the new revision, yet the exit status is 0", name);
-    else if (status == 1 && !runs(s, n, n->before))
+    else if (status == 1 && n->before != REV_NONE && !runs(s, n, n->before))
         oracle_broken(s, "%s does not run what it ran before, yet the exit status is 1", name);
     else if (status == 4 && !n->hurt && n->before != REV_NONE && !proc_alive(n, s->now))
         oracle_broken(s, "%s runs nothing, yet the exit status is 4", name);
     else if (status != 5 && !node_complete(s, n, n->current) && n->current != REV_NONE)
         oracle_broken(s, "%s has an incomplete revision as its current one, yet the exit status is %d", name,
                       status);
+}
+
+/* What only a node that was given up could undo, is not undone. */
+static bool any_unwanted(const struct sim *s)
+{
+    for (uint32_t i = 0; i < s->plan->core.n_nodes; i++)
+        if (s->nodes[i].unwanted)
+            return true;
+    return false;
 }
 
 void oracle_end(struct sim *s, int status)
@@ -251,11 +285,15 @@ void oracle_end(struct sim *s, int status)
         end_of_node(s, i, status);
     for (uint32_t k = 0; k < s->plan->core.n_steps; k++) {
         const struct core_step_def *def = &s->plan->core.steps[k];
+        const struct sim_job *job = node_job_of(s, s->plan->core.n_nodes, (uint16_t)k, false);
+        if (status == 0 && def->phase == PHASE_HOOK_AFTER && def->effect == EFFECT_CHANGE &&
+            !(job->state == SIM_JOB_ENDED && job->rc == 0))
+            oracle_broken(s, "%s did not end well, yet the exit status is 0", s->plan->steps[k].label);
         if (def->once == ONCE_NO || s->plan->steps[k].does != DOES_ONCE)
             continue;
         if (status == 0 && s->once[k] != TRUTH_OK)
             oracle_broken(s, "%s was not run, yet the exit status is 0", s->plan->steps[k].label);
-        if (status == 1 && def->has_undo && s->once[k] == TRUTH_OK)
+        if (status == 1 && def->has_undo && s->once[k] == TRUTH_OK && !any_unwanted(s))
             oracle_broken(s, "%s was not undone, yet the exit status is 1", s->plan->steps[k].label);
     }
 }

@@ -94,14 +94,14 @@ static void world_init(struct sim *s)
         bool ran = i < plan->n_nodes && (plan->node_flags[i] & CORE_NODE_HAS_BEFORE);
         bool down = i < plan->n_nodes && (plan->node_flags[i] & CORE_NODE_COMES_BACK);
         bool up = i < plan->n_nodes && (down || (plan->node_flags[i] & CORE_NODE_WAS_UP));
-        n->hurt = down;
+        n->hurt = down && ran;
         n->before = n->current = ran ? REV_OLD : REV_NONE;
         n->made[REV_OLD] = ran ? s->need : 0;
         n->dead = n->frozen = (struct span){NEVER, NEVER};
         n->proc = (struct proc){.stopped_at = ran ? NEVER : INT64_MIN / 2,
                                 .started_at = INT64_MIN / 2,
                                 .ready_at = INT64_MIN / 2,
-                                .dies_at = down ? INT64_MIN / 2 : NEVER,
+                                .dies_at = down && ran ? INT64_MIN / 2 : NEVER,
                                 .bad_at = NEVER,
                                 .rev = n->before};
         n->job_now = UINT32_MAX;
@@ -422,6 +422,9 @@ static enum sim_end controller_run(struct sim *s, enum order order, int *ret_sta
     enum why why;
     uint64_t most = EVENTS_MAX + (uint64_t)s->plan->core.n_nodes * EVENTS_A_NODE;
     uint64_t turns = 0;
+    for (uint32_t i = 0; order != ORDER_START && i < s->plan->core.n_nodes; i++)
+        if (s->nodes[i].unwanted)
+            feed(s, (struct event){.kind = EV_GIVE_UP, .node = i});
     feed(s, order == ORDER_START ? (struct event){.kind = EV_START}
                                  : (struct event){.kind = EV_ORDER, .order = order});
     enum sim_end end = commit(s);
@@ -460,6 +463,11 @@ enum sim_end sim_session(struct sim *s, enum order order, int *ret_exit)
     s->n_rows = s->n_durable;
     sim_say(s, "exit %d", *ret_exit);
     return end;
+}
+
+void sim_give_up(struct sim *s, uint32_t node, bool give_up)
+{
+    s->nodes[node].unwanted = give_up;
 }
 
 bool sim_resumable(const struct sim *s)

@@ -70,7 +70,7 @@ struct sim_shape {
     const char *plan; /* "rolling", "in-place", "restart" */
     uint32_t n_nodes, window, min_up, max_failed, n_lbs;
     uint32_t n_maint; /* the last so many were in maintenance before */
-    uint32_t n_new;   /* the last so many ran nothing before */
+    uint32_t n_new;   /* the last so many ran nothing before, and their balancers found nothing there */
     uint32_t
         n_down; /* the first so many have no application running before, and come back with the release */
     bool stop_on_failure;
@@ -189,6 +189,8 @@ void sim_fault(struct sim *s, const struct sim_fault *fault);
 enum sim_end sim_session(struct sim *s, enum order order, int *ret_exit);
 /* All faults are gone: dead nodes boot, what hung goes on, the disk has room. */
 void sim_heal(struct sim *s);
+/* The next orders to go on are given without that node, as --exclude does. */
+void sim_give_up(struct sim *s, uint32_t node, bool give_up);
 bool sim_resumable(const struct sim *s); /* by its journal: begun, and neither released nor rolled back */
 /* The first broken promise, or NULL. */
 const char *sim_broken(const struct sim *s);

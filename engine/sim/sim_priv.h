@@ -44,6 +44,7 @@ struct sim_node {
     struct span dead, frozen;
     bool disk_full, sessions_stay, sticky;
     bool crashes, unhealthy, unhealthy_later, wrong_rev, slow_start; /* what starts is like that */
+    bool unwanted;                                                   /* given up by order */
     bool hurt; /* by a fault, not by us: what it runs is excused */
     uint8_t before, current;
     uint64_t made[2]; /* bit per making step: is that revision complete on disk? */

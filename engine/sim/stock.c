@@ -66,7 +66,9 @@ static struct core_step_def define(const struct sim_shape *shape, enum phase pha
         def.interval_ms = 1000;
     }
     def.forward_only = does == DOES_FETCH || does == DOES_CLEAN;
-    def.record_before = does == DOES_DRAIN;
+    def.record_before = def.takes_out = does == DOES_DRAIN;
+    def.gives_back = does == DOES_ENABLE;
+    def.warns_back = does == DOES_CMD && phase == PHASE_CHANGE;
     def.stable = does == DOES_HEALTH ? 3 : 0;
     def.retries = waits(does) ? 0 : shape->retries;
     if (does == DOES_ONCE) {
@@ -109,9 +111,12 @@ static void add_all(const struct sim_shape *shape, const struct row *rows, struc
                            (is_lb_step(r->does) && shape->n_lbs == 0);
             if ((int)at == phase && !skipped)
                 add(shape, p, at, r->does, sim_does_name(r->does));
+            if (shape->hooks && phase == PHASE_CHANGE && !skipped && r->does == DOES_START)
+                add(shape, p, PHASE_CHANGE, DOES_CMD, "hook-change");
         }
     if (shape->hooks) {
-        add(shape, p, PHASE_HOOK_AFTER, DOES_TELL, "hook-after");
+        add(shape, p, PHASE_HOOK_AFTER, DOES_CMD, "hook-after");
+        add(shape, p, PHASE_HOOK_AFTER, DOES_TELL, "hook-tell");
         add(shape, p, PHASE_HOOK_FAILURE, DOES_CMD, "hook-failure");
     }
 }
@@ -157,7 +162,9 @@ bool sim_plan_stock(const struct sim_shape *shape, struct arena *arena, struct s
         uint32_t behind =
             shape->n_nodes - i; /* the last n_new ran nothing, those before them were in maintenance */
         bool is_new = behind <= shape->n_new, maint = behind <= shape->n_new + shape->n_maint;
-        flags[i] = (uint8_t)((is_new ? 0 : CORE_NODE_HAS_BEFORE) | (maint ? 0 : CORE_NODE_WAS_UP));
+        /* A new one is known to its balancers, who find nothing there. */
+        flags[i] =
+            (uint8_t)(is_new ? CORE_NODE_COMES_BACK : CORE_NODE_HAS_BEFORE | (maint ? 0 : CORE_NODE_WAS_UP));
         if (i < shape->n_down && !maint)
             flags[i] = CORE_NODE_HAS_BEFORE | CORE_NODE_COMES_BACK;
     }

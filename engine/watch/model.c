@@ -159,6 +159,7 @@ static void apply_node_note(struct model *m, int i, enum note note, const struct
         node_state(m, n, SHOWN_BACK, row->at_ms);
         step_begin(n, -1, row->at_ms);
         break;
+    case NOTE_NODE_OUT: /* done, as it was told */
     case NOTE_NODE_IN:
         n->out_ms = n->since_ms ? row->at_ms - n->since_ms : 0;
         node_state(m, n, n->state == SHOWN_OUT ? SHOWN_DONE : SHOWN_UNDONE, row->at_ms);
@@ -190,6 +191,8 @@ static void apply_node_note(struct model *m, int i, enum note note, const struct
         n->gauge = row->a;
         break;
     case NOTE_RETRY: n->attempt = (int)row->a + 1; break;
+    case NOTE_WENT_ON:
+    case NOTE_GIVEN_UP:
     case NOTE_LIFE:
     case NOTE_STAGE:
     case NOTE_SOAK:

@@ -96,13 +96,14 @@ static bool read_plan(struct scenario *sc, char *line, struct err *err)
     return true;
 }
 
-static const char *const move_names[] = {"fault", "run", "resume", "rollback", "heal"};
+static const char *const move_names[] = {"fault", "run", "resume", "rollback", "heal", "exclude"};
 
 static bool read_move(struct scenario *sc, const struct sim_plan *plan, char *line, struct err *err)
 {
+    char name[32];
     char *blank = strchr(line, ' ');
     size_t len = blank ? (size_t)(blank - line) : strlen(line);
-    for (int k = 0; k <= MOVE_HEAL; k++) {
+    for (int k = 0; k <= MOVE_EXCLUDE; k++) {
         if (strlen(move_names[k]) != len || memcmp(line, move_names[k], len) != 0)
             continue;
         if (sc->n_moves == MOVES_MAX)
@@ -111,6 +112,12 @@ static bool read_move(struct scenario *sc, const struct sim_plan *plan, char *li
         *m = (struct move){.kind = (enum move_kind)k, .exit = -1};
         if (k == MOVE_FAULT)
             return sim_fault_parse(plan, blank ? blank + 1 : "", &m->fault, err);
+        if (k == MOVE_EXCLUDE) {
+            for (m->fault.node = 0; m->fault.node < plan->core.n_nodes; m->fault.node++)
+                if (blank && strcmp(blank + 1, sim_node_name(plan, m->fault.node, name)) == 0)
+                    return true;
+            return err_set(err, E_USAGE, "there is no node '%s'", blank ? blank + 1 : "");
+        }
         if (blank && strcmp(blank + 1, "?") != 0)
             m->exit = atoi(blank + 1);
         return true;
@@ -202,6 +209,9 @@ void scenario_text(const struct scenario *sc, struct buf *out)
         if (m->kind == MOVE_FAULT) {
             buf_puts(out, " ");
             sim_fault_text(&plan, &m->fault, out);
+        } else if (m->kind == MOVE_EXCLUDE) {
+            char name[32];
+            buf_printf(out, " %s", sim_node_name(&plan, m->fault.node, name));
         } else if (m->kind != MOVE_HEAL && m->exit >= 0) {
             buf_printf(out, " %d", m->exit);
         }
@@ -235,7 +245,11 @@ static bool must_end(const struct scenario *sc, struct sim *sim, const struct mo
 {
     const struct sim_shape *s = &sc->shape;
     bool floor = s->n_nodes - s->n_maint - s->n_new > s->min_up + s->n_down;
-    return floor && s->n_new == 0 && !(m->kind == MOVE_RESUME && sim_figures(sim).lost_once);
+    for (size_t i = 0; i < sc->n_moves; i++)
+        if (sc->moves[i].kind == MOVE_EXCLUDE)
+            return false; /* who is given up may be just who the floor waits for */
+    bool can_start = s->n_new == 0 || strcmp(s->plan, "restart") != 0; /* nothing is there to be started */
+    return floor && can_start && !(m->kind == MOVE_RESUME && sim_figures(sim).lost_once);
 }
 
 static void order_run(const struct scenario *sc, struct sim *sim, const struct move *m, bool healed,
@@ -286,6 +300,8 @@ void scenario_run(const struct scenario *sc, struct buf *story, struct verdict *
         if (m->kind == MOVE_FAULT) {
             sim_fault(sim, &m->fault);
             healed = false;
+        } else if (m->kind == MOVE_EXCLUDE) {
+            sim_give_up(sim, m->fault.node, true);
         } else if (m->kind == MOVE_HEAL) {
             sim_heal(sim);
             healed = true;
@@ -372,8 +388,8 @@ static bool fewer_nodes(struct scenario *sc)
     if (less.shape.min_up >= less.shape.n_nodes)
         less.shape.min_up = less.shape.n_nodes - 1;
     for (size_t i = 0; i < less.n_moves; i++)
-        if (less.moves[i].kind == MOVE_FAULT && less.moves[i].fault.node != SIM_ANY &&
-            less.moves[i].fault.node >= less.shape.n_nodes)
+        if ((less.moves[i].kind == MOVE_FAULT || less.moves[i].kind == MOVE_EXCLUDE) &&
+            less.moves[i].fault.node != SIM_ANY && less.moves[i].fault.node >= less.shape.n_nodes)
             return false;
     return try_instead(sc, &less);
 }

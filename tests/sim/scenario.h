@@ -6,6 +6,7 @@
  *   fault build-fails@n3/build
  *   run 1                                       start it; it must end with 1 (? = any)
  *   heal                                        the faults are gone
+ *   exclude n2                                  orders from here on are given without that node
  *   resume 0 | rollback 1
  *   story                                       the rest of the file, one line each: [virtual time] text */
 #ifndef RELEASE_TESTS_SCENARIO_H
@@ -15,7 +16,7 @@
 
 #define MOVES_MAX 48
 
-enum move_kind { MOVE_FAULT, MOVE_RUN, MOVE_RESUME, MOVE_ROLLBACK, MOVE_HEAL };
+enum move_kind { MOVE_FAULT, MOVE_RUN, MOVE_RESUME, MOVE_ROLLBACK, MOVE_HEAL, MOVE_EXCLUDE };
 struct move {
     enum move_kind kind;
     struct sim_fault fault;

@@ -108,6 +108,8 @@ static void draw_scenario(uint64_t seed, uint32_t n_nodes, bool wide, bool calm,
     for (uint32_t i = draw(&d, 4); i-- > 0;) {
         if (chance(&d, 2))
             draw_fault(&d, sc, &plan);
+        if (chance(&d, 12))
+            add(sc, (struct move){.kind = MOVE_EXCLUDE, .fault = {.node = draw(&d, plan.core.n_nodes)}});
         add(sc, (struct move){.kind = chance(&d, 2) ? MOVE_RESUME : MOVE_ROLLBACK, .exit = -1});
     }
     add(sc, (struct move){.kind = MOVE_HEAL});
