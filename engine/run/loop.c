@@ -160,7 +160,8 @@ static const struct release_ending *ending(struct loop *l, int *ret_exit)
                  : "%u on the new revision, %u on the earlier one, %u left out, %u failed%s%s",
              core_count(l->core, NODE_DONE),
              core_count(l->core, NODE_UNDONE) + core_count(l->core, NODE_PENDING),
-             core_count(l->core, NODE_LEFT) + core_count(l->core, NODE_OUT) + core_count(l->core, NODE_BACK),
+             core_count(l->core, NODE_LEFT) + core_count(l->core, NODE_OUT) + core_count(l->core, NODE_BACK) +
+                 core_count(l->core, NODE_GONE),
              core_count(l->core, NODE_FAILED), why != WHY_NONE ? "; " : "", why_name(why));
     l->end = (struct release_ending){.exit_status = *ret_exit, .summary = l->summary};
     return &l->end;
