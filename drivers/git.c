@@ -106,6 +106,13 @@ static const char *repo_key(struct op *op, const char *repo)
     return arena_strndup(op_arena(op), hex, 24);
 }
 
+/* The script is to give its answer before the deadline does. */
+static const char *seconds_left(struct op *op)
+{
+    int64_t s = op_left_ms(op) / 1000 - 1;
+    return arena_printf(op_arena(op), "%lld", (long long)(s > 1 ? s : 1));
+}
+
 static enum outcome git_resolve(struct op *op)
 {
     const char *repo = arg_or_var(op, "repo"), *rev = op_arg(op, "rev");
@@ -115,7 +122,7 @@ static enum outcome git_resolve(struct op *op)
         return op_refused(op, E_USAGE,
                           "'%.60s' is not a revision; write a hash of 4 to 40 digits, a branch or a tag",
                           rev ? rev : "");
-    const char *args[] = {"resolve", repo_key(op, repo), repo, rev, NULL};
+    const char *args[] = {"resolve", repo_key(op, repo), repo, seconds_left(op), rev, NULL};
     return report_local(op, &(struct node_cmd){.script = script_resolve, .args = args});
 }
 
@@ -126,7 +133,7 @@ static enum outcome git_log(struct op *op)
         from = op_var(op, "rev_before") ? op_var(op, "rev_before") : "";
     if (!want_repo(op, repo) || !want_rev(op, from) || !want_rev(op, rev))
         return op_end(op);
-    const char *args[] = {"log", repo_key(op, repo), repo, from, rev, NULL};
+    const char *args[] = {"log", repo_key(op, repo), repo, seconds_left(op), from, rev, NULL};
     return report_local(op, &(struct node_cmd){.script = script_resolve, .args = args});
 }
 

@@ -8,10 +8,11 @@ GIT_TERMINAL_PROMPT=0 GIT_ASKPASS=true SSH_ASKPASS=true GIT_CONFIG_NOSYSTEM=1 GI
 GIT_ATTR_NOSYSTEM=1 GIT_OPTIONAL_LOCKS=0 GIT_NO_REPLACE_OBJECTS=1 GIT_SSH_COMMAND='ssh -oBatchMode=yes' GIT_PAGER=cat
 export GIT_TERMINAL_PROMPT GIT_ASKPASS SSH_ASKPASS GIT_CONFIG_NOSYSTEM GIT_CONFIG_GLOBAL GIT_ATTR_NOSYSTEM \
     GIT_OPTIONAL_LOCKS GIT_NO_REPLACE_OBJECTS GIT_SSH_COMMAND GIT_PAGER
-# A tree is looked at as its owner: root may read everything, and git refuses all the same to trust another's tree.
-git_as=''
+# A tree is looked at as its owner: root may read everything, and git refuses all the same to trust another's tree. With
+# git_alone it runs in a session of its own.
+git_as='' git_alone=''
 g() {
-    ${git_as:+runuser -u "$git_as" --} git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false -c gc.auto=0 -c maintenance.auto=false \
+    ${git_alone:+setsid} ${git_as:+runuser -u "$git_as" --} git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false -c gc.auto=0 -c maintenance.auto=false \
         -c fetch.unpackLimit=1 -c core.fsync=committed,reference \
         -c protocol.allow=never -c protocol.https.allow=always -c protocol.ssh.allow=always \
         -c protocol.git.allow=always -c protocol.file.allow=always -c submodule.recurse=false \

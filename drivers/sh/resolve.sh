@@ -1,8 +1,9 @@
 # needs: lib gitlib
 # On the controller: what a typed revision means, and what lies between two revisions, out of a bare mirror in the
 # user's cache.
-#   resolve KEY REPO TYPED | log KEY REPO FROM TO
-act=$1 key=$2 repo=$3
+#   resolve KEY REPO SECONDS TYPED | log KEY REPO SECONDS FROM TO
+# SECONDS: how long this may take.
+act=$1 key=$2 repo=$3 seconds=$4
 
 mirror() {
     umask 077
@@ -11,16 +12,44 @@ mirror() {
     git_dir=$mirror_base/$key.git
     true >>"$mirror_base/$key.lock" || refuse io "cannot write $mirror_base"
     exec 9>>"$mirror_base/$key.lock"
-    ! command -v flock >/dev/null || flock 9
+    ! command -v flock >/dev/null || flock -w "$seconds" 9 ||
+        refuse network "$repo: a fetch that an earlier attempt began is still going on$(fetched_so_far); try again, or give it longer (git: {resolve_timeout: 10m})"
     [ -d "$git_dir" ] || {
         rm -rf "$git_dir.new"
         mirror_out=$(g init -q --bare "$git_dir.new" 2>&1 && mv "$git_dir.new" "$git_dir" 2>&1) || git_failed "$mirror_out" "cannot make $git_dir"
     }
 }
+# How far a fetch is, in git's own words.
+fetched_so_far() {
+    fetched_line=$(tr '\r' '\n' <"$mirror_base/$key.fetch" 2>/dev/null | grep '%' | tail -n 1)
+    [ -z "$fetched_line" ] || printf ' (%s)' "$fetched_line"
+}
+# A fetch has a session of its own and keeps the lock: when whoever asked gives up, what came so far would be lost with it,
+# and the next attempt would begin anew. The first one of a large repository takes as long as it takes.
 refresh() {
     unlock_stale "$git_dir" "$git_dir"
-    refresh_out=$(g --git-dir="$git_dir" fetch --prune --no-write-fetch-head -- "$repo" '+refs/heads/*:refs/heads/*' '+refs/tags/*:refs/tags/*' 2>&1 9>&-) ||
-        git_failed "$refresh_out" "cannot read $repo"
+    (
+        git_alone=yes
+        g --git-dir="$git_dir" fetch --progress --prune --no-write-fetch-head -- "$repo" '+refs/heads/*:refs/heads/*' '+refs/tags/*:refs/tags/*'
+    ) >"$mirror_base/$key.fetch" 2>&1 </dev/null &
+    refresh_pid=$!
+    trap : ALRM
+    read -r refresh_self refresh_rest </proc/self/stat # $$ is another shell's, where this one is a part of it
+    (
+        trap 'kill "$refresh_sleep"; exit' TERM
+        sleep "$seconds" &
+        refresh_sleep=$!
+        wait "$refresh_sleep"
+        kill -ALRM "$refresh_self"
+    ) >/dev/null 2>&1 9>&- &
+    refresh_clock=$!
+    wait "$refresh_pid"
+    refresh_rc=$?
+    # The shell's word for "a signal came": the time is up, and git is still at it.
+    [ $refresh_rc -le 128 ] || ! kill -0 "$refresh_pid" 2>/dev/null ||
+        refuse network "$repo did not come within $seconds s$(fetched_so_far); the fetch goes on by itself, and what it brings is kept: try again, or give it longer (git: {resolve_timeout: 10m})"
+    kill "$refresh_clock" 2>/dev/null
+    [ $refresh_rc = 0 ] || git_failed "$(tr '\r' '\n' <"$mirror_base/$key.fetch" | grep -v '%')" "cannot read $repo"
 }
 by_name() {
     g --git-dir="$git_dir" rev-parse -q --verify "$1^{commit}" 2>/dev/null
@@ -114,13 +143,13 @@ do_log() {
 mirror
 case $act in
 resolve)
-    typed=$4
+    typed=$5
     if printf '%s\n' "$typed" | grep -qxE '[0-9a-f]{4,40}'; then
         resolve_hash
     else
         resolve_name
     fi
     ;;
-log) do_log "$4" "$5" ;;
+log) do_log "$5" "$6" ;;
 esac
 finish

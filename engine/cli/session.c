@@ -27,6 +27,14 @@ static int64_t order_taken(void)
     return order;
 }
 
+static void say_waits(void *ctx, const char *what, int64_t since_ms)
+{
+    char text[DURATION_TEXT_MAX];
+    (void)ctx;
+    say_note("asking for %s: no answer yet from %s", duration_text(since_ms / 1000 * 1000, text, sizeof text),
+             what);
+}
+
 int session_begin(struct session *s, struct cli *cli, const char *env, enum store_mode mode)
 {
     *s = (struct session){.cli = cli, .env = env, .order = order_taken(), .signal_fd = -1, .wake_fd = -1};
@@ -34,6 +42,8 @@ int session_begin(struct session *s, struct cli *cli, const char *env, enum stor
     s->opt = (struct run_options){.who = cli_who(cli), .host = cli_host(cli), .wake_fd = -1, .signal_fd = -1};
     drivers_init(); /* not in main: it would be most of the time of a command that only reads the journal */
     s->opt.conns = conns_new(); /* what preflight opened serves the release */
+    if (!cli_flag(cli, "json"))
+        s->opt.waits = say_waits;
     s->signal_fd = s->opt.signal_fd = signals_open();
     s->wake_fd = s->opt.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->signal_fd < 0 || s->wake_fd < 0) {

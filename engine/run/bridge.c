@@ -358,8 +358,11 @@ struct job *bridge_probe_job(const struct plan *plan, const struct plan_step *st
     if (facts)
         job->spec.recall = facts_all(facts, job->req.node, &job->arena, &job->spec.n_recall);
     job->spec.step_key = "probe";
-    job->budget_ms =
-        step->timeout_ms > 0 && step->timeout_ms < DEFAULT_TIMEOUT_MS ? step->timeout_ms : DEFAULT_TIMEOUT_MS;
+    /* A question that stands in the plan as itself has the time it was given there; one that is asked in
+     * place of a changing step does not get the half hour that the change may take. */
+    bool itself = strcmp(step->verb, verb->name) == 0;
+    int64_t given = step->timeout_ms > 0 ? step->timeout_ms : verb->default_timeout_ms;
+    job->budget_ms = given > 0 && (itself || given < DEFAULT_TIMEOUT_MS) ? given : DEFAULT_TIMEOUT_MS;
     if (step->also)
         job_also(job, bridge_probe_job(plan, step->also, verb_find(step->also->verb, NULL), node, facts, opt,
                                        conns, waker_fd));

@@ -79,18 +79,46 @@ static void cancel_on_signal(struct batch *b, const struct pollfd *fd)
     must(write(b->cancel_fd, &one, sizeof(one)) == sizeof(one));
 }
 
+#define WAITS_EVERY_MS 5000
+#define WAITS_SHOWN    3
+
+/* Long work shows that it goes on, and at whose pace. */
+static void tell_waits(struct batch *b, int64_t began_ms)
+{
+    auto_buf struct buf what = BUF_INIT(4096);
+    size_t n = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        const struct job *job = b->jobs[i];
+        const char *verb = job->spec.verb->name, *node = job->spec.target ? job->spec.target->id : NULL;
+        if (job->came_back || ++n > WAITS_SHOWN)
+            continue;
+        buf_printf(&what, "%s%s", n > 1 ? ", " : "", node ? node : verb);
+        if (node)
+            buf_printf(&what, " (%s)", verb);
+    }
+    if (n > WAITS_SHOWN)
+        buf_printf(&what, " and %zu more", n - WAITS_SHOWN);
+    b->opt->waits(b->opt->waits_ctx, buf_str(&what), clock_mono_ms() - began_ms);
+}
+
 void batch_wait(struct batch *b)
 {
     size_t left = b->n;
+    int64_t began_ms = clock_mono_ms(), told_ms = began_ms;
     while (left > 0) {
         struct pollfd fds[2] = {{.fd = pool_done_fd(b->pool), .events = POLLIN},
                                 {.fd = b->canceled ? -1 : b->opt->signal_fd, .events = POLLIN}};
-        int n = poll(fds, 2, -1);
+        int n = poll(fds, 2, b->opt->waits ? WAITS_EVERY_MS : -1);
         must(n >= 0 || errno == EINTR);
+        if (b->opt->waits && clock_mono_ms() - told_ms >= WAITS_EVERY_MS) {
+            told_ms = clock_mono_ms();
+            tell_waits(b, began_ms);
+        }
         cancel_on_signal(b, &fds[1]);
         pool_done_clear(b->pool);
         for (struct job *job = pool_take_done(b->pool), *next; job; job = next, left--) {
             next = job->next;
+            job->came_back = true;
             if (job->then)
                 pool_put(b->pool, job->then);
         }

@@ -21,7 +21,12 @@ struct run_options {
     int wake_fd;         /* eventfd written after each commit, for watchers; -1 = none */
     int signal_fd;       /* signalfd with SIGINT, SIGTERM, SIGHUP; -1 = none */
     struct problems
-        *warnings;   /* preflight: what does not stop a release, and should be known; NULL = not wanted */
+        *warnings; /* preflight: what does not stop a release, and should be known; NULL = not wanted */
+    /* Preflight and probes that take long: on the caller's thread, every few seconds, what is still waited
+     * for
+     * ("git.resolve, app3 (release.probe) and 7 more"). NULL = not wanted. */
+    void (*waits)(void *ctx, const char *what, int64_t since_ms);
+    void *waits_ctx;
     bool *ret_held;  /* preflight: set when another journal holds a node; NULL = not wanted */
     int *ret_signal; /* preflight and probes: the signal that ended them; NULL = not wanted */
 };

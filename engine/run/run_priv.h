@@ -64,6 +64,7 @@ struct job {
     struct arena kept;  /* of a step that is in no plan */
     const char *label;  /* step for messages */
     int64_t taken_ms, done_ms;
+    bool came_back; /* in a batch: the batch's thread has it again */
 };
 
 struct pool;

@@ -224,6 +224,48 @@ static void hostile_revisions_do_nothing(void **state)
     WANT_REFUSED(ans, "absolute path");
 }
 
+/* A server that answers nobody until the file `go` is there; the port stands in the file `port`. */
+static const char slow_server[] =
+    "import os,socket,subprocess,sys,threading,time\n"
+    "d=sys.argv[1]\n"
+    "s=socket.create_server(('127.0.0.1',0))\n"
+    "open(d+'/port.new','w').write(str(s.getsockname()[1]))\n"
+    "os.rename(d+'/port.new',d+'/port')\n"
+    "def serve(c):\n"
+    "  "
+    "p=subprocess.Popen(['git','daemon','--inetd','--export-all','--base-path='+d,d],stdin=c,stdout="
+    "subprocess.PIPE)\n"
+    "  while not os.path.exists(d+'/go'): time.sleep(.05)\n"
+    "  for b in iter(lambda: p.stdout.read1(65536),b''): c.sendall(b)\n"
+    "  c.close()\n"
+    "while 1:\n"
+    "  threading.Thread(target=serve,args=(s.accept()[0],),daemon=True).start()\n";
+
+static void a_slow_first_fetch_is_not_lost(void **state)
+{
+    (void)state;
+    const char *path = text("%s/slow.py", rig_dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(slow_server, f);
+    fclose(f);
+    const char *pid =
+        sh("python3 $D/slow.py $D >/dev/null 2>&1 & echo $!; n=0; while [ ! -e $D/port ] && [ $n -lt 300 ]; "
+           "do sleep 0.1; n=$((n+1)); done");
+    const char *url = text("git://127.0.0.1:%s/origin.git", sh("cat $D/port"));
+    struct ask ask = {.verb = "git.resolve", .args = PAIRS({"repo", url}, {"rev", "v2"}), .timeout_ms = 4000};
+    struct answer ans = rig_ask(&ask);
+    WANT_REFUSED(ans, "the fetch goes on by itself");
+    ans = rig_ask(&ask); /* still at it */
+    WANT_REFUSED(ans, "a fetch that an earlier attempt began is still going on");
+    sh("touch $D/go");
+    ask.timeout_ms = 30000;
+    ans = rig_ask(&ask);
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "rev"), rev2) == 0);
+    sh("kill %s", pid);
+}
+
 static struct answer log_of(const char *from, const char *to)
 {
     return rig_ask(
@@ -452,6 +494,7 @@ int main(void)
         cmocka_unit_test(an_existing_clone_is_taken_as_it_is),
         cmocka_unit_test(files_changed_by_hand_are_kept),
         cmocka_unit_test(locks_of_a_killed_git_are_removed),
+        cmocka_unit_test(a_slow_first_fetch_is_not_lost),
         cmocka_unit_test(what_git_writes_itself_is_no_change_by_hand),
         cmocka_unit_test(a_killed_checkout_is_done_again),
     };
