@@ -43,10 +43,7 @@ static const struct field ssh_fields[] = {
     {.name = "known_hosts", .type = FIELD_FILE, .offset = SSH_AT(known_hosts)},
     {.name = "proxy_jump", .type = FIELD_TEXT, .offset = SSH_AT(proxy_jump)},
     {.name = "config", .type = FIELD_FILE, .offset = SSH_AT(config)},
-    {.name = "transport",
-     .type = FIELD_CHOICE,
-     .offset = SSH_AT(transport),
-     .choices = "ssh|openssh|local"},
+    {.name = "transport", .type = FIELD_CHOICE, .offset = SSH_AT(transport), .choices = "ssh|openssh|local"},
     FIELD_END,
 };
 

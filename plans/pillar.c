@@ -1,15 +1,10 @@
 /* Finding and merging an environment's pillar (DESIGN section 5): top.sls section, else ENV.sls, ENV.yml,
  * ENV/init.sls, then the --pillar texts on top. */
 #include "plans/environment.h"
+#include "plans/merge.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct node_tree {
-    struct node_tree *next;
-    const bool *matches; /* one per layer */
-    const struct value *tree;
-};
 
 static struct pillar *pillar_new(const char *env)
 {
@@ -23,24 +18,30 @@ void pillar_free(struct pillar *p)
     if (p == NULL)
         return;
     struct arena arena = p->arena;
+    problems_fini(&p->late);
     free(p);
     arena_fini(&arena);
 }
 
-static bool is_everyone(const char *target)
-{
-    return strcmp(target, "*") == 0;
-}
-
+/* For everybody the tree is Salt's; where nodes differ it is all layers merged, whoever they are for. */
 static bool load_top(struct pillar *p, struct sls_reader *r, const struct env_source *source)
 {
-    if (!top_load(r, source->top, source->section, &p->top) || !env_all_read(p, r, source))
+    struct merging sum;
+    if (!top_load(r, source->top, source->section, p->yml.nodegroups, &p->top))
         return false;
-    p->tree = value_map(&p->arena, (struct place){.file = source->top, .line = 1, .col = 1});
-    for (size_t i = 0; i < p->top.n; i++) {
-        p->tree = value_merge(&p->arena, p->tree, p->top.layers[i].tree);
-        p->per_node |= !is_everyone(p->top.layers[i].target);
-    }
+    p->reader = *r;
+    r->salt = false; /* files that Salt does not read are environments all the same */
+    if (!env_all_read(p, r, source))
+        return false;
+    for (size_t i = 0; i < p->top.n_targets; i++)
+        p->per_node |= !matcher_everyone(p->top.targets[i].matcher);
+    merge_start(&sum, &p->arena, NULL,
+                value_map(&p->arena, (struct place){.file = source->top, .line = 1, .col = 1}));
+    for (size_t i = 0; i < p->top.n; i++)
+        merge_add(&sum, p->top.layers[i].tree);
+    p->tree = sum.sum;
+    if (!p->per_node)
+        p->tree = pillar_everyones(p);
     return true;
 }
 
@@ -120,12 +121,29 @@ static struct pillar *pillar_read(const struct pillar_request *req, const char *
     return NULL;
 }
 
+static void problems_move(struct problems *from, struct problems *to)
+{
+    for (size_t i = 0; i < from->n; i++)
+        problems_add(to, "%s", from->lines[i]);
+}
+
+/* Where a node's own tree is not known, what follows from it is none of the mistakes. */
+static bool nothing_late(struct pillar *p, struct problems *others, struct problems *problems)
+{
+    bool ok = p->late.n == 0;
+    problems_move(ok ? others : &p->late, problems);
+    return ok;
+}
+
 bool pillar_load_as(const struct pillar_request *req, struct pillar **ret, struct problems *problems)
 {
     struct pillar *p = pillar_read(req, req->node, problems);
+    auto_problems struct problems settled = {.n = 0};
     if (p != NULL && req->node != NULL)
         p->tree = pillar_tree_of(p, req->node);
-    bool ok = p != NULL && (req->node != NULL || pillar_settle(p, problems));
+    bool ok = p != NULL && (req->node != NULL || pillar_settle(p, &settled));
+    if (p != NULL)
+        ok = nothing_late(p, &settled, problems) && ok;
     if (ok)
         *ret = p;
     else
@@ -165,82 +183,21 @@ bool pillar_state(const char *root, struct arena *arena, const char **ret, struc
     return true;
 }
 
-bool pillar_load_file(const char *path, struct pillar **ret, struct problems *problems)
+bool pillar_load_file(const char *path, const char *root_or_null, struct pillar **ret,
+                      struct problems *problems)
 {
     struct pillar *p = pillar_new("");
-    const char *slash = strrchr(path, '/');
-    const char *dir = slash == NULL ? "." : arena_strndup(&p->arena, path, (size_t)(slash - path));
-    struct sls_reader r = {.arena = &p->arena, .problems = problems, .dir = dir};
-    p->tree = sls_load(&r, arena_strdup(&p->arena, path));
+    struct sls_reader r = {.arena = &p->arena, .problems = problems, .dir = ""};
+    if (root_or_null != NULL)
+        r.dir = pillar_dir(root_or_null, &p->arena);
+    p->tree = root_or_null == NULL ? sls_load_alone(&r, arena_strdup(&p->arena, path))
+                                   : sls_load(&r, arena_strdup(&p->arena, path));
     bool ok = p->tree != NULL;
     if (ok)
         *ret = p;
     else
         pillar_free(p);
     return ok;
-}
-
-static const struct value *merge_matching(struct pillar *p, const bool *matches)
-{
-    const struct value *tree = NULL;
-    for (size_t i = 0; i < p->top.n; i++)
-        if (matches[i])
-            tree = value_merge(&p->arena, tree, p->top.layers[i].tree);
-    for (size_t i = 0; i < p->n_overrides; i++)
-        tree = value_merge(&p->arena, tree, p->overrides[i]);
-    return tree == NULL ? value_map(&p->arena, p->tree->at) : tree;
-}
-
-bool pillar_layer_matches(const struct pillar *p, const struct top_layer *layer, const char *node)
-{
-    (void)p;
-    return target_matches(layer->target, node);
-}
-
-static bool *layers_of(const struct pillar *p, struct arena *a, const char *node)
-{
-    bool *matches = arena_array(a, p->top.n + 1, sizeof(*matches));
-    for (size_t i = 0; i < p->top.n; i++)
-        matches[i] = pillar_layer_matches(p, &p->top.layers[i], node);
-    return matches;
-}
-
-const struct value *pillar_tree_of(struct pillar *p, const char *node)
-{
-    if (p->rendered != NULL) {
-        const struct value *own = map_get(p->rendered, node);
-        return own != NULL ? own : value_map(&p->arena, p->rendered->at);
-    }
-    if (!p->per_node)
-        return p->tree;
-    bool *matches = layers_of(p, &p->arena, node);
-    for (struct node_tree *t = p->trees; t != NULL; t = t->next)
-        if (memcmp(t->matches, matches, p->top.n * sizeof(*matches)) == 0)
-            return t->tree;
-    struct node_tree *t = arena_alloc(&p->arena, sizeof(*t));
-    *t = (struct node_tree){.next = p->trees, .matches = matches, .tree = merge_matching(p, matches)};
-    p->trees = t;
-    return t->tree;
-}
-
-const struct value *pillar_tree_of_all(struct pillar *p)
-{
-    if (!p->per_node)
-        return p->tree;
-    bool *matches = arena_array(&p->arena, p->top.n + 1, sizeof(*matches));
-    for (size_t i = 0; i < p->top.n; i++)
-        matches[i] = is_everyone(p->top.layers[i].target);
-    return merge_matching(p, matches);
-}
-
-const struct top_layer *pillar_layer_of(const struct pillar *p, const char *node, const char *key)
-{
-    auto_arena struct arena scratch = {.head = NULL};
-    const bool *matches = layers_of(p, &scratch, node);
-    for (size_t i = p->top.n; i-- > 0;)
-        if (matches[i] && map_entry(p->top.layers[i].tree, key) != NULL)
-            return &p->top.layers[i];
-    return NULL;
 }
 
 const char *pillar_differs(const struct pillar *p)

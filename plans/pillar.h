@@ -44,8 +44,10 @@ bool pillar_load_as(const struct pillar_request *req, struct pillar **ret,
 bool pillar_known(const char *root, const char *env, struct problems *problems);
 /* "role, share:b": what some nodes have otherwise, so that the tree lacks it; NULL: nothing. */
 const char *pillar_differs(const struct pillar *p);
-/* One file on its own (`release pillar --file F`). */
-bool pillar_load_file(const char *path, struct pillar **ret, struct problems *problems) MUST_CHECK;
+/* One file on its own (`release pillar --file F`); what it includes only when there is a root to find it
+ * under. */
+bool pillar_load_file(const char *path, const char *root_or_null, struct pillar **ret,
+                      struct problems *problems) MUST_CHECK;
 void pillar_free(struct pillar *p);
 /* "release:app_servers" -> value, NULL when there is none. */
 const struct value *pillar_get(const struct pillar *p, const char *path);

@@ -18,7 +18,9 @@ struct pillar {
     const struct value **overrides;
     size_t n_overrides;
     bool per_node;               /* nodes may have different pillars */
-    struct node_tree *trees;     /* merged trees of nodes, by which layers match */
+    struct sls_reader reader;    /* of its files */
+    struct layering *layering;   /* trees of nodes (layers.c) */
+    struct problems late;        /* what was found while a node's tree was made */
     const struct value *servers; /* app_servers with each node's own entry; NULL: as the tree has them */
     const char *differs;         /* paths that are not the same on all nodes, for people; NULL: none */
     struct render_rule command;  /* --pillar-command; RENDERER_OWN: not given */
@@ -26,16 +28,19 @@ struct pillar {
         *rendered;           /* map: node id -> its pillar, when another program rendered it; else NULL */
     struct op_pair *sources; /* who else was asked -> digest of the answer */
     size_t n_sources;
+    struct value *answers; /* what they said where app_servers asks; NULL: not asked */
 };
 
 /* What Salt would give this node: only the layers whose target matches. The whole tree when no layer is per
- * node. */
+ * node. What cannot be said of a node is a problem in p->late. */
 const struct value *pillar_tree_of(struct pillar *p, const char *node);
-/* The layers for '*' alone. */
+/* The layers for '*' alone; without others the whole tree. */
 const struct value *pillar_tree_of_all(struct pillar *p);
-bool pillar_layer_matches(const struct pillar *p, const struct top_layer *layer, const char *node);
+/* The same, made of the layers. */
+const struct value *pillar_everyones(struct pillar *p);
+bool pillar_layer_matches(struct pillar *p, const struct top_layer *layer, const char *node);
 /* The layer that gave this node its `key`, the last one; NULL when none did, or there are no layers. */
-const struct top_layer *pillar_layer_of(const struct pillar *p, const char *node, const char *key);
+const struct top_layer *pillar_layer_of(struct pillar *p, const char *node, const char *key);
 
 /* rendered.c: what other programs know. */
 const struct render_rule *pillar_renderer(const struct pillar *p);
@@ -48,6 +53,8 @@ bool pillar_json_load(struct pillar *p, const char *path, struct problems *probl
 bool pillar_by_node(struct pillar *p, const struct value *nodes, struct problems *problems);
 /* `app_servers: {command: ...}` in what was read from files. */
 bool pillar_ask_servers(struct pillar *p, struct problems *problems);
+/* The same in a node's tree, once they were asked. */
+const struct value *pillar_answered(struct pillar *p, const struct value *tree);
 
 /* settle.c: whose environment this is. Finds the nodes, demands that their release: blocks are one, and makes
  * p->tree what they share. false: problems has why. */

@@ -121,8 +121,8 @@ static const struct value *tree_answered(struct asked *k, const struct value *tr
 
 bool pillar_ask_servers(struct pillar *p, struct problems *problems)
 {
-    struct asked k = {
-        .p = p, .problems = problems, .answers = value_map(&p->arena, (struct place){.file = NULL})};
+    p->answers = value_map(&p->arena, (struct place){.file = NULL});
+    struct asked k = {.p = p, .problems = problems, .answers = p->answers};
     const struct value *before = p->tree;
     bool again = false;
     for (size_t i = 0; i < p->top.n; i++) {
@@ -139,7 +139,7 @@ bool pillar_ask_servers(struct pillar *p, struct problems *problems)
         again |= tree != p->overrides[i];
         p->overrides[i] = tree;
     }
-    if (p->top.n == 0)
+    if (!p->per_node)
         p->tree = tree_answered(&k, p->tree);
     else if (again) {
         p->tree = value_map(&p->arena, before->at);
@@ -149,6 +149,13 @@ bool pillar_ask_servers(struct pillar *p, struct problems *problems)
             p->tree = value_merge(&p->arena, p->tree, p->overrides[i]);
     }
     return p->tree != NULL;
+}
+
+const struct value *pillar_answered(struct pillar *p, const struct value *tree)
+{
+    struct asked k = {.p = p, .problems = &p->late, .answers = p->answers};
+    const struct value *ret = p->answers == NULL ? tree : tree_answered(&k, tree);
+    return ret == NULL ? tree : ret;
 }
 
 /* ---- pillars */

@@ -2,21 +2,32 @@
 #ifndef RELEASE_PLANS_TOP_H
 #define RELEASE_PLANS_TOP_H
 
+#include "plans/match.h"
 #include "plans/sls.h"
 
 struct top_layer {
-    const char *target; /* glob, or comma-separated list of globs */
+    const char *target; /* as written */
     struct place at;    /* of the target */
-    const struct value *tree;
+    const struct matcher *matcher;
+    const char *name; /* of the file */
+    struct place name_at;
+    const struct value *tree; /* the file alone, with what it includes */
+};
+struct top_target {
+    const struct matcher *matcher;
+    size_t from, n; /* its layers */
 };
 struct top {
-    struct top_layer *layers; /* in the order of the file */
+    struct top_layer *layers; /* in the order in which they merge */
     size_t n, cap;
+    struct top_target *targets;
+    size_t n_targets;
+    const struct value *ignored; /* map: names that may be missing */
 };
 
-bool target_matches(const char *target, const char *node);
 /* The layers of one section. false: problems has why, a section that is not there among it. */
-bool top_load(struct sls_reader *r, const char *path, const char *section, struct top *ret);
+bool top_load(struct sls_reader *r, const char *path, const char *section, const struct value *nodegroups,
+              struct top *ret);
 /* The sections of a top file into `names` (arena of r), for the list of known environments. */
 size_t top_sections(const struct value *top, const char **names, size_t max);
 

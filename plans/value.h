@@ -39,6 +39,7 @@ struct entry {
 struct value {
     enum value_kind kind;
     bool plain;        /* scalar without quotes: YAML's typing applies */
+    const void *owner; /* map: the sum that made it and may change it (merge.c) */
     uint8_t key_types; /* map: a bit for each enum scalar_type among its keys */
     bool aliased;      /* at the root of a file: some map in it stands in two places */
     struct place at;

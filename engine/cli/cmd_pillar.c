@@ -12,10 +12,10 @@ static const struct option_def options[] = {
     OPTION_END,
 };
 
-static int load_file(const char *file, struct pillar **ret)
+static int load_file(const char *file, const char *root, struct pillar **ret)
 {
     auto_problems struct problems problems = {0};
-    return pillar_load_file(file, ret, &problems) ? 0 : cli_problems(&problems, "pillar", EXIT_USAGE);
+    return pillar_load_file(file, root, ret, &problems) ? 0 : cli_problems(&problems, "pillar", EXIT_USAGE);
 }
 
 static int load_node(struct cli *cli, const char *env, const char *node, struct pillar **ret)
@@ -49,7 +49,7 @@ static int load_env(struct cli *cli, const char *env, struct pillar **ret)
 static int load(struct cli *cli, struct pillar **ret)
 {
     if (cli_opt(cli, "file"))
-        return load_file(cli_opt(cli, "file"), ret);
+        return load_file(cli_opt(cli, "file"), cli_opt(cli, "root"), ret);
     const char *env = cli_env(cli, 0);
     if (!env)
         return EXIT_USAGE;

@@ -280,15 +280,15 @@ static void top_file_chooses_by_section_and_target(void **state)
     put_pillar("top.sls",
                "base:\n  '*': [common]\n  'app*':\n    - app\n  'db1,db2':\n    - match: list\n    - db\n"
                "other:\n  '*':\n    - common\n    - nothere\n    - ignore_missing: True\n"
-               "bad:\n  'roles:web':\n    - match: grain\n    - common\n");
+               "bad:\n  'roles:web':\n    - match: gran\n    - common\n");
     put_pillar("common.sls", "role: none\nshare: {a: 1}\n");
     put_pillar("app.sls", "role: app\nshare: {b: 2}\n");
     put_pillar("db.sls", "role: db\n");
     assert_pillar("base", "{\"role\": \"none\", \"share\": {\"a\": 1}}"); /* what all have */
     assert_pillar("other", "{\"role\": \"none\", \"share\": {\"a\": 1}}");
-    assert_pillar("bad", "pillar/top.sls:15:7: match: grain is not supported (wanted: globs or 'match: list' "
-                         "of node ids); let "
-                         "Salt decide: salt-call --local pillar.items --out=json > pillar/ENV.json\n");
+    assert_pillar("bad",
+                  "pillar/top.sls:14:3: target 'roles:web': match: gran is not known here (did you mean "
+                  "'grain'?); let Salt itself render the pillar (release.yml: 'pillar: {renderer: salt}')\n");
     auto_problems struct problems problems = {.n = 0};
     struct pillar *p;
     assert_true(pillar_load(dir, "base", NULL, 0, &p, &problems));
@@ -306,15 +306,26 @@ static void first_lines_name_what_can_be_read(void **state)
         const char *text, *want;
     } rows[] = {
         {"#!yaml\na: '{{x}}'\n", "{\"a\": \"{{x}}\"}"},
-        {"#!jinja|yaml\n# {{ not code }}\na: 1 # {% nor this %}\nb: 'x # y'\n",
-         "{\"a\": 1, \"b\": \"x # y\"}"},
-        {"#!jinja|yaml\na: 1\nb: {{ x }}\n",
-         "pillar/prod.sls:3:4: needs Jinja, which is not read here; let Salt render it: "
-         "salt-call --local pillar.items --out=json > pillar/ENV.json (or begin the file "
-         "with '#!yaml' when these braces are meant as they stand)\n"},
-        {"a: 1\n{% if x %}\nb: 2\n{% endif %}\n", "pillar/prod.sls:2:1: needs Jinja"},
-        {"#!py\ndef run(): pass\n", "pillar/prod.sls:1:1: renderer 'py' is not supported (wanted: yaml)"},
-        {"#!yaml|gpg\na: 1\n", "pillar/prod.sls:1:1: renderer 'gpg' is not supported (wanted: yaml)"},
+        {"#!jinja|yaml\n# }} and %}\na: 1 # note\nb: 'x # y'\n", "{\"a\": 1, \"b\": \"x # y\"}"},
+        {"a: 1\n# {% if False %}\nb: 2\n# {% endif %}\n",
+         "pillar/prod.sls:2:3: '{%' is Jinja, in comments and quotes too, and Jinja is not read here; let "
+         "Salt itself "
+         "render the pillar (release.yml: 'pillar: {renderer: salt}'), or begin the file with '#!yaml' when "
+         "these "
+         "braces are meant as they stand\n"},
+        {"a: |\n  one # {{ x }}\n", "pillar/prod.sls:2:9: '{{' is Jinja"},
+        {"a: 'b # {# c #}'\n", "pillar/prod.sls:1:9: '{#' is Jinja"},
+        {"#!jinja|yaml\n#jinja2: {\"variable_start_string\": \"<<\"}\na: 1\n",
+         "pillar/prod.sls:1:1: '#jinja2:' sets how Jinja reads this file"},
+        {"#!jinja|yaml\na: 1\nb: {{ x }}\n", "pillar/prod.sls:3:4: '{{' is Jinja"},
+        {"#!/usr/bin/env x\na: 1\n", "{\"a\": 1}"},
+        {"a: 1\n{% if x %}\nb: 2\n{% endif %}\n", "pillar/prod.sls:2:1: '{%' is Jinja"},
+        {"#!py\ndef run(): pass\n",
+         "pillar/prod.sls:1:1: renderer 'py' is not supported here (wanted: yaml, jinja|yaml, yaml|gpg"},
+        {"#!yaml|gpg\na: 1\n", "{\"a\": 1}"},
+        {"#!yaml|gpg\na:\n  - |\n    -----BEGIN PGP MESSAGE-----\n    x\n    -----END PGP MESSAGE-----\n",
+         "pillar/prod.sls:3:5: encrypted with PGP, which is not decrypted here; let Salt itself"},
+        {"#!gpg|yaml\na: 1\n", "pillar/prod.sls:1:1: renderer 'gpg' is not supported here"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         put_pillar("prod.sls", rows[i].text);
@@ -369,6 +380,106 @@ static void text_shows_where_each_value_came_from(void **state)
     pillar_free(p);
 }
 
+static void what_a_node_gets_is_what_salt_gives_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *top, *a, *b, *c, *want;
+    } rows[] = {
+        {"a file under two targets counts once, at its first place", "'*': [a, b]\n  'web*': [c, a]",
+         "x: a\ny: a\n", "x: b\n", "y: c\n", "{\"x\": \"b\", \"y\": \"c\"}"},
+        {"included a second time its own values alone count", "'*': [a, b]", "include: [c]\nx: a\n",
+         "include: [c]\ny: b\n", "z: c\n", "{\"z\": \"c\", \"x\": \"a\", \"y\": \"b\"}"},
+        {"a map that an alias shares changes in both places", "'*': [a, b]", "p: &x {k: {v: 1}}\nq: *x\n",
+         "q: {k: {v: 2}}\n", "", "{\"p\": {\"k\": {\"v\": 2}}, \"q\": {\"k\": {\"v\": 2}}}"},
+        {"one that << shares, too", "'*': [a, b]", "p: &x {k: {v: 1}}\nq: {<<: *x}\n", "q: {k: {v: 2}}\n", "",
+         "{\"p\": {\"k\": {\"v\": 2}}, \"q\": {\"k\": {\"v\": 2}}}"},
+        {"order", "'*': [{order: 2}, a]\n  'web1': [{order: 1}, b]", "x: a\n", "x: b\ny: b\n", "",
+         "{\"x\": \"a\", \"y\": \"b\"}"},
+        {"a compound without match:", "'web1 or web2': [a]\n  '* and not web*': [b]", "x: a\n", "x: b\n", "",
+         "{\"x\": \"a\"}"},
+        {"a comma without match: lists nobody", "'web1,web2': [a]\n  '*': [b]", "x: a\n", "y: b\n", "",
+         "{\"y\": \"b\"}"},
+        {"keys are typed", "'*': [a, b]", "yes: 1\n0644: 2\n", "true: 3\n644: 4\n", "",
+         "{\"true\": 3, \"644\": 4}"},
+        {"keys that differ by type", "'*': [a, b]", "1: 1\n", "'1': 3\n", "",
+         "pillar/b.sls:1:1: key '1': the same key by its text or its number, but not by its type"},
+        {"missing, though it may be", "'*': [{ignore_missing: yes}, a, nowhere]", "x: a\n", "", "",
+         "{\"x\": \"a\"}"},
+        {"not known: a grain", "'G@roles:web': [a]", "x: a\n", "", "",
+         "pillar/top.sls:2:3: whether target 'G@roles:web' is for node 'web1' is not known: its grain "
+         "'roles' is not "
+         "written down (wanted: its grains in "},
+        {"grains decide where the id does not", "'db* and G@roles:web': [a]\n  '*': [b]", "x: a\n", "y: b\n",
+         "", "{\"y\": \"b\"}"},
+        {"an unknown word in the list", "'*': [{ignore_mising: yes}, a]", "x: a\n", "", "",
+         "pillar/top.sls:2:10: 'ignore_mising' is not read here (did you mean 'ignore_missing'?)"},
+        {"a number among the files", "'*': [12]", "", "", "",
+         "pillar/top.sls:2:9: target '*': '12' is no plain name"},
+        {"a plain file of the same name and a near one", "'*': [d.x]", "x: a\ny: a\n", "", "",
+         "{\"x\": \"near\", \"y\": \"a\"}"},
+    };
+    put_pillar("d/x.sls", "include: [.a]\n");
+    put_pillar("d/a.sls", "x: near\n");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        auto_problems struct problems problems = {.n = 0};
+        struct pillar *p = NULL;
+        char top[500];
+        (void)snprintf(top, sizeof(top), "prod:\n  %s\n", rows[i].top);
+        put_pillar("top.sls", top);
+        put_pillar("a.sls", rows[i].a);
+        put_pillar("b.sls", rows[i].b);
+        put_pillar("c.sls", rows[i].c);
+        const struct pillar_request req = {.root = dir, .env = "prod", .node = "web1"};
+        char *got = pillar_load_as(&req, &p, &problems) ? pillar_json(p, NULL) : strdup(said(&problems));
+        if (strncmp(got, rows[i].want, strlen(rows[i].want)) != 0)
+            fail_msg("%s: %s", rows[i].name, got);
+        free(got);
+        pillar_free(p);
+    }
+}
+
+static void beside_a_top_file_only_what_salt_reads_counts(void **state)
+{
+    (void)state;
+    put_pillar("top.sls", "prod:\n  '*': [a]\n");
+    put_pillar("a.yml", "x: 1\n");
+    assert_pillar(
+        "prod",
+        "pillar/top.sls:2:9: 'a' is pillar/a.yml, which Salt does not read beside a top.sls (wanted: a "
+        "name that ends in .sls)\n");
+    put_pillar("a/init.sls", "include: [.b]\nx: 2\n");
+    put_pillar("a/b.sls", "y: 3\n");
+    assert_pillar("prod", "{\"y\": 3, \"x\": 2}");
+    put_pillar("top.sls", "include: [more]\nprod:\n  '*': [a]\n");
+    put_pillar("more.sls", "prod:\n  '*': [c]\nother: {'*': [a]}\n");
+    put_pillar("c.sls", "z: 4\n");
+    assert_pillar("prod", "{\"z\": 4}"); /* the same target again replaces it */
+    put_pillar("top.sls", "include: [nowhere]\nprod:\n  '*': [a]\n");
+    assert_pillar("prod", "pillar/top.sls:1:11: include: no top file 'nowhere' under pillar/\n");
+}
+
+static void one_file_is_read_on_its_own(void **state)
+{
+    (void)state;
+    put_pillar("a/x.sls", "include: [b]\nx: 1\n");
+    put_pillar("b.sls", "y: 2\n");
+    auto_problems struct problems problems = {.n = 0};
+    struct pillar *p;
+    char path[200];
+    (void)snprintf(path, sizeof(path), "%s/pillar/a/x.sls", dir);
+    assert_true(pillar_load_file(path, NULL, &p, &problems));
+    char *json = pillar_json(p, NULL);
+    assert_string_equal(json, "{\"include\": [\"b\"], \"x\": 1}");
+    free(json);
+    pillar_free(p);
+    assert_true(pillar_load_file(path, dir, &p, &problems));
+    json = pillar_json(p, NULL);
+    assert_string_equal(json, "{\"y\": 2, \"x\": 1}");
+    free(json);
+    pillar_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +493,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(top_file_chooses_by_section_and_target, setup, teardown),
         cmocka_unit_test_setup_teardown(first_lines_name_what_can_be_read, setup, teardown),
         cmocka_unit_test_setup_teardown(files_that_others_may_write_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_node_gets_is_what_salt_gives_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(beside_a_top_file_only_what_salt_reads_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_file_is_read_on_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(text_shows_where_each_value_came_from, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
