@@ -12,6 +12,44 @@ const char *op_owner(const struct op *op)
     return op->spec.owner ? op->spec.owner : "-";
 }
 
+/* "j:IDENTITY.ENVIRONMENT,OLDER": is `owner` one of these? */
+static bool word_in(const char *owners, const char *owner)
+{
+    size_t n = strlen(owner);
+    for (const char *s = owners; *s; s += strcspn(s, ","), s += *s == ',')
+        if (strcspn(s, ",") == n && strncmp(s, owner, n) == 0)
+            return true;
+    return false;
+}
+
+enum owned node_owned(const char *owners, const char *owner)
+{
+    size_t n = strcspn(owners, ".");
+    if (strcmp(owner, "-") == 0)
+        return OWNED_NOT;
+    if (word_in(owners, owner))
+        return OWNED_OURS;
+    return owners[n] == '.' && strncmp(owner, owners, n + 1) == 0 ? OWNED_BESIDE : OWNED_ELSEWHERE;
+}
+
+/* "NUMBER OWNER HOLDER..." */
+static void held_refused(struct op *op, const char *words)
+{
+    struct arena *a = op_arena(op);
+    size_t number = strcspn(words, " "), owner = strcspn(words + number + (words[number] != '\0'), " ");
+    const char *name = arena_strndup(a, words + number + (words[number] != '\0'), owner);
+    const char *holder = words + number + 1 + owner;
+    holder = words[number] && *holder ? holder + 1 : "?";
+    if (node_owned(op_owner(op), name) == OWNED_BESIDE)
+        op_refused(op, E_LOCKED,
+                   "%s: its directory is held by %s (lock grant %.*s of this journal, for another "
+                   "environment)",
+                   op->spec.target->id, holder, (int)number, words);
+    else
+        op_refused(op, E_FENCED, "%s: held by %s (lock grant %.*s of another journal)", op->spec.target->id,
+                   holder, (int)number, words);
+}
+
 bool claim_refused(struct op *op, const struct feed *feed)
 {
     struct arena *a = op_arena(op);
@@ -25,12 +63,17 @@ bool claim_refused(struct op *op, const struct feed *feed)
         return true;
     }
     if ((words = feed_line(feed, "held", a))) {
-        space = strchr(words, ' ');
-        op_refused(op, E_FENCED, "%s: held by %s (lock grant %.*s of another journal)", id,
-                   space ? space + 1 : "?", (int)strcspn(words, " "), words);
+        held_refused(op, words);
         return true;
     }
     return false;
+}
+
+const char *node_place_before(struct op *op)
+{
+    const char *env = op_var(op, "env"), *now = target_state_dir(op->spec.target);
+    const char *before = env ? arena_printf(op_arena(op), ".release/%s/%s", env, op->spec.target->id) : "";
+    return strcmp(before, now) == 0 ? "" : before;
 }
 
 static void claim_words(struct op *op, struct buf *command)
@@ -43,6 +86,7 @@ static void claim_words(struct op *op, struct buf *command)
     words_add(command, arena_printf(op_arena(op), "%s since %s", spec->holder ? spec->holder : "?",
                                     clock_text(clock_wall_ms(), since, sizeof(since))));
     words_add(command, spec->target->identity ? spec->target->identity : "");
+    words_add(command, node_place_before(op));
 }
 
 static void free_words(struct op *op, struct buf *command)

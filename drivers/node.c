@@ -431,9 +431,13 @@ static const char probe_text[] =
     "echo \"uname $(uname -srm)\"\n"
     "f=0\n"
     "{ read -r f o by <\"$1/fence\"; } 2>/dev/null\n"
+    "case $o in j:*) ;; *) [ -z \"$4\" ] || { read -r x o by <\"$4/fence\"; } 2>/dev/null\n"
+    "    case $o in j:*) f=$x ;; esac ;; esac\n"
     "echo \"fence ${f:-0}\"\n"
     "case $o in j:*) echo \"owner $o\"; echo \"holder $by\" ;; esac\n"
     "d=$2\n"
+    "if [ -d \"$d\" ]; then p=$(cd -P -- \"$d\" 2>/dev/null && pwd -P) || p=$d; else p=$d; fi\n"
+    "[ -z \"$d\" ] || { read -r b </proc/sys/kernel/random/boot_id && echo \"place $b $p\"; }\n"
     "while [ -n \"$d\" ] && ! [ -d \"$d\" ]; do n=${d%/*}; [ \"$n\" = \"$d\" ] && n=; d=$n; done\n"
     "df -Pk \"${d:-/}\" 2>/dev/null | { read -r x; read -r a b c e rest; echo \"free_kib ${e:-0}\"; }\n"
     "for p in flock setsid head tail mkdir mv sleep id; do command -v $p >/dev/null || echo \"missing $p\"; "
@@ -459,7 +463,7 @@ static const char *probe_word(struct op *op, const char *out, const char *word)
 static enum outcome probe_judge(struct op *op, const struct target *t, const char *out)
 {
     const char *word;
-    static const char *const facts[] = {"identity", "home", "uname", "fence", "owner", "holder"};
+    static const char *const facts[] = {"identity", "home", "uname", "fence", "owner", "holder", "place"};
     for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
         if ((word = probe_word(op, out, facts[i])))
             op_fact(op, facts[i], "%s", word);
@@ -491,7 +495,8 @@ enum outcome node_probe(struct op *op, const char *dir, const char *runas)
     if (!node_needed(op))
         return op_end(op);
     const struct target *t = op->spec.target;
-    const char *args[] = {target_state_dir(t), dir ? dir : "", runas ? runas : "", NULL};
+    const char *args[] = {target_state_dir(t), dir ? dir : "", runas ? runas : "", node_place_before(op),
+                          NULL};
     struct node_cmd cmd = {.script = probe_text, .args = args, .quiet = true};
     struct node_result result;
     if (!node_read(op, &cmd, &result))

@@ -72,6 +72,14 @@ enum node_job {
 };
 bool node_job(struct op *op, enum node_job *ret, int *ret_status);
 
+/* Whose is a node with `owner` in its fence, for one who calls itself `owners`? */
+enum owned {
+    OWNED_NOT,
+    OWNED_OURS,
+    OWNED_BESIDE,   /* another environment's of the same journal */
+    OWNED_ELSEWHERE /* another journal's */
+};
+enum owned node_owned(const char *owners, const char *owner);
 /* The node belongs to the op's journal (op_spec owner, fence) from claim to free: the lock on the node
  * itself, that holds between controllers with journals of their own. Both may be repeated. Claim fails with
  * E_FENCED when another journal has the node or a higher fence was there. A free is ok when the node is

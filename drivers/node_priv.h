@@ -32,6 +32,8 @@ const char *op_job_key(struct op *op, const char *suffix);
 void node_fail(struct op *op, const struct target *t, enum link_end end, const struct err *err);
 /* The owner as a word for the runner, "-" for none. */
 const char *op_owner(const struct op *op);
+/* Where versions that went by the environment's name kept the fence, "" when that is the place itself. */
+const char *node_place_before(struct op *op);
 /* The runner refused because of its fence: said. false: it did not. */
 bool claim_refused(struct op *op, const struct feed *feed);
 /* Has the op a node? */

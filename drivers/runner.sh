@@ -1,14 +1,14 @@
 # The runner of `release`: starts one changing step on this node and knows afterwards what became of it.
 #
-# Called in the state directory ($HOME/.release/ENV/NODE, 0700) as
+# Called in the state directory ($HOME/.release/at/DIR-DIGEST, 0700; there is one for each directory that is released) as
 #   sh runner-HASH MODE NONCE KEY ...
 # with MODE run, poll, job, stop, claim or free. POSIX sh, for dash, bash and busybox; every process costs a millisecond in
 # which the node may be out of rotation, so builtins and /proc do the work. What it has to say to the engine is a
 # line "\001NONCE words" on standard error; the step's output goes through unchanged.
 #
 #   lock      held (flock) from the first check until the pid of a started job is written
-#   fence     "NUMBER OWNER HOLDER": the highest lock grant that was here, a lower one is refused; the journal that owns
-#             the node until its release has ended ("-": none), another one is refused; and whom to ask
+#   fence     "NUMBER OWNER HOLDER": the highest lock grant that was here, a lower one is refused; the journal and
+#             environment that own the node until their release has ended ("-": none), others are refused; whom to ask
 #   current   key of the job started last: only that one can still be running
 #   jobs/KEY.pid   "PID START BOOT USER TOKEN ." of the job's session leader; START and BOOT tell a reused pid,
 #                  TOKEN the op that started it
@@ -193,6 +193,11 @@ fence_write() {
     return 1
 }
 
+# Is the owner that was read, "$1" being ours and behind a comma what older versions called it?
+owned_by() {
+    [ "$owned" = "${1%%,*}" ] || [ "$owned" = "${1#*,}" ]
+}
+
 # NUMBER OWNER FORCED HOLDER: may this grant of this journal change the node? Then it is written down. A node that belongs
 # to another journal is only taken from it when a person has broken that lock: FORCED is the grant up to which.
 fence_check() {
@@ -205,13 +210,28 @@ fence_check() {
         tell fenced "$stored" "$holder_there"
         return 1
     fi
-    if [ "$owned" != - ] && [ "$owned" != "$2" ] && [ "$stored" -gt "$3" ]; then
-        tell held "$stored" "$holder_there"
+    fence_held "$2" "$3" && return 1
+    [ "$1 ${2%%,*}" = "$stored $owned" ] && return 0
+    fence_write "$1" "${2%%,*}" "$4" || return 1
+    jobs_prune
+}
+
+# OWNER FORCED: does what was read belong to somebody else?
+fence_held() {
+    if [ "$owned" = - ] || owned_by "$1" || [ "$stored" -le "$2" ]; then
         return 1
     fi
-    [ "$1 $2" = "$stored $owned" ] && return 0
-    fence_write "$1" "$2" "$4" || return 1
-    jobs_prune
+    tell held "$stored" "$owned" "$holder_there"
+}
+
+# PLACE OWNER FORCED: older versions had their fence in a place of the environment's name, "" for none.
+fence_before() {
+    [ -n "$1" ] && [ -r "$HOME/$1/fence" ] || return 0
+    stored='' owned='' holder_there=''
+    { read -r stored owned holder_there <"$HOME/$1/fence"; } 2>/dev/null
+    case $stored in '' | *[!0-9]*) return 0 ;; esac
+    case $owned in j:*) ;; *) return 0 ;; esac
+    [ "${#stored}" -gt 18 ] || ! fence_held "$2" "$3"
 }
 
 # Once per lock grant: the last 50 jobs stay, for people who want to look.
@@ -293,9 +313,9 @@ identity_is() {
     return 1
 }
 
-# NUMBER OWNER FORCED HOLDER IDENTITY: the node belongs to this journal now, until `free`.
+# NUMBER OWNER FORCED HOLDER IDENTITY PLACE: the node belongs to this journal's environment now, until `free`.
 claim() {
-    identity_is "$5" && lock_take && fence_check "$1" "$2" "$3" "$4" && tell state claimed
+    identity_is "$5" && lock_take && fence_before "$6" "$2" "$3" && fence_check "$1" "$2" "$3" "$4" && tell state claimed
     exec 9>&-
 }
 
@@ -304,7 +324,7 @@ free() {
     lock_take || return
     fence_read
     # A later grant of the same journal may give back what an earlier one of it took.
-    if [ "$owned" != "$2" ] || [ "$stored" -gt "$1" ]; then
+    if ! owned_by "$2" || [ "$stored" -gt "$1" ]; then
         tell state kept
     elif fence_write "$1" - "$holder_there"; then
         tell state freed

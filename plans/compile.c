@@ -64,7 +64,7 @@ static void target_defaults(struct compiler *c)
         .known_hosts = ssh->known_hosts,
         .proxy_jump = ssh->proxy_jump,
         .ssh_config = ssh->config,
-        .state_dir = arena_printf(c->r.arena, ".release/%s", c->pillar->env),
+        .state_dir = arena_printf(c->r.arena, ".release/%s+%s", c->plan->app, c->pillar->env),
     };
 }
 

@@ -15,6 +15,12 @@ bool pillar_confirms(const struct pillar *p, const char *env)
     return str_starts(env, "prod");
 }
 
+const char *pillar_app(const struct pillar *p)
+{
+    const struct value *v = pillar_get(p, "release:app");
+    return v && v->kind == VALUE_SCALAR ? v->text : "";
+}
+
 bool pillar_wants_second(const struct pillar *p)
 {
     const struct value *v = pillar_get(p, "release:approval");

@@ -1,6 +1,10 @@
 /* app_servers: in its many shapes (servers.c) -> nodes of the plan, in the order written. */
 #include "plans/compile_priv.h"
 
+#include "base/auto.h"
+#include "base/hash.h"
+
+#include <ctype.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,8 +144,7 @@ static void check_entry_keys(struct compiler *c, const struct reading *r)
     }
 }
 
-static void target_set(struct compiler *c, struct plan_node *node, const struct ssh_block *ssh,
-                       const char *host)
+static void target_set(struct plan_node *node, const struct ssh_block *ssh, const char *host)
 {
     node->target = (struct target){
         .id = node->id,
@@ -153,7 +156,6 @@ static void target_set(struct compiler *c, struct plan_node *node, const struct 
         .known_hosts = ssh->known_hosts,
         .proxy_jump = ssh->proxy_jump,
         .ssh_config = ssh->config,
-        .state_dir = arena_printf(c->r.arena, ".release/%s/%s", c->pillar->env, node->id),
     };
 }
 
@@ -202,6 +204,31 @@ static void vars_set(struct compiler *c, struct plan_node *node, const struct re
     }
     node->vars = vars;
     node->n_vars = n;
+}
+
+/* The runner's place on the node, with its lock and fence. A directory has one: whoever works in it, whatever
+ * the environment is called, meets the others there. Without a directory it is the node's own. */
+static const char *state_dir_of(struct compiler *c, const struct plan_node *node)
+{
+    char hex[SHA256_HEX_LEN + 1];
+    struct arena *a = c->r.arena;
+    const char *own = pair_get(node->vars, node->n_vars, "dir"), *dir = own != NULL ? own : c->b.dir;
+    if (dir == NULL || dir[0] == '\0')
+        return arena_printf(a, ".release/%s+%s/%s", c->plan->app, c->pillar->env, node->id);
+    auto_buf struct buf whole = BUF_INIT(8192);
+    for (const char *s = dir; *s != '\0'; s++)
+        if (str_starts(s, "{node}")) {
+            buf_puts(&whole, node->id);
+            s += strlen("{node}") - 1;
+        } else if (*s != '/' || (s[1] != '/' && s[1] != '\0')) {
+            buf_add(&whole, s, 1); /* "/srv//x/" is "/srv/x" */
+        }
+    sha256_hex(whole.data, whole.len, hex);
+    const char *last = strrchr(buf_str(&whole), '/');
+    auto_buf struct buf name = BUF_INIT(40);
+    for (const char *s = last == NULL ? "" : last + 1; *s != '\0' && name.len < 30; s++)
+        buf_printf(&name, "%c", isalnum((unsigned char)*s) ? *s : '_');
+    return arena_printf(a, ".release/at/%s-%.12s", buf_str(&name), hex);
 }
 
 static bool seen_before(struct compiler *c, struct node_list *list, const char *key, struct place at,
@@ -303,10 +330,11 @@ static void node_add(struct compiler *c, struct node_list *list, const struct se
     struct plan_node *node = node_new(c, list, r.map);
     *node =
         (struct plan_node){.id = e->id, .rev = "", .rev_before = "", .where = place_text(c->r.arena, e->at)};
-    target_set(c, node, &ssh, host == NULL ? e->id : host->text);
+    target_set(node, &ssh, host == NULL ? e->id : host->text);
     const struct value *identity = value_of(c, &r, "identity", shape->identity);
     node->target.identity = identity == NULL ? NULL : identity->text;
     vars_set(c, node, &r);
+    node->target.state_dir = state_dir_of(c, node);
     check_twins(c, list, node, e->at);
 }
 

@@ -62,6 +62,9 @@ const char *const *pillar_envs(const char *root, struct arena *arena);
 
 /* `confirm:`, else whether ENV looks like production: a person has to say yes before it is changed. */
 bool pillar_confirms(const struct pillar *p, const char *env);
+/* `release: app:`, "" when it says none. */
+const char *pillar_app(const struct pillar *p);
+
 /* `approval: other`: a second person has to. */
 bool pillar_wants_second(const struct pillar *p);
 

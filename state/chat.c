@@ -39,17 +39,22 @@ static bool code_free(struct store *s, const char *code, bool *ret, struct err *
 
 static bool ask_insert(struct store *s, const struct ask_new *a, char code[ASK_CODE_LEN + 1], struct err *err)
 {
+    auto_arena struct arena arena = {0};
+    struct env_key key;
     bool is_free = false;
+    if (!env_resolve(s, a->env, &arena, &key, err))
+        return false;
     while (!is_free) { /* a million codes, a handful open */
         code_draw(code);
         if (!code_free(s, code, &is_free, err))
             return false;
     }
     return sql_run(s, SQL_ASK_INSERT,
-                   ARGS(arg_text(code), arg_text(a->env), arg_text(a->verb), arg_text(a->who),
+                   ARGS(arg_text(code), arg_text(key.env), arg_text(a->verb), arg_text(a->who),
                         arg_text(a->person), arg_text(a->via), arg_text(a->place ? a->place : ""),
                         arg_text(a->reply_to ? a->reply_to : ""), arg_text(a->wish), arg_text(a->state),
-                        arg_int(a->plan_order), arg_int(a->order), arg_int(a->made_ms), arg_int(a->lapse_ms)),
+                        arg_int(a->plan_order), arg_int(a->order), arg_int(a->made_ms), arg_int(a->lapse_ms),
+                        arg_text(key.app)),
                    err);
 }
 
@@ -72,7 +77,7 @@ static void ask_from_row(const struct query *q, struct arena *arena, struct ask 
     *ret = (struct ask){
         .id = query_int(q, 0),
         .code = query_text(q, 1, arena),
-        .env = query_text(q, 2, arena),
+        .env = env_from_row(q, 19, 2, arena),
         .verb = query_text(q, 3, arena),
         .who = query_text(q, 4, arena),
         .person = query_text(q, 5, arena),
@@ -120,8 +125,10 @@ bool ask_list(struct store *s, const char *env, struct arena *arena, struct ask 
               struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct ask);
-    auto_query struct query q;
-    if (!query_open(&q, s, SQL_ASK_OPEN, ARGS(arg_text(env)), err))
+    struct env_key key = {0};
+    auto_query struct query q = {0};
+    if ((env && !env_resolve(s, env, arena, &key, err)) ||
+        !query_open(&q, s, SQL_ASK_OPEN, ARGS(arg_text(key.env), arg_text(key.app)), err))
         return false;
     while (query_next(&q, err))
         ask_from_row(&q, arena, vec_add(&found));
@@ -225,13 +232,15 @@ bool message_open(struct store *s, const char *sink, struct arena *arena, int64_
 
 bool notice_add(struct store *s, const struct notice *n, struct err *err)
 {
+    auto_arena struct arena arena = {0};
+    struct env_key key;
     struct tx tx;
-    if (!tx_open(&tx, s, err))
+    if (!env_resolve(s, n->env, &arena, &key, err) || !tx_open(&tx, s, err))
         return false;
     bool ok = sql_run(s, SQL_NOTICE_INSERT,
-                      ARGS(arg_int(n->at_ms), arg_text(n->env), arg_text(n->event), arg_text(n->who),
+                      ARGS(arg_int(n->at_ms), arg_text(key.env), arg_text(n->event), arg_text(n->who),
                            arg_text(n->person), arg_text(n->via), arg_int(n->ask),
-                           arg_text(n->text ? n->text : "")),
+                           arg_text(n->text ? n->text : ""), arg_text(key.app)),
                       err);
     return tx_close(&tx, ok, err);
 }
@@ -247,7 +256,7 @@ bool notice_after(struct store *s, int64_t after, size_t limit, struct arena *ar
         *(struct notice *)vec_add(&found) = (struct notice){
             .id = query_int(&q, 0),
             .at_ms = query_int(&q, 1),
-            .env = query_text(&q, 2, arena),
+            .env = env_from_row(&q, 9, 2, arena),
             .event = query_text(&q, 3, arena),
             .who = query_text(&q, 4, arena),
             .person = query_text(&q, 5, arena),
@@ -272,7 +281,7 @@ bool lock_events_after(struct store *s, int64_t after, size_t limit, struct aren
         *(struct lock_event *)vec_add(&found) = (struct lock_event){
             .id = query_int(&q, 0),
             .at_ms = query_int(&q, 1),
-            .env = query_text(&q, 2, arena),
+            .env = env_from_row(&q, 10, 2, arena),
             .event = query_text(&q, 3, arena),
             .fence = query_int(&q, 4),
             .over_fence = query_int(&q, 5),

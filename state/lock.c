@@ -38,10 +38,13 @@ static enum holder holder_of(const struct lock_info *l, bool by_hand)
 
 bool lock_get(struct store *s, const char *env, struct arena *arena, struct lock_info *ret, struct err *err)
 {
-    auto_query struct query q;
-    if (!query_open(&q, s, SQL_LOCK_GET, ARGS(arg_text(env)), err))
+    struct env_key key;
+    auto_query struct query q = {0};
+    if (!env_resolve(s, env, arena, &key, err) ||
+        !query_open(&q, s, SQL_LOCK_GET, ARGS(arg_text(key.env), arg_text(key.app)), err))
         return false;
-    struct lock_info l = {.env = arena_strdup(arena, env), .who = "", .why = "", .host = "", .boot_id = ""};
+    struct lock_info l = {
+        .env = arena_strdup(arena, env), .app = key.app, .who = "", .why = "", .host = "", .boot_id = ""};
     if (query_next(&q, err)) {
         l.held = true;
         l.fence = query_int(&q, 1);
@@ -61,7 +64,7 @@ bool lock_get(struct store *s, const char *env, struct arena *arena, struct lock
     return true;
 }
 
-static bool fence_last(struct store *s, int64_t *ret, struct err *err)
+bool lock_fence_last(struct store *s, int64_t *ret, struct err *err)
 {
     auto_query struct query q;
     if (!query_open(&q, s, SQL_LOCK_FENCE, NO_ARGS, err) || !query_next(&q, err))
@@ -74,10 +77,14 @@ static bool fence_last(struct store *s, int64_t *ret, struct err *err)
 static bool history_add(struct store *s, const char *event, const struct lock_info *l, int64_t over_fence,
                         struct err *err)
 {
-    return sql_run(s, SQL_LOCK_HISTORY,
-                   ARGS(arg_int(clock_wall_ms()), arg_text(l->env), arg_text(event), arg_int(l->fence),
+    auto_arena struct arena arena = {0};
+    struct env_key key;
+    return env_resolve(s, l->env, &arena, &key, err) &&
+           sql_run(s, SQL_LOCK_HISTORY,
+                   ARGS(arg_int(clock_wall_ms()), arg_text(key.env), arg_text(event), arg_int(l->fence),
                         arg_int(over_fence), arg_int(l->release), arg_text(l->who), arg_text(l->why),
-                        arg_text(l->host), arg_text(l->boot_id), arg_int(l->pid), arg_int(l->pid_start)),
+                        arg_text(l->host), arg_text(l->boot_id), arg_int(l->pid), arg_int(l->pid_start),
+                        arg_text(key.app)),
                    err);
 }
 
@@ -131,19 +138,21 @@ static bool grant(struct store *s, const struct lock_request *req, const struct 
                   struct arena *arena, struct lock_info *ret, struct err *err)
 {
     struct lock_info l = actor(req->env, req->who, req->why, arena);
-    if (!fence_last(s, &l.fence, err))
+    struct env_key key;
+    if (!env_resolve(s, req->env, arena, &key, err) || !lock_fence_last(s, &l.fence, err))
         return false;
+    l.app = key.app;
     l.fence++;
     l.held = true;
     l.release = req->release;
     l.holder = req->by_hand ? HOLDER_BY_HAND : HOLDER_ALIVE;
-    if (over->held && !sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(l.env), arg_int(over->fence)), err))
+    if (over->held && !sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(key.env), arg_int(over->fence)), err))
         return false;
     *ret = l;
     return sql_run(s, SQL_LOCK_INSERT,
-                   ARGS(arg_text(l.env), arg_int(l.fence), arg_int(l.release), arg_int(l.since_ms),
+                   ARGS(arg_text(key.env), arg_int(l.fence), arg_int(l.release), arg_int(l.since_ms),
                         arg_text(l.who), arg_text(l.why), arg_text(l.host), arg_text(l.boot_id),
-                        arg_int(l.pid), arg_int(l.pid_start), arg_int(req->by_hand)),
+                        arg_int(l.pid), arg_int(l.pid_start), arg_int(req->by_hand), arg_text(key.app)),
                    err) &&
            history_add(s, over->held ? "take-over" : "take", &l, over->held ? over->fence : 0, err) &&
            queue_served(s, l.env, l.who, l.since_ms, err);
@@ -226,7 +235,7 @@ bool lock_bind(struct store *s, const char *env, int64_t fence, int64_t release,
     struct lock_info l = actor(env, "", "", &arena);
     l.fence = fence;
     l.release = release;
-    bool ok = sql_run(s, SQL_LOCK_BIND, ARGS(arg_text(env), arg_int(fence), arg_int(release)), err);
+    bool ok = sql_run(s, SQL_LOCK_BIND, ARGS(arg_text(env_bare(env)), arg_int(fence), arg_int(release)), err);
     if (ok && sqlite3_changes(s->db) != 1)
         ok =
             err_set(err, E_LOCKED,
@@ -248,7 +257,7 @@ bool lock_free(struct store *s, const char *env, int64_t fence, const char *who,
         return false;
     struct lock_info l = actor(env, who, why, &arena);
     l.fence = fence;
-    bool ok = sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(env), arg_int(fence)), err);
+    bool ok = sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(env_bare(env)), arg_int(fence)), err);
     if (ok && sqlite3_changes(s->db) == 1)
         ok = history_add(s, "free", &l, fence, err);
     return tx_close(&tx, ok, err);
@@ -258,13 +267,14 @@ static bool force_inside(struct store *s, struct lock_info *l, int64_t fence_abo
                          struct err *err)
 {
     struct lock_info held;
-    if (!lock_get(s, l->env, arena, &held, err) || !fence_last(s, &l->fence, err))
+    if (!lock_get(s, l->env, arena, &held, err) || !lock_fence_last(s, &l->fence, err))
         return false;
     l->release = held.release;
     l->fence++;
     if (l->fence < fence_above)
         l->fence = fence_above;
-    return (!held.held || sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(l->env), arg_int(held.fence)), err)) &&
+    return (!held.held ||
+            sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(env_bare(l->env)), arg_int(held.fence)), err)) &&
            history_add(s, "force", l,
                        fence_above > 0 ? -fence_above
                        : held.held     ? held.fence
@@ -290,8 +300,16 @@ bool lock_force(struct store *s, const char *env, const char *who, const char *w
 
 bool lock_forced(struct store *s, const char *env, int64_t *ret, struct err *err)
 {
-    auto_query struct query q;
-    if (!query_open(&q, s, SQL_LOCK_FORCED, ARGS(arg_text(env)), err) || !query_next(&q, err))
+    auto_arena struct arena arena = {0};
+    struct env_key key;
+    auto_query struct query q = {0};
+    *ret = 0;
+    if (!env_resolve(s, env, &arena, &key, err) ||
+        !query_open(&q, s, SQL_LOCK_FORCED, ARGS(arg_text(key.env), arg_text(key.app)), err))
+        return false;
+    if (!s->db)
+        return true; /* nothing was ever forced in a journal that is not there */
+    if (!query_next(&q, err))
         return false;
     *ret = query_int(&q, 0);
     return true;

@@ -8,11 +8,11 @@
 #include "base/str.h"
 #include "state/store_priv.h"
 
-static bool next_node(struct store *s, const char *env, const char *after, struct arena *arena,
+static bool next_node(struct store *s, const struct env_key *env, const char *after, struct arena *arena,
                       const char **ret, struct err *err)
 {
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_NODE_NEXT, ARGS(arg_text(env), arg_text(after)), err))
+    if (!query_open(&q, s, SQL_NODE_NEXT, ARGS(arg_text(env->env), arg_text(after), arg_text(env->app)), err))
         return false;
     *ret = query_next(&q, err) && query_peek(&q, 0)[0] ? query_text(&q, 0, arena) : NULL;
     return !q.failed;
@@ -28,12 +28,12 @@ static void told(struct node_state_info *n, int64_t release, int64_t at_ms)
 }
 
 /* The revision of its newest node-in that names one; *ret_seq is the newest node-in of all. */
-static bool read_rev(struct store *s, const char *env, struct node_state_info *n, struct arena *arena,
-                     int64_t *ret_seq, struct err *err)
+static bool read_rev(struct store *s, const struct env_key *env, struct node_state_info *n,
+                     struct arena *arena, int64_t *ret_seq, struct err *err)
 {
     auto_query struct query q;
     *ret_seq = 0;
-    if (!query_open(&q, s, SQL_NODE_IN, ARGS(arg_text(env), arg_text(n->node)), err))
+    if (!query_open(&q, s, SQL_NODE_IN, ARGS(arg_text(env->env), arg_text(n->node), arg_text(env->app)), err))
         return false;
     while (n->rev[0] == '\0' && query_next(&q, err)) {
         if (*ret_seq == 0) {
@@ -45,11 +45,12 @@ static bool read_rev(struct store *s, const char *env, struct node_state_info *n
     return !q.failed;
 }
 
-static bool read_identity(struct store *s, const char *env, struct node_state_info *n, struct arena *arena,
-                          struct err *err)
+static bool read_identity(struct store *s, const struct env_key *env, struct node_state_info *n,
+                          struct arena *arena, struct err *err)
 {
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_NODE_IDENTITY, ARGS(arg_text(env), arg_text(n->node)), err))
+    if (!query_open(&q, s, SQL_NODE_IDENTITY, ARGS(arg_text(env->env), arg_text(n->node), arg_text(env->app)),
+                    err))
         return false;
     if (query_next(&q, err)) {
         n->identity = query_text(&q, 2, arena);
@@ -70,13 +71,14 @@ static bool read_before(struct store *s, struct node_state_info *n, struct buf *
 }
 
 /* Every different debt since it was last in rotation, in one line. */
-static bool read_debt(struct store *s, const char *env, struct node_state_info *n, int64_t since,
+static bool read_debt(struct store *s, const struct env_key *env, struct node_state_info *n, int64_t since,
                       struct arena *arena, struct err *err)
 {
     auto_buf struct buf text = BUF_INIT(4096);
     {
         auto_query struct query q;
-        if (!query_open(&q, s, SQL_NODE_DEBT, ARGS(arg_text(env), arg_text(n->node), arg_int(since)), err))
+        if (!query_open(&q, s, SQL_NODE_DEBT,
+                        ARGS(arg_text(env->env), arg_text(n->node), arg_int(since), arg_text(env->app)), err))
             return false;
         while (query_next(&q, err)) {
             told(n, query_int(&q, 0), query_int(&q, 1));
@@ -95,8 +97,8 @@ static bool read_debt(struct store *s, const char *env, struct node_state_info *
     return true;
 }
 
-static bool read_node(struct store *s, const char *env, struct node_state_info *n, struct arena *arena,
-                      struct err *err)
+static bool read_node(struct store *s, const struct env_key *env, struct node_state_info *n,
+                      struct arena *arena, struct err *err)
 {
     int64_t in_seq;
     return read_rev(s, env, n, arena, &in_seq, err) && read_identity(s, env, n, arena, err) &&
@@ -107,14 +109,17 @@ bool node_states(struct store *s, const char *env, struct arena *arena, struct n
                  size_t *ret_n, struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct node_state_info);
+    struct env_key key;
+    if (!env_resolve(s, env, arena, &key, err))
+        return false;
     for (const char *node = "";;) {
-        if (!next_node(s, env, node, arena, &node, err))
+        if (!next_node(s, &key, node, arena, &node, err))
             return false;
         if (!node)
             break;
         struct node_state_info *n = vec_add(&found);
         *n = (struct node_state_info){.node = node, .rev = "", .identity = "", .debt_text = ""};
-        if (!read_node(s, env, n, arena, err))
+        if (!read_node(s, &key, n, arena, err))
             return false;
     }
     *ret = vec_take(&found, arena, ret_n);

@@ -7,12 +7,15 @@ bool order_insert(struct store *s, const struct order_new *o, int64_t *ret_id, s
 {
     char host[256];
     struct tx tx;
+    auto_arena struct arena arena = {0};
+    struct env_key key;
     process_host(host, sizeof(host));
-    if (!tx_open(&tx, s, err))
+    if (!env_resolve(s, o->env, &arena, &key, err) || !tx_open(&tx, s, err))
         return false;
     bool ok = sql_run(s, SQL_ORDER_INSERT,
-                      ARGS(arg_int(o->at_ms), arg_text(o->env), arg_text(o->verb), arg_text(o->who),
-                           arg_text(o->via), arg_text(o->place), arg_text(o->argv), arg_text(host)),
+                      ARGS(arg_int(o->at_ms), arg_text(key.env), arg_text(o->verb), arg_text(o->who),
+                           arg_text(o->via), arg_text(o->place), arg_text(o->argv), arg_text(host),
+                           arg_text(key.app)),
                       err);
     int64_t id = ok ? sqlite3_last_insert_rowid(s->db) : 0;
     if (!tx_close(&tx, ok, err))
@@ -76,20 +79,20 @@ static void order_from_row(const struct query *q, struct arena *arena, struct or
     *ret = (struct order_info){
         .id = query_int(q, 0),
         .at_ms = query_int(q, 1),
-        .env = query_text(q, 2, arena),
+        .env = env_from_row(q, 9, 2, arena),
         .verb = query_text(q, 3, arena),
         .who = query_text(q, 4, arena),
         .via = query_text(q, 5, arena),
         .place = query_text(q, 6, arena),
         .argv = query_text(q, 7, arena),
         .host = query_text(q, 8, arena),
-        .pid = query_int(q, 9),
-        .pid_start = query_int(q, 10),
-        .boot_id = query_text(q, 11, arena),
-        .release = query_int(q, 12),
-        .ended_ms = query_int(q, 13),
-        .exit_status = (int)query_int(q, 14),
-        .text = query_text(q, 15, arena),
+        .pid = query_int(q, 10),
+        .pid_start = query_int(q, 11),
+        .boot_id = query_text(q, 12, arena),
+        .release = query_int(q, 13),
+        .ended_ms = query_int(q, 14),
+        .exit_status = (int)query_int(q, 15),
+        .text = query_text(q, 16, arena),
     };
 }
 
@@ -110,10 +113,14 @@ bool order_list(struct store *s, const char *env, size_t limit, int64_t before_i
                 struct order_info **ret, size_t *ret_n, struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct order_info);
+    struct env_key key = {0};
+    if (env && !env_resolve(s, env, arena, &key, err))
+        return false;
     auto_query struct query q;
     struct arg args[] = {arg_int(before_id > 0 ? before_id : INT64_MAX),
-                         arg_int(limit > INT32_MAX ? INT32_MAX : (int64_t)limit), arg_text(env)};
-    if (!query_open(&q, s, env ? SQL_ORDER_ENV : SQL_ORDER_ALL, args, env ? 3 : 2, err))
+                         arg_int(limit > INT32_MAX ? INT32_MAX : (int64_t)limit), arg_text(key.env),
+                         arg_text(key.app)};
+    if (!query_open(&q, s, env ? SQL_ORDER_ENV : SQL_ORDER_ALL, args, env ? 4 : 2, err))
         return false;
     while (query_next(&q, err))
         order_from_row(&q, arena, vec_add(&found));

@@ -24,7 +24,7 @@ static void place_from_row(const struct query *q, struct arena *arena, struct wa
 {
     *ret = (struct waiter){
         .id = query_int(q, 0),
-        .env = query_text(q, 1, arena),
+        .env = env_from_row(q, 9, 1, arena),
         .who = query_text(q, 2, arena),
         .person = query_text(q, 3, arena),
         .via = query_text(q, 4, arena),
@@ -39,8 +39,10 @@ bool queue_list(struct store *s, const char *env, struct arena *arena, struct wa
                 struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct waiter);
-    auto_query struct query q;
-    if (!query_open(&q, s, SQL_QUEUE_OPEN, ARGS(arg_text(env)), err))
+    struct env_key key = {0};
+    auto_query struct query q = {0};
+    if ((env && !env_resolve(s, env, arena, &key, err)) ||
+        !query_open(&q, s, SQL_QUEUE_OPEN, ARGS(arg_text(key.env), arg_text(key.app)), err))
         return false;
     while (query_next(&q, err))
         place_from_row(&q, arena, vec_add(&found));
@@ -83,6 +85,27 @@ static bool offer(struct store *s, const struct waiter *places, size_t n, int64_
     return true;
 }
 
+/* Of this environment's places. */
+static bool withdraw(struct store *s, const char *env, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct env_key key;
+    return env_resolve(s, env, &arena, &key, err) &&
+           sql_run(s, SQL_QUEUE_WITHDRAW, ARGS(arg_text(key.env), arg_text(key.app)), err);
+}
+
+static bool place_add(struct store *s, enum sql id, const struct waiter *p, int64_t now_ms, struct err *err)
+{
+    auto_arena struct arena arena = {0};
+    struct env_key key;
+    return env_resolve(s, p->env, &arena, &key, err) &&
+           sql_run(s, id,
+                   ARGS(arg_text(key.env), arg_text(p->who), arg_text(p->person), arg_text(p->via),
+                        arg_text(p->place ? p->place : ""), arg_int(now_ms), arg_int(p->lapse_ms),
+                        arg_text(key.app)),
+                   err);
+}
+
 static bool settle(struct store *s, const char *env, int64_t now_ms, struct err *err)
 {
     auto_arena struct arena arena = {0};
@@ -97,7 +120,7 @@ static bool settle(struct store *s, const char *env, int64_t now_ms, struct err 
         return false;
     if (!lock.held)
         return offer(s, places, n, now_ms, err);
-    return places[0].offered_ms == 0 || sql_run(s, SQL_QUEUE_WITHDRAW, ARGS(arg_text(env)), err);
+    return places[0].offered_ms == 0 || withdraw(s, env, err);
 }
 
 bool queue_settle(struct store *s, const char *env, int64_t now_ms, struct err *err)
@@ -127,11 +150,7 @@ static bool join(struct store *s, const struct waiter *p, int64_t now_ms, size_t
     *ret_ahead = at < 0 ? n : (size_t)at;
     if (at >= 0)
         return true;
-    return sql_run(s, SQL_QUEUE_INSERT,
-                   ARGS(arg_text(p->env), arg_text(p->who), arg_text(p->person), arg_text(p->via),
-                        arg_text(p->place ? p->place : ""), arg_int(now_ms), arg_int(p->lapse_ms)),
-                   err) &&
-           settle(s, p->env, now_ms, err);
+    return place_add(s, SQL_QUEUE_INSERT, p, now_ms, err) && settle(s, p->env, now_ms, err);
 }
 
 bool queue_join(struct store *s, const struct waiter *p, int64_t now_ms, size_t *ret_ahead, struct err *err)
@@ -177,11 +196,7 @@ static bool take_turn(struct store *s, const struct waiter *p, int64_t now_ms, s
         *ret_over = places[0].who;
     if (at >= 0 && !place_end(s, places[at].id, "moved", now_ms, err))
         return false;
-    return sql_run(s, SQL_QUEUE_WITHDRAW, ARGS(arg_text(p->env)), err) &&
-           sql_run(s, n ? SQL_QUEUE_FRONT : SQL_QUEUE_INSERT,
-                   ARGS(arg_text(p->env), arg_text(p->who), arg_text(p->person), arg_text(p->via),
-                        arg_text(p->place ? p->place : ""), arg_int(now_ms), arg_int(p->lapse_ms)),
-                   err) &&
+    return withdraw(s, p->env, err) && place_add(s, n ? SQL_QUEUE_FRONT : SQL_QUEUE_INSERT, p, now_ms, err) &&
            settle(s, p->env, now_ms, err);
 }
 

@@ -9,11 +9,11 @@ bool release_insert(struct store *s, const struct release_new *r, int64_t *ret_i
     if (!tx_open(&tx, s, err))
         return false;
     bool ok = sql_run(s, SQL_RELEASE_INSERT,
-                      ARGS(arg_text(r->env), arg_text(r->app ? r->app : ""), arg_text(r->kind),
+                      ARGS(arg_text(env_bare(r->env)), arg_text(r->app ? r->app : ""), arg_text(r->kind),
                            arg_text(r->plan_name ? r->plan_name : ""), arg_text(r->rev ? r->rev : ""),
                            arg_text(r->rev_typed ? r->rev_typed : ""), arg_text(r->who ? r->who : ""),
                            arg_text(r->host ? r->host : ""), arg_text(r->plan_digest ? r->plan_digest : ""),
-                           arg_int(r->of_release), arg_int(r->at_ms)),
+                           arg_int(r->of_release), arg_int(r->at_ms), arg_text(r->root ? r->root : "")),
                       err);
     int64_t id = ok ? sqlite3_last_insert_rowid(s->db) : 0;
     ok =
@@ -53,9 +53,12 @@ static bool exit_resumable(int status)
 /* The newest release or rollback of env that ended well; whatever came before it is history. */
 static bool settled_get(struct store *s, const char *env, int64_t *ret, struct err *err)
 {
-    auto_query struct query q;
+    auto_arena struct arena arena = {0};
+    struct env_key key;
+    auto_query struct query q = {0};
     *ret = 0;
-    if (!query_open(&q, s, SQL_RELEASE_SETTLED, ARGS(arg_text(env)), err))
+    if (!env_resolve(s, env, &arena, &key, err) ||
+        !query_open(&q, s, SQL_RELEASE_SETTLED, ARGS(arg_text(key.env), arg_text(key.app)), err))
         return false;
     if (query_next(&q, err))
         *ret = query_int(&q, 0);
@@ -71,7 +74,7 @@ static void release_from_row(const struct query *q, struct arena *arena, struct 
         .started_ms = query_int(q, 2),
         .ended_ms = query_int(q, 3),
         .exit_status = (int)query_int(q, 4),
-        .env = query_text(q, 5, arena),
+        .env = env_from_row(q, 6, 5, arena),
         .app = query_text(q, 6, arena),
         .kind = query_text(q, 7, arena),
         .plan_name = query_text(q, 8, arena),
@@ -83,6 +86,7 @@ static void release_from_row(const struct query *q, struct arena *arena, struct 
         .summary = query_text(q, 14, arena),
     };
     ret->resumable = exit_resumable(ret->exit_status) && query_int(q, 15) == 0;
+    ret->root = query_text(q, 16, arena);
 }
 
 /* A release is not resumable once a later one of its environment ended well. Asked once per environment. */
@@ -112,24 +116,28 @@ static bool mark_settled(struct store *s, struct release_info *list, size_t n, s
     return true;
 }
 
-static bool list_open(struct query *q, struct store *s, const char *env, size_t limit, int64_t before_id,
-                      struct err *err)
+static bool list_open(struct query *q, struct store *s, const struct env_key *key, size_t limit,
+                      int64_t before_id, struct err *err)
 {
     struct arg args[] = {
         arg_int(before_id > 0 ? before_id : INT64_MAX),
         arg_int(limit > INT32_MAX ? INT32_MAX : (int64_t)limit),
-        arg_text(env),
+        arg_text(key->env),
+        arg_text(key->app),
     };
-    return query_open(q, s, env ? SQL_RELEASE_ENV : SQL_RELEASE_ALL, args, env ? 3 : 2, err);
+    return query_open(q, s, key->env ? SQL_RELEASE_ENV : SQL_RELEASE_ALL, args, key->env ? 4 : 2, err);
 }
 
 bool release_list(struct store *s, const char *env, size_t limit, int64_t before_id, struct arena *arena,
                   struct release_info **ret, size_t *ret_n, struct err *err)
 {
     auto_vec struct vec list = VEC_INIT(struct release_info);
+    struct env_key key = {0};
+    if (env && !env_resolve(s, env, arena, &key, err))
+        return false;
     {
         auto_query struct query q;
-        if (!list_open(&q, s, env, limit, before_id, err))
+        if (!list_open(&q, s, &key, limit, before_id, err))
             return false;
         while (query_next(&q, err))
             release_from_row(&q, arena, vec_add(&list));
@@ -166,10 +174,12 @@ bool release_unfinished(struct store *s, const char *env, struct arena *arena, s
                         struct err *err)
 {
     int64_t settled;
-    if (!settled_get(s, env, &settled, err))
+    struct env_key key;
+    if (!env_resolve(s, env, arena, &key, err) || !settled_get(s, env, &settled, err))
         return false;
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_RELEASE_OPEN, ARGS(arg_text(env), arg_int(settled)), err))
+    if (!query_open(&q, s, SQL_RELEASE_OPEN, ARGS(arg_text(key.env), arg_int(settled), arg_text(key.app)),
+                    err))
         return false;
     *ret = NULL;
     while (!*ret && query_next(&q, err)) {
@@ -244,7 +254,7 @@ bool release_ends_after(struct store *s, int64_t after, size_t limit, struct are
     while (query_next(&q, err))
         *(struct release_ended *)vec_add(&found) = (struct release_ended){
             .id = query_int(&q, 0),
-            .env = query_text(&q, 1, arena),
+            .env = env_from_row(&q, 6, 1, arena),
             .kind = query_text(&q, 2, arena),
             .exit_status = (int)query_int(&q, 3),
             .took_ms = query_int(&q, 4),

@@ -18,7 +18,8 @@
 #define SQL_RELEASE_COLUMNS                                                                                  \
     "SELECT r.id, r.of_release, r.started_ms, ifnull(e.at_ms, 0), ifnull(e.exit_status, -1), r.env, r.app, " \
     "r.kind, r.plan_name, r.rev, r.rev_typed, r.who, r.host, r.plan_digest, ifnull(e.summary, ''), "         \
-    "EXISTS (SELECT 1 FROM journal j WHERE j.release = r.id AND j.kind = 'order' AND j.code = 'abandon') "   \
+    "EXISTS (SELECT 1 FROM journal j WHERE j.release = r.id AND j.kind = 'order' AND j.code = 'abandon'), "  \
+    "r.root "                                                                                                \
     "FROM releases r LEFT JOIN release_ends e "                                                              \
     "ON e.id = (SELECT max(id) FROM release_ends WHERE release = r.id) "
 
@@ -38,7 +39,7 @@
 #define SQL_ORDER_EVENT(event)                                                                               \
     "(SELECT max(id) FROM order_events WHERE order_id = o.id AND event = '" event "') "
 #define SQL_ORDER_COLUMNS                                                                                    \
-    "SELECT o.id, o.at_ms, o.env, o.verb, o.who, o.via, o.place, o.argv, o.host, "                           \
+    "SELECT o.id, o.at_ms, o.env, o.verb, o.who, o.via, o.place, o.argv, o.host, o.app, "                    \
     "ifnull(s.pid, 0), ifnull(s.pid_start, 0), ifnull(s.boot_id, ''), ifnull(r.release, 0), "                \
     "ifnull(e.at_ms, 0), ifnull(e.exit_status, -1), ifnull(e.text, '') FROM orders o "                       \
     "LEFT JOIN order_events s ON s.id = " SQL_ORDER_EVENT(                                                   \
@@ -54,31 +55,34 @@
     X(ROLLBACK, "ROLLBACK")                                                                                  \
     X(DATA_VERSION, "PRAGMA data_version")                                                                   \
     X(RELEASE_INSERT, "INSERT INTO releases (env, app, kind, plan_name, rev, rev_typed, who, host, "         \
-                      "plan_digest, of_release, started_ms) "                                                \
-                      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")                               \
+                      "plan_digest, of_release, started_ms, root) "                                          \
+                      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                          \
     X(PLAN_INSERT, "INSERT INTO plans (release, json) VALUES (?1, ?2)")                                      \
     X(RELEASE_END, "INSERT INTO release_ends (release, exit_status, summary, at_ms) "                        \
                    "VALUES (?1, ?2, ?3, ?4)")                                                                \
     X(RELEASE_ALL, SQL_RELEASE_COLUMNS "WHERE r.id < ?1 ORDER BY r.id DESC LIMIT ?2")                        \
-    X(RELEASE_ENV, SQL_RELEASE_COLUMNS "WHERE r.env = ?3 AND r.id < ?1 ORDER BY r.id DESC LIMIT ?2")         \
+    X(RELEASE_ENV,                                                                                           \
+      SQL_RELEASE_COLUMNS "WHERE r.env = ?3 AND r.app = ?4 AND r.id < ?1 ORDER BY r.id DESC LIMIT ?2")       \
     X(RELEASE_ONE, SQL_RELEASE_COLUMNS "WHERE r.id = ?1")                                                    \
-    X(RELEASE_OPEN, SQL_RELEASE_COLUMNS "WHERE r.env = ?1 AND r.id > ?2 "                                    \
+    X(RELEASE_OPEN, SQL_RELEASE_COLUMNS "WHERE r.env = ?1 AND r.app = ?3 AND r.id > ?2 "                     \
                                         "AND r.kind IN ('release', 'rollback') ORDER BY r.id DESC")          \
     X(RELEASE_SETTLED, "SELECT r.id FROM releases r CROSS JOIN release_ends e "                              \
                        "ON e.id = (SELECT max(id) FROM release_ends WHERE release = r.id) "                  \
-                       "WHERE r.env = ?1 AND r.kind IN ('release', 'rollback') "                             \
+                       "WHERE r.env = ?1 AND r.app = ?2 AND r.kind IN ('release', 'rollback') "              \
                        "AND e.exit_status IN (0, 1) ORDER BY r.id DESC LIMIT 1")                             \
     X(PLAN_GET, "SELECT json FROM plans WHERE release = ?1")                                                 \
     X(JOURNAL_INSERT, "INSERT INTO journal (at_ms, release, env, kind, node, step, verb, role, code, "       \
-                      "attempt, back, a, b, facts, text, rev, identity, debt) "                              \
+                      "attempt, back, a, b, facts, text, rev, identity, debt, app) "                         \
                       "VALUES (?1, nullif(?2, 0), ifnull((SELECT env FROM releases WHERE id = ?2), ''), "    \
                       "?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, json_extract(?13, '$.rev'), "    \
-                      "json_extract(?13, '$.identity'), json_extract(?13, '$.debt'))")                       \
+                      "json_extract(?13, '$.identity'), json_extract(?13, '$.debt'), "                       \
+                      "ifnull((SELECT app FROM releases WHERE id = ?2), ''))")                               \
     X(JOURNAL_ALL, SQL_JOURNAL_COLUMNS "WHERE seq > ?1 ORDER BY seq LIMIT ?2")                               \
     X(JOURNAL_RELEASE, SQL_JOURNAL_COLUMNS "WHERE release = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2")          \
     X(JOURNAL_LAST, "SELECT ifnull(max(seq), 0) FROM journal")                                               \
-    X(TIMES_RELEASES, "SELECT id FROM releases WHERE env = ?1 AND plan_name = ?2 AND kind <> 'rollback' "    \
-                      "ORDER BY id DESC LIMIT 20")                                                           \
+    X(TIMES_RELEASES,                                                                                        \
+      "SELECT id FROM releases WHERE env = ?1 AND app = ?3 AND plan_name = ?2 AND kind <> 'rollback' "       \
+      "ORDER BY id DESC LIMIT 20")                                                                           \
     X(TIMES_ROWS, "SELECT node, step, verb, kind, role, code, back, a, at_ms FROM journal "                  \
                   "WHERE release = ?1 ORDER BY seq")                                                         \
     X(OUTPUT_INSERT, "INSERT INTO outputs (release, at_ms, node, step, attempt, stream, back, data) "        \
@@ -89,34 +93,36 @@
                                       "ORDER BY id LIMIT ?5")                                                \
     X(OUTPUT_SUMS, "SELECT release, at_ms, node, step, attempt, back, total_bytes, cut, sha256 "             \
                    "FROM output_ends WHERE release = ?1 ORDER BY id")                                        \
-    X(LOCK_GET, "SELECT env, fence, release, since_ms, who, why, host, boot_id, pid, pid_start, by_hand "    \
-                "FROM locks WHERE env = ?1")                                                                 \
+    X(LOCK_GET, "SELECT app, fence, release, since_ms, who, why, host, boot_id, pid, pid_start, by_hand "    \
+                "FROM locks WHERE env = ?1 AND app IN (?2, '') ORDER BY app DESC LIMIT 1")                   \
     X(LOCK_INSERT, "INSERT INTO locks (env, fence, release, since_ms, who, why, host, boot_id, pid, "        \
-                   "pid_start, by_hand) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")              \
+                   "pid_start, by_hand, app) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")    \
     X(LOCK_BIND, "UPDATE locks SET release = ?3 WHERE env = ?1 AND fence = ?2")                              \
     X(LOCK_DELETE, "DELETE FROM locks WHERE env = ?1 AND fence = ?2")                                        \
     X(LOCK_FENCE, "SELECT ifnull(max(fence), 0) FROM lock_history")                                          \
     X(LOCK_FORCED,                                                                                           \
-      "SELECT ifnull(max(-over_fence), 0) FROM lock_history WHERE env = ?1 AND event = 'force' "             \
-      "AND over_fence < 0 "                                                                                  \
-      "AND id > ifnull((SELECT max(id) FROM lock_history WHERE env = ?1 AND event = 'bind'), 0)")            \
+      "SELECT ifnull(max(-over_fence), 0) FROM lock_history WHERE env = ?1 AND app IN (?2, '') "             \
+      "AND event = 'force' AND over_fence < 0 "                                                              \
+      "AND id > ifnull((SELECT max(id) FROM lock_history WHERE env = ?1 AND app IN (?2, '') "                \
+      "AND event = 'bind'), 0)")                                                                             \
     X(LOCK_HISTORY, "INSERT INTO lock_history (at_ms, env, event, fence, over_fence, release, who, why, "    \
-                    "host, boot_id, pid, pid_start) "                                                        \
-                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                            \
+                    "host, boot_id, pid, pid_start, app) "                                                   \
+                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")                       \
     X(NODE_NEXT, "SELECT min(node) FROM ("                                                                   \
-                 "SELECT (SELECT node FROM journal WHERE env = ?1 AND node > ?2 "                            \
+                 "SELECT (SELECT node FROM journal WHERE app = ?3 AND env = ?1 AND node > ?2 "               \
                  "AND kind = 'note' AND code = 'node-in' ORDER BY node LIMIT 1) AS node "                    \
-                 "UNION ALL SELECT (SELECT node FROM journal WHERE env = ?1 AND node > ?2 "                  \
+                 "UNION ALL SELECT (SELECT node FROM journal WHERE app = ?3 AND env = ?1 AND node > ?2 "     \
                  "AND identity IS NOT NULL ORDER BY node LIMIT 1) "                                          \
-                 "UNION ALL SELECT (SELECT node FROM journal WHERE env = ?1 AND node > ?2 "                  \
+                 "UNION ALL SELECT (SELECT node FROM journal WHERE app = ?3 AND env = ?1 AND node > ?2 "     \
                  "AND debt IS NOT NULL ORDER BY node LIMIT 1))")                                             \
-    X(NODE_IN, "SELECT seq, ifnull(release, 0), at_ms, rev FROM journal "                                    \
-               "WHERE env = ?1 AND node = ?2 AND kind = 'note' AND code = 'node-in' ORDER BY seq DESC")      \
+    X(NODE_IN,                                                                                               \
+      "SELECT seq, ifnull(release, 0), at_ms, rev FROM journal "                                             \
+      "WHERE app = ?3 AND env = ?1 AND node = ?2 AND kind = 'note' AND code = 'node-in' ORDER BY seq DESC")  \
     X(NODE_IDENTITY, "SELECT ifnull(release, 0), at_ms, identity FROM journal "                              \
-                     "WHERE env = ?1 AND node = ?2 AND identity IS NOT NULL "                                \
+                     "WHERE app = ?3 AND env = ?1 AND node = ?2 AND identity IS NOT NULL "                   \
                      "ORDER BY seq DESC LIMIT 1")                                                            \
     X(NODE_DEBT, "SELECT ifnull(release, 0), at_ms, debt FROM journal "                                      \
-                 "WHERE env = ?1 AND node = ?2 AND debt IS NOT NULL "                                        \
+                 "WHERE app = ?4 AND env = ?1 AND node = ?2 AND debt IS NOT NULL "                           \
                  "AND seq > ?3 ORDER BY seq")                                                                \
     X(NODE_BEFORE, "SELECT json_extract(facts, '$.\"lb.before\"') FROM journal "                             \
                    "WHERE release = ?1 AND node = ?2 AND role = 'before' "                                   \
@@ -124,9 +130,17 @@
     X(CURSOR_GET, "SELECT seq FROM cursors WHERE observer = ?1")                                             \
     X(CURSOR_SET, "INSERT INTO cursors (observer, seq) VALUES (?1, ?2) "                                     \
                   "ON CONFLICT (observer) DO UPDATE SET seq = excluded.seq")                                 \
-    X(ENDS_AFTER, "SELECT e.id, r.env, r.kind, e.exit_status, e.at_ms - r.started_ms, r.id "                 \
+    X(ENDS_AFTER, "SELECT e.id, r.env, r.kind, e.exit_status, e.at_ms - r.started_ms, r.id, r.app "          \
                   "FROM release_ends e CROSS JOIN releases r ON r.id = e.release "                           \
                   "WHERE e.id > ?1 ORDER BY e.id LIMIT ?2")                                                  \
+    X(SELF, "SELECT id FROM self WHERE rowid = 1")                                                           \
+    X(ENV_OF_ROOT, "SELECT app FROM releases WHERE env = ?1 AND root = ?2 ORDER BY id DESC LIMIT 1")         \
+    X(ENV_ROOT, "SELECT root FROM releases WHERE env = ?1 AND app = ?2 ORDER BY id DESC LIMIT 1")            \
+    X(ENV_APP_NEXT, "SELECT min(app) FROM releases WHERE env = ?1 AND app > ?2")                             \
+    X(ENV_NEXT, "SELECT min(env) FROM releases WHERE env > ?1 AND ?2 IS NULL")                               \
+    X(SITE_ADD, "INSERT OR REPLACE INTO sites (site, app, env, node) VALUES (?1, ?2, ?3, ?4)")               \
+    X(SITE_DROP, "DELETE FROM sites WHERE env = ?1 AND app = ?2")                                            \
+    X(SITE_OTHERS, "SELECT app, env, node FROM sites WHERE site = ?1 AND NOT (env = ?2 AND app = ?3)")       \
     X(TOKEN_INSERT, "INSERT INTO tokens (name, role, hash, made_ms, made_by, used_ms, revoked_ms, bot) "     \
                     "VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6)")                                                 \
     X(TOKEN_USED, "UPDATE tokens SET used_ms = ?2 WHERE id = ?1 AND used_ms < ?2")                           \
@@ -139,13 +153,14 @@
                                    "AND l.expires_ms > ?2")                                                  \
     X(LOGIN_DELETE, "DELETE FROM logins WHERE hash = ?1")                                                    \
     X(LOGIN_EXPIRE, "DELETE FROM logins WHERE expires_ms <= ?1")                                             \
-    X(ORDER_INSERT, "INSERT INTO orders (at_ms, env, verb, who, via, place, argv, host) "                    \
-                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                               \
+    X(ORDER_INSERT, "INSERT INTO orders (at_ms, env, verb, who, via, place, argv, host, app) "               \
+                    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                                           \
     X(ORDER_EVENT, "INSERT INTO order_events (order_id, event, at_ms, release, pid, pid_start, boot_id, "    \
                    "exit_status, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                         \
     X(ORDER_GET, SQL_ORDER_COLUMNS "WHERE o.id = ?1")                                                        \
     X(ORDER_ALL, SQL_ORDER_COLUMNS "WHERE o.id < ?1 ORDER BY o.id DESC LIMIT ?2")                            \
-    X(ORDER_ENV, SQL_ORDER_COLUMNS "WHERE o.env = ?3 AND o.id < ?1 ORDER BY o.id DESC LIMIT ?2")             \
+    X(ORDER_ENV,                                                                                             \
+      SQL_ORDER_COLUMNS "WHERE o.env = ?3 AND o.app IN (?4, '') AND o.id < ?1 ORDER BY o.id DESC LIMIT ?2")  \
     X(ORDER_OF_RELEASE, "SELECT ifnull(max(order_id), 0) FROM order_events "                                 \
                         "WHERE release = ?1 AND event = 'release'")                                          \
     X(ORDER_EVENT_LAST, "SELECT ifnull(max(id), 0) FROM order_events")                                       \

@@ -221,6 +221,7 @@ void store_close(struct store *s)
     if (s->in_tx)
         store_rollback(s);
     disconnect(s);
+    scope_fini(s);
     free(s->path);
     free(s->wal_path);
     free(s);

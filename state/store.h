@@ -32,10 +32,38 @@ const char *store_path(const struct store *s);
 /* A number that changes when another connection has committed: cheap, for pollers. */
 bool store_version(struct store *s, int64_t *ret, struct err *err) MUST_CHECK;
 
+/* Who this journal is, wherever its file lies: 32 hex digits, made once. "" on an empty store. */
+bool store_identity(struct store *s, struct arena *arena, const char **ret, struct err *err) MUST_CHECK;
+
 /* BEGIN IMMEDIATE; on a READ store: one snapshot for several reads, until commit or rollback. */
 bool store_begin(struct store *s, struct err *err) MUST_CHECK;
 bool store_commit(struct store *s, struct err *err) MUST_CHECK; /* durable when it returns true */
 void store_rollback(struct store *s);
+
+/* ---- environments
+ * ------------------------------------------------------------------------------------------------ */
+
+/* An environment is (application, name). Every `env` that this header takes is "prod", of the store's tree,
+ * or "shop:prod"; every one that it gives is the shorter one that leads back to the same. A bare name that
+ * could mean several is E_USAGE with all of them. */
+struct env_key {
+    const char *app, *env; /* app "": not known (nothing was ever released under that name) */
+};
+#define ENV_NAME_MAX 140
+/* The tree that bare names are of: its real path, NULL for none. */
+void store_scope(struct store *s, const char *root);
+/* The tree's pillar says that its environment `env` is of application `app`. */
+void store_app(struct store *s, const char *env, const char *app);
+bool env_resolve(struct store *s, const char *name, struct arena *arena, struct env_key *ret,
+                 struct err *err) MUST_CHECK;
+/* The shortest name that env_resolve leads back from. */
+const char *env_name(struct store *s, const char *app, const char *env, struct arena *arena);
+/* Names of all environments that were ever released. */
+bool env_all(struct store *s, struct arena *arena, const char *const **ret, size_t *ret_n,
+             struct err *err) MUST_CHECK;
+bool env_same(struct store *s, const char *a, const char *b, struct arena *arena);
+const char *env_bare(const char *name); /* "shop:prod" -> "prod": what the pillar calls it */
+bool env_valid(const char *name);
 
 /* ---- releases
  * ---------------------------------------------------------------------------------------------------- */
@@ -43,6 +71,7 @@ void store_rollback(struct store *s);
 struct release_new {
     const char *env, *app, *kind, *plan_name; /* kind: release, rollback, task, exec */
     const char *rev, *rev_typed;
+    const char *root;       /* the tree it is released from, NULL = none */
     const char *who, *host; /* operator, and where the controller runs */
     const char *plan_json, *plan_digest;
     int64_t of_release; /* rollback of N, or 0 */
@@ -59,8 +88,9 @@ struct release_info {
         ended_ms;    /* ended_ms 0 = unfinished (running, or its controller died) */
     int exit_status; /* -1 while unfinished */
     const char *env, *app, *kind, *plan_name, *rev, *rev_typed, *who, *host, *plan_digest, *summary;
-    bool resumable; /* unfinished, or ended 4, 5, 7, 130, 143 and not abandoned, rolled back or followed by
-                       resume = 0/1 */
+    const char *root; /* the tree it was released from, "" = not known (an older journal) */
+    bool resumable;   /* unfinished, or ended 4, 5, 7, 130, 143 and not abandoned, rolled back or followed by
+                         resume = 0/1 */
 };
 /* Newest first; env NULL = all. */
 bool release_list(struct store *s, const char *env, size_t limit, int64_t before_id, struct arena *arena,
@@ -155,7 +185,7 @@ bool output_read(struct store *s, int64_t release, const char *node, int step, i
 struct lock_info {
     bool held;
     int64_t fence, release, since_ms; /* release 0 = held by hand */
-    const char *env, *who, *why, *host, *boot_id;
+    const char *env, *app, *who, *why, *host, *boot_id;
     int64_t pid, pid_start; /* start time from /proc: a reused pid is not the holder */
     enum holder {
         HOLDER_ALIVE,
@@ -189,6 +219,8 @@ bool lock_free(struct store *s, const char *env, int64_t fence, const char *who,
  * too. */
 bool lock_force(struct store *s, const char *env, const char *who, const char *why, int64_t fence_above,
                 struct err *err) MUST_CHECK;
+/* The highest fence that was ever given. */
+bool lock_fence_last(struct store *s, int64_t *ret, struct err *err) MUST_CHECK;
 /* The fence_above of a lock_force since the last release of env began, 0 = none was named: nodes that another
  * journal holds up to it may be taken from that one, once. */
 bool lock_forced(struct store *s, const char *env, int64_t *ret, struct err *err) MUST_CHECK;
@@ -196,6 +228,29 @@ bool lock_get(struct store *s, const char *env, struct arena *arena, struct lock
               struct err *err) MUST_CHECK;
 /* "held by ann@ctl1 since 09:13:59 (release 41, pid 812 alive): deploying f5d9859" */
 char *lock_text(const struct lock_info *l, struct arena *arena);
+
+/* ---- sites: what the lock goes by beside the environment's name
+ * ------------------------------------------------- */
+
+/* Where a node stands: "10.0.0.7 port 8080", "/srv/plone on vm1:3d12...". */
+struct site {
+    const char *site, *node;
+};
+/* Another environment that has one of them; the first site of each is named. */
+struct site_shared {
+    const char *env, *node, *other_node, *site;
+    struct lock_info lock;
+    bool held;                       /* by somebody who lives, or whose release can be gone on with */
+    struct release_info *unfinished; /* NULL: none */
+};
+bool sites_shared(struct store *s, const char *env, const struct site *sites, size_t n, struct arena *arena,
+                  struct site_shared **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+char *site_shared_text(const struct site_shared *x, struct arena *arena);
+/* The lock of env, which the caller holds, is for these now. false with E_LOCKED: another environment that
+ * has one of them is held or (unless this one goes on with a release of its own) has an unfinished release.
+ */
+bool sites_take(struct store *s, const char *env, const struct site *sites, size_t n, bool going_on,
+                struct err *err) MUST_CHECK;
 
 /* ---- nodes and cursors
  * -------------------------------------------------------------------------------------------------- */

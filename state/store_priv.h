@@ -16,6 +16,11 @@ struct file_id {
     ino_t ino;
 };
 
+/* What a tree's pillar says: the application of its environment `env`. */
+struct app_said {
+    char *env, *app;
+};
+
 struct store {
     sqlite3 *db; /* NULL: READ, and there is no file yet */
     char *path, *wal_path;
@@ -27,6 +32,9 @@ struct store {
     struct err tx_err; /* the first failure inside this transaction: it can only be rolled back */
     struct err broken; /* after a failed commit: why every further write is refused */
     struct file_id file, wal;
+    char *root; /* the tree that bare names of environments are of; NULL = none */
+    struct app_said *said;
+    size_t n_said;
     sqlite3_stmt *stmts[SQL_COUNT];
 };
 
@@ -61,7 +69,7 @@ bool file_publish(const char *tmp, const char *path, struct err *err) MUST_CHECK
 void file_remove_new(const char *tmp);
 
 /* ---- schema.c */
-#define SCHEMA_VERSION 4
+#define SCHEMA_VERSION 5
 #define SCHEMA_APP_ID  0x52454c53 /* "RELS" */
 bool schema_build(const char *path, struct err *err) MUST_CHECK;
 /* Ours, and of a version that we know; migrates when the store is open for writing. */
@@ -69,6 +77,11 @@ bool schema_vet(struct store *s, struct err *err) MUST_CHECK;
 /* A connection with all our settings on. */
 bool db_connect(const char *path, enum store_mode mode, bool immutable, sqlite3 **ret,
                 struct err *err) MUST_CHECK;
+
+/* ---- environment.c */
+void scope_fini(struct store *s);
+/* The name of an environment out of two columns. */
+const char *env_from_row(const struct query *q, int app_column, int env_column, struct arena *arena);
 
 /* ---- queue.c: inside a transaction of the caller */
 struct waiter;

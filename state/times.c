@@ -144,8 +144,12 @@ static void medians(const struct sample *list, size_t n, struct arena *arena, st
 static bool releases_of(struct store *s, const char *env, const char *plan_name, int64_t ids[20],
                         size_t *ret_n, struct err *err)
 {
-    auto_query struct query q;
-    if (!query_open(&q, s, SQL_TIMES_RELEASES, ARGS(arg_text(env), arg_text(plan_name)), err))
+    auto_arena struct arena arena = {0};
+    struct env_key key;
+    auto_query struct query q = {0};
+    if (!env_resolve(s, env, &arena, &key, err) ||
+        !query_open(&q, s, SQL_TIMES_RELEASES,
+                    ARGS(arg_text(key.env), arg_text(plan_name), arg_text(key.app)), err))
         return false;
     for (*ret_n = 0; *ret_n < 20 && query_next(&q, err); ++*ret_n)
         ids[*ret_n] = query_int(&q, 0);

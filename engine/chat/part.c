@@ -20,7 +20,7 @@ struct store *chat_store(struct serve *s, const char *what)
 {
     struct store *store = NULL;
     struct err err;
-    for (bool told = false; !store_open(serve_state_path(s), STORE_READ, &store, &err); told = true) {
+    for (bool told = false; !serve_store(s, &store, &err); told = true) {
         store = NULL;
         if (!told)
             serve_log("chat: %s is silent until the journal can be opened: %s", what, err.text);

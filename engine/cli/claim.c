@@ -17,7 +17,8 @@ static void add_line_of(const char *path, struct buf *out)
         buf_puts(out, line);
 }
 
-const char *session_owner(struct session *s)
+/* As older versions named a journal: by where it lies. Nodes that were claimed so are still ours. */
+static const char *owner_by_place(struct session *s)
 {
     char hex[SHA256_HEX_LEN + 1];
     auto_free char *path = realpath(store_path(s->store), NULL);
@@ -30,11 +31,47 @@ const char *session_owner(struct session *s)
     return arena_printf(&s->cli->arena, "j:%.16s", hex);
 }
 
+const char *session_owner(struct session *s)
+{
+    char hex[SHA256_HEX_LEN + 1];
+    struct err err;
+    const char *id;
+    auto_buf struct buf name = BUF_INIT(ENV_NAME_MAX);
+    if (!store_identity(s->store, &s->cli->arena, &id, &err) || !id[0])
+        id = "none"; /* there is no journal yet: it owns no node */
+    buf_printf(&name, "%s:%s", s->key.app, s->key.env);
+    sha256_hex(name.data, name.len, hex);
+    return arena_printf(&s->cli->arena, "j:%s.%.8s,%s", id, hex, owner_by_place(s));
+}
+
+/* Two environments with a node in common are one to the lock: in this journal by its sites, on the node by
+ * the fence in the directory. */
+static int take_sites(struct session *s, const struct plan *plan, bool going_on)
+{
+    struct err err;
+    size_t n;
+    const struct site *sites = run_sites(plan, &s->cli->arena, &n);
+    if (sites_take(s->store, s->env, sites, n, going_on, &err))
+        return 0;
+    err_wrap(&err, "%s", s->cli->command->name);
+    return say_err(&err);
+}
+
 int session_claim(struct session *s, const struct plan *plan)
 {
     struct err err;
+    int status = take_sites(s, plan, false);
+    if (status)
+        return status;
     if (run_claim(plan, &s->opt, false, &err))
         return 0;
+    if (err.code == E_LOCKED) {
+        say_error(
+            "%s: %s is locked: %s; nothing was touched. 'release resume', 'release rollback' or 'release "
+            "unlock --force --reason WHY' of that environment frees it",
+            s->cli->command->name, s->env, err.text);
+        return EXIT_LOCKED;
+    }
     if (err.code != E_FENCED) {
         say_error("%s: %s: %s; nothing was touched", s->cli->command->name, s->env, err.text);
         return EXIT_PREFLIGHT;
@@ -49,6 +86,9 @@ int session_claim(struct session *s, const struct plan *plan)
 int session_claim_again(struct session *s, const struct plan *plan)
 {
     struct err err;
+    int status = take_sites(s, plan, true);
+    if (status)
+        return status;
     if (run_claim(plan, &s->opt, true, &err))
         return 0;
     say_error("%s: %s: %s; nothing more was done. The nodes are another controller's by now; 'release unlock "

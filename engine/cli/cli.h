@@ -52,6 +52,7 @@ struct cli {
     const char *const *rest; /* behind "--" */
     size_t n_rest;
     bool help;
+    const char *app;    /* of the environment whose pillar was read, NULL = none was */
     struct arena arena; /* lives as long as the command runs */
 };
 

@@ -16,11 +16,27 @@ static size_t count_up(const struct plan *plan)
     return up;
 }
 
+/* Not wrong (a stage and its base may share a node), but to be known: only one of them can be released at a
+ * time. */
+static void say_shared(struct session *s, const struct plan *plan)
+{
+    struct site_shared *shared;
+    struct err err;
+    size_t n, n_sites;
+    const struct site *sites = run_sites(plan, &s->cli->arena, &n_sites);
+    if (!sites_shared(s->store, s->env, sites, n_sites, &s->cli->arena, &shared, &n, &err))
+        return;
+    for (size_t i = 0; i < n; i++)
+        say_note("%s; the two cannot be changed at the same time",
+                 site_shared_text(&shared[i], &s->cli->arena));
+}
+
 static int check(struct session *s, struct plan *plan)
 {
     int status;
     if ((status = session_secrets(s, plan)) || (status = session_preflight(s, plan)))
         return status;
+    say_shared(s, plan);
     if (cli_flag(s->cli, "json")) {
         out_printf("{\"kind\":\"check\",\"env\":\"%s\",\"plan\":\"%s\",\"rev\":\"%s\",\"nodes\":%zu,\"up\":%"
                    "zu,\"steps\":%zu,"

@@ -24,24 +24,24 @@ static void add_row(struct table *t, struct arena *arena, const struct release_i
                                                            r->resumable ? " (resumable)" : "");
     const char *what =
         r->of_release ? arena_printf(arena, "%s of %" PRId64, r->kind, r->of_release) : r->kind;
-    TABLE_ROW(t, arena_printf(arena, "%" PRId64, r->id), r->env, what,
+    TABLE_ROW(t, arena_printf(arena, "%" PRId64, r->id), r->app, env_bare(r->env), what,
               r->rev[0] ? arena_strndup(arena, r->rev, 12) : "-",
               clock_text(r->started_ms, when, sizeof when), took,
               arena_printf(arena, "%s@%s", r->who, r->host), result);
 }
 
-static int print(struct cli *cli, const struct release_info *list, size_t n)
+static int print(struct cli *cli, struct store *store, const struct release_info *list, size_t n)
 {
     auto_buf struct buf out = BUF_INIT(16 * 1024 * 1024);
     if (cli_flag(cli, "json"))
         for (size_t i = 0; i < n; i++)
             jsonl_release(&list[i], &out);
     else if (n == 0)
-        buf_puts(&out, "no releases yet\n");
+        buf_printf(&out, "no releases yet in the journal %s\n", store_path(store));
     else {
         struct table t;
-        table_init(&t, &cli->arena, 8);
-        TABLE_ROW(&t, "N", "ENV", "WHAT", "REVISION", "STARTED", "TOOK", "WHO", "RESULT");
+        table_init(&t, &cli->arena, 9);
+        TABLE_ROW(&t, "N", "APP", "ENV", "WHAT", "REVISION", "STARTED", "TOOK", "WHO", "RESULT");
         for (size_t i = 0; i < n; i++)
             add_row(&t, &cli->arena, &list[i]);
         table_render(&t, &out);
@@ -61,12 +61,14 @@ static int run(struct cli *cli)
     int status;
     if ((status = cli_env_or_all(cli, 0, &env)) || (status = cli_store(cli, STORE_READ, &store)))
         return status;
+    if (env && (status = cli_env_meant(cli, store, env)))
+        return status;
     if (!cli_number(cli, "limit", 20, &limit, &err) ||
         !release_list(store, env, (size_t)limit, 0, &cli->arena, &list, &n, &err))
         return say_err(&err);
     if (n == 0 && env && (status = cli_env_known(cli, store, env)))
         return status;
-    return print(cli, list, n);
+    return print(cli, store, list, n);
 }
 
 const struct command command_history = {

@@ -15,7 +15,7 @@ static int run(struct cli *cli)
     const char *env = cli_env(cli, 0);
     if (!env)
         return EXIT_USAGE;
-    if (!name_valid(env, 64)) {
+    if (!env_valid(env)) {
         say_error("lock: '%s' cannot be an environment's name", env);
         return EXIT_USAGE;
     }

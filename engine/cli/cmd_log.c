@@ -108,11 +108,7 @@ static int show(struct cli *cli, struct store *store, const struct watch_plan *p
 {
     struct err err;
     bool follow = cli_flag(cli, "follow");
-    const char *state;
-    int status = cli_state(cli, &state);
-    if (status)
-        return status;
-    struct watch_spec spec = {.state_path = state,
+    struct watch_spec spec = {.state_path = store_path(store),
                               .plan = plan,
                               .form = cli_flag(cli, "json") ? WATCH_JSON : WATCH_PLAIN,
                               .out_fd = STDOUT_FILENO,
@@ -123,7 +119,6 @@ static int show(struct cli *cli, struct store *store, const struct watch_plan *p
                               .node = cli_opt(cli, "node"),
                               .step = step,
                               .once = !follow};
-    (void)store;
     int stop_fd = follow ? signals_open() : -1;
     if (watch_run(&spec, stop_fd, &err))
         return signals_taken(stop_fd) ? EXIT_SIGINT : 0;

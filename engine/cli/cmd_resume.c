@@ -6,6 +6,7 @@
 static const struct option_def options[] = {
     {.name = "yes",
      .help = "accepted for scripts; resume never asks: the release was confirmed when it began"},
+    ANY_TREE_OPTION,
     APPROVED_OPTION,
     OPTION_END,
 };
@@ -17,10 +18,9 @@ static int resume(struct session *s)
     if (!release_unfinished(s->store, s->env, &s->cli->arena, &r, &err))
         return say_err(&err);
     if (!r) {
-        say_error("resume: %s has no unfinished release; 'release history %s' lists them, 'release run --rev "
-                  "REV %s' "
-                  "starts a new one",
-                  s->env, s->env, s->env);
+        say_error("resume: %s has no unfinished release in the journal %s; 'release history %s' lists them, "
+                  "'release run --rev REV %s' starts a new one",
+                  s->env, store_path(s->store), s->env, s->env);
         return EXIT_USAGE;
     }
     return session_continue(s, r, ORDER_RESUME);

@@ -14,6 +14,7 @@ static const struct option_def options[] = {
     {.name = "release", .arg = "N", .help = "take back release N instead of the last one"},
     {.name = "yes", .help = "do not ask; without a terminal the only way where a yes is wanted"},
     {.name = "dry-run", .help = "preflight, show the plan, change nothing"},
+    ANY_TREE_OPTION,
     APPROVED_OPTION,
     OPTION_END,
 };
@@ -126,10 +127,10 @@ static int last_finished(struct session *s, struct release_info **ret)
         return say_err(&err);
     if (*ret)
         return 0;
-    say_error("rollback: %s has no finished release to take back; 'release history %s' lists what there was; "
-              "nothing was "
-              "touched",
-              s->env, s->env);
+    say_error(
+        "rollback: %s has no finished release to take back in the journal %s; 'release history %s' lists "
+        "what there was; nothing was touched",
+        s->env, store_path(s->store), s->env);
     return EXIT_USAGE;
 }
 
@@ -138,11 +139,11 @@ static int named_release(struct session *s, int64_t id, struct release_info **re
     struct err err;
     if (!release_get(s->store, id, &s->cli->arena, ret, &err))
         return say_err(&err);
-    if (*ret && strcmp((*ret)->env, s->env) == 0 && can_be_taken_back(*ret))
+    if (*ret && env_same(s->store, (*ret)->env, s->env, &s->cli->arena) && can_be_taken_back(*ret))
         return 0;
     if (!*ret)
         say_error("rollback: there is no release %" PRId64 "; 'release history %s' lists them", id, s->env);
-    else if (strcmp((*ret)->env, s->env) != 0)
+    else if (!env_same(s->store, (*ret)->env, s->env, &s->cli->arena))
         say_error("rollback: release %" PRId64 " is of %s, not of %s; 'release history %s' lists them", id,
                   (*ret)->env, s->env, s->env);
     else
@@ -158,7 +159,7 @@ static int roll_finished_back(struct session *s, const struct release_info *r)
     struct cli *cli = s->cli;
     struct plan *plan;
     int status;
-    if ((status = stored_plan(cli, s->store, r->id, &plan)))
+    if ((status = session_refuse_foreign(s, r)) || (status = stored_plan(cli, s->store, r->id, &plan)))
         return status;
     plan_turn(&cli->arena, plan, r->id);
     if (plan->n_nodes == 0) {

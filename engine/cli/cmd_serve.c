@@ -25,7 +25,7 @@ static int run(struct cli *cli)
     auto_fd int signal_fd = signals_open();
     struct err err;
     const char *state;
-    int status = cli_state(cli, &state);
+    int status = cli_state(cli, STORE_WRITE, &state);
     if (status)
         return status;
     if (signal_fd < 0) {

@@ -97,9 +97,11 @@ static void use_past_times(struct cli *cli, const struct plan *plan, struct sim_
     struct step_time *times;
     struct err err;
     size_t n;
-    const char *state;
-    if (cli_state(cli, &state) || !store_open(state, STORE_READ, &store, &err))
+    const char *path;
+    if (cli_state(cli, STORE_READ, &path) || !store_open(path, STORE_READ, &store, &err))
         return;
+    store_scope(store, cli_tree(cli));
+    store_app(store, plan->env, plan->app);
     if (journal_step_times(store, plan->env, plan->name, &cli->arena, &times, &n, &err))
         for (size_t i = 0; i < n; i++)
             if (times[i].step >= 0 && (size_t)times[i].step < plan->n_steps && times[i].median_ms >= 0 &&

@@ -118,7 +118,8 @@ static void put_nodes(struct cli *cli, const struct env_state *st, struct buf *o
 
 static void put_env(struct cli *cli, struct store *store, const struct env_state *st, struct buf *out)
 {
-    buf_printf(out, "%s\n", st->env);
+    const char *app = st->last ? st->last->app : st->lock.held ? st->lock.app : "";
+    buf_printf(out, app[0] ? "%s of %s\n" : "%s\n", env_bare(st->env), app);
     if (st->running) {
         put_release(&cli->arena, st->running, "running", out);
         put_progress(cli, store, st->running->id, out);
@@ -126,7 +127,7 @@ static void put_env(struct cli *cli, struct store *store, const struct env_state
     if (st->last && !(st->running && st->running->id == st->last->id))
         put_release(&cli->arena, st->last, "last", out);
     if (!st->last && !st->running)
-        buf_puts(out, "  last       no release yet\n");
+        buf_printf(out, "  last       no release yet (journal %s)\n", store_path(store));
     put_unfinished(st, out);
     put_lock(cli, st, out);
     put_nodes(cli, st, out);
@@ -290,11 +291,10 @@ static bool has_env(const char *const *envs, size_t n, const char *env)
 /* The pillar's environments, then those that only the journal knows. */
 static const char *const *all_envs(struct cli *cli, struct store *store, size_t *ret_n)
 {
-    const char *const *pillar = pillar_envs(cli_root(cli), &cli->arena);
-    struct release_info *list;
+    const char *const *pillar = pillar_envs(cli_root(cli), &cli->arena), *const * list;
     struct err err;
     size_t n = 0, n_list = 0;
-    if (!release_list(store, NULL, 1000, 0, &cli->arena, &list, &n_list, &err))
+    if (!env_all(store, &cli->arena, &list, &n_list, &err))
         n_list = 0;
     size_t most = n_list;
     for (size_t i = 0; pillar && pillar[i]; i++)
@@ -303,8 +303,8 @@ static const char *const *all_envs(struct cli *cli, struct store *store, size_t 
     for (size_t i = 0; pillar && pillar[i]; i++)
         envs[n++] = pillar[i];
     for (size_t i = 0; i < n_list; i++)
-        if (!has_env(envs, n, list[i].env))
-            envs[n++] = list[i].env;
+        if (!has_env(envs, n, list[i]))
+            envs[n++] = list[i];
     *ret_n = n;
     return envs;
 }
@@ -316,17 +316,18 @@ static int watch(struct cli *cli, struct store *store, const char *env)
     struct env_state st;
     struct plan *plan;
     struct err err;
-    int status;
+    int status = cli_env_meant(cli, store, env);
+    if (status)
+        return status;
     if (!env_state_read(store, env, &cli->arena, &st, &err))
         return say_err(&err);
     if (!st.running) {
         out_printf("%s: nothing is running; 'release status %s' has the rest\n", env, env);
         return 0;
     }
-    const char *state;
-    if ((status = stored_plan(cli, store, st.running->id, &plan)) || (status = cli_state(cli, &state)))
+    if ((status = stored_plan(cli, store, st.running->id, &plan)))
         return status;
-    struct watch_spec spec = {.state_path = state,
+    struct watch_spec spec = {.state_path = store_path(store),
                               .plan = watching_plan(&cli->arena, store, plan, st.running->id),
                               .form = watching_form(cli),
                               .out_fd = STDOUT_FILENO,
@@ -344,9 +345,12 @@ static int status_of(struct cli *cli, struct store *store, const char *env, stru
 {
     struct env_state st;
     struct err err;
+    int status = cli_env_meant(cli, store, env);
+    if (status)
+        return status;
     if (!env_state_read(store, env, &cli->arena, &st, &err))
         return say_err(&err);
-    int status = st.last || st.lock.held ? 0 : cli_env_known(cli, store, env);
+    status = st.last || st.lock.held ? 0 : cli_env_known(cli, store, env);
     if (status)
         return status;
     if (cli_flag(cli, "json"))
@@ -379,7 +383,8 @@ static int run(struct cli *cli)
     for (size_t i = 0; i < n && !status; i++)
         status = status_of(cli, store, envs[i], &out);
     if (n == 0)
-        buf_puts(&out, "no environment in the pillar and no release in the journal yet\n");
+        buf_printf(&out, "no environment in the pillar of %s and no release in the journal %s yet\n",
+                   cli_root(cli), store_path(store));
     out_buf(&out);
     return status;
 }

@@ -44,6 +44,49 @@ static bool abandon(struct session *s, const char *reason, struct err *err)
     return true;
 }
 
+/* The plan that the nodes were claimed for last: of the release that is given up, else of the newest one,
+ * else today's. NULL: nobody knows them. */
+static struct plan *plan_of_claims(struct session *s, const struct lock_info *lock)
+{
+    struct release_info *list;
+    struct plan *plan = NULL;
+    struct err err;
+    const char *json;
+    size_t n = 0;
+    int64_t id = lock->release;
+    if (!id && release_list(s->store, s->env, 1, 0, &s->cli->arena, &list, &n, &err) && n > 0)
+        id = list[0].id;
+    if (id && release_plan(s->store, id, &s->cli->arena, &json, &err) &&
+        plan_decode(&s->cli->arena, json, &plan, &err))
+        return plan;
+    auto_problems struct problems problems = {0};
+    const struct compile_request req = {.root = cli_root(s->cli), .env = s->key.env, .look = true};
+    session_pillar_if_readable(s);
+    return s->pillar && plan_compile(s->pillar, &req, &s->cli->arena, &plan, &problems) ? plan : NULL;
+}
+
+/* Nobody goes on with it any more, so the nodes are not this journal's either. The number that they keep is
+ * above the broken grant: what its holder sends late is refused. */
+static void free_nodes(struct session *s, const struct lock_info *lock)
+{
+    struct err err;
+    const char *left;
+    struct plan *plan = plan_of_claims(s, lock);
+    if (!plan || plan->n_nodes == 0 || !lock_fence_last(s->store, &s->opt.fence, &err))
+        return;
+    struct secrets *secrets = NULL;
+    if (!secrets_load(plan, s->pillar, &secrets, &err))
+        secrets = NULL; /* a balancer's password; nodes are reached without */
+    s->opt.secrets = secrets;
+    run_free(plan, &s->opt, &s->cli->arena, &left);
+    s->opt.secrets = NULL;
+    secrets_free(secrets);
+    if (left)
+        say_note("no answer from %s: for another journal they stay held by this one until its next release; "
+                 "the same command again frees those that answer by then",
+                 left);
+}
+
 static int force(struct session *s, const struct lock_info *lock, const char *reason)
 {
     struct err err;
@@ -59,6 +102,8 @@ static int force(struct session *s, const struct lock_info *lock, const char *re
     bool by_hand = lock->held && lock->holder == HOLDER_BY_HAND; /* says nothing about a release */
     if (!by_hand && !abandon(s, reason, &err))
         return say_err(&err);
+    if (!by_hand)
+        free_nodes(s, lock);
     out_printf("%s is free; it was %s\n", s->env,
                lock->held ? lock_text(lock, &s->cli->arena) : "free before");
     session_tell_lock(s, arena_printf(&s->cli->arena, "lock broken by %s: %s", s->opt.who, reason));

@@ -269,7 +269,7 @@ static bool typed_name(struct session *s, const struct plan *plan, const struct 
 
 static bool wants_confirmation(const struct session *s)
 {
-    return s->pillar ? pillar_confirms(s->pillar, s->env) : str_starts(s->env, "prod");
+    return s->pillar ? pillar_confirms(s->pillar, s->key.env) : str_starts(s->key.env, "prod");
 }
 
 static bool is_wanted(const struct session *s)

@@ -1,11 +1,14 @@
 /* Which root, environment, pillar, journal and person a command works with. */
 #include "cli/session.h"
 
+#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/auto.h"
 
 const char *cli_root(const struct cli *cli)
 {
@@ -46,11 +49,27 @@ const char *cli_env(struct cli *cli, size_t index)
 int cli_env_or_all(struct cli *cli, size_t index, const char **ret)
 {
     *ret = index < cli->n_words ? cli->words[index] : NULL;
-    if (!*ret || name_valid(*ret, 64))
+    if (!*ret || env_valid(*ret))
         return 0;
-    say_error("%s: '%s' cannot be an environment's name (letters, digits, '.', '_' and '-')",
+    say_error("%s: '%s' cannot be an environment's name (letters, digits, '.', '_' and '-'; of another "
+              "application: APP:ENV)",
               cli->command->name, *ret);
     return EXIT_USAGE;
+}
+
+int cli_env_meant(struct cli *cli, struct store *store, const char *env)
+{
+    auto_problems struct problems problems = {0};
+    auto_pillar struct pillar *pillar = NULL;
+    struct env_key key;
+    struct err err;
+    if (env_resolve(store, env, &cli->arena, &key, &err) && key.app[0])
+        return 0;
+    if (env_bare(env) == env && pillar_load(cli_root(cli), env, NULL, 0, &pillar, &problems))
+        store_app(store, env, pillar_app(pillar));
+    else
+        pillar = NULL;
+    return env_resolve(store, env, &cli->arena, &key, &err) ? 0 : say_err(&err);
 }
 
 int cli_env_known(struct cli *cli, struct store *store, const char *env)
@@ -61,7 +80,7 @@ int cli_env_known(struct cli *cli, struct store *store, const char *env)
     size_t n = 0;
     if (!release_list(store, env, 1, 0, &cli->arena, &list, &n, &err))
         return say_err(&err);
-    if (n > 0 || pillar_known(cli_root(cli), env, &problems))
+    if (n > 0 || pillar_known(cli_root(cli), env_bare(env), &problems))
         return 0;
     const char *const *envs = pillar_envs(cli_root(cli), &cli->arena);
     for (size_t i = 0; envs[0] && i < problems.n; i++)
@@ -96,19 +115,32 @@ int cli_problems(const struct problems *problems, const char *what, int status)
     return status;
 }
 
+bool cli_app_matches(const char *env, const struct pillar *pillar)
+{
+    const char *bare = env_bare(env), *app = pillar_app(pillar);
+    return bare == env || (strlen(app) == (size_t)(bare - 1 - env) && strncmp(app, env, strlen(app)) == 0);
+}
+
 int cli_pillar(struct cli *cli, const char *env, struct pillar **ret)
 {
     auto_problems struct problems problems = {0};
     size_t n;
     const char *const *overrides = cli_opts(cli, "pillar", &n);
     const struct pillar_request req = {.root = cli_root(cli),
-                                       .env = env,
+                                       .env = env_bare(env),
                                        .overrides = overrides,
                                        .n_overrides = n,
                                        .command = cli_opt(cli, "pillar-command")};
-    if (pillar_load_as(&req, ret, &problems))
+    if (!pillar_load_as(&req, ret, &problems))
+        return cli_problems(&problems, cli->command->name, EXIT_USAGE);
+    cli->app = arena_strdup(&cli->arena, pillar_app(*ret));
+    if (cli_app_matches(env, *ret))
         return 0;
-    return cli_problems(&problems, cli->command->name, EXIT_USAGE);
+    say_error("%s: %s is not of this tree: in %s, %s is of the application %s; --root names another tree; "
+              "nothing was touched",
+              cli->command->name, env, cli_root(cli), env_bare(env), cli->app);
+    auto_pillar_fn(ret);
+    return EXIT_USAGE;
 }
 
 int cli_compile(struct cli *cli, const struct pillar *pillar, const struct compile_request *req,
@@ -133,7 +165,7 @@ static int plan_of(struct cli *cli, const char *env, bool look, struct pillar **
         return status;
     struct compile_request req = {
         .root = cli_root(cli),
-        .env = env,
+        .env = env_bare(env),
         .plan_name = cli_opt(cli, "plan"),
         .rev_typed = cli_opt(cli, "rev"),
         .only = cli_opt(cli, "only"),
@@ -158,25 +190,57 @@ int cli_plan_look(struct cli *cli, const char *env, struct pillar **ret_pillar, 
     return status;
 }
 
-int cli_state(struct cli *cli, const char **ret)
+const char *cli_tree(struct cli *cli)
+{
+    auto_free char *real = realpath(cli_root(cli), NULL);
+    return real ? arena_strdup(&cli->arena, real) : NULL;
+}
+
+/* Two names of one file, also of one that is not there yet. */
+static bool same_file(const char *a, const char *b)
+{
+    auto_free char *one = realpath(a, NULL), *two = realpath(b, NULL);
+    return strcmp(one ? one : a, two ? two : b) == 0;
+}
+
+int cli_state(struct cli *cli, enum store_mode mode, const char **ret)
 {
     auto_problems struct problems problems = {0};
-    *ret = cli_opt(cli, "state");
-    if (*ret || getenv("RELEASE_STATE") || pillar_state(cli_root(cli), &cli->arena, ret, &problems))
+    const char *given = cli_opt(cli, "state"), *own = getenv("RELEASE_STATE"), *tree;
+    if (!given && own && own[0])
+        given = own;
+    *ret = given;
+    if (!pillar_state(cli_root(cli), &cli->arena, &tree, &problems)) {
+        if (given)
+            return 0;
+        say_note("which journal is meant stands in that file; --state names one without it");
+        return cli_problems(&problems, cli->command->name, EXIT_USAGE);
+    }
+    if (!tree)
         return 0;
-    say_note("which journal is meant stands in that file; --state names one without it");
-    return cli_problems(&problems, cli->command->name, EXIT_USAGE);
+    if (!given) {
+        *ret = tree;
+        return 0;
+    }
+    if (mode == STORE_READ || same_file(given, tree))
+        return 0;
+    say_error("%s: %s/release.yml keeps the journal of this tree in %s, and %s was given: with two journals "
+              "there would be two locks; leave it out, or change `state:` there; nothing was touched",
+              cli->command->name, cli_root(cli), tree, given);
+    return EXIT_USAGE;
 }
 
 int cli_store(struct cli *cli, enum store_mode mode, struct store **ret)
 {
     struct err err;
     const char *path;
-    int status = cli_state(cli, &path);
+    int status = cli_state(cli, mode, &path);
     if (status)
         return status;
-    if (store_open(path, mode, ret, &err))
+    if (store_open(path, mode, ret, &err)) {
+        store_scope(*ret, cli_tree(cli));
         return 0;
+    }
     err_wrap(&err, "%s", cli->command->name);
     return say_err(&err);
 }

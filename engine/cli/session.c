@@ -1,6 +1,7 @@
 /* The one way in which a plan becomes a running release: journal, lock, preflight, freeze, run, free. */
 #include "cli/session.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -35,6 +36,29 @@ static void say_waits(void *ctx, const char *what, int64_t since_ms)
              what);
 }
 
+/* Which environment is meant: what the tree's pillar says of it counts most. The pillar may be broken or
+ * gone; then what was last released from here does. */
+static int name_env(struct session *s, const char *env, enum store_mode mode)
+{
+    struct cli *cli = s->cli;
+    struct err err;
+    if (!env_valid(env)) {
+        say_error("%s: '%s' cannot be an environment's name", cli->command->name, env);
+        return EXIT_USAGE;
+    }
+    if (!cli->app && mode == STORE_WRITE)
+        session_pillar_if_readable(s);
+    if (cli->app)
+        store_app(s->store, env, cli->app);
+    if (!env_resolve(s->store, env, &cli->arena, &s->key, &err))
+        return say_err(&err);
+    s->env = env_name(s->store, s->key.app, s->key.env, &cli->arena);
+    if (s->key.app[0]) /* from here on the plan's own name of it means this one */
+        store_app(s->store, s->key.env, s->key.app);
+    s->opt.owner = session_owner(s);
+    return lock_forced(s->store, s->env, &s->opt.forced, &err) ? 0 : say_err(&err);
+}
+
 int session_begin(struct session *s, struct cli *cli, const char *env, enum store_mode mode)
 {
     *s = (struct session){.cli = cli, .env = env, .order = order_taken(), .signal_fd = -1, .wake_fd = -1};
@@ -53,9 +77,7 @@ int session_begin(struct session *s, struct cli *cli, const char *env, enum stor
     }
     int status = cli_store(cli, mode, &s->store);
     s->opt.store = s->store;
-    if (!status)
-        s->opt.owner = session_owner(s);
-    return status;
+    return status ? status : name_env(s, env, mode);
 }
 
 /* Where an unfinished release was: the last step that the journal knows, as "app3/stop". */
@@ -101,6 +123,57 @@ int session_refuse_unfinished(struct session *s)
               r->kind, r->id, s->env, last_place(s, r->id), r->exit_status < 0 ? "" : ", ",
               r->exit_status < 0 ? "" : exit_text(r->kind, r->exit_status), s->env, s->env);
     return EXIT_STOPPED;
+}
+
+/* ---- whose release */
+
+/* Made from another tree that is still there? One that is gone has moved. */
+static bool other_tree(struct session *s, const struct release_info *r)
+{
+    const char *here = cli_tree(s->cli);
+    return r->root[0] && here && strcmp(r->root, here) != 0 &&
+           (access(r->root, F_OK) == 0 || errno != ENOENT);
+}
+
+int session_refuse_foreign(struct session *s, const struct release_info *r)
+{
+    if (cli_flag(s->cli, "any-tree") || !other_tree(s, r))
+        return 0;
+    say_error("%s: %s %" PRId64 " of %s was made from the tree %s, and this is %s; nothing was touched. "
+              "'release %s %s --root %s' works on it there; --any-tree when this tree stands for that one",
+              s->cli->command->name, r->kind, r->id, s->env, r->root, cli_tree(s->cli), s->cli->command->name,
+              s->env, r->root);
+    return EXIT_USAGE;
+}
+
+static bool share_a_node(const struct plan *a, const struct plan *b)
+{
+    for (size_t i = 0; i < a->n_nodes; i++)
+        for (size_t k = 0; k < b->n_nodes; k++)
+            if (strcmp(a->nodes[i].target.host, b->nodes[k].target.host) == 0)
+                return true;
+    return false;
+}
+
+/* Two trees that give one name to two fleets: what one releases, the other would take back. Clones of one
+ * tree have nodes in common. */
+static int refuse_other_fleet(struct session *s, const struct plan *plan)
+{
+    struct release_info *list;
+    struct plan *last;
+    struct err err;
+    const char *json;
+    size_t n = 0;
+    if (!release_list(s->store, s->env, 1, 0, &s->cli->arena, &list, &n, &err))
+        return say_err(&err);
+    if (n == 0 || !other_tree(s, &list[0]) ||
+        !release_plan(s->store, list[0].id, &s->cli->arena, &json, &err) ||
+        !plan_decode(&s->cli->arena, json, &last, &err) || share_a_node(plan, last))
+        return 0;
+    say_error("%s: %s:%s is the environment of another tree, %s, on other servers (release %" PRId64
+              "); two applications need two names: change `app:` in %s; nothing was touched",
+              s->cli->command->name, s->key.app, s->key.env, list[0].root, list[0].id, cli_tree(s->cli));
+    return EXIT_USAGE;
 }
 
 static int refuse_locked(struct session *s, const struct lock_info *held)
@@ -160,8 +233,6 @@ int session_lock(struct session *s, const char *why, int64_t release, bool take_
         return err.code == E_LOCKED && s->lock.held ? refuse_locked(s, &s->lock) : say_err(&err);
     s->locked = true;
     s->opt.fence = s->lock.fence;
-    if (!lock_forced(s->store, s->env, &s->opt.forced, &err))
-        return say_err(&err);
     return 0;
 }
 
@@ -207,6 +278,7 @@ static bool freeze(struct session *s, struct plan *plan, const char *json, int64
                             .app = plan->app,
                             .kind = plan->kind,
                             .plan_name = plan->name,
+                            .root = cli_tree(s->cli),
                             .rev = plan->rev,
                             .rev_typed = plan->rev_typed,
                             .who = s->opt.who,
@@ -228,8 +300,8 @@ int session_start(struct session *s, struct plan *plan, int64_t of_release)
     struct err err;
     int64_t id;
     auto_free char *json = plan_encode(plan);
-    int status = session_claim(s, plan);
-    if (status)
+    int status = refuse_other_fleet(s, plan);
+    if (status || (status = session_claim(s, plan)))
         return status;
     if (!freeze(s, plan, json, of_release, &id, &err)) {
         session_free(s, plan, 0);
@@ -293,14 +365,21 @@ int session_run(struct session *s, const struct plan *plan, int64_t id, enum ord
 void session_pillar_if_readable(struct session *s)
 {
     auto_problems struct problems problems = {0};
-    if (!pillar_load(cli_root(s->cli), s->env, NULL, 0, &s->pillar, &problems))
+    if (s->pillar)
+        return;
+    if (!pillar_load(cli_root(s->cli), env_bare(s->env), NULL, 0, &s->pillar, &problems)) {
         s->pillar = NULL;
+        return;
+    }
+    s->cli->app = arena_strdup(&s->cli->arena, pillar_app(s->pillar));
+    if (!cli_app_matches(s->env, s->pillar))
+        auto_pillar_fn(&s->pillar);
 }
 
 void session_tell_lock(struct session *s, const char *what)
 {
     auto_problems struct problems problems = {0};
-    const struct compile_request req = {.root = cli_root(s->cli), .env = s->env, .look = true};
+    const struct compile_request req = {.root = cli_root(s->cli), .env = env_bare(s->env), .look = true};
     struct plan *plan;
     struct err err;
     session_pillar_if_readable(s);
@@ -316,6 +395,8 @@ int session_continue(struct session *s, const struct release_info *r, enum order
     struct cli *cli = s->cli;
     struct plan *plan;
     int status;
+    if ((status = session_refuse_foreign(s, r)))
+        return status;
     session_pillar_if_readable(s);
     const char *why = arena_printf(&cli->arena, "%s of release %" PRId64, order_name(order), r->id);
     if ((status = stored_plan(cli, s->store, r->id, &plan)) || (status = session_secrets(s, plan)) ||

@@ -19,11 +19,19 @@ const char *cli_root(const struct cli *cli);
 const char *cli_env(struct cli *cli, size_t index);
 /* The same when no word means all: *ret NULL. */
 int cli_env_or_all(struct cli *cli, size_t index, const char **ret);
+/* For commands that read no pillar: one whose application the journal cannot tell (never released from here,
+ * or by several trees) is looked up in the pillar after all. */
+int cli_env_meant(struct cli *cli, struct store *store, const char *env);
 /* For commands that need no pillar: an environment of which neither journal nor pillar know is a mistake. */
 int cli_env_known(struct cli *cli, struct store *store, const char *env);
+/* Sets cli->app. "shop:prod" is refused where the tree's prod is of another application. */
 int cli_pillar(struct cli *cli, const char *env, struct pillar **ret);
-/* The journal's path: --state, $RELEASE_STATE, `state:` of the tree's release.yml; *ret NULL: the default. */
-int cli_state(struct cli *cli, const char **ret);
+bool cli_app_matches(const char *env, const struct pillar *pillar);
+/* The real path of cli_root, NULL when there is no such directory. */
+const char *cli_tree(struct cli *cli);
+/* The journal's file: --state, $RELEASE_STATE, else `state:` of ROOT/release.yml; NULL = the default. To
+ * write, a tree that names its journal has that one only. */
+int cli_state(struct cli *cli, enum store_mode mode, const char **ret);
 int cli_store(struct cli *cli, enum store_mode mode, struct store **ret);
 int cli_problems(const struct problems *problems, const char *what, int status);
 int cli_compile(struct cli *cli, const struct pillar *pillar, const struct compile_request *req,
@@ -56,6 +64,12 @@ void auto_pillar_fn(struct pillar **p);
         .name = "window", .arg = "N", .help = "nodes out at once, a number or a percentage"                  \
     }
 
+/* For commands that go on with a release or take one back. */
+#define ANY_TREE_OPTION                                                                                      \
+    {                                                                                                        \
+        .name = "any-tree", .help = "although the release was made from another tree"                        \
+    }
+
 /* The second person's name, recorded with the lock; who gives it has checked who that is. */
 #define APPROVED_OPTION                                                                                      \
     {                                                                                                        \
@@ -66,7 +80,8 @@ void auto_pillar_fn(struct pillar **p);
 
 struct session {
     struct cli *cli;
-    const char *env;
+    const char *env; /* the shortest name of it here: "prod", of another application's "shop:prod" */
+    struct env_key key;
     struct store *store;
     struct lock_info lock;
     bool locked;
@@ -79,6 +94,8 @@ struct session {
 
 /* Signals, journal, who. Nothing is locked yet. READ for commands that only look. */
 int session_begin(struct session *s, struct cli *cli, const char *env, enum store_mode mode);
+/* A release that was made from another tree (`--any-tree` means it all the same). */
+int session_refuse_foreign(struct session *s, const struct release_info *r);
 /* An unfinished release of the environment stands in the way of a new one. */
 int session_refuse_unfinished(struct session *s);
 int session_lock(struct session *s, const char *why, int64_t release, bool take_over);
@@ -86,8 +103,9 @@ int session_secrets(struct session *s, const struct plan *plan);
 /* Preflight, lock held; problems are said. */
 int session_preflight(struct session *s, struct plan *plan);
 /* ---- the lock on the nodes (claim.c) */
-/* This journal's name on the nodes: where it lies, on which machine. A copy of it elsewhere is another one.
- */
+/* On the nodes: this journal's identity and the environment, "j:3fa9....1c2d3e4f"; behind a comma, how older
+ * versions named the same journal. A journal that was moved is still the same one. Of two copies that both go
+ * on, the fence on the nodes lets pass the one that went further. */
 const char *session_owner(struct session *s);
 /* For a new release: all nodes or none; exit 3 with the holder's line when another journal has one. */
 int session_claim(struct session *s, const struct plan *plan);

@@ -218,10 +218,12 @@ static void resolve_secrets(struct job *job, const struct verb *verb, const stru
 static const struct target *controller_target(const struct plan *plan, struct arena *arena)
 {
     struct target *t = arena_alloc(arena, sizeof(*t));
+    const char *own = plan->ssh_defaults.state_dir; /* ".release/shop+prod"; older plans: ".release/prod" */
     *t = (struct target){.id = "controller",
                          .transport = "local",
                          .host = "localhost",
-                         .state_dir = arena_printf(arena, ".release/%s/controller", plan->env)};
+                         .state_dir = own ? arena_printf(arena, "%s/controller", own)
+                                          : arena_printf(arena, ".release/%s/controller", plan->env)};
     return t;
 }
 
@@ -233,20 +235,21 @@ static struct job *job_new(const struct plan *plan, const struct plan_step *step
     outbuf_init(&job->out, waker_fd);
     job->label = step->label ? step->label : verb->name;
     struct op_spec *spec = &job->spec;
-    *spec = (struct op_spec){
-        .verb = verb,
-        .target =
-            verb->scope == SCOPE_CONTROLLER || !node ? controller_target(plan, &job->arena) : &node->target,
-        .ssh_defaults = &plan->ssh_defaults,
-        .secrets = opt->secrets ? secrets_values(opt->secrets) : NULL,
-        .conns = conns,
-        .sink = {.write = outbuf_write, .ctx = &job->out},
-        .cancel_fd = -1,
-        .fence = opt->fence,
-        .forced = opt->forced,
-        .holder = arena_printf(&job->arena, "%s@%s", opt->who ? opt->who : "?", opt->host ? opt->host : "?"),
-        .attempt = 1,
-        .going_back = back};
+    *spec = (struct op_spec){.verb = verb,
+                             .target = verb->scope == SCOPE_CONTROLLER || !node
+                                           ? controller_target(plan, &job->arena)
+                                           : &node->target,
+                             .ssh_defaults = &plan->ssh_defaults,
+                             .secrets = opt->secrets ? secrets_values(opt->secrets) : NULL,
+                             .conns = conns,
+                             .sink = {.write = outbuf_write, .ctx = &job->out},
+                             .cancel_fd = -1,
+                             .fence = opt->fence,
+                             .forced = opt->forced,
+                             .holder = arena_printf(&job->arena, "%s@%s (%s %s)", opt->who ? opt->who : "?",
+                                                    opt->host ? opt->host : "?", plan->app, plan->env),
+                             .attempt = 1,
+                             .going_back = back};
     spec->args = plan_args(plan, step, node, back, &job->arena, &spec->n_args);
     spec->vars = plan_vars(plan, node, back, &job->arena, &spec->n_vars);
     spec->vars = with_pair(&job->arena, spec->vars, &spec->n_vars, "phase", phase_name(step->phase));

@@ -56,10 +56,10 @@ static bool claimed(const struct job *job, bool anyway, struct err *err)
     const struct op_result *r = job->result;
     if (r->outcome == OUT_OK)
         return true;
-    bool held = r->err.code == E_FENCED;
+    bool held = r->err.code == E_FENCED || r->err.code == E_LOCKED;
     if (!held && anyway)
         return true;
-    if (err->code == E_NONE || (held && err->code != E_FENCED))
+    if (err->code == E_NONE || (held && err->code != E_FENCED && err->code != E_LOCKED))
         *err = r->err;
     return false;
 }

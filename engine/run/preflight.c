@@ -152,15 +152,22 @@ static bool held_elsewhere(struct preflight *p, const struct plan_node *node, co
 {
     const char *fence = preflight_fact(job, "fence"), *owner = preflight_fact(job, "owner"),
                *holder = preflight_fact(job, "holder");
-    bool held = fence && owner && p->opt->owner && strcmp(owner, p->opt->owner) != 0 &&
-                strtoll(fence, NULL, 10) > p->opt->forced;
-    if (!held)
+    enum owned whose = fence && owner && p->opt->owner ? node_owned(p->opt->owner, owner) : OWNED_NOT;
+    if (whose < OWNED_BESIDE || strtoll(fence, NULL, 10) <= p->opt->forced)
         return false;
-    problems_add(p->problems,
-                 "%s: held by %s (lock grant %s of another journal). Look there first; when that journal is "
-                 "lost, 'release "
-                 "unlock %s --force --fence %s --reason WHY' takes the nodes from it",
-                 node->id, holder ? holder : "?", fence, p->plan->env, fence);
+    if (whose == OWNED_BESIDE)
+        problems_add(p->problems,
+                     "%s: its directory is held by %s (lock grant %s of this journal, for another "
+                     "environment); 'release resume', 'release rollback' or 'release unlock --force --reason "
+                     "WHY' of that one frees it",
+                     node->id, holder ? holder : "?", fence);
+    else
+        problems_add(
+            p->problems,
+            "%s: held by %s (lock grant %s of another journal). Look there first; when that journal is "
+            "lost, 'release "
+            "unlock %s --force --fence %s --reason WHY' takes the nodes from it",
+            node->id, holder ? holder : "?", fence, p->plan->env, fence);
     if (p->opt->ret_held)
         *p->opt->ret_held = true;
     return true;
@@ -402,9 +409,12 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
             take_balancer(&p, node, &p.asked[i]);
             take_debt(&p, node, known, n_known);
             take_return(&p, node, &p.asked[i]);
+            if (preflight_good(p.asked[i].node))
+                preflight_place(node, preflight_fact(p.asked[i].node, "place"), arena);
             look_init(&looks[i], node);
             look_take_app(&looks[i], p.asked[i].app, arena);
         }
+        preflight_sites(plan, arena, opt, problems);
         look_check(plan, arena, opt, looks, problems);
         check_floor(&p);
         preflight_shared(&p);

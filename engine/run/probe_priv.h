@@ -28,6 +28,11 @@ struct job *batch_add_after(struct batch *b, struct job *after, const struct pla
                             const struct verb *verb, const struct plan_node *node);
 void batch_wait(struct batch *b);
 void batch_free(struct batch *b);
+/* sites.c: the directory that a node works in, as its machine calls it, becomes a fact of the plan; who else
+ * works there is a problem. */
+void preflight_place(struct plan_node *node, const char *place, struct arena *arena);
+void preflight_sites(const struct plan *plan, struct arena *arena, const struct run_options *opt,
+                     struct problems *problems);
 const struct op_pair *pairs_copy(const struct op_pair *pairs, size_t n, struct arena *arena);
 
 #endif

@@ -38,10 +38,14 @@ struct run_options {
 bool run_preflight(struct plan *plan, struct arena *arena, const struct run_options *opt,
                    struct problems *problems) MUST_CHECK;
 
+/* Where the plan's nodes stand, for sites_take; in `arena`. Directories are known after preflight. */
+struct site *run_sites(const struct plan *plan, struct arena *arena, size_t *ret_n);
+
 /* The lock on the nodes themselves, for controllers that do not share a journal: every node belongs to
  * opt->owner from here to run_free. The first node by name is asked before the others, so that of several
  * contenders one gets all. anyway: nodes that do not answer are passed over (a resume goes on without them).
- * false: E_FENCED with the holder's line, or why a node could not be asked; none is kept. */
+ * false: E_FENCED with the holder's line, E_LOCKED when that is another environment of this journal, or why a
+ * node could not be asked; none is kept. */
 bool run_claim(const struct plan *plan, const struct run_options *opt, bool anyway,
                struct err *err) MUST_CHECK;
 /* After a pause: is no node another's by now? Asks all at once and waits a few seconds; who does not answer

@@ -27,10 +27,10 @@ static bool has(const char *const *envs, size_t n, const char *env)
 const char *const *api_envs(struct serve *s, struct store *store, struct arena *arena, size_t *ret_n)
 {
     const char *const *pillar = pillar_envs(s->options.root, arena);
-    struct release_info *list;
+    const char *const *list;
     struct err err;
     size_t n = 0, n_list = 0, most = 0;
-    if (!release_list(store, NULL, 1000, 0, arena, &list, &n_list, &err))
+    if (!env_all(store, arena, &list, &n_list, &err))
         n_list = 0; /* whatever is read next says why */
     while (pillar && pillar[most])
         most++;
@@ -38,8 +38,8 @@ const char *const *api_envs(struct serve *s, struct store *store, struct arena *
     for (; n < most; n++)
         envs[n] = pillar[n];
     for (size_t i = 0; i < n_list; i++)
-        if (!has(envs, n, list[i].env))
-            envs[n++] = list[i].env;
+        if (!has(envs, n, list[i]))
+            envs[n++] = list[i];
     *ret_n = n;
     return envs;
 }
@@ -50,7 +50,7 @@ bool api_env_known(struct request *r, struct reply *reply)
     struct err err;
     size_t n = 0;
     const char *env = r->vars[0];
-    if (!name_valid(env, 64))
+    if (!env_valid(env))
         return reply_error(reply, 404, "not-found", "'%s' cannot be an environment's name", env);
     if (!release_list(r->store, env, 1, 0, r->arena, &list, &n, &err))
         return reply_err(reply, &err);

@@ -21,7 +21,7 @@
 #define DRIFT_MS    30000
 
 struct question {
-    char env[72];
+    char env[ENV_NAME_MAX];
     const char *what; /* "lb" or "drift"; NULL = an empty place */
     bool asking;
     int64_t at_ms; /* monotonic; of the answer */

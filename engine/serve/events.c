@@ -155,7 +155,7 @@ static void events(struct request *r, struct reply *reply)
     const char *env = request_query(r, "env");
     struct stream *st = stream_new(r->serve->streams);
     bool ok = request_number(r, "release", 0, &st->release, reply) && cursor_of(r, &st->after, reply);
-    if (ok && env && env[0] && !name_valid(env, 64))
+    if (ok && env && env[0] && !env_valid(env))
         ok = reply_error(reply, 400, "usage", "env: '%s' cannot be an environment's name", env);
     if (ok && env)
         snprintf(st->env, sizeof st->env, "%s", env);

@@ -15,8 +15,8 @@ struct stream {
     struct stream *next;
     struct streams *all;
     struct MHD_Connection *connection;
-    char env[72];  /* "" = all */
-    int64_t token; /* whose right to look it is, 0 = the proxy's; `login` as in struct actor */
+    char env[ENV_NAME_MAX]; /* "" = all */
+    int64_t token;          /* whose right to look it is, 0 = the proxy's; `login` as in struct actor */
     char login[72];
     int64_t release, after; /* release 0 = all; rows up to `after` were sent */
     struct buf pending;
@@ -29,7 +29,7 @@ struct stream {
 /* Rows formatted once for all streams that stand at the same place. */
 struct batch {
     int64_t release, after, next;
-    char env[72];
+    char env[ENV_NAME_MAX];
     struct buf text;
 };
 
@@ -38,7 +38,7 @@ struct seen {
     int64_t release, ended_ms;
 };
 struct seen_lock {
-    char env[72];
+    char env[ENV_NAME_MAX];
     char *text;
 };
 

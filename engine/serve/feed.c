@@ -304,7 +304,7 @@ static void beat(struct streams *all)
 static bool look(struct streams *all, struct err *err)
 {
     auto_arena struct arena arena = {0};
-    if (!all->store && !store_open(all->serve->state_path, STORE_READ, &all->store, err)) {
+    if (!all->store && !serve_store(all->serve, &all->store, err)) {
         all->store = NULL;
         return false;
     }

@@ -115,8 +115,7 @@ static void end_order(struct serve *s, int64_t order)
     struct order_info *o = NULL;
     auto_store struct store *store = NULL;
     /* One that could not be begun was ended by whoever gave it. */
-    if (store_open(s->state_path, STORE_READ, &store, &err) && order_get(store, order, &arena, &o, &err) &&
-        o && o->ended_ms != 0)
+    if (serve_store(s, &store, &err) && order_get(store, order, &arena, &o, &err) && o && o->ended_ms != 0)
         return;
     int status = orders_exit(s, order);
     orders_end(s, order, status, status < 0 ? "its end was not seen: look at the environment's status" : "");
@@ -164,8 +163,7 @@ static bool take_up_all(struct serve *s, struct err *err)
     auto_store struct store *store = NULL;
     struct order_info *list;
     size_t n;
-    if (!store_open(s->state_path, STORE_READ, &store, err) ||
-        !order_list(store, NULL, TAKEN_UP, 0, &arena, &list, &n, err))
+    if (!serve_store(s, &store, err) || !order_list(store, NULL, TAKEN_UP, 0, &arena, &list, &n, err))
         return false;
     for (size_t i = 0; i < n; i++)
         take_up(s, &list[i]);

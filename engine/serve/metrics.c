@@ -16,19 +16,19 @@ static const int64_t bucket_s[] = {10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 
 #define BUCKETS (sizeof bucket_s / sizeof bucket_s[0])
 
 struct tally {
-    char env[72], kind[16];
+    char env[ENV_NAME_MAX], kind[16];
     int exit_status;
     int64_t n;
 };
 struct histogram {
-    char env[72], kind[16];
+    char env[ENV_NAME_MAX], kind[16];
     int64_t n, sum_ms, buckets[BUCKETS];
 };
 
 /* Nodes of an environment: thousands of questions to the journal, so the answer holds for a moment. */
 #define SUMS_MS 2000
 struct node_sum {
-    char env[72];
+    char env[ENV_NAME_MAX];
     struct node_counts n;
     int64_t at_ms;
 };

@@ -54,7 +54,7 @@ static bool reason_ok(const char *text, struct err *err)
 
 bool serve_wish_ok(const struct order_wish *w, struct err *err)
 {
-    if (!w->env || !name_valid(w->env, 64))
+    if (!w->env || !env_valid(w->env))
         return err_set(err, E_USAGE, "env: '%s' cannot be an environment's name", w->env ? w->env : "");
     if (w->digest && (strlen(w->digest) != 64 || !is_hex(w->digest, 64)))
         return err_set(err, E_USAGE, "digest: '%s' is not one", w->digest);
@@ -386,8 +386,7 @@ static bool tell_holder(struct serve *s, const struct order_wish *wish, int64_t 
     auto_arena struct arena arena = {0};
     auto_store struct store *store = NULL;
     struct lock_info l;
-    if (!store_open(s->state_path, STORE_READ, &store, err) ||
-        !holder_find(wish->env, store, &l, &arena, err))
+    if (!serve_store(s, &store, err) || !holder_find(wish->env, store, &l, &arena, err))
         return false;
     const char *argv =
         arena_printf(&arena, "[\"%s\",%" PRId64 "]", is(wish, "abort") ? "INT+TERM" : "INT", l.pid);

@@ -158,7 +158,7 @@ static void env(struct request *r, struct reply *reply)
     struct release_info *list;
     struct err err;
     size_t n_nodes, n;
-    if (!name_valid(name, 64) || !env_is_known(r, name)) {
+    if (!env_valid(name) || !env_is_known(r, name)) {
         send_problem(r, reply, 404, "There is no such environment.");
         return;
     }
@@ -234,7 +234,7 @@ static void history(struct request *r, struct reply *reply)
     size_t n;
     if (!request_number(r, "before", 0, &before, reply))
         return;
-    if (name && !name_valid(name, 64)) {
+    if (name && !env_valid(name)) {
         send_problem(r, reply, 404, "There is no such environment.");
         return;
     }

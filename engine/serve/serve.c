@@ -12,6 +12,7 @@
 
 #include "base/auto.h"
 #include "base/hash.h"
+#include "plans/pillar.h"
 #include "serve/serve_priv.h"
 
 /* ---- threads */
@@ -96,6 +97,29 @@ const char *serve_url(const struct serve *s)
     return s->url;
 }
 
+static void scope(const struct serve *s, struct store *store)
+{
+    store_scope(store, s->tree);
+    for (size_t i = 0; i < s->n_apps; i++)
+        store_app(store, s->apps[i].env, s->apps[i].app);
+}
+
+bool serve_store(struct serve *s, struct store **ret, struct err *err)
+{
+    if (!store_open(s->state_path, STORE_READ, ret, err))
+        return false;
+    scope(s, *ret);
+    return true;
+}
+
+static bool writer_open(struct serve *s, struct err *err)
+{
+    if (!store_open(s->options.state_path, STORE_WRITE, &s->writer, err))
+        return false;
+    scope(s, s->writer);
+    return true;
+}
+
 /* A store that failed refuses everything after: it is opened anew, and what counts is what is read then. */
 struct store *serve_writer(struct serve *s, struct err *err)
 {
@@ -106,7 +130,7 @@ struct store *serve_writer(struct serve *s, struct err *err)
         store_close(s->writer);
         s->writer = NULL;
     }
-    if (s->writer || store_open(s->options.state_path, STORE_WRITE, &s->writer, err))
+    if (s->writer || writer_open(s, err))
         return s->writer;
     s->writer = NULL;
     pthread_mutex_unlock(&s->writer_lock);
@@ -178,13 +202,38 @@ static bool configure(struct serve *s, struct problems *problems, struct err *er
            config_exposure_ok(&s->config, &s->address, err);
 }
 
+/* Of an environment that was never released from this tree only the pillar knows the application. That may be
+ * slow (another program may render it), so it is asked once, and only where the journal cannot tell. */
+static void learn_apps(struct serve *s, struct store *store)
+{
+    auto_arena struct arena arena = {0};
+    const char *const *envs = pillar_envs(s->options.root, &arena);
+    for (size_t i = 0; envs && envs[i]; i++) {
+        auto_problems struct problems problems = {0};
+        struct pillar *p = NULL;
+        struct env_key key;
+        struct err err;
+        if ((env_resolve(store, envs[i], &arena, &key, &err) && key.app[0]) ||
+            !pillar_load(s->options.root, envs[i], NULL, 0, &p, &problems))
+            continue;
+        s->apps = xrealloc(s->apps, (s->n_apps + 1) * sizeof(*s->apps));
+        struct app_known *known = &s->apps[s->n_apps++];
+        snprintf(known->env, sizeof known->env, "%s", envs[i]);
+        snprintf(known->app, sizeof known->app, "%s", pillar_app(p));
+        pillar_free(p);
+    }
+}
+
 /* The journal is made, or brought up to date, before anybody reads it. */
 static bool open_journal(struct serve *s, struct err *err)
 {
+    s->tree = realpath(s->options.root, NULL);
     struct store *store = serve_writer(s, err);
     if (!store)
         return false;
     s->state_path = xstrdup(store_path(store));
+    learn_apps(s, store);
+    scope(s, store);
     serve_writer_done(s);
     return orders_open(s, err);
 }
@@ -227,6 +276,8 @@ static void stop(struct serve *s)
     pthread_mutex_destroy(&s->writer_lock);
     config_fini(&s->config);
     free(s->state_path);
+    free(s->tree);
+    free(s->apps);
     auto_fd_fn(&s->stop_fd);
 }
 

@@ -191,6 +191,10 @@ const char *serve_url(const struct serve *s);        /* how people reach it, wit
 struct store *serve_writer(struct serve *s, struct err *err);
 void serve_writer_done(struct serve *s);
 
+/* The journal, open to read; bare names of environments are those of the server's tree. Any thread, one store
+ * for each. */
+bool serve_store(struct serve *s, struct store **ret, struct err *err) MUST_CHECK;
+
 /* An event for the streams of /events: event is "queue", "lock", "order" ...; env may be ""; release 0 = of
  * none. data is JSON text. Streams that look at that environment (or all) get it. Any thread. */
 void serve_publish(struct serve *s, const char *event, const char *env, int64_t release, const char *data);

@@ -43,7 +43,12 @@ struct serve {
     const struct serve_part *const *parts;
     struct serve_config config;
     struct listen_address address;
-    char *state_path;      /* the journal's file, resolved */
+    char *state_path; /* the journal's file, resolved */
+    char *tree;       /* the real path of options.root, NULL = there is none */
+    struct app_known {
+        char env[72], app[72];
+    } * apps; /* what the pillar said at the start of those that the journal does not know for sure */
+    size_t n_apps;
     char orders_dir[4096]; /* beside it: what orders printed, and how they ended */
     char proxy_secret[65]; /* of this process: what forms of the proxy's users bring back is made of it */
     char url[300];

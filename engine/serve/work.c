@@ -41,7 +41,7 @@ static struct exchange *take(struct lane *lane)
 static void answer(struct serve *s, struct exchange *x, struct store **store)
 {
     struct err err;
-    if (!*store && !store_open(s->state_path, STORE_READ, store, &err)) {
+    if (!*store && !serve_store(s, store, &err)) {
         *store = NULL;
         reply_err(&x->reply, &err);
         return;

@@ -194,6 +194,8 @@ static bool follow_open(struct follow *f, const struct watch_spec *spec, int sto
                          .lines = BUF_INIT(LINES_MAX)};
     if (!store_open(spec->state_path, STORE_READ, &f->store, err))
         return false;
+    if (spec->plan->app && spec->plan->app[0])
+        store_app(f->store, spec->plan->env, spec->plan->app);
     if (!skip_output(f, err)) {
         arena_fini(&f->arena);
         store_close(f->store);

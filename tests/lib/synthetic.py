@@ -14,7 +14,7 @@ import random
 import sqlite3
 import time
 
-COLUMNS = ("at_ms", "release", "env", "kind", "node", "step", "verb", "role", "code", "attempt", "back", "a", "b", "facts",
+COLUMNS = ("at_ms", "release", "app", "env", "kind", "node", "step", "verb", "role", "code", "attempt", "back", "a", "b", "facts",
            "text", "rev", "identity", "debt")
 GANG = {"prepare": 1, "verify": 8, "finish": 9}  # enum phase
 LIFE = {"prepare": 2, "roll": 4, "verify": 6, "finish": 7, "end": 12}  # enum life
@@ -170,7 +170,7 @@ class Writer:
         with open("/proc/sys/kernel/random/boot_id") as f:
             boot = f.read().strip()
         fence = self.db.execute("SELECT coalesce(max(fence), 0) + 1 FROM lock_history").fetchone()[0]
-        self.db.execute("INSERT OR REPLACE INTO locks VALUES (?, ?, ?, ?, 'root', '', ?, ?, ?, ?, 0)",
+        self.db.execute("INSERT OR REPLACE INTO locks VALUES ('site', ?, ?, ?, ?, 'root', '', ?, ?, ?, ?, 0)",
                         (self.env, fence, self.release, self.at_ms, os.uname().nodename, boot, os.getpid(), start))
 
     def free(self):
@@ -180,7 +180,7 @@ class Writer:
         self.db.execute("BEGIN IMMEDIATE")
         marks = ", ".join("?" * len(COLUMNS))
         self.db.executemany(f"INSERT INTO journal ({', '.join(COLUMNS)}) VALUES ({marks})",
-                            [(self.at_ms + ms, self.release, self.env, *row) for ms, row in rows])
+                            [(self.at_ms + ms, self.release, "site", self.env, *row) for ms, row in rows])
         self.db.execute("COMMIT")
 
     def end(self, ms, status=0, summary="done"):

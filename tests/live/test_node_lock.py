@@ -1,6 +1,7 @@
 """The lock on the nodes themselves, between controllers with journals of their own: exactly one changes anything, losers
 are told by whom the nodes are held; a dead holder's lock stays, its own journal goes on, another one only after a person
 broke it; a holder that was paused and taken over finds every late command refused. RELEASE_RACES=500 races as often."""
+import glob
 import os
 import random
 import signal
@@ -29,19 +30,25 @@ def other_host(fleet, *args, journal="other", status=None):
     return result
 
 
+def place(node):
+    """The runner's directory on the node: one for the directory that is released there."""
+    found = glob.glob(f"{node.home}/.release/at/*")
+    assert len(found) == 1, found
+    return found[0]
+
+
 def fences(fleet):
     """[(number, owner, holder)] of the nodes, from their own files."""
     found = []
     for n in fleet.nodes:
-        with open(f"{n.home}/.release/prod/{n.id}/fence") as f:
+        with open(place(n) + "/fence") as f:
             found.append(tuple(f.read().strip().split(" ", 2)))
     return found
 
 
 def last_step_ended(node):
-    place = f"{node.home}/.release/prod/{node.id}"
-    with open(f"{place}/current") as f:
-        return os.path.getsize(f"{place}/jobs/{f.read().strip()}.rc") > 0
+    with open(f"{place(node)}/current") as f:
+        return os.path.getsize(f"{place(node)}/jobs/{f.read().strip()}.rc") > 0
 
 
 def test_free_after_a_release(fleet):
@@ -157,7 +164,7 @@ def started(fleet, journal, gate):
 def race_once(fleet, journals):
     """All at once; then, when all but one have ended, that one is let go. [(exit status, what it said)]."""
     # No fence: controllers that have released here before are known by their numbers, these are not.
-    fence = [f"{n.home}/.release/prod/{n.id}/fence" for n in fleet.nodes]
+    fence = [place(n) + "/fence" for n in fleet.nodes]
     for path in [f"{fleet.dir}/go"] + [f"{n.srv}/mark" for n in fleet.nodes] + fence:
         if os.path.exists(path):
             os.unlink(path)

@@ -216,8 +216,10 @@ def test_an_order_that_was_not_begun_is_known_as_such(empty_place):
         token = s.token("ops", "viewer")
     db = sqlite3.connect(place.state)
     host = os.uname().nodename
-    db.execute("INSERT INTO orders VALUES (7, 1700000000000, 'test', 'run', 'api:ci', 'api', '127.0.0.1', '[]', ?)", (host,))
-    db.execute("INSERT INTO orders VALUES (8, 1700000000000, 'test', 'run', 'api:ci', 'api', '127.0.0.1', '[]', ?)", (host,))
+    db.execute("INSERT INTO orders (id, at_ms, env, verb, who, via, place, argv, host) "
+               "VALUES (7, 1700000000000, 'test', 'run', 'api:ci', 'api', '127.0.0.1', '[]', ?)", (host,))
+    db.execute("INSERT INTO orders (id, at_ms, env, verb, who, via, place, argv, host) "
+               "VALUES (8, 1700000000000, 'test', 'run', 'api:ci', 'api', '127.0.0.1', '[]', ?)", (host,))
     with open("/proc/sys/kernel/random/boot_id") as f:
         boot = f.read().strip()
     db.execute("INSERT INTO order_events VALUES (1, 8, 'start', 1700000000000, 0, 4194000, 12, ?, -1, '')", (boot,))

@@ -156,7 +156,9 @@ static void nodes_keep_their_own_ways(void **state)
     assert_string_equal(c->user, "other");
     assert_int_equal(c->port, 2222);
     assert_string_equal(c->key, "/k");
-    assert_string_equal(c->state_dir, ".release/prod/app3");
+    /* one directory is one place for the runner's lock, whoever works in it */
+    assert_true(str_starts(c->state_dir, ".release/at/plone-"));
+    assert_string_equal(c->state_dir, a->state_dir);
     assert_string_equal(a->transport, "ssh");
 }
 

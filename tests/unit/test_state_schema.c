@@ -87,19 +87,22 @@ static void check_lock(struct store *s, int64_t fence)
 }
 
 /* What every version had: read, then gone on with. */
-static void read_and_continue(struct store *s)
+static void read_and_continue(struct store *s, int64_t last_seq)
 {
     struct err err;
     auto_arena struct arena a = {0};
+    const char *id;
     check_releases(s);
     check_rows(s);
     check_lock(s, 2);
+    ok(store_identity(s, &a, &id, &err));
+    assert_int_equal(strlen(id), 32);
     ok(lock_force(s, "prod", "ann", "fixture", 0, &err));
     struct lock_info l;
     ok(lock_take(s, &(struct lock_request){.env = "prod", .who = "ann"}, &a, &l, &err));
     assert_true(l.fence > 2);
     row_add(s, (struct row){.release = 2, .kind = ROW_ORDER, .code = "resume"});
-    assert_int_equal(journal_last_seq(s), 7);
+    assert_int_equal(journal_last_seq(s), last_seq + 1);
     assert_int_equal(raw_number("old.db", "PRAGMA user_version"), SCHEMA_VERSION);
 }
 
@@ -108,7 +111,7 @@ static void a_journal_of_version_1_is_read_and_continued(void **state)
     (void)state;
     put_fixture("old.db", 1);
     auto_store struct store *s = store_write("old.db");
-    read_and_continue(s);
+    read_and_continue(s, 6);
 }
 
 static void check_tokens(struct store *s)
@@ -152,7 +155,7 @@ static void a_journal_of_version_2_is_read_and_continued(void **state)
     auto_store struct store *s = store_write("old.db");
     check_tokens(s);
     check_orders(s);
-    read_and_continue(s);
+    read_and_continue(s, 6);
 }
 
 static void check_chat(struct store *s)
@@ -186,7 +189,7 @@ static void a_journal_of_version_3_is_read_and_continued(void **state)
     put_fixture("old.db", 3);
     auto_store struct store *s = store_write("old.db");
     check_chat(s);
-    read_and_continue(s);
+    read_and_continue(s, 6);
 }
 
 static void a_journal_of_version_4_is_read_and_continued(void **state)
@@ -203,7 +206,34 @@ static void a_journal_of_version_4_is_read_and_continued(void **state)
     assert_false(tokens[0].bot);
     assert_true(tokens[2].bot);
     check_chat(s);
-    read_and_continue(s);
+    read_and_continue(s, 6);
+}
+
+/* Version 5: two applications have a `prod`, and neither sees what is the other's. */
+static void a_journal_of_version_5_is_read_and_continued(void **state)
+{
+    (void)state;
+    struct err err;
+    auto_arena struct arena a = {0};
+    struct release_info *list;
+    struct node_state_info *nodes;
+    struct lock_info lock;
+    size_t n;
+    put_fixture("old.db", 5);
+    auto_store struct store *s = store_write("old.db");
+    refused(release_list(s, "prod", 10, 0, &a, &list, &n, &err), E_USAGE, "plone:prod, shop:prod");
+    ok(release_list(s, "shop:prod", 10, 0, &a, &list, &n, &err));
+    assert_int_equal(n, 1);
+    assert_string_equal(list[0].env, "shop:prod");
+    assert_string_equal(list[0].root, "/usr");
+    ok(node_states(s, "shop:prod", &a, &nodes, &n, &err));
+    assert_int_equal(n, 1);
+    assert_string_equal(nodes[0].rev, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    ok(lock_get(s, "shop:prod", &a, &lock, &err));
+    assert_false(lock.held);
+    store_scope(s, "/srv/plone"); /* the other application has a tree that is there: bare names are ours */
+    check_chat(s);
+    read_and_continue(s, 7);
 }
 
 /* Every table, index and trigger of a new journal is word for word that of one that climbed from version 1. A
@@ -312,6 +342,7 @@ int main(void)
         in_scratch(a_journal_of_version_2_is_read_and_continued),
         in_scratch(a_journal_of_version_3_is_read_and_continued),
         in_scratch(a_journal_of_version_4_is_read_and_continued),
+        in_scratch(a_journal_of_version_5_is_read_and_continued),
         in_scratch(a_new_journal_has_the_schema_of_a_migrated_one),
         in_scratch(a_newer_journal_is_refused_untouched),
         in_scratch(a_journal_without_a_version_is_refused),
