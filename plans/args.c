@@ -125,8 +125,7 @@ static bool sound(const struct param *p, const char *text)
     case PARAM_DURATION: return duration_parse(text, &n);
     case PARAM_SIZE: return size_parse(text, &n);
     case PARAM_CHOICE: return choice_has(p->choices, text);
-    case PARAM_SECRET:
-        return str_starts(text, "file:") || str_starts(text, "env:") || str_starts(text, "pillar:");
+    case PARAM_SECRET: return secret_is_reference(text) || str_starts(text, "pillar:");
     case PARAM_STR:
     case PARAM_LIST:
     case PARAM_MAP: return true;
@@ -146,7 +145,8 @@ static const char *wanted_of(struct arena *a, const struct param *p)
     case PARAM_MAP: return "a map";
     case PARAM_CHOICE: return choices_text(a, p->choices);
     case PARAM_SECRET:
-        return "a reference to a secret (file:PATH or env:NAME; secrets do not belong into the pillar)";
+        return "a reference to a secret (file:PATH, env:NAME or cmd:COMMAND; secrets do not belong into the "
+               "pillar)";
     }
     return "?";
 }

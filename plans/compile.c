@@ -1,6 +1,8 @@
 /* Pillar + plan file -> plan: everything but what only the world knows, every mistake at once. */
 #include "plans/compile_priv.h"
 
+#include <jansson.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,13 +137,27 @@ static void secret_add(struct compiler *c, const char *reference)
     plan->secrets = bigger;
 }
 
+/* Values of a map (`env:`, `send:`) may be references, too. */
+static void map_secrets(struct compiler *c, const char *json)
+{
+    const char *name;
+    json_t *value, *map = json == NULL ? NULL : json_loads(json, 0, NULL);
+    json_object_foreach(map, name, value) if (json_is_string(value) &&
+                                              secret_is_reference(json_string_value(value)) &&
+                                              !subst_has_names(json_string_value(value)))
+        secret_add(c, arena_strdup(c->r.arena, json_string_value(value)));
+    json_decref(map);
+}
+
 static void step_secrets(struct compiler *c, const struct plan_step *step)
 {
     const struct verb *verb = step->verb == NULL ? NULL : table_verb(c->table, step->verb);
     for (const struct param *p = verb == NULL ? NULL : verb->params; p != NULL && p->name != NULL; p++) {
-        const char *value = p->type == PARAM_SECRET ? pair_get(step->args, step->n_args, p->name) : NULL;
-        if (value != NULL)
+        const char *value = pair_get(step->args, step->n_args, p->name);
+        if (value != NULL && p->type == PARAM_SECRET)
             secret_add(c, value);
+        else if (value != NULL && p->type == PARAM_MAP)
+            map_secrets(c, value);
     }
 }
 
@@ -152,8 +168,9 @@ static void event_secrets(struct compiler *c)
         const struct value *v = map_get(notify->items[i], "webhook");
         if (v == NULL || v->kind != VALUE_SCALAR)
             continue;
-        bool reference = str_starts(v->text, "file:") || str_starts(v->text, "env:");
-        secret_add(c, reference ? v->text : arena_printf(c->r.arena, "pillar:release:notify:%zu:webhook", i));
+        secret_add(c, secret_is_reference(v->text)
+                          ? v->text
+                          : arena_printf(c->r.arena, "pillar:release:notify:%zu:webhook", i));
     }
 }
 

@@ -96,8 +96,12 @@ char *plan_text(const struct plan *plan);
  * nothing (app7)". */
 const char *plan_before_text(const struct plan *plan, struct arena *arena);
 
-/* Values of PARAM_SECRET references for the frozen plan, read now from file:PATH, env:NAME or the pillar. */
+/* Values of PARAM_SECRET references for the frozen plan, read now from file:PATH, env:NAME, cmd:COMMAND or
+ * the pillar. References stand in PARAM_SECRET arguments, and as values of maps (`env: {NPM_TOKEN:
+ * "env:NPM_TOKEN"}`). */
 struct secrets;
+/* file:PATH, env:NAME, cmd:COMMAND (a shell's, on the controller; what it prints is the secret). */
+bool secret_is_reference(const char *text);
 bool secrets_load(const struct plan *plan, const struct pillar *pillar_or_null, struct secrets **ret,
                   struct err *err) MUST_CHECK;
 void secrets_free(struct secrets *s);                                    /* wipes */

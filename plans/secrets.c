@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/child.h"
 #include "base/str.h"
 
 #include "plans/schema.h"
@@ -77,12 +78,45 @@ static bool read_file(const char *path, char **ret, struct err *err)
     return err_set(err, E_CONFIG, "secret %s: %s", path, n == 0 ? "the file is empty" : "a NUL byte in it");
 }
 
+bool secret_is_reference(const char *text)
+{
+    static const char *const prefixes[] = {"file:", "env:", "cmd:"};
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
+        if (str_starts(text, prefixes[i]) && text[strlen(prefixes[i])] != '\0')
+            return true;
+    return false;
+}
+
+#define SECRET_CMD_MS 60000
+
+/* A password store's command. What it prints on stderr is its own words to a person, so it may be shown. */
+static bool read_cmd(const char *command, char **ret, struct err *err)
+{
+    const char *argv[] = {"/bin/sh", "-c", command, NULL};
+    auto_buf struct buf said = BUF_INIT(CHILD_STDERR_MAX);
+    struct buf out = BUF_INIT(SECRET_BYTES_MAX);
+    bool ok = child_run(&(struct child_req){.argv = argv, .timeout_ms = SECRET_CMD_MS}, &out, &said, err);
+    while (ok && out.len > 0 && (out.data[out.len - 1] == '\n' || out.data[out.len - 1] == '\r'))
+        out.data[--out.len] = '\0';
+    *ret = ok ? xstrdup(buf_str(&out)) : NULL;
+    bool whole = ok && out.len > 0 && strlen(*ret) == out.len;
+    if (out.data != NULL)
+        explicit_bzero(out.data, out.len);
+    buf_fini(&out);
+    if (!ok)
+        return err_wrap(err, "secret cmd:%s: %s", command, buf_str(&said));
+    return whole ||
+           err_set(err, E_CONFIG, "secret cmd:%s: it printed %s", command, **ret ? "a NUL byte" : "nothing");
+}
+
 static bool read_one(const char *reference, const struct pillar *pillar, char **ret, struct err *err)
 {
     if (str_starts(reference, "file:")) {
         auto_arena struct arena a = {.head = NULL};
         return read_file(home_expanded(&a, reference + 5), ret, err);
     }
+    if (str_starts(reference, "cmd:"))
+        return read_cmd(reference + 4, ret, err);
     if (str_starts(reference, "env:")) {
         const char *value = getenv(reference + 4);
         if (value == NULL || *value == '\0')

@@ -195,16 +195,44 @@ static const struct op_pair *with_pair(struct arena *arena, const struct op_pair
     return more;
 }
 
+/* A map argument (`env:`) with its references replaced; NULL when it has none. */
+static const char *map_with_secrets(struct arena *arena, const char *json, const struct secrets *secrets)
+{
+    const char *name, *result = NULL;
+    json_t *value, *map = json_loads(json, 0, NULL);
+    bool any = false;
+    json_object_foreach(map, name, value)
+    {
+        const char *secret = json_is_string(value) ? secrets_get(secrets, json_string_value(value)) : NULL;
+        any |= secret && json_object_set_new_nocheck(map, name, json_string_nocheck(secret)) == 0;
+    }
+    if (any) {
+        char *text = json_dumps(map, JSON_COMPACT);
+        must(text);
+        result = arena_strdup(arena, text);
+        explicit_bzero(text, strlen(text));
+        free(text);
+    }
+    json_decref(map);
+    return result;
+}
+
 /* Secret arguments are references in the plan; the value is put in here, on its way to the op and nowhere
  * else. */
+static const char *secret_value(struct job *job, const struct param *p, const char *arg,
+                                const struct secrets *secrets)
+{
+    if (p->type == PARAM_SECRET)
+        return secrets_get(secrets, arg);
+    return p->type == PARAM_MAP ? map_with_secrets(&job->arena, arg, secrets) : NULL;
+}
+
 static void resolve_secrets(struct job *job, const struct verb *verb, const struct secrets *secrets)
 {
     for (const struct param *p = verb->params; secrets && p && p->name; p++) {
-        if (p->type != PARAM_SECRET)
-            continue;
         for (size_t i = 0; i < job->spec.n_args; i++) {
             const char *value = strcmp(job->spec.args[i].name, p->name) == 0
-                                    ? secrets_get(secrets, job->spec.args[i].value)
+                                    ? secret_value(job, p, job->spec.args[i].value, secrets)
                                     : NULL;
             if (value) {
                 job->spec.args = with_pair(&job->arena, job->spec.args, &job->spec.n_args, p->name, value);

@@ -1,6 +1,7 @@
 """PROMISES.md's security table on a real fleet: secrets, escape sequences, hostile words, a node that lies."""
 import base64
 import glob
+import hashlib
 import http.server
 import json
 import os
@@ -86,36 +87,49 @@ def core_limit(pid):
 
 
 def test_a_secret_stays_where_it_is_configured(fleet):
-    """S8: a webhook's address and Varnish's secret, which a careless build even prints, plain, coded and cut in two."""
+    """S8: a webhook's address, Varnish's secret, and what a build is given from environment, file and command, which a
+    careless build even prints, plain, coded and cut in two."""
     server = http.server.ThreadingHTTPServer((f"{fleet.net}.1", 0), Hook)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://{fleet.net}.1:{server.server_port}/hooks/{HOOK_CANARY}"
     with open(fleet.varnish.secret) as f:
         varnish_secret = f.read().strip()
-    needles = [HOOK_CANARY] + disguises(varnish_secret)
+    given = {"TOKEN": "tok-" + os.urandom(12).hex(), "KEY": "key+" + os.urandom(12).hex(), "PASS": "pa ss'" + os.urandom(12).hex()}
+    kept = {}
+    for name in ("KEY", "PASS"):
+        kept[name] = f"{fleet.dir}/secret-{name}"
+        with open(os.open(kept[name], os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+            f.write(given[name] + "\n")
+    needles = [HOOK_CANARY] + disguises(varnish_secret) + [n for value in given.values() for n in disguises(value)]
     secret = fleet.varnish.secret
     careless = (f"s=$(cat {secret}); echo leak:$s:; printf %s \\\"$s\\\" | base64 -w0; echo; printf 'half:%.20s' $s; sleep 0.3; "
-                f"printf '%s\\\\n' $s | cut -c21-; echo $s >&2")
-    fleet.write_pillar(build=f'[{{cmd.run: {{cmd: "{careless}", timeout: 60s}}}}]',
+                f"printf '%s\\\\n' $s | cut -c21-; echo $s >&2; echo given:$TOKEN:$KEY:$PASS:; "
+                f"printf '%s|%s|%s' \\\"$TOKEN\\\" \\\"$KEY\\\" \\\"$PASS\\\" | sha256sum | cut -c1-16")
+    build_env = f'{{TOKEN: "env:BUILD_TOKEN", KEY: "file:{kept["KEY"]}", PASS: "cmd:cat {kept["PASS"]}"}}'
+    fleet.write_pillar(build=f'[{{cmd.run: {{cmd: "{careless}", timeout: 60s, env: {build_env}}}}}]',
                        extra=f'  notify: [{{webhook: "{url}", events: [started, finished]}}]\n')
     sampler = Sampler(needles)
     sampler.start()
-    process = start_release(fleet, "v2", "--json")
+    refused(fleet, ["run", "--rev", "v2", "--yes", "prod"], 2, "BUILD_TOKEN", "no such variable")
+    process = start_release(fleet, "v2", "--json", env={"BUILD_TOKEN": given["TOKEN"]})
     limit = wait_for("the limits of the controller", lambda: core_limit(process.pid))
     assert limit == "0", "core files are on"
     assert end(process, fleet) == 0, texts(fleet)
     outputs = []
     for args in (["log", "1"], ["log", "1", "--json"], ["status", "prod"], ["history", "prod"], ["nodes", "prod"],
                  ["plan", "--rev", "v2", "prod"]):
-        result = run(fleet, *args)
+        result = run(fleet, *args, env={"BUILD_TOKEN": given["TOKEN"]})
         outputs.append(result.stdout + result.stderr)
     sampler.end()
     server.shutdown()
     assert Hook.seen and all(HOOK_CANARY in path for path in Hook.seen), "the webhook was not called: the test proves nothing"
+    assert "given:***:***:***:" in outputs[0], "the build was not given its secrets: " + outputs[0][-3000:]
+    right = hashlib.sha256("|".join(given.values()).encode()).hexdigest()[:16]
+    assert outputs[0].count(right) == len(fleet.nodes), "the build was given something else: " + outputs[0][-3000:]
     assert "leak:***:" in outputs[0], "the build did not print the secret: the test proves nothing\n" + outputs[0][-3000:]
     for text in outputs + [fleet.log("release.out"), fleet.log("release.err")]:
         assert not [n for n in needles if n in text], text[-3000:]
-    allowed = {f"{fleet.root}/pillar/prod.sls", secret}
+    allowed = {f"{fleet.root}/pillar/prod.sls", secret, *kept.values()}
     assert files_with(fleet, needles, allowed) == []
     expect_world(fleet, "v2")
 
