@@ -41,6 +41,10 @@ enum param_type {
     PARAM_SECRET,   /* file:PATH or env:NAME in the pillar; the value reaches the op, never plan or journal */
 };
 
+struct op_pair {
+    const char *name, *value;
+};
+
 struct param {
     const char *name; /* Salt's word where Salt has one */
     enum param_type type;
@@ -71,6 +75,9 @@ struct verb {
     int64_t interval_ms;        /* between repeats of a waiting verb or of settling; 0 = 500 */
     const struct param
         *params; /* ends with PARAM_END; NULL = none. `timeout`, `retries`, `once` are the engine's */
+    /* Are these arguments, as one node gets them, sound? Asked when a plan is made, without touching
+     * anything; NULL = nothing to ask beyond the types. */
+    bool (*check)(const struct op_pair *args, size_t n, struct arena *a, struct err *err);
     enum outcome (*run)(struct op *);
 };
 
@@ -94,9 +101,6 @@ int64_t op_arg_ms(const struct op *op, const char *name);
 bool op_arg_bool(const struct op *op, const char *name);
 /* NULL-terminated array in the op's arena. */
 const char *const *op_arg_list(struct op *op, const char *name, size_t *ret_n);
-struct op_pair {
-    const char *name, *value;
-};
 const struct op_pair *op_arg_map(struct op *op, const char *name, size_t *ret_n);
 
 /* Variables of the release and node: env, app, release (number), node, host, port, rev (40 hex; on the way

@@ -24,7 +24,23 @@ struct check {
     const char *url;
     size_t max_bytes;
     int timeout_ms;
+    bool trying; /* before the release: what runs now is asked, whatever its revision */
 };
+
+/* HOST:PORT to connect to. Written as {host}:{port} an address of IPv6 lacks its brackets, as [{host}]:{port}
+ * any other has some too many. */
+static const char *address_of(struct op *op)
+{
+    const char *text = op_arg(op, "address"), *host = op_var(op, "host");
+    size_t n = host ? strlen(host) : 0;
+    if (!text || n == 0)
+        return text;
+    if (strchr(host, ':') && !strncmp(text, host, n) && text[n] == ':')
+        return arena_printf(op_arena(op), "[%s]%s", host, text + n);
+    if (!strchr(host, ':') && text[0] == '[' && !strncmp(text + 1, host, n) && text[n + 1] == ']')
+        return arena_printf(op_arena(op), "%s%s", host, text + n + 2);
+    return text;
+}
 
 /* What was seen, for people; not ready. */
 static void not_ready(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -60,9 +76,9 @@ static const char *const *curl_words(struct check *c, const char *url)
         words[n++] = "--cacert";
         words[n++] = op_arg(c->op, "ca");
     }
-    if (op_arg(c->op, "address")) {
+    if (address_of(c->op)) {
         words[n++] = "--connect-to";
-        words[n++] = arena_printf(a, "::%s", op_arg(c->op, "address"));
+        words[n++] = arena_printf(a, "::%s", address_of(c->op));
     }
     return words;
 }
@@ -111,7 +127,7 @@ static bool ask(struct check *c, const char *url, struct http_res *ret)
         return ask_on_node(c, url, ret);
     struct http_req req = {.url = url,
                            .ca = op_arg(c->op, "ca"),
-                           .address = op_arg(c->op, "address"),
+                           .address = address_of(c->op),
                            .max_bytes = c->max_bytes,
                            .timeout_ms = c->timeout_ms};
     req.headers = op_arg_map(c->op, "send", &req.n_headers);
@@ -149,6 +165,12 @@ static bool rev_as_wanted(struct check *c, const struct http_res *res)
         return true;
     const char *is = http_header(res, name);
     op_fact(c->op, "rev_served", "%s", is ? is : "");
+    if (c->trying && is)
+        return true; /* another revision than the wanted one, of course */
+    if (c->trying) {
+        not_ready(c, "%s says no revision", name);
+        return false;
+    }
     if (!wanted || !*wanted) {
         op_refused(c->op, E_CONFIG, "rev_header is given, but this plan has no revision");
         return false;
@@ -236,27 +258,88 @@ static bool warm_once(struct check *c)
     return true;
 }
 
+/* What a node answered before the release when the check was not true of it: the fact `http.was.URL`, which a
+ * rollback of that release gets as `http.back.URL`. Going back to the same revision it may answer so again:
+ * that says nothing against the way back. */
+static bool as_it_was(struct check *c, const struct http_res *res)
+{
+    const char *kind = op_going_back(c->op) ? "was" : "back";
+    const char *was = op_recall(c->op, arena_printf(op_arena(c->op), "http.%s.%s", kind, c->url));
+    int status = res->end == HTTP_ANSWERED ? res->status : 0;
+    if (!was || atoi(was) != status)
+        return false;
+    op_say(c->op, "%s: not as wanted, and as it was before the release: not judged", c->url);
+    return true;
+}
+
+static bool check_open(struct op *op, struct check *ret)
+{
+    *ret = (struct check){.op = op,
+                          .url = op_arg(op, "url"),
+                          .max_bytes = (size_t)op_arg_int(op, "max_size"),
+                          .timeout_ms = (int)op_arg_ms(op, "request_timeout")};
+    if (!ret->url || (!str_starts(ret->url, "http://") && !str_starts(ret->url, "https://")) ||
+        !http_text_valid(ret->url))
+        op_refused(op, E_CONFIG, "http.check: \"%s\" is not an http or https URL", ret->url ? ret->url : "");
+    else if (ret->max_bytes == 0 || ret->max_bytes > WARM_MAX_BYTES || ret->timeout_ms <= 0)
+        op_refused(op, E_CONFIG, "http.check: max_size must be 1..1M and request_timeout more than 0");
+    return !op_failed(op);
+}
+
 static enum outcome run_check(struct op *op)
 {
-    struct check c = {.op = op,
-                      .url = op_arg(op, "url"),
-                      .max_bytes = (size_t)op_arg_int(op, "max_size"),
-                      .timeout_ms = (int)op_arg_ms(op, "request_timeout")};
+    struct check c;
     struct http_res res;
-    if (!c.url || (!str_starts(c.url, "http://") && !str_starts(c.url, "https://")) ||
-        !http_text_valid(c.url))
-        return op_refused(op, E_CONFIG, "http.check: \"%s\" is not an http or https URL", c.url ? c.url : "");
-    if (c.max_bytes == 0 || c.max_bytes > WARM_MAX_BYTES || c.timeout_ms <= 0)
-        return op_refused(op, E_CONFIG, "http.check: max_size must be 1..1M and request_timeout more than 0");
+    if (!check_open(op, &c))
+        return op_end(op);
     /* A READ verb that could not find out is UNKNOWN, not failed: a broken SSH link says nothing of the
      * application (rows 14 and 15). */
     op_sending(op);
     if (!ask(&c, c.url, &res))
         return op_end(op);
     op_fact(op, "status", "%d", res.status);
-    if (as_wanted(&c, &res) && warm_once(&c))
+    if (as_wanted(&c, &res) ? warm_once(&c) : as_it_was(&c, &res))
         op_ready(op, true);
     return op_end(op);
+}
+
+static enum outcome run_try(struct op *op)
+{
+    struct check c;
+    struct http_res res;
+    if (!check_open(op, &c))
+        return op_end(op);
+    c.trying = true;
+    op_sending(op);
+    if (!ask(&c, c.url, &res))
+        return op_end(op);
+    if (as_wanted(&c, &res))
+        op_ready(op, true);
+    else if (!op_failed(op))
+        op_fact(op, arena_printf(op_arena(op), "http.was.%s", c.url), "%d",
+                res.end == HTTP_ANSWERED ? res.status : 0);
+    return op_end(op);
+}
+
+static const char *arg_named(const struct op_pair *args, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!strcmp(args[i].name, name))
+            return args[i].value;
+    }
+    return NULL;
+}
+
+/* What curl cannot read now it cannot read later, when the node is out of rotation. */
+static bool check_args(const struct op_pair *args, size_t n, struct arena *a, struct err *err)
+{
+    __attribute__((cleanup(curl_url_fn))) CURLU *u = curl_url();
+    const char *url = arg_named(args, n, "url");
+    (void)a;
+    if (!url || !http_text_valid(url) || (!str_starts(url, "http://") && !str_starts(url, "https://")))
+        return err_set(err, E_CONFIG, "url: \"%s\" is not an http or https URL", url ? url : "");
+    CURLUcode rc = curl_url_set(u, CURLUPART_URL, url, 0);
+    return rc == CURLUE_OK || err_set(err, E_CONFIG, "url: \"%s\": %s", url, curl_url_strerror(rc));
 }
 
 static const struct param check_params[] = {
@@ -295,7 +378,16 @@ static const struct verb verbs[] = {
      .default_timeout_ms = 120000,
      .interval_ms = 1000,
      .params = check_params,
+     .check = check_args,
      .run = run_check},
+    {.name = "http.try",
+     .help = "is the check true of what the node runs now, whatever revision that is? asked before a release",
+     .effect = EFFECT_READ,
+     .scope = SCOPE_NODE,
+     .default_timeout_ms = 30000,
+     .params = check_params,
+     .check = check_args,
+     .run = run_try},
     {0},
 };
 

@@ -45,7 +45,10 @@ static bool by_command(struct op *op)
 static const char *admin_text(struct op *op)
 {
     const char *given = op_arg(op, "admin"), *host = op_var(op, "host");
-    return given ? given : arena_printf(op_arena(op), "tcp://%s:6082", host ? host : "");
+    bool v6 = host && strchr(host, ':');
+    return given ? given
+                 : arena_printf(op_arena(op), "tcp://%s%s%s:6082", v6 ? "[" : "", host ? host : "",
+                                v6 ? "]" : "");
 }
 
 static bool open_vcli(struct op *op, struct vcli *ret, struct varnish_admin *admin)

@@ -295,12 +295,16 @@ static void plan_fill(struct compiler *c)
     balancer_set(c);
     looking_set(c);
     events_set(c);
+    vars_set(c);
     if (c->plan->n_nodes > 0) {
         nodes_prove(c);
+        if (c->r.problems->n + c->r.problems->dropped == c->n_problems_before) {
+            lb_servers_set(c); /* what is wrong already would only be told twice */
+            args_prove(c);
+        }
         nodes_rehearse(c);
         stages_set(c);
     }
-    vars_set(c);
     secrets_set(c);
 }
 
@@ -331,6 +335,7 @@ bool plan_compile_with(const struct pillar *pillar, const struct compile_request
                          .req = req,
                          .table = table,
                          .plan = plan,
+                         .n_problems_before = before,
                          .layout = LAYOUT_RELEASES};
     if (block_read(&c)) {
         plan_start(&c);

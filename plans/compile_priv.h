@@ -50,8 +50,9 @@ struct compiler {
     struct release_block b;
     struct plan *plan;
     const char *layout;
-    bool revision;        /* the plan is about a revision: {rev} and {release_dir} mean something */
-    size_t n_all_nodes;   /* before --only and --exclude */
+    bool revision;      /* the plan is about a revision: {rev} and {release_dir} mean something */
+    size_t n_all_nodes; /* before --only and --exclude */
+    const struct plan_node *all_nodes;
     const char **servers; /* lb_server of all of them */
     bool all_have_port;
     bool nodes_wrong; /* told already: what names nodes have is not known, so none is called unknown */
@@ -61,6 +62,7 @@ struct compiler {
     size_t n_node_names;
     struct var_use *uses;
     size_t n_uses, cap_uses;
+    size_t n_problems_before;
     size_t n_plan_problems; /* problems that were there before */
 };
 
@@ -81,6 +83,8 @@ bool ssh_read(struct compiler *c, const struct value *map, const char *what, str
 
 /* nodes.c */
 void nodes_read(struct compiler *c);
+/* {pillar:...} of a node that need not be in the plan; NULL when it has no such text. */
+const char *node_pillar_value(struct compiler *c, const struct plan_node *node, const char *name);
 const char *pair_get(const struct op_pair *pairs, size_t n, const char *name);
 /* Every {name} used is a variable of every node; adds per-node {pillar:...} values. */
 void nodes_prove(struct compiler *c);
@@ -108,6 +112,12 @@ const char *plan_file_layout(const struct value *file);
 
 /* stages.c */
 void stages_set(struct compiler *c);
+
+/* prove.c: what can only be looked at with a node's own values. */
+/* The balancers count the servers that their own blocks name. */
+void lb_servers_set(struct compiler *c);
+/* Arguments that the verbs themselves call wrong (struct verb, check). */
+void args_prove(struct compiler *c);
 
 /* events.c */
 void events_set(struct compiler *c);

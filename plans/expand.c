@@ -2,6 +2,7 @@
  * name; one that is unknown all the same (a plan made by hand in a test) stays as it stands. */
 #include "plans/plan.h"
 
+#include <arpa/inet.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,14 +99,52 @@ const struct op_pair *plan_vars(const struct plan *plan, const struct plan_node 
     return v.pairs;
 }
 
+static bool is_ipv6(const char *text, size_t n)
+{
+    char address[INET6_ADDRSTRLEN];
+    struct in6_addr in6;
+    size_t len = strcspn(text, "%") < n ? strcspn(text, "%") : n; /* fe80::1%eth0 */
+    if (len >= sizeof(address))
+        return false;
+    memcpy(address, text, len);
+    address[len] = '\0';
+    return inet_pton(AF_INET6, address, &in6) == 1;
+}
+
+/* Does what is written next stand for the host of a URL: behind "SCHEME://" or "SCHEME://USER@"? */
+static bool at_host(const char *text, size_t n)
+{
+    size_t from = n;
+    while (from > 0 && !strchr("/ \t\"'?#", text[from - 1]))
+        from--;
+    return from >= 3 && memcmp(text + from - 3, "://", 3) == 0 && (from == n || text[n - 1] == '@');
+}
+
+/* An address of IPv6 is written in brackets in a URL, whoever writes the template. */
 static void name_value(void *ctx, const char *name, struct buf *out)
 {
     const struct vars *v = ctx;
     const char *value = get(v->pairs, v->n, name);
-    if (value != NULL)
-        buf_puts(out, value);
-    else
+    if (value == NULL)
         buf_printf(out, "{%s}", name);
+    else if (is_ipv6(value, strlen(value)) && at_host(buf_str(out), out->len))
+        buf_printf(out, "[%s]", value);
+    else
+        buf_puts(out, value);
+}
+
+/* "http://[{host}]/" is harmless where the host has no address of IPv6: the brackets go. */
+static char *without_brackets(char *text)
+{
+    for (char *open = strchr(text, '['); open != NULL; open = strchr(open + 1, '[')) {
+        char *close =
+            open + 1 + strspn(open + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_");
+        if (close == open + 1 || *close != ']' || !at_host(text, (size_t)(open - text)))
+            continue;
+        memmove(close, close + 1, strlen(close + 1) + 1);
+        memmove(open, open + 1, strlen(open + 1) + 1);
+    }
+    return text;
 }
 
 static const char *expand(const char *template, const struct vars *v, struct arena *arena)
@@ -115,7 +154,8 @@ static const char *expand(const char *template, const struct vars *v, struct are
     auto_buf struct buf out = BUF_INIT(ARG_BYTES_MAX);
     struct vars copy = *v;
     subst_expand(&out, template, name_value, &copy);
-    return arena_strdup(arena, buf_str(&out));
+    char *text = arena_strdup(arena, buf_str(&out));
+    return strstr(template, "[{") ? without_brackets(text) : text;
 }
 
 static json_t *expanded(const json_t *item, const struct vars *v, struct arena *arena)

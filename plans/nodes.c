@@ -473,6 +473,7 @@ void nodes_read(struct compiler *c)
         problem_at(c->r.problems, v->at, "app_servers: %zu nodes, at most %d", list.n, PLAN_NODES_MAX);
     c->n_all_nodes = list.n;
     c->nodes_wrong = c->r.problems->n + c->r.problems->dropped > before;
+    c->all_nodes = list.nodes;
     learn_names(c, &list);
     choose(c, &list);
 }
@@ -480,7 +481,7 @@ void nodes_read(struct compiler *c)
 /* ---- what steps use
  * ------------------------------------------------------------------------------------------- */
 
-static const char *node_pillar_value(struct compiler *c, const struct plan_node *node, const char *name)
+const char *node_pillar_value(struct compiler *c, const struct plan_node *node, const char *name)
 {
     const struct value *v = value_get(pillar_tree_of(c->pillar, node->id), name + strlen("pillar:"));
     return v != NULL && v->kind == VALUE_SCALAR ? v->text : NULL;

@@ -186,6 +186,8 @@ static void check_line(struct walk *w, struct item *item)
 {
     struct compiler *c = w->c;
     if (map_get(item->args, "url") != NULL) {
+        if (c->b.n_checks > 0) /* what it does not say itself, the pillar's first check says */
+            item->block = &c->b.checks[0];
         step_add(c, item);
         return;
     }

@@ -11,27 +11,13 @@ static const struct option_def options[] = {
     OPTION_END,
 };
 
-/* The fact "lb.BALANCER.SERVER" taken apart: addresses have dots, so the known server names are tried first.
- */
-static bool split_name(struct arena *arena, const struct plan *plan, const char *fact, const char **ret_lb,
-                       const char **ret_server)
+/* The BALANCER of a fact "lb.BALANCER.SERVER"; both may have dots, and the row says which server it is. */
+static const char *balancer_of(struct arena *arena, const char *fact, const char *server)
 {
-    if (!str_starts(fact, "lb."))
-        return false;
-    const char *name = fact + 3, *dot = strrchr(name, '.');
-    for (size_t i = 0; i < plan->n_nodes; i++)
-        for (size_t k = 0; k < plan->nodes[i].n_vars; k++) {
-            const struct op_pair *var = &plan->nodes[i].vars[k];
-            size_t n = strlen(var->value), all = strlen(name);
-            if (strcmp(var->name, "lb_server") == 0 && all > n + 1 && name[all - n - 1] == '.' &&
-                strcmp(name + all - n, var->value) == 0)
-                dot = name + all - n - 1;
-        }
-    if (!dot)
-        return false;
-    *ret_lb = arena_strndup(arena, name, (size_t)(dot - name));
-    *ret_server = dot + 1;
-    return true;
+    size_t all = strlen(fact), n = strlen(server);
+    bool is_it = str_starts(fact, "lb.") && n > 0 && all > n + 4 && fact[all - n - 1] == '.' &&
+                 strcmp(fact + all - n, server) == 0;
+    return is_it ? arena_strndup(arena, fact + 3, all - n - 4) : NULL;
 }
 
 static const char *field(struct arena *arena, json_t *row, const char *key)
@@ -45,13 +31,14 @@ static const char *field(struct arena *arena, json_t *row, const char *key)
 }
 
 static void put_row(struct cli *cli, struct table *t, struct buf *out, const char *env, const char *lb,
-                    const char *server, json_t *row)
+                    json_t *row)
 {
     struct arena *a = &cli->arena;
+    const char *server = field(a, row, "server");
     if (!cli_flag(cli, "json")) {
-        TABLE_ROW(t, lb, server, field(a, row, "state"), field(a, row, "admin"), field(a, row, "sessions"),
-                  field(a, row, "queued"), field(a, row, "weight"), field(a, row, "check"),
-                  field(a, row, "serving"));
+        TABLE_ROW(t, lb, field(a, row, "backend"), server, field(a, row, "state"), field(a, row, "admin"),
+                  field(a, row, "sessions"), field(a, row, "queued"), field(a, row, "weight"),
+                  field(a, row, "check"), field(a, row, "serving"));
         return;
     }
     json_t *o =
@@ -63,32 +50,57 @@ static void put_row(struct cli *cli, struct table *t, struct buf *out, const cha
     json_decref(o);
 }
 
+/* Two blocks of one backend see the same servers: each is shown once. */
+static bool seen_already(json_t *seen, struct arena *a, const char *lb, json_t *row)
+{
+    const char *key = arena_printf(a, "%s %s %s", lb, field(a, row, "backend"), field(a, row, "server"));
+    if (json_object_get(seen, key))
+        return true;
+    json_object_set_new(seen, key, json_true());
+    return false;
+}
+
+struct view {
+    struct cli *cli;
+    const char *env;
+    struct table table;
+    struct buf out;
+    json_t *seen;
+};
+
+static void print_probe(struct view *v, const struct probe *probe)
+{
+    for (size_t k = 0; k < probe->n_facts; k++) {
+        json_t *row = json_loads(probe->facts[k].value, 0, NULL);
+        const char *lb = json_is_object(row) ? balancer_of(&v->cli->arena, probe->facts[k].name,
+                                                           field(&v->cli->arena, row, "server"))
+                                             : NULL;
+        if (lb && !seen_already(v->seen, &v->cli->arena, lb, row))
+            put_row(v->cli, &v->table, &v->out, v->env, lb, row);
+        json_decref(row);
+    }
+}
+
 static int print(struct cli *cli, const struct plan *plan, const struct probe *probes, size_t n)
 {
-    auto_buf struct buf out = BUF_INIT(32 * 1024 * 1024);
-    struct table t;
+    struct view v = {.cli = cli, .env = plan->env, .out = BUF_INIT(32 * 1024 * 1024), .seen = json_object()};
     int status = 0;
-    table_init(&t, &cli->arena, 9);
-    TABLE_ROW(&t, "BALANCER", "SERVER", "STATE", "ADMIN", "SESSIONS", "QUEUED", "WEIGHT", "CHECK", "SERVING");
+    table_init(&v.table, &cli->arena, 10);
+    TABLE_ROW(&v.table, "BALANCER", "BACKEND", "SERVER", "STATE", "ADMIN", "SESSIONS", "QUEUED", "WEIGHT",
+              "CHECK", "SERVING");
     for (size_t i = 0; i < n; i++) {
         if (probes[i].outcome != OUT_OK) {
             say_error("lb: %s; wanted the balancer's own table of servers; check its address in the pillar",
                       probes[i].text);
             status = EXIT_PREFLIGHT;
         }
-        for (size_t k = 0; k < probes[i].n_facts; k++) {
-            const char *lb, *server;
-            json_t *row = split_name(&cli->arena, plan, probes[i].facts[k].name, &lb, &server)
-                              ? json_loads(probes[i].facts[k].value, 0, NULL)
-                              : NULL;
-            if (json_is_object(row))
-                put_row(cli, &t, &out, plan->env, lb, server, row);
-            json_decref(row);
-        }
+        print_probe(&v, &probes[i]);
     }
-    if (!cli_flag(cli, "json") && t.n_rows > 1)
-        table_render(&t, &out);
-    out_buf(&out);
+    if (!cli_flag(cli, "json") && v.table.n_rows > 1)
+        table_render(&v.table, &v.out);
+    out_buf(&v.out);
+    buf_fini(&v.out);
+    json_decref(v.seen);
     return status;
 }
 

@@ -45,6 +45,21 @@ static void keep_release_dir(struct arena *arena, struct plan_node *node)
     node->n_vars = n;
 }
 
+/* A check that was not true of what the node ran then is not expected to be true of it now. */
+static void keep_untrue_checks(struct arena *arena, struct plan_node *node)
+{
+    static const char was[] = "http.was.";
+    struct op_pair *kept = arena_array(arena, node->n_facts + 1, sizeof *kept);
+    size_t n = 0;
+    for (size_t i = 0; i < node->n_facts; i++)
+        if (str_starts(node->facts[i].name, was))
+            kept[n++] = (struct op_pair){
+                .name = arena_printf(arena, "http.back.%s", node->facts[i].name + strlen(was)),
+                .value = node->facts[i].value};
+    node->facts = kept;
+    node->n_facts = n;
+}
+
 /* Nodes that ran nothing before have nothing to go back to: they are left alone, and said. */
 static void keep_nodes_with_past(struct arena *arena, struct plan *plan)
 {
@@ -60,8 +75,7 @@ static void keep_nodes_with_past(struct arena *arena, struct plan *plan)
         node.rev_before = "";
         node.was_up = false;
         node.target.identity = NULL;
-        node.facts = NULL;
-        node.n_facts = 0;
+        keep_untrue_checks(arena, &node);
         plan->nodes[n++] = node;
     }
     plan->n_nodes = n;

@@ -65,6 +65,7 @@ static void ask_node(struct preflight *p, size_t i)
     if (plan->probe_step.verb)
         a->runs = batch_add_after(p->batch, a->node, &plan->probe_step,
                                   verb_find(plan->probe_step.verb, NULL), node);
+    preflight_try(p, i);
     batch_start(p->batch, a->node);
     a->balancer = arena_array(p->arena, plan->n_steps + 1, sizeof(*a->balancer));
     for (size_t s = 0; s < plan->n_steps; s++) {
@@ -413,6 +414,7 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
                 preflight_place(node, preflight_fact(p.asked[i].node, "place"), arena);
             look_init(&looks[i], node);
             look_take_app(&looks[i], p.asked[i].app, arena);
+            preflight_tried(&p, i);
         }
         preflight_sites(plan, arena, opt, problems);
         look_check(plan, arena, opt, looks, problems);

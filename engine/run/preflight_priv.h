@@ -7,8 +7,8 @@
 
 /* The questions about one node; a job's result is there once the batch is done. */
 struct asked {
-    struct job *node, *runs, *app, **balancer;
-    size_t n_balancers;
+    struct job *node, *runs, *app, **balancer, **checks;
+    size_t n_balancers, n_checks;
 };
 
 struct preflight {
@@ -27,5 +27,8 @@ bool preflight_good(const struct job *job);
 
 /* Servers of other backends that stand for a node's address, and that no drain of the plan takes out. */
 void preflight_shared(struct preflight *p);
+/* The plan's checks are tried on what the node runs now, and what came of it is kept in its facts. */
+void preflight_try(struct preflight *p, size_t i);
+void preflight_tried(struct preflight *p, size_t i);
 
 #endif

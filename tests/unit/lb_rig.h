@@ -302,6 +302,7 @@ static const char *const *rig_secrets;
 static const struct op_pair *rig_vars;
 static size_t rig_n_vars;
 static int rig_deadline_ms = 8000;
+static bool rig_going_back;
 
 static void rig_sink(void *ctx, int stream, const char *data, size_t n)
 {
@@ -386,6 +387,7 @@ RIG_UNUSED static void rig_run(struct call *c, const char *verb, const struct op
         .holder = "test@here",
         .step_key = "1-1",
         .attempt = 1,
+        .going_back = rig_going_back,
     };
     assert_non_null(spec.verb);
     c->op = op_new(&spec);

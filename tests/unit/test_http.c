@@ -197,6 +197,78 @@ static void nobody_listening_is_not_ready_yet(void **state)
     assert_false(node.r->ready);
 }
 
+/* What was not true of the earlier revision is not asked of it on the way back; what was another fault is. */
+static void a_check_that_was_never_true_does_not_hold_up_the_way_back(void **state)
+{
+    (void)state;
+    auto_call struct call tried, forward, back, other, fine, rev, none;
+    RUN(&tried, "http.try", {"url", url("/broken")}, {"warm", "[\"/nosuch\"]"});
+    assert_ok(&tried);
+    assert_false(tried.r->ready);
+    assert_says(rig_fact(&tried, "observed"), "status 500, wanted 200");
+    RUN(&forward, "http.check", {"url", url("/broken")});
+    assert_false(forward.r->ready);
+    rig_going_back = true;
+    RUN(&back, "http.check", {"url", url("/broken")});
+    RUN(&other, "http.check", {"url", url("/moved")});
+    rig_going_back = false;
+    assert_true(back.r->ready);
+    assert_says(back.said, "as it was before");
+    assert_false(other.r->ready);
+    RUN(&fine, "http.try", {"url", url("/fine")});
+    assert_true(fine.r->ready);
+    RUN(&rev, "http.try", {"url", url("/old")}, {"rev_header", "X-Revision"}); /* of what runs now */
+    assert_true(rev.r->ready);
+    RUN(&none, "http.try", {"url", url("/fine")}, {"rev_header", "X-Revison"});
+    assert_false(none.r->ready);
+    assert_says(rig_fact(&none, "observed"), "says no revision");
+}
+
+/* A mistake that `release check` finds without asking anybody. */
+static void urls_are_judged_before_anything_is_asked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url;
+        bool good;
+    } urls[] = {{"http://10.0.0.1:80/", true},
+                {"http://[fd00::1]:8080/x", true},
+                {"https://a.example/", true},
+                {"http://fd00::1:8080/", false},
+                {"http://[fd00::1:8080/", false},
+                {"http://h:port/", false},
+                {"http://h:123456/", false},
+                {"ftp://h/", false},
+                {"http://a b/", false},
+                {"http://h/\n", false},
+                {"", false}};
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        auto_arena struct arena a = {0};
+        struct err err = {0};
+        const struct op_pair args[] = {{"url", urls[i].url}};
+        if (verb_find("http.check", NULL)->check(args, 1, &a, &err) != urls[i].good)
+            fail_msg("\"%s\" is %s", urls[i].url, urls[i].good ? err.text : "taken");
+    }
+}
+
+static void an_address_gets_the_brackets_that_it_needs(void **state)
+{
+    (void)state;
+    static const struct op_pair v6[] = {{"host", "::1"}}, v4[] = {{"host", "127.0.0.1"}};
+    char text[64];
+    auto_call struct call six, four;
+    rig_vars = v6;
+    rig_n_vars = 1;
+    snprintf(text, sizeof text, "::1:%d", port); /* nobody listens there; what is said is by connecting */
+    RUN(&six, "http.check", {"url", "http://www.example.org/fine"}, {"address", text});
+    assert_false(six.r->ready);
+    assert_null(strstr(six.said, "resolve"));
+    rig_vars = v4;
+    snprintf(text, sizeof text, "[127.0.0.1]:%d", port);
+    RUN(&four, "http.check", {"url", "http://www.example.org/fine"}, {"address", text});
+    assert_true(four.r->ready);
+}
+
 static void floods_end(void **state)
 {
     (void)state;
@@ -333,6 +405,9 @@ int main(void)
         T(directly),
         T(with_curl_on_the_node),
         T(nobody_listening_is_not_ready_yet),
+        T(a_check_that_was_never_true_does_not_hold_up_the_way_back),
+        T(urls_are_judged_before_anything_is_asked),
+        T(an_address_gets_the_brackets_that_it_needs),
         T(floods_end),
         T(what_is_no_http_url_is_refused),
         T(certificates_are_verified),

@@ -536,6 +536,86 @@ static void several_balancers_and_checks_make_several_steps(void **state)
     }
 }
 
+/* Several processes on a host: each block drains and counts the server that it names itself. */
+static void blocks_may_name_their_own_servers(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL}, one = {.plan = NULL}, same = {.plan = NULL};
+    compile(&r,
+            HEAD NODES TAIL "  balancer:\n"
+                            "    - haproxy: {sockets: [s], backend: b, server: '{node}-a'}\n"
+                            "    - haproxy: {sockets: [s], backend: b, server: '{node}-b'}\n"
+                            "    - haproxy: {sockets: [s], backend: c}\n",
+            &plain);
+    const struct plan_step *s = &r.plan->capacity_step;
+    assert_string_equal(rig_arg(s, "servers"), "[\"n1-a\",\"n2-a\"]");
+    assert_string_equal(rig_arg(s->also, "servers"), "[\"n1-b\",\"n2-b\"]");
+    assert_string_equal(rig_arg(s->also->also, "servers"), "[\"n1\",\"n2\"]");
+    compile(&one, HEAD NODES TAIL "  balancer: {haproxy: {sockets: [s], backend: b, server: '{node}-a'}}\n",
+            &(struct compile_request){.rev_typed = "f5d9859", .only = "n2"});
+    assert_string_equal(rig_arg(&one.plan->capacity_step, "servers"), "[\"n1-a\",\"n2-a\"]");
+    put_pillar("prod.sls",
+               HEAD NODES TAIL "  balancer: {haproxy: {sockets: [s], backend: b, server: web}}\n");
+    assert_false(rig_compile(&same, &plain));
+    assert_non_null(strstr(said(&same.problems), "'web' is the server of node n1 and of node n2"));
+}
+
+static const char *expanded_arg(struct rig *r, const char *verb, const char *name, size_t node)
+{
+    for (size_t i = 0; i < r->plan->n_steps; i++) {
+        size_t n;
+        if (strcmp(r->plan->steps[i].verb, verb) != 0)
+            continue;
+        const struct op_pair *args =
+            plan_args(r->plan, &r->plan->steps[i], &r->plan->nodes[node], false, &r->arena, &n);
+        for (size_t k = 0; k < n; k++)
+            if (strcmp(args[k].name, name) == 0)
+                return args[k].value;
+    }
+    return NULL;
+}
+
+/* Whichever way it is written, either kind of address makes a URL of it. */
+static void hosts_in_urls_have_brackets_when_they_need_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *written, *v4, *v6;
+    } rows[] = {
+        {"http://{host}:{port}/", "http://10.0.0.1:80/", "http://[fd00::1]:80/"},
+        {"http://[{host}]:{port}/", "http://10.0.0.1:80/", "http://[fd00::1]:80/"},
+        {"https://u@{host}/a?b={host}", "https://u@10.0.0.1/a?b=10.0.0.1", "https://u@[fd00::1]/a?b=fd00::1"},
+        {"http://h/{host}/[{host}]", "http://h/10.0.0.1/[10.0.0.1]", "http://h/fd00::1/[fd00::1]"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        auto_rig struct rig r = {.plan = NULL};
+        char text[1000];
+        (void)snprintf(text, sizeof(text),
+                       HEAD
+                       "  app_servers: {a: {host: 10.0.0.1, port: 80}, b: {host: 'fd00::1', port: 80}}\n" TAIL
+                       "  check: '%s'\n",
+                       rows[i].written);
+        compile(&r, text, &plain);
+        assert_string_equal(expanded_arg(&r, "http.check", "url", 0), rows[i].v4);
+        assert_string_equal(expanded_arg(&r, "http.check", "url", 1), rows[i].v6);
+    }
+}
+
+/* docs/plans.md: what a step does not say itself, the pillar's block says. */
+static void a_check_with_its_own_url_takes_the_rest_from_the_block(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    put("plans/mine.yml", "check: [{http.check: {url: 'http://{host}/own'}}]\nenable: []\n");
+    compile(&r, HEAD NODES TAIL "  check: {url: 'http://{host}/', status: 204, stable: 4}\n",
+            &(struct compile_request){.rev_typed = "f5d9859", .plan_name = "mine"});
+    const struct plan_step *s = &r.plan->steps[0];
+    assert_string_equal(s->verb, "http.check");
+    assert_string_equal(rig_arg(s, "url"), "http://{host}/own");
+    assert_string_equal(rig_arg(s, "status"), "204");
+    assert_int_equal(s->stable, 4);
+}
+
 static void restart_and_tasks_need_no_revision(void **state)
 {
     (void)state;
@@ -709,6 +789,9 @@ int main(void)
         T(stages_window_and_floor_round_with_care),
         T(one_node_behind_a_balancer_needs_a_word),
         T(several_balancers_and_checks_make_several_steps),
+        T(blocks_may_name_their_own_servers),
+        T(hosts_in_urls_have_brackets_when_they_need_them),
+        T(a_check_with_its_own_url_takes_the_rest_from_the_block),
         T(restart_and_tasks_need_no_revision),
         T(in_place_builds_where_it_runs),
         T(own_plans_win_and_get_what_they_forgot),

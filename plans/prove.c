@@ -1,0 +1,110 @@
+/* What can only be judged with the values of each node in place: which server of a balancer is whose, and
+ * arguments that a verb itself calls wrong. */
+#include "plans/compile_priv.h"
+
+#include <string.h>
+
+/* A node that --only leaves out is counted as well, and has not been proved: its pillar values are looked up
+ * here, and one that it lacks stays as it is written. */
+static struct plan_node with_pillar_values(struct compiler *c, const struct plan_node *node)
+{
+    struct plan_node copy = *node;
+    struct op_pair *vars = arena_array(c->r.arena, node->n_vars + c->n_uses + 1, sizeof(*vars));
+    memcpy(vars, node->vars, node->n_vars * sizeof(*vars));
+    for (size_t u = 0; u < c->n_uses; u++) {
+        const char *name = c->uses[u].name;
+        const char *value = str_starts(name, "pillar:") && pair_get(vars, copy.n_vars, name) == NULL
+                                ? node_pillar_value(c, node, name)
+                                : NULL;
+        if (value != NULL)
+            vars[copy.n_vars++] = (struct op_pair){.name = name, .value = value};
+    }
+    copy.vars = vars;
+    return copy;
+}
+
+/* By the arguments of the block's own verbs: `server`, or the `backend` of a node in a VCL; else lb_server.
+ */
+static const char *server_of(struct compiler *c, const struct plan_step *guard, const struct plan_node *node)
+{
+    size_t n;
+    const struct op_pair *args = plan_args(c->plan, guard, node, false, c->r.arena, &n);
+    const struct verb *verb = table_verb(c->table, guard->verb);
+    bool has_server = false;
+    for (const struct param *p = verb->params; p != NULL && p->name != NULL; p++)
+        has_server = has_server || strcmp(p->name, "server") == 0;
+    const char *own = pair_get(args, n, has_server ? "server" : "backend");
+    return own != NULL ? own : pair_get(node->vars, node->n_vars, "lb_server");
+}
+
+static const char *servers_of_block(struct compiler *c, const struct plan_step *guard)
+{
+    auto_buf struct buf out = BUF_INIT((size_t)16 * 1024 * 1024);
+    struct value *seen = value_map(c->r.arena, c->b.map->at);
+    buf_puts(&out, "[");
+    for (size_t i = 0; i < c->n_all_nodes; i++) {
+        struct plan_node node = with_pillar_values(c, &c->all_nodes[i]);
+        const char *server = server_of(c, guard, &node);
+        const struct entry *first = map_entry(seen, server);
+        if (first != NULL)
+            problems_add(c->r.problems,
+                         "%s: '%s' is the server of node %s and of node %s: each node needs one of its own "
+                         "(server: \"{node}-web\")",
+                         guard->where, server, first->value->text, node.id);
+        else
+            (void)map_add(c->r.arena, seen, server, c->b.map->at,
+                          value_scalar(c->r.arena, c->b.map->at, node.id));
+        buf_puts(&out, i == 0 ? "" : ",");
+        json_string_add(&out, server);
+        if (first != NULL)
+            break;
+    }
+    buf_puts(&out, "]");
+    return arena_strdup(c->r.arena, buf_str(&out));
+}
+
+/* The floor counts what the drains take out: each block the servers that it names itself. */
+void lb_servers_set(struct compiler *c)
+{
+    struct plan_step *step = &c->plan->capacity_step;
+    const struct plan_step *guard = &c->plan->guard_step;
+    for (; step != NULL && guard != NULL && step->verb != NULL && guard->verb != NULL; guard = guard->also) {
+        struct op_pair *args = arena_array(c->r.arena, step->n_args + 1, sizeof(*args));
+        for (size_t i = 0; i < step->n_args; i++) {
+            args[i] = step->args[i];
+            if (strcmp(args[i].name, "servers") == 0)
+                args[i].value = servers_of_block(c, guard);
+        }
+        step->args = args;
+        /* The chain was made in balancer_probe, of this compiler's own memory. */
+        struct plan_step *next = NULL;
+        if (step->also != NULL) {
+            next = arena_alloc(c->r.arena, sizeof(*next));
+            *next = *step->also;
+            step->also = next;
+        }
+        step = next;
+    }
+}
+
+void args_prove(struct compiler *c)
+{
+    const struct plan *plan = c->plan;
+    for (size_t s = 0; s < plan->n_steps; s++) {
+        const struct plan_step *step = &plan->steps[s];
+        const struct verb *verb = table_verb(c->table, step->verb);
+        bool of_node = verb->scope == SCOPE_NODE || verb->scope == SCOPE_BALANCER;
+        for (size_t i = 0; verb->check != NULL && i < (of_node ? plan->n_nodes : 1); i++) {
+            auto_arena struct arena scratch = {.head = NULL};
+            const struct plan_node *node = of_node ? &plan->nodes[i] : NULL;
+            struct err err = {.code = E_NONE};
+            size_t n;
+            const struct op_pair *args = plan_args(plan, step, node, false, &scratch, &n);
+            if (verb->check(args, n, &scratch, &err))
+                continue;
+            problems_add(c->r.problems, "%s: %s: %s%s%s%s", step->where, step->verb, err.text,
+                         node ? " (node " : "", node ? node->id : "", node ? ")" : "");
+            break; /* one node stands for all */
+        }
+    }
+}
