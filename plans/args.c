@@ -495,6 +495,7 @@ bool step_make(struct compiler *c, const struct item *item, struct plan_step *re
     missing_args(&m);
     *ret = (struct plan_step){
         .verb = verb->name, .phase = item->phase, .args = m.pairs, .where = place_text(c->r.arena, item->at)};
+    ret->block_where = m.block != NULL && m.args == NULL ? place_text(c->r.arena, m.block->map->at) : NULL;
     words_set(&m, ret);
     ret->n_args = m.n;
     return m.ok;

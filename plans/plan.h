@@ -37,6 +37,7 @@ struct plan_step {
     const struct op_pair *args;
     size_t n_args;
     const char *where;            /* "pillar/prod.sls:31:7": where it was written */
+    const char *block_where;      /* while it is compiled: the block that gave it arguments, or NULL */
     const struct plan_step *also; /* beside the steps: the same question to the next balancer, or NULL */
 };
 

@@ -102,7 +102,8 @@ void args_prove(struct compiler *c)
             const struct op_pair *args = plan_args(plan, step, node, false, &scratch, &n);
             if (verb->check(args, n, &scratch, &err))
                 continue;
-            problems_add(c->r.problems, "%s: %s: %s%s%s%s", step->where, step->verb, err.text,
+            problems_add(c->r.problems, "%s: %s: %s%s%s%s",
+                         step->block_where != NULL ? step->block_where : step->where, step->verb, err.text,
                          node ? " (node " : "", node ? node->id : "", node ? ")" : "");
             break; /* one node stands for all */
         }

@@ -30,6 +30,8 @@ DEFAULTS = {
 
 
 def balancer_lines(fleet, changes):
+    if "balancer" in changes:
+        return changes["balancer"]
     timeout = changes.get("drain_timeout", "20s")
     on_timeout = changes.get("on_timeout", "restore")
     sockets = ", ".join(f'"{s}"' for s in changes.get("sockets") or [lb.tcp_socket for lb in fleet.lbs])
@@ -50,7 +52,7 @@ def balancer_lines(fleet, changes):
 
 def write_pillar(fleet, changes):
     """changes: any key of DEFAULTS (None leaves it out), plan, transport, sockets, drain_timeout, on_timeout,
-    servers (the lines of app_servers), extra (more text)."""
+    servers, balancer (the lines of app_servers and balancer), extra (more text)."""
     servers = changes.get("servers") or "\n".join(
         f"    {n.id}: {{host: {n.host}, port: {n.port}, dir: {n.srv}, ssh: {{port: {n.ssh_port}}}}}" for n in fleet.nodes)
     keys = {k: changes.get(k, v) for k, v in DEFAULTS.items()}
