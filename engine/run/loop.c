@@ -81,10 +81,12 @@ static void feed(struct loop *l, struct event ev, const struct job *job)
         must(write(l->cancel_fd, &one, sizeof(one)) == sizeof(one));
 }
 
-/* The last thing a look saw: said when the waiting ends without what was wanted. */
+/* The last thing a look saw, or why it saw nothing: said when the waiting ends without what was wanted. */
 static void remember_look(struct loop *l, struct job *job)
 {
     struct output_chunk *first = outbuf_take(&job->out);
+    bool unknown = job->result->outcome == OUT_UNKNOWN;
+    facts_set(l->facts, job->req.node, "look.unknown", unknown ? job->result->err.text : "");
     if (!first)
         return;
     size_t n = first->n > 0 && first->data[first->n - 1] == '\n' ? first->n - 1 : first->n;

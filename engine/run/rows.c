@@ -75,7 +75,12 @@ static const char *note_message(const struct row_context *ctx, const struct reco
                                 const char *label)
 {
     const char *look = r->code == NOTE_DEADLINE ? facts_get(ctx->facts, r->node, "look") : NULL;
+    const char *unknown = r->code == NOTE_DEADLINE ? facts_get(ctx->facts, r->node, "look.unknown") : NULL;
     char spent[DURATION_TEXT_MAX];
+    /* What could not be learnt is no number. */
+    if (unknown && *unknown)
+        return arena_printf(ctx->arena, "%s: %s: not known after %s: %s", node, label,
+                            duration_text(r->b, spent, sizeof(spent)), unknown);
     if (look && ctx->plan->steps[r->step].phase != PHASE_DRAIN)
         return arena_printf(ctx->arena, "%s: %s: not as wanted after %s: %s", node, label,
                             duration_text(r->b, spent, sizeof(spent)), look);
