@@ -102,6 +102,7 @@ static struct pillar *pillar_read(const struct pillar_request *req, const char *
     struct pillar *p = pillar_new(req->env);
     struct sls_reader r = {.arena = &p->arena, .problems = problems, .dir = pillar_dir(req->root, &p->arena)};
     p->root = arena_strdup(&p->arena, req->root);
+    p->wait_max_ms = req->wait_max_ms;
     bool ok =
         yml_take(p, problems) && (req->command == NULL || pillar_command_read(p, req->command, problems));
     bool rendered = ok && pillar_renderer(p)->renderer != RENDERER_OWN;

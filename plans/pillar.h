@@ -34,6 +34,7 @@ struct pillar_request {
     const char *root, *env;
     const char *const *overrides; /* --pillar texts */
     size_t n_overrides;
+    int64_t wait_max_ms; /* another program has at most this time, whatever release.yml gives it; 0 = that */
     const char *command; /* --pillar-command, in the place of what release.yml says; or NULL */
     const char *node; /* the merged pillar of this one alone, app server or not, whatever the others have; or
                          NULL */

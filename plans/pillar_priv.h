@@ -23,6 +23,7 @@ struct pillar {
     struct problems late;        /* what was found while a node's tree was made */
     const struct value *servers; /* app_servers with each node's own entry; NULL: as the tree has them */
     const char *differs;         /* paths that are not the same on all nodes, for people; NULL: none */
+    int64_t wait_max_ms;         /* for other programs; 0 = what release.yml says */
     struct render_rule command;  /* --pillar-command; RENDERER_OWN: not given */
     const struct value
         *rendered;           /* map: node id -> its pillar, when another program rendered it; else NULL */

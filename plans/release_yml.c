@@ -245,6 +245,13 @@ static bool env_read(struct schema_reader *r, const char *root, const struct ent
     bool ok = env_render_read(r, e->value, what, &keys, &rule->render);
     if (keys.roots != NULL)
         ok = roots_read(r, root, keys.roots, arena_printf(r->arena, "%s: roots", what), rule) && ok;
+    if (keys.roots != NULL && ok && rule->render.renderer != RENDERER_OWN) {
+        problem_at(r->problems, keys.roots->at,
+                   "%s: roots are read by this program, and the pillar is rendered by "
+                   "another (%s); leave roots out, or write renderer: own",
+                   what, place_text(r->arena, rule->render.at));
+        ok = false;
+    }
     if (keys.nodes != NULL)
         ok = nodes_read_globs(r, keys.nodes, arena_printf(r->arena, "%s: nodes", what), rule) && ok;
     return ok;

@@ -178,11 +178,30 @@ static bool ask_for(struct pillar *p, const char *const *nodes, size_t n, struct
                                        .nodes = nodes,
                                        .n_nodes = n,
                                        .grains = p->yml.grains};
-    if (!render_pillars(pillar_renderer(p), &req, &p->arena, &r, problems))
+    struct render_rule rule = *pillar_renderer(p);
+    int64_t usual = rule.timeout_ms > 0 ? rule.timeout_ms : RENDER_TIMEOUT_MS;
+    if (p->wait_max_ms > 0 && p->wait_max_ms < usual)
+        rule.timeout_ms = p->wait_max_ms;
+    if (!render_pillars(&rule, &req, &p->arena, &r, problems))
         return false;
     source_add(p, "pillar", &r);
     *ret = r.nodes;
     return true;
+}
+
+/* YAML has made a number of it before we could see how it was written: 0123456 is 123456 by now, 1.10 is 1.1.
+ */
+static bool branch_ok(const struct value *tree, const char *node, struct problems *problems)
+{
+    const struct value *branch = map_get(map_get(tree, "release"), "branch");
+    if (branch == NULL || branch->kind != VALUE_SCALAR || !branch->plain || value_is_null(branch))
+        return true;
+    problem_at(problems, branch->at,
+               "release: branch: of node '%s' is %s, no text: what was written may have been another "
+               "revision (wanted: "
+               "quotes around it in the pillar)",
+               node, branch->text);
+    return false;
 }
 
 /* The --pillar texts, and the answer where app_servers is a question. */
@@ -196,6 +215,8 @@ static bool take_in(struct pillar *p, const struct value *nodes, struct problems
                       p->rendered->entries[i].value);
     for (size_t i = 0; i < nodes->n; i++) {
         const struct value *tree = nodes->entries[i].value;
+        if (!branch_ok(tree, nodes->entries[i].key, problems))
+            return false;
         for (size_t o = 0; o < p->n_overrides; o++)
             tree = value_merge(&p->arena, tree, p->overrides[o]);
         (void)map_add(&p->arena, all, nodes->entries[i].key, nodes->entries[i].at, tree);

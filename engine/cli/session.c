@@ -16,6 +16,8 @@
 #include "drivers/op.h"
 #include "state/orders.h"
 
+#define PILLAR_WAIT_MAX_MS 60000
+
 /* The order of a server that started us: its release is written beside it. Taken away, so that what a hook
  * starts is not taken for it, too. */
 static int64_t order_taken(void)
@@ -361,13 +363,16 @@ int session_run(struct session *s, const struct plan *plan, int64_t id, enum ord
     return as_ordered ? EXIT_RELEASED : status;
 }
 
-/* The pillar serves for secrets only: the plan is the frozen one. It may be broken or gone by now. */
+/* The pillar serves for secrets and `confirm:` only: the plan is the frozen one. It may be broken or gone by
+ * now, and whoever renders it must not keep a way back waiting. */
 void session_pillar_if_readable(struct session *s)
 {
     auto_problems struct problems problems = {0};
     if (s->pillar)
         return;
-    if (!pillar_load(cli_root(s->cli), env_bare(s->env), NULL, 0, &s->pillar, &problems)) {
+    const struct pillar_request req = {
+        .root = cli_root(s->cli), .env = env_bare(s->env), .wait_max_ms = PILLAR_WAIT_MAX_MS};
+    if (!pillar_load_as(&req, &s->pillar, &problems)) {
         s->pillar = NULL;
         return;
     }

@@ -419,6 +419,15 @@ static void blocks_that_differ_are_refused(void **state)
     assert_non_null(strstr(said(&r.problems), "different release: blocks: 'app' is not the same"));
 }
 
+static void a_revision_that_became_a_number_is_refused(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    put_renderer("{'app': 'site', 'branch': 123456, 'app_servers': ['web1']}");
+    assert_false(load(&r, "prod", NULL, NULL));
+    assert_non_null(strstr(said(&r.problems), "release: branch: of node 'web1' is 123456, no text"));
+}
+
 static void only_the_node_in_question_is_asked_for(void **state)
 {
     (void)state;
@@ -498,6 +507,21 @@ static void env_json_that_is_half_an_answer_is_refused(void **state)
         assert_false(load(&r, "prod", NULL, NULL));
         assert_string_equal(said(&r.problems), rows[i][1]);
     }
+}
+
+static void roots_are_not_for_others(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    put_pillar("x", "");
+    put("release.yml",
+        "environments:\n  prod: {roots: [pillar], renderer: salt}\npillar: {command: [x], python: y}\n");
+    assert_false(load(&r, "prod", NULL, NULL));
+    assert_string_equal(
+        said(&r.problems),
+        "release.yml:3:32: pillar: python goes with renderer: salt\n"
+        "release.yml:2:17: environments: prod: roots are read by this program, and the pillar is rendered by "
+        "another (release.yml:2:37); leave roots out, or write renderer: own\n");
 }
 
 static void a_file_beside_a_command_is_a_second_source(void **state)
@@ -653,10 +677,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(consent_is_not_bound_to_what_the_plan_has_no_use_for, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(blocks_that_differ_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_revision_that_became_a_number_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(only_the_node_in_question_is_asked_for, setup, teardown),
         cmocka_unit_test_setup_teardown(a_command_on_the_command_line, setup, teardown),
         cmocka_unit_test_setup_teardown(env_json_is_read_by_node, setup, teardown),
         cmocka_unit_test_setup_teardown(env_json_that_is_half_an_answer_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(roots_are_not_for_others, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_beside_a_command_is_a_second_source, setup, teardown),
         cmocka_unit_test_setup_teardown(an_inventory_gives_the_nodes_of_a_group, setup, teardown),
         cmocka_unit_test_setup_teardown(mistakes_in_a_list_are_told, setup, teardown),
