@@ -301,12 +301,13 @@ static bool wal_on(sqlite3 *db, struct err *err)
            err_set(err, E_JOURNAL, "%s", sqlite3_errmsg(db));
 }
 
-bool schema_build(const char *path, struct err *err)
+bool schema_build(int dir, const char *name, struct err *err)
 {
+    const struct opening how = {.dir = dir, .name = name, .path = name, .mode = STORE_WRITE};
     char app[64];
     snprintf(app, sizeof(app), "PRAGMA application_id = %d", SCHEMA_APP_ID);
     sqlite3 *db = NULL;
-    if (!db_connect(path, STORE_WRITE, false, &db, err))
+    if (!db_connect(&how, &db, err))
         return false;
     bool ok = run_text(db, app, err) && climb(db, 0, err) && wal_on(db, err);
     if (sqlite3_close(db) != SQLITE_OK && ok)

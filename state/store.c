@@ -5,6 +5,7 @@
  * is read then. */
 #include "state/store.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -62,6 +63,40 @@ bool db_failed(sqlite3 *db, const char *path, int rc, const char *doing, struct 
 
 /* ---- connections */
 
+/* SQLite makes a name absolute by resolving every link of it and opens what comes out, by name: what stands
+ * there by then may be another file. This one opens the name that it is given, "/proc/self/fd/N/NAME", which
+ * leads through our descriptor, and so do the names of -wal and -shm. All the rest is SQLite's own. */
+static int name_as_given(sqlite3_vfs *vfs, const char *name, int cap, char *ret)
+{
+    (void)vfs;
+    size_t n = strlen(name);
+    if (n >= (size_t)cap)
+        return SQLITE_CANTOPEN;
+    memcpy(ret, name, n + 1);
+    return SQLITE_OK;
+}
+
+static const char *vfs_as_given(void)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static sqlite3_vfs own;
+    static sqlite3_vfs *made_of;
+    pthread_mutex_lock(&lock);
+    sqlite3_vfs *deflt = sqlite3_vfs_find(NULL);
+    if (deflt != made_of) { /* once; tests put another below us */
+        if (made_of)
+            sqlite3_vfs_unregister(&own);
+        made_of = deflt;
+        own = *deflt;
+        own.pNext = NULL;
+        own.zName = "release";
+        own.xFullPathname = name_as_given;
+        must(sqlite3_vfs_register(&own, 0) == SQLITE_OK);
+    }
+    pthread_mutex_unlock(&lock);
+    return own.zName;
+}
+
 /* A file: URI, for the one option that has no other door (immutable). */
 static void uri_of(const char *path, struct buf *out)
 {
@@ -87,24 +122,36 @@ static int db_settings(sqlite3 *db)
     return sqlite3_exec(db, pragmas, NULL, NULL, NULL);
 }
 
-bool db_connect(const char *path, enum store_mode mode, bool immutable, sqlite3 **ret, struct err *err)
+bool db_connect(const struct opening *how, sqlite3 **ret, struct err *err)
 {
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE |
-                (mode == STORE_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
-    auto_buf struct buf name = BUF_INIT(16384);
-    if (immutable)
-        uri_of(path, &name);
+                (how->mode == STORE_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
+    auto_buf struct buf via = BUF_INIT(16384), name = BUF_INIT(16384);
+    file_via(how->dir, how->name, &via);
+    if (how->immutable)
+        uri_of(buf_str(&via), &name);
     else
-        buf_puts(&name, path);
-    int rc = sqlite3_open_v2(buf_str(&name), ret, flags | (immutable ? SQLITE_OPEN_URI : 0), NULL);
+        buf_puts(&name, buf_str(&via));
+    int rc =
+        sqlite3_open_v2(buf_str(&name), ret, flags | (how->immutable ? SQLITE_OPEN_URI : 0), vfs_as_given());
     if (rc == SQLITE_OK)
         rc = db_settings(*ret);
     if (rc == SQLITE_OK)
         return true;
-    db_failed(*ret, path, rc, "open it", err);
+    db_failed(*ret, how->path, rc, "open it", err);
     sqlite3_close(*ret);
     *ret = NULL;
     return false;
+}
+
+static bool connect(struct store *s, struct err *err)
+{
+    const struct opening how = {.dir = s->dir,
+                                .name = strrchr(s->path, '/') + 1,
+                                .path = s->path,
+                                .mode = s->mode,
+                                .immutable = s->immutable};
+    return db_connect(&how, &s->db, err);
 }
 
 static void disconnect(struct store *s)
@@ -130,15 +177,20 @@ static void checkpoint_at_close(struct store *s, bool on)
 static bool connect_read(struct store *s, struct err *err)
 {
     enum file_state state;
-    if (!file_dir_check(s->path, s->mode, err) || !file_check(s->path, s->mode, &state, err))
+    auto_fd_fn(&s->dir);
+    if (!way_open(s->path, s->mode, &s->dir, err))
+        return false;
+    if (s->dir < 0)
+        return true;
+    if (!file_check(s->dir, s->path, s->mode, &state, err))
         return false;
     if (state == FILE_MISSING)
         return true;
     struct file_id wal;
-    if (!file_id_get(s->path, &s->file))
+    if (!file_id_at(s->dir, s->path, &s->file))
         return true; /* gone again: an empty store, as before it came */
-    s->immutable = !file_id_get(s->wal_path, &wal);
-    if (!db_connect(s->path, STORE_READ, s->immutable, &s->db, err))
+    s->immutable = !file_id_at(s->dir, s->wal_path, &wal);
+    if (!connect(s, err))
         return false;
     checkpoint_at_close(s, false);
     s->n_opened++;
@@ -169,32 +221,31 @@ bool store_refresh(struct store *s, struct err *err)
 
 /* ---- opening to write */
 
-static bool create(const char *path, struct err *err)
+static bool create(int dir, const char *path, struct err *err)
 {
     auto_free char *tmp = NULL;
-    if (!file_new_beside(path, &tmp, err))
+    if (!file_new_beside(dir, path, &tmp, err))
         return false;
-    bool ok = schema_build(tmp, err) ? file_publish(tmp, path, err)
-                                     : err_wrap(err, "journal %s cannot be made", path);
-    file_remove_new(tmp);
+    bool ok = schema_build(dir, tmp, err) ? file_publish(dir, tmp, path, err)
+                                          : err_wrap(err, "journal %s cannot be made", path);
+    file_remove_new(dir, tmp);
     return ok;
 }
 
 static bool connect_write(struct store *s, struct err *err)
 {
     enum file_state state;
-    if (!file_dir_make(s->path, err) || !file_dir_check(s->path, s->mode, err) ||
-        !file_check(s->path, s->mode, &state, err))
+    if (!way_open(s->path, s->mode, &s->dir, err) || !file_check(s->dir, s->path, s->mode, &state, err))
         return false;
-    if (state == FILE_MISSING && !create(s->path, err))
+    if (state == FILE_MISSING && !create(s->dir, s->path, err))
         return false;
-    if (!db_connect(s->path, STORE_WRITE, false, &s->db, err))
+    if (!connect(s, err))
         return false;
     checkpoint_at_close(s, false);
     if (!schema_vet(s, err))
         return false;
     checkpoint_at_close(s, true);
-    return (file_id_get(s->path, &s->file) && file_id_get(s->wal_path, &s->wal)) ||
+    return (file_id_at(s->dir, s->path, &s->file) && file_id_at(s->dir, s->wal_path, &s->wal)) ||
            err_set(err, E_JOURNAL, "journal %s went away while it was opened", s->path);
 }
 
@@ -202,6 +253,7 @@ bool store_open(const char *path, enum store_mode mode, struct store **ret, stru
 {
     auto_store struct store *s = xcalloc(1, sizeof(*s));
     s->mode = mode;
+    s->dir = -1;
     if (!file_resolve(path, &s->path, err))
         return false;
     auto_buf struct buf wal = BUF_INIT(8192);
@@ -222,6 +274,7 @@ void store_close(struct store *s)
         store_rollback(s);
     disconnect(s);
     scope_fini(s);
+    auto_fd_fn(&s->dir);
     free(s->path);
     free(s->wal_path);
     free(s);

@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 #include <sys/types.h>
 
+#include "base/str.h"
 #include "state/sql.h"
 #include "state/store.h"
 
@@ -24,6 +25,7 @@ struct app_said {
 struct store {
     sqlite3 *db; /* NULL: READ, and there is no file yet */
     char *path, *wal_path;
+    int dir; /* its directory; SQLite reaches all its files through it */
     enum store_mode mode;
     bool in_tx;
     bool immutable;    /* READ of a file without a -wal: nobody writes, and we create nothing */
@@ -53,30 +55,42 @@ bool db_failed(sqlite3 *db, const char *path, int rc, const char *doing, struct 
 /* As db_failed, and marks the store broken when no further write can be trusted. */
 bool store_failed(struct store *s, int rc, const char *doing, struct err *err);
 
-/* ---- file.c: names, directories, permissions. Never opens the database itself: closing any descriptor of it
- * would drop the POSIX locks that SQLite holds in this process. */
+/* ---- way.c: the directory, as a descriptor; files in it are reached through that alone */
+/* WRITE makes what is missing of the way. *ret_fd -1 (READ): it is not there. */
+bool way_open(const char *path, enum store_mode mode, int *ret_fd, struct err *err) MUST_CHECK;
+
+/* ---- file.c: names and permissions. Never opens the database itself: closing any descriptor of it would
+ * drop the POSIX locks that SQLite holds in this process. */
 enum file_state { FILE_MISSING, FILE_THERE };
 bool file_resolve(const char *given, char **ret, struct err *err) MUST_CHECK;
-bool file_dir_make(const char *path, struct err *err) MUST_CHECK;
-bool file_dir_check(const char *path, enum store_mode mode, struct err *err) MUST_CHECK;
-bool file_check(const char *path, enum store_mode mode, enum file_state *ret, struct err *err) MUST_CHECK;
-bool file_id_get(const char *path, struct file_id *ret); /* false: nothing there */
+/* A name for SQLite, which knows no directory descriptors: good while `dir` is open. */
+void file_via(int dir, const char *name, struct buf *out);
+bool file_check(int dir, const char *path, enum store_mode mode, enum file_state *ret,
+                struct err *err) MUST_CHECK;
+bool file_id_get(const char *path, struct file_id *ret); /* what the name leads to now; false: nothing */
+bool file_id_at(int dir, const char *path, struct file_id *ret); /* the file of that name in `dir` */
 bool file_id_same(const struct file_id *a, const struct file_id *b);
-/* An empty file beside `path` that nobody else can open. Caller frees the name. */
-bool file_new_beside(const char *path, char **ret_tmp, struct err *err) MUST_CHECK;
+/* An empty file beside `path` that nobody else can open; its bare name. Caller frees it. */
+bool file_new_beside(int dir, const char *path, char **ret_tmp, struct err *err) MUST_CHECK;
 /* Syncs tmp and gives it its name; keeps a file that another process put there first. */
-bool file_publish(const char *tmp, const char *path, struct err *err) MUST_CHECK;
-void file_remove_new(const char *tmp);
+bool file_publish(int dir, const char *tmp, const char *path, struct err *err) MUST_CHECK;
+void file_remove_new(int dir, const char *tmp);
 
 /* ---- schema.c */
 #define SCHEMA_VERSION 5
 #define SCHEMA_APP_ID  0x52454c53 /* "RELS" */
-bool schema_build(const char *path, struct err *err) MUST_CHECK;
+bool schema_build(int dir, const char *name, struct err *err) MUST_CHECK;
 /* Ours, and of a version that we know; migrates when the store is open for writing. */
 bool schema_vet(struct store *s, struct err *err) MUST_CHECK;
+/* How a file is opened: by its name in a directory; `path` is for messages. */
+struct opening {
+    int dir;
+    const char *name, *path;
+    enum store_mode mode;
+    bool immutable;
+};
 /* A connection with all our settings on. */
-bool db_connect(const char *path, enum store_mode mode, bool immutable, sqlite3 **ret,
-                struct err *err) MUST_CHECK;
+bool db_connect(const struct opening *how, sqlite3 **ret, struct err *err) MUST_CHECK;
 
 /* ---- environment.c */
 void scope_fini(struct store *s);

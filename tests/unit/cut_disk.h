@@ -48,11 +48,31 @@ static struct rec *rec_add(enum rec_kind kind, int file)
     return &record.recs[record.n++];
 }
 
-/* The name inside the recorded directory; NULL when it is elsewhere or nothing is recorded. */
+/* Is the open directory `fd` the recorded one? */
+static bool is_recorded(int fd)
+{
+    char via[64], where[256];
+    snprintf(via, sizeof(via), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(via, where, sizeof(where) - 1);
+    return n > 0 && (size_t)n == strlen(record.dir) && strncmp(where, record.dir, (size_t)n) == 0;
+}
+
+/* The name inside the recorded directory, which is reached through a descriptor or by its own name; NULL when
+ * it is elsewhere or nothing is recorded. */
 static const char *inside(const char *path)
 {
     size_t n = strlen(record.dir);
-    return n && path && strncmp(path, record.dir, n) == 0 && path[n] == '/' ? path + n + 1 : NULL;
+    int fd = -1, skip = 0;
+    if (n == 0 || !path)
+        return NULL;
+    if (sscanf(path, "/proc/self/fd/%d/%n", &fd, &skip) == 1 && skip > 0)
+        return is_recorded(fd) ? path + skip : NULL;
+    return strncmp(path, record.dir, n) == 0 && path[n] == '/' ? path + n + 1 : NULL;
+}
+
+static const char *inside_at(int dir, const char *name)
+{
+    return record.dir[0] && !strchr(name, '/') && is_recorded(dir) ? name : inside(name);
 }
 
 static int file_of_inode(ino_t ino)
@@ -137,10 +157,10 @@ int fdatasync(int fd)
 int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
 {
     int rc = (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
-    if (rc == 0 && inside(from) && inside(to)) {
+    if (rc == 0 && inside_at(from_dir, from) && inside_at(to_dir, to)) {
         struct rec *r = rec_add(REC_RENAME, -1);
-        snprintf(r->name, NAME_BYTES, "%s", inside(from));
-        snprintf(r->to, NAME_BYTES, "%s", inside(to));
+        snprintf(r->name, NAME_BYTES, "%s", inside_at(from_dir, from));
+        snprintf(r->to, NAME_BYTES, "%s", inside_at(to_dir, to));
     }
     return rc;
 }
