@@ -10,6 +10,9 @@ install(DIRECTORY DESTINATION /etc/release DIRECTORY_PERMISSIONS ${entered_by_gr
 install(DIRECTORY DESTINATION /etc/release/pillar DIRECTORY_PERMISSIONS ${entered_by_group} ${service})
 install(DIRECTORY DESTINATION /etc/release/plans DIRECTORY_PERMISSIONS ${entered_by_group} ${service})
 install(FILES packaging/serve.yml DESTINATION /etc/release PERMISSIONS ${read_by_group} ${service})
+# No secret, and read by the server's user also where an upgrade brings it.
+install(FILES packaging/release.yml DESTINATION /etc/release
+    PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ ${service})
 file(GLOB pages CONFIGURE_DEPENDS docs/*.md)
 install(FILES ${pages} README.md packaging/copyright ${PROJECT_BINARY_DIR}/packaging/changelog
     DESTINATION /usr/share/doc/release ${service})

@@ -106,6 +106,8 @@ def test_installs_and_starts(copy):
     assert copy.say("stat", "-c", "%a %U:%G", "/etc/release", "/etc/release/serve.yml", "/var/lib/release").split("\n") == [
         "750 root:release", "640 root:release", "700 release:release"]
     copy.run("release", "--version")
+    # root, who types beside the server, looks at the server's journal
+    assert "/var/lib/release/.local/state/release/release.db" in copy.say("release", "status")
     copy.run("gzip", "-t", "/usr/share/man/man1/release.1.gz")
     copy.run("test", "-e", "/usr/share/bash-completion/completions/release")
     verify = copy.run("systemd-analyze", "--man=no", "verify", "release.service")
