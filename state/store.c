@@ -232,11 +232,17 @@ static bool create(int dir, const char *path, struct err *err)
     return ok;
 }
 
-static bool connect_write(struct store *s, struct err *err)
+/* *ret_gone: it was there a moment ago, and what we opened has no name any more: put back from a backup, say.
+ */
+static bool connect_once(struct store *s, bool again, bool *ret_gone, struct err *err)
 {
     enum file_state state;
+    *ret_gone = false;
+    auto_fd_fn(&s->dir);
     if (!way_open(s->path, s->mode, &s->dir, err) || !file_check(s->dir, s->path, s->mode, &state, err))
         return false;
+    if (state == FILE_MISSING && again) /* half-way through being put back: no new one in its place */
+        return err_set(err, E_JOURNAL, "journal %s went away while it was opened", s->path);
     if (state == FILE_MISSING && !create(s->dir, s->path, err))
         return false;
     if (!connect(s, err))
@@ -245,8 +251,25 @@ static bool connect_write(struct store *s, struct err *err)
     if (!schema_vet(s, err))
         return false;
     checkpoint_at_close(s, true);
-    return (file_id_at(s->dir, s->path, &s->file) && file_id_at(s->dir, s->wal_path, &s->wal)) ||
-           err_set(err, E_JOURNAL, "journal %s went away while it was opened", s->path);
+    if (file_id_at(s->dir, s->path, &s->file) && file_id_at(s->dir, s->wal_path, &s->wal))
+        return true;
+    *ret_gone = true;
+    return err_set(err, E_JOURNAL, "journal %s went away while it was opened", s->path);
+}
+
+/* Nothing was written yet, so what bears the name by now is opened as well as what did. */
+static bool connect_write(struct store *s, struct err *err)
+{
+    bool gone = true;
+    for (int attempt = 0; gone && attempt < 3; attempt++) {
+        if (attempt > 0) {
+            checkpoint_at_close(s, false);
+            disconnect(s);
+        }
+        if (connect_once(s, attempt > 0, &gone, err))
+            return true;
+    }
+    return false;
 }
 
 bool store_open(const char *path, enum store_mode mode, struct store **ret, struct err *err)
