@@ -17,6 +17,7 @@ struct pair {
 };
 struct memo {
     struct merging *m;
+    bool tree; /* what is shared is so to save copies alone: make them */
     struct pair *pairs;
     size_t n, cap;
 };
@@ -65,11 +66,12 @@ static const struct value *deep(struct memo *memo, const struct value *v)
     struct arena *a = memo->m->arena;
     if (v->kind == VALUE_SCALAR)
         return v;
-    const struct pair *known = memo->cap == 0 ? NULL : &memo->pairs[slot_of(memo, v)];
+    const struct pair *known = memo->tree || memo->cap == 0 ? NULL : &memo->pairs[slot_of(memo, v)];
     if (known != NULL && known->from != NULL)
         return known->to;
     struct value *ret = v->kind == VALUE_MAP ? shallow(memo->m, v) : value_list(a, v->at);
-    memo_put(memo, v, ret);
+    if (!memo->tree)
+        memo_put(memo, v, ret);
     for (size_t i = 0; i < v->n; i++) {
         if (v->kind == VALUE_MAP)
             ret->entries[i].value = deep(memo, v->entries[i].value);
@@ -134,21 +136,30 @@ void merge_start(struct merging *m, struct arena *a, struct problems *problems, 
     *m = (struct merging){.arena = a, .problems = problems, .sum = first, .ok = true};
 }
 
+/* A tree without aliases may have parts in common by our own doing; to Python they are two. */
+static const struct value *copied(struct merging *m, const struct value *v)
+{
+    struct memo memo = {.m = m, .tree = !v->aliased};
+    return deep(&memo, v);
+}
+
 void merge_add(struct merging *m, const struct value *over)
 {
     if (m->sum == NULL || m->sum->kind != VALUE_MAP || over->kind != VALUE_MAP) {
         m->sum = over;
         return;
     }
-    struct memo memo = {.m = m};
-    m->exact = m->sum->aliased;
-    if (m->token == NULL || m->exact)
+    m->exact = m->sum->aliased || over->aliased;
+    if (m->token == NULL)
         m->token = arena_alloc(m->arena, 1);
     struct value *sum = (struct value *)(uintptr_t)m->sum;
-    if (m->exact)
-        sum = (struct value *)(uintptr_t)deep(&memo, m->sum);
-    else if (sum->owner != m->token)
+    if (m->exact) {
+        over = over->aliased ? over : copied(m, over);
+        m->token = arena_alloc(m->arena, 1);
+        sum = (struct value *)(uintptr_t)copied(m, m->sum);
+    } else if (sum->owner != m->token) {
         sum = shallow(m, m->sum);
+    }
     add_map(m, sum, over);
     sum->aliased = m->sum->aliased || over->aliased;
     m->sum = sum;

@@ -19,11 +19,11 @@ TARGETS = ["*", "web*", "db*", "web1", "web2", "web?", "web[0-9]", "web[!1]", "*
            "( web* or db* ) and not *-dev", "L@web1,db1", "E@web[0-9]+$", "E@^(?!db).*", "E@web(1|2)", "G@roles:web",
            "G@roles:*", "P@roles:(web|db)", "G@os:Debian and web*", "G@id:web1", "not G@id:*-dev", "N@web", "N@all and not N@web",
            "N@nested", "not N@either", "S@10.0.0.1", "S@10.0.0.0/8", "G|@roles|web", "G@datacenter:rack:1", "G@deep:a:b:c",
-           "*.example.org", "web1, web2", "web1 or ( db1 and not db1-dev )", "E@w\\D+1", "E@(?i)WEB1",
+           "*.example.org", "web1 or ( db1 and not db1-dev )", "E@w\\D+1", "E@(?i)WEB1",
            "J@a:b", "P@os:deb.*", "G@ports:80", "G@empty:x", "G@flag:True", "E@web\\w", "app-1.example.org", "L@web1", "E@.*\\.org",
            "web1 and not ( db1 or web2 )", "web1 not db1", "G@deep:*:c", "E@web{1}1", "[w]eb1",
            "web1 or", "G@deep:a:*", "*:*"]
-BAD_TARGETS = ["web1 and", "web1 web2", "I@a:b", "N@nowhere", "(web1)", "web[^1]", "not not web1", "J@a:b", "T@x", "and web1", "G@roles",
+BAD_TARGETS = ["web1, web2", "web1 and", "web1 web2", "I@a:b", "N@nowhere", "(web1)", "web[^1]", "not not web1", "J@a:b", "T@x", "and web1", "G@roles",
                "E@web1++", "web1 or", "R@web1", "S@fe80::1", "E@(web", "G@nope:x", "( web1", "web1 ( db1 )", "S@10.0.0.1/24"]
 MATCHED = [("glob", ["web*", "web1", "*", "web1 or web2", "web[12]", "roles:web"]), ("list", ["web1,web2", "web1", "web1, db1", "db1,web1,", "web"]),
            ("pcre", ["web[12]", "web1|db1", ".*-dev$", "(?:web|db)1$", "^db", "web\\d+"]), ("compound", ["G@roles:web or db1", "web* and not web1", "E@db.*"]),

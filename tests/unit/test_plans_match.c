@@ -104,6 +104,7 @@ static const struct {
     {"E@a++", NULL, "a possessive repetition, at its character 3"},
     {"E@(?<=a)b", NULL, "a group of this kind"},
     {"E@a\\h", NULL, "a backslash before this letter or digit"},
+    {"E@a\\B", NULL, "a backslash before this letter or digit"},
     {"E@(a)\\1", NULL, "a backslash before this letter or digit"},
     {"E@[[:alpha:]]", NULL, "a set inside '[...]'"},
     {"E@a{,3}", NULL, "a '{' that repeats nothing"},

@@ -392,6 +392,10 @@ static void what_a_node_gets_is_what_salt_gives_it(void **state)
          "include: [c]\ny: b\n", "z: c\n", "{\"z\": \"c\", \"x\": \"a\", \"y\": \"b\"}"},
         {"a map that an alias shares changes in both places", "'*': [a, b]", "p: &x {k: {v: 1}}\nq: *x\n",
          "q: {k: {v: 2}}\n", "", "{\"p\": {\"k\": {\"v\": 2}}, \"q\": {\"k\": {\"v\": 2}}}"},
+        {"the same file in two places is two maps, alias or not", "'*': [a, b, c]",
+         "include: [z, {z: {key: k}}]\nx: 1\n", "q: &x {v: 1}\nr: *x\n", "g: {w: 2}\n",
+         "{\"g\": {\"u\": 1, \"w\": 2}, \"k\": {\"g\": {\"u\": 1}}, \"x\": 1, \"q\": {\"v\": 1}, \"r\": "
+         "{\"v\": 1}}"},
         {"one that << shares, too", "'*': [a, b]", "p: &x {k: {v: 1}}\nq: {<<: *x}\n", "q: {k: {v: 2}}\n", "",
          "{\"p\": {\"k\": {\"v\": 2}}, \"q\": {\"k\": {\"v\": 2}}}"},
         {"order", "'*': [{order: 2}, a]\n  'web1': [{order: 1}, b]", "x: a\n", "x: b\ny: b\n", "",
@@ -419,6 +423,7 @@ static void what_a_node_gets_is_what_salt_gives_it(void **state)
         {"a plain file of the same name and a near one", "'*': [d.x]", "x: a\ny: a\n", "", "",
          "{\"x\": \"near\", \"y\": \"a\"}"},
     };
+    put_pillar("z.sls", "g: {u: 1}\n");
     put_pillar("d/x.sls", "include: [.a]\n");
     put_pillar("d/a.sls", "x: near\n");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
