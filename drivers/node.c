@@ -105,6 +105,14 @@ bool node_needed(struct op *op)
     return false;
 }
 
+void call_text_wrap(const struct call_req *req, struct buf *command, struct buf *input)
+{
+    buf_printf(command, "exec sh -c 'eval \"$(head -c %zu)\"'", strlen(req->command));
+    buf_puts(input, req->command);
+    if (req->input_len)
+        buf_add(input, req->input, req->input_len);
+}
+
 enum link_end node_call(struct op *op, const struct target *t, const struct call_text *text,
                         struct feed *feed, struct call_end *ret, struct err *err)
 {
@@ -424,6 +432,8 @@ const struct target *op_target_host(struct op *op, const char *host)
     return t;
 }
 
+#define PROBE_INPUT_BYTES 5000
+
 static const char probe_text[] =
     "{ read -r h </proc/sys/kernel/hostname && read -r m </etc/machine-id; } 2>/dev/null\n"
     "echo \"identity $h:$m\"\n"
@@ -444,8 +454,13 @@ static const char probe_text[] =
     "done\n"
     "if [ -n \"$3\" ] && [ \"$(id -un)\" != \"$3\" ]; then\n"
     "    id -u \"$3\" >/dev/null 2>&1 || echo \"nouser $3\"\n"
-    "    if [ \"$(id -u)\" = 0 ]; then command -v runuser >/dev/null || echo 'missing runuser'\n"
-    "    else sudo -n -u \"$3\" true >/dev/null 2>&1 || echo \"nosudo $3\"; fi\n"
+    "    if [ \"$(id -u)\" = 0 ]; then set -- \"$1\" \"$2\" runuser -u \"$3\"\n"
+    "    else set -- \"$1\" \"$2\" sudo -n -u \"$3\"; fi\n"
+    "    d=$1\n"
+    "    shift 2\n"
+    "    w=$(\"$@\" -- sh -c : 2>&1 </dev/null) || echo \"noas $*: $(echo \"${w:-no word}\" | tr '\\n' ' "
+    "')\"\n"
+    "    set -- \"$d\"\n"
     "fi\n"
     "case $1 in /*) d=$1 ;; *) d=$HOME/$1 ;; esac\n"
     "while ! [ -d \"$d\" ]; do d=${d%/*}; d=${d:-/}; done\n"
@@ -475,11 +490,12 @@ static enum outcome probe_judge(struct op *op, const struct target *t, const cha
                           word);
     if ((word = probe_word(op, out, "nouser")))
         return op_refused(op, E_NOTFOUND, "%s: there is no user '%s' (runas)", t->id, word);
-    if ((word = probe_word(op, out, "nosudo")))
-        return op_refused(op, E_AUTH,
-                          "%s: 'sudo -n -u %s' is refused; allow it in sudoers without a password, or log in "
-                          "as that user",
-                          t->id, word);
+    if ((word = probe_word(op, out, "noas")))
+        return op_refused(
+            op, E_AUTH,
+            "%s: steps cannot run as the user they should (runas). It says: %s. sudoers must let "
+            "`sh` be run without a password and without a terminal; or log in as that user",
+            t->id, word);
     if ((word = probe_word(op, out, "readonly")))
         return op_refused(op, E_IO, "%s: cannot write to %s, where the runner keeps its files", t->id, word);
     word = probe_word(op, out, "identity");
@@ -487,6 +503,23 @@ static enum outcome probe_judge(struct op *op, const struct target *t, const cha
         return op_refused(op, E_IDENTITY,
                           "%s is %s, and was %s when the plan was made; is the address right?", t->id, word,
                           t->identity);
+    return op_end(op);
+}
+
+/* A step's input, and the runner itself, go over a channel of their own, as the server and the login shell
+ * let them. */
+static enum outcome probe_input(struct op *op, const struct target *t)
+{
+    static const char input[PROBE_INPUT_BYTES]; /* zeroes: no text */
+    struct node_cmd cmd = {.script = "wc -c", .input = input, .input_len = sizeof(input), .quiet = true};
+    struct node_result result;
+    if (!node_read(op, &cmd, &result))
+        return op_end(op);
+    if (atoi(result.out) != PROBE_INPUT_BYTES)
+        return op_fail(
+            op, E_PROTO,
+            "%s: of %d bytes of input, a step there would get '%.100s'; what does the login shell do?", t->id,
+            PROBE_INPUT_BYTES, result.out);
     return op_end(op);
 }
 
@@ -504,5 +537,7 @@ enum outcome node_probe(struct op *op, const char *dir, const char *runas)
     if (!probe_word(op, result.out, "identity"))
         return op_fail(op, E_PROTO, "%s: the login shell answered something else: '%.100s'", t->id,
                        result.out);
-    return probe_judge(op, t, result.out);
+    if (probe_judge(op, t, result.out) != OUT_OK)
+        return op_end(op);
+    return probe_input(op, t);
 }

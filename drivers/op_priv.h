@@ -78,6 +78,11 @@ struct call_end {
     int status, signal; /* as struct node_result */
 };
 
+/* Login shells differ (csh and fish read quotes and new lines in ways of their own), so none gets to see the
+ * command: it goes before the input, and all that the login shell must do is to become a `sh` that reads it.
+ */
+void call_text_wrap(const struct call_req *req, struct buf *command, struct buf *input);
+
 /* An open way to one target. Transports embed it as their first member. */
 struct link {
     const struct transport *transport;

@@ -53,10 +53,14 @@ carry_over() {
 
 already_built "$built_dir" "$rev"
 [ -z "$creates" ] || [ ! -e "$creates" ] || skip "$creates exists"
-if [ -n "$onlyif" ] && ! "$shell" -c "$onlyif" >/dev/null 2>&1 </dev/null; then
+# A shell may come with options (`/bin/bash -l`): words, and nothing else of a shell's.
+set -f
+# shellcheck disable=SC2086
+if [ -n "$onlyif" ] && ! $shell -c "$onlyif" >/dev/null 2>&1 </dev/null; then
     skip 'the onlyif command says no'
 fi
-if [ -n "$unless" ] && "$shell" -c "$unless" >/dev/null 2>&1 </dev/null; then
+# shellcheck disable=SC2086
+if [ -n "$unless" ] && $shell -c "$unless" >/dev/null 2>&1 </dev/null; then
     skip 'the unless command says no'
 fi
 look_changed "$@"
@@ -65,4 +69,5 @@ if [ -n "$unchanged" ]; then
         skip "nothing changed in$changed_words"
     fi
 fi
-exec "$shell" -c "$cmd"
+# shellcheck disable=SC2086
+exec $shell -c "$cmd"

@@ -291,6 +291,8 @@ struct call {
     struct master *master;
     struct process *process;
     char *log;
+    struct call_req whole; /* with the command before the input */
+    struct buf input;
 };
 
 static enum link_end openssh_call(struct op *op, struct link *link, const struct call_req *req,
@@ -299,21 +301,35 @@ static enum link_end openssh_call(struct op *op, struct link *link, const struct
     struct master *m = (struct master *)link;
     struct arena *arena = op_arena(op);
     const char *log = arena_printf(arena, "%s-%d.log", m->socket, atomic_fetch_add(&m->n_calls, 1));
-    /* ProxyCommand=false: when the master is gone this must fail, not connect anew by other rules. */
-    const char *argv[] = {"ssh",        "-F",
-                          "none",       "-T",
-                          "-S",         m->socket,
-                          "-E",         log,
-                          "-o",         "ControlMaster=no",
-                          "-o",         "ProxyCommand=false",
-                          "-o",         "BatchMode=yes",
-                          "-o",         "LogLevel=ERROR",
-                          "--",         "x",
-                          req->command, NULL};
     struct call *c = xcalloc(1, sizeof(*c));
-    c->master = m;
-    c->log = xstrdup(log);
-    c->process = process_start(argv, req, err);
+    *c = (struct call){.master = m, .log = xstrdup(log), .input = BUF_INIT(SIZE_MAX)};
+    auto_buf struct buf command = BUF_INIT(256);
+    call_text_wrap(req, &command, &c->input);
+    c->whole = *req;
+    c->whole.input = c->input.data;
+    c->whole.input_len = c->input.len;
+    /* ProxyCommand=false: when the master is gone this must fail, not connect anew by other rules. */
+    const char *argv[] = {"ssh",
+                          "-F",
+                          "none",
+                          "-T",
+                          "-S",
+                          m->socket,
+                          "-E",
+                          log,
+                          "-o",
+                          "ControlMaster=no",
+                          "-o",
+                          "ProxyCommand=false",
+                          "-o",
+                          "BatchMode=yes",
+                          "-o",
+                          "LogLevel=ERROR",
+                          "--",
+                          "x",
+                          buf_str(&command),
+                          NULL};
+    c->process = process_start(argv, &c->whole, err);
     *ret = c;
     return c->process ? LINK_OK : LINK_REFUSED;
 }
@@ -325,6 +341,11 @@ static enum link_end openssh_pump(struct op *op, struct call *c, int64_t bound_m
     if (end != LINK_OK || ret->status != 255)
         return end;
     const char *said = log_take(c->log, op_arena(op));
+    if (strstr(said, "ession open refused by peer")) {
+        err_set(err, E_NET, "%s: the server opens no further channel (MaxSessions?): %s", c->master->name,
+                said);
+        return LINK_REFUSED;
+    }
     if (*said || !openssh_alive(&c->master->link)) {
         err_set(err, E_NET, "%s: connection lost: %s", c->master->name,
                 *said ? said : "the ssh master ended");
@@ -343,6 +364,7 @@ static void openssh_call_free(struct call *c)
     process_free(c->process);
     unlink(c->log);
     free(c->log);
+    buf_fini(&c->input);
     free(c);
 }
 

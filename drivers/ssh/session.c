@@ -34,7 +34,8 @@ void session_err(struct session *s, struct err *err, enum err_code code, const c
     va_end(ap);
     if (s->condemned)
         err_set(err, code, "%s (it sent a packet that cannot be)", err->text);
-    else if (libssh2_session_last_error(s->ssh, &text, NULL, 0) != 0 && text && *text)
+    else if (libssh2_session_last_error(s->ssh, &text, NULL, 0) != 0 && text && *text &&
+             libssh2_session_last_errno(s->ssh) != LIBSSH2_ERROR_EAGAIN)
         err_set(err, code, "%s (%s)", err->text, text);
 }
 

@@ -12,12 +12,18 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/auto.h"
 #include "base/clock.h"
 
 /* Shells kept per session; sshd allows 10 channels by default. */
 #define SHELLS_MAX 3
 /* Input that goes along in the shell's text: what every pipe holds, so that no shell forks to write it. */
 #define SHELL_INPUT_MAX 4000
+/* No status of libssh2's: the shell is gone, the connection is not. */
+#define SHELL_ENDED (-1000)
+/* How long a server may take to notice that a command has ended, and how often it is asked. */
+#define ROOM_MS      2000
+#define ROOM_LOOK_MS 20
 
 struct ssh_link {
     struct link link;
@@ -26,17 +32,19 @@ struct ssh_link {
     LIBSSH2_CHANNEL *shells[SHELLS_MAX]; /* idle ones */
 };
 
-enum step { STEP_OPEN, STEP_EXEC, STEP_RUN, STEP_CLOSE, STEP_DONE };
+enum step { STEP_OPEN, STEP_MAKE_ROOM, STEP_EXEC, STEP_RUN, STEP_CLOSE, STEP_DONE };
 struct call {
     struct ssh_link *l;
     const struct call_req *req;
-    LIBSSH2_CHANNEL *channel;
+    LIBSSH2_CHANNEL *channel, *closing;
     enum step step;
-    const char *input; /* req's, or the text for the shell */
+    const char *input; /* text, for the shell or the one command */
     size_t input_len, n_written;
     bool eof_sent;
-    bool shell;
-    struct buf text;
+    int64_t room_ms;   /* until then a refused channel is asked for again */
+    bool shell, fresh; /* fresh: opened by this call */
+    struct buf text, command;
+    struct buf early; /* what a login shell said before the shell's first word */
     struct part {
         struct call *call;
         int stream;
@@ -89,6 +97,8 @@ static void part_plain(void *ctx, const char *data, size_t n)
     struct part *p = ctx;
     if (p->begun)
         p->call->req->output(p->call->req->ctx, p->stream, data, n);
+    else
+        buf_add(&p->call->early, data, n);
 }
 
 static void part_line(void *ctx, const char *data, size_t n)
@@ -168,11 +178,15 @@ static enum link_end ssh_call(struct op *op, struct link *link, const struct cal
     struct call *c = xcalloc(1, sizeof(*c));
     c->l = (struct ssh_link *)link;
     c->req = req;
-    c->text = BUF_INIT(SIZE_MAX);
-    c->input = req->input;
-    c->input_len = req->input_len;
-    if (shell_fits(req->input, req->input_len))
+    c->text = c->command = BUF_INIT(SIZE_MAX);
+    c->early = BUF_INIT(300);
+    if (shell_fits(req->input, req->input_len)) {
         shell_take(c);
+    } else {
+        call_text_wrap(req, &c->command, &c->text);
+        c->input = c->text.data;
+        c->input_len = c->text.len;
+    }
     *ret = c;
     return LINK_OK;
 }
@@ -183,13 +197,57 @@ static int step_open(struct call *c)
     c->channel = safe_channel(c->l->s);
     if (!c->channel)
         return safe_errno(c->l->s);
+    c->fresh = true;
     c->step = STEP_EXEC;
+    return 0;
+}
+
+/* A server that opens no further channel may have room when an idle shell of ours goes (MaxSessions 1).
+ * False: there is none. */
+static bool shell_give_up(struct call *c)
+{
+    for (int i = 0; i < SHELLS_MAX; i++)
+        if (c->l->shells[i]) {
+            c->closing = c->l->shells[i];
+            c->l->shells[i] = NULL;
+            c->step = STEP_MAKE_ROOM;
+            return true;
+        }
+    return false;
+}
+
+/* The server has room once the shell has ended, which it does at the end of its input; a channel that is just
+ * closed may leave it running. */
+static int step_make_room(struct call *c)
+{
+    struct session *s = c->l->s;
+    char piece[256];
+    int rc = c->eof_sent ? 0 : safe_eof_send(s, c->closing);
+    if (rc != 0)
+        return rc;
+    c->eof_sent = true;
+    while (!libssh2_channel_eof(c->closing)) {
+        ssize_t out = safe_read(s, c->closing, 0, piece, sizeof(piece)),
+                errs = safe_read(s, c->closing, 1, piece, sizeof(piece));
+        if (out <= 0 && errs <= 0)
+            return out < 0 ? (int)out : errs < 0 ? (int)errs : LIBSSH2_ERROR_EAGAIN;
+    }
+    rc = safe_channel_close(s, c->closing);
+    if (rc == 0)
+        rc = safe_channel_wait(s, c->closing);
+    if (rc == 0)
+        rc = safe_channel_free(s, c->closing);
+    if (rc != 0)
+        return rc;
+    c->closing = NULL;
+    c->eof_sent = false;
+    c->step = STEP_OPEN;
     return 0;
 }
 
 static int step_exec(struct call *c)
 {
-    int rc = safe_exec(c->l->s, c->channel, c->shell ? "exec sh" : c->req->command);
+    int rc = safe_exec(c->l->s, c->channel, c->shell ? "exec sh" : buf_str(&c->command));
     if (rc == 0)
         c->step = STEP_RUN;
     return rc;
@@ -244,7 +302,7 @@ static int step_run(struct call *c)
     }
     if (libssh2_channel_eof(c->channel)) {
         if (c->shell)
-            return LIBSSH2_ERROR_CHANNEL_CLOSED;
+            return SHELL_ENDED;
         c->step = STEP_CLOSE;
         return 0;
     }
@@ -296,17 +354,55 @@ static void status_take(struct call *c, struct call_end *ret)
     libssh2_free(c->l->s->ssh, lang);
 }
 
+/* Nothing else runs over the link, so what takes the server's room has ended, and it needs a moment to
+ * notice. */
+static bool room_may_come(struct call *c)
+{
+    if (c->l->link.n_calls > 1)
+        return false;
+    if (c->room_ms == 0)
+        c->room_ms = clock_mono_ms() + ROOM_MS;
+    return clock_mono_ms() < c->room_ms;
+}
+
+/* One that never came up will not next time either; one that stayed for a while may have been ended by
+ * anybody. */
+static enum link_end shell_ended(const struct call *c, struct err *err)
+{
+    if (!c->fresh || c->parts[0].begun) {
+        err_set(err, E_NET, "%s: connection lost: the shell on the node ended", c->l->name);
+        return LINK_LOST;
+    }
+    auto_buf struct buf said = BUF_INIT(400);
+    text_visible(&said, buf_str(&c->early), strcspn(buf_str(&c->early), "\r\n"));
+    err_set(
+        err, E_AUTH,
+        "%s: the login shell there ended at once%s%s%s; a release needs a user whose login shell starts `sh`",
+        c->l->name, said.len ? ": '" : " without a word", buf_str(&said), said.len ? "'" : "");
+    return LINK_REFUSED;
+}
+
 static enum link_end ssh_pump(struct op *op, struct call *c, int64_t bound_ms, struct call_end *ret,
                               struct err *err)
 {
-    static int (*const steps[])(struct call *) = {step_open, step_exec, step_run, step_close};
+    static int (*const steps[])(struct call *) = {step_open, step_make_room, step_exec, step_run, step_close};
     while (c->step != STEP_DONE) {
         int rc = steps[c->step](c);
+        if (rc == LIBSSH2_ERROR_CHANNEL_FAILURE && c->step == STEP_OPEN && shell_give_up(c))
+            continue;
+        if (rc == LIBSSH2_ERROR_CHANNEL_FAILURE && c->step == STEP_OPEN && room_may_come(c)) {
+            enum wait w = op_poll(op, &(struct pollfd){.fd = -1}, 1, clock_mono_ms() + ROOM_LOOK_MS);
+            if (w != WAIT_BOUND)
+                return w == WAIT_LATE ? LINK_LATE : LINK_CANCELED;
+            continue;
+        }
         if (rc == LIBSSH2_ERROR_CHANNEL_FAILURE && c->step < STEP_RUN) {
             session_err(c->l->s, err, E_NET, "%s: the server opens no further channel (MaxSessions?)",
                         c->l->name);
             return LINK_REFUSED;
         }
+        if (rc == SHELL_ENDED)
+            return shell_ended(c, err);
         if (rc < 0 && rc != LIBSSH2_ERROR_EAGAIN) {
             session_err(c->l->s, err, E_NET, "%s: connection lost", c->l->name);
             return LINK_LOST;
@@ -341,6 +437,8 @@ static void ssh_call_free(struct call *c)
     scan_fini(&c->parts[0].scan);
     scan_fini(&c->parts[1].scan);
     buf_fini(&c->text);
+    buf_fini(&c->command);
+    buf_fini(&c->early);
     free(c);
 }
 

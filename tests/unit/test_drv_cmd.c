@@ -57,6 +57,10 @@ static void a_command_has_its_directory_environment_and_status(void **state)
     WANT_REFUSED(run("true", PAIRS({"cwd", "/no/such/place"})), "/no/such/place");
     WANT_OK(rig_ask(
         &(struct ask){.verb = "cmd.run", .args = PAIRS({"cmd", "[[ a == a ]]"}, {"shell", "/bin/bash"})}));
+    /* A shell with options, as Salt takes it. */
+    WANT_OK(rig_ask(&(struct ask){
+        .verb = "cmd.run",
+        .args = PAIRS({"cmd", "[[ $- == *u* ]]"}, {"shell", "/bin/bash -u"}, {"onlyif", "[[ a == a ]]"})}));
 }
 
 static void conditions_in_salts_words(void **state)

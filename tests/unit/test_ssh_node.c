@@ -273,7 +273,7 @@ static void ciphers_it_cannot_do_propose_openssh(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {NODE_CASES, CUT_CASES, SSH_CASES};
+    const struct CMUnitTest tests[] = {NODE_CASES, CUT_CASES, SHELL_CASES, SSH_CASES};
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, setup, teardown);
 }

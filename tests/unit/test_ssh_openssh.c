@@ -82,6 +82,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         NODE_CASES,
         CUT_CASES,
+        SHELL_CASES,
         cmocka_unit_test(openssh_says_why_a_host_key_is_refused),
         cmocka_unit_test(openssh_says_why_a_login_is_refused),
         cmocka_unit_test(openssh_keeps_a_status_of_255),
