@@ -71,8 +71,8 @@ def show(ask, node, ours, salt, name):
 
 
 def batch(numbers, folder, ours, salts, count, options):
-    asks = [trees.make(n, f"{folder}/{n}") for n in numbers]
-    for ask in asks:
+    for i, n in enumerate(numbers):
+        ask = trees.make(n, f"{folder}/{n}")
         for child in salts.values():
             child.send(json.dumps(ask))
         mine = {}
@@ -80,10 +80,31 @@ def batch(numbers, folder, ours, salts, count, options):
             ours.send(f"{ask['root']}\t{ask['env']}\t{node}")
             mine[node] = ours.read()
         answers = {name: child.read() for name, child in salts.items()}
+        if i < options.program:
+            program_agrees(ask, node, mine[node], options)
         for node, got in mine.items():
             for name, answer in answers.items():
                 judge(ask, node, got, answer[node], name, count, options)
         shutil.rmtree(ask["root"])
+
+
+def plain(value):
+    """As `release pillar --json` prints it: the types of keys are lost."""
+    if isinstance(value, list):
+        return [plain(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    return {k if isinstance(k, str) else json.dumps(k): plain(v) for k, v in value["m"]}
+
+
+def program_agrees(ask, node, got, options):
+    """The command says the same as the library; one of a tree's nodes, for it is a process each."""
+    run = subprocess.run([f"{options.build}/release", "pillar", "--root", ask["root"], ask["env"], node, "--json"], capture_output=True, text=True,
+                         timeout=60)
+    if "error" in got:
+        assert run.returncode == 2 and run.stderr, f"refused by the library, not by the program: {run}"
+    else:
+        assert run.returncode == 0 and same(json.loads(run.stdout), plain(got["ok"])), f"{node}: {run}\nlibrary: {got}"
 
 
 def judge(ask, node, got, salt, name, count, options):
@@ -119,6 +140,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--salt", default="3008,3006")
     parser.add_argument("--show", type=int, default=3)
+    parser.add_argument("--program", type=int, default=20, help="so many trees are asked from the program, too")
     parser.add_argument("--keep")
     parser.add_argument("--refused", help="show the trees whose refusal has this text")
     options = parser.parse_args()
