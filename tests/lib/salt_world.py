@@ -93,7 +93,7 @@ class SaltWorld:
         folder = f"{self.dir}/master/var/cache/salt/master/minions"
         return sorted(m for m in self.minions if all(os.path.exists(f"{folder}/{m}/{f}.p") for f in ("data", "mine")))
 
-    def wait_ready(self, seconds=90):
+    def wait_ready(self, seconds=240):
         wait_for("every minion's grains and mine are at the master", lambda: self.cached() == sorted(self.minions), seconds, every=0.2)
 
     def show_pillar(self, node, **words):
