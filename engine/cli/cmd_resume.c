@@ -17,6 +17,9 @@ static int resume(struct session *s)
     struct err err;
     if (!release_unfinished(s->store, s->env, &s->cli->arena, &r, &err))
         return say_err(&err);
+    int status = r ? 0 : cli_env_known(s->cli, s->store, s->env);
+    if (status)
+        return status;
     if (!r) {
         say_error("resume: %s has no unfinished release in the journal %s; 'release history %s' lists them, "
                   "'release run --rev REV %s' starts a new one",

@@ -139,8 +139,9 @@ static int last_finished(struct session *s, struct release_info **ret)
     struct err err;
     if (!release_rollback_of(s->store, s->env, &s->cli->arena, ret, &err))
         return say_err(&err);
-    if (*ret)
-        return 0;
+    int status = *ret ? 0 : cli_env_known(s->cli, s->store, s->env);
+    if (*ret || status)
+        return status;
     say_error(
         "rollback: %s has no finished release to take back in the journal %s; 'release history %s' lists "
         "what there was; nothing was touched",

@@ -99,6 +99,8 @@ ARGUMENTS = [
     (["resume", "prod"], 2, []),
     (["log", "99"], 2, ["99"]),
     (["status", "prdo"], 2, ["prdo", "prod"]),
+    (["resume", "prdo"], 2, ["unknown environment 'prdo'", "prod"]),
+    (["rollback", "--yes", "prdo"], 2, ["unknown environment 'prdo'", "prod"]),
     (["history", "prdo"], 2, ["prdo", "prod"]),
     (["lock", "prdo", "--reason", "x"], 2, ["prdo", "prod"]),
     (["task", "rolling", "prod"], 2, ["git.fetch", "--plan rolling"]),

@@ -423,6 +423,117 @@ static void a_step_for_all_nodes_takes_no_value_of_one(void **state)
         "\"hooks\": {\"before\": [{\"cmd.run\": \"say {pillar:zone}\"}]}}, \"secret\": \"db\"}");
 }
 
+/* ---- whatever the tree, it is each node's own pillar or nothing */
+
+static unsigned rnd(unsigned *seed, unsigned n)
+{
+    *seed = *seed * 1103515245u + 12345u;
+    return (*seed >> 16) % n;
+}
+
+static const char *one_of(unsigned *seed, const char *const *words, unsigned n)
+{
+    return words[rnd(seed, n)];
+}
+
+static void random_layer(unsigned *seed, const char *name)
+{
+    static const char *const apps[] = {"", "", "app: x, ", "app: x, ", "app: y, "};
+    static const char *const dirs[] = {"", "", "dir: /one, ", "dir: /two, "};
+    static const char *const checks[] = {"", "", "check: {a: 1, b: [2]}, ", "check: {a: 2}, "};
+    static const char *const servers[] = {"", "app_servers: {a1: 10.0.0.1, a2: {port: 80}}, ",
+                                          "app_servers: {b1: , a1: {dir: /own}}, ", "app_servers: [a1, a2], ",
+                                          "app_servers: [{name: b1, host: h}, a2], "};
+    char file[20], text[500];
+    (void)snprintf(file, sizeof(file), "%s.sls", name);
+    (void)snprintf(text, sizeof(text), "zone: %u\nrelease: {%s%s%s%s}\n", rnd(seed, 2), one_of(seed, apps, 5),
+                   one_of(seed, dirs, 4), one_of(seed, checks, 4), one_of(seed, servers, 5));
+    put_pillar(file, text);
+}
+
+static void random_tree(unsigned *seed)
+{
+    static const char *const targets[] = {"*", "a*", "b*", "?1", "a2", "zz*"};
+    char top[1000] = "prod:\n";
+    bool used[6] = {false};
+    for (unsigned i = 0, n = 1 + rnd(seed, 4); i < n; i++) {
+        unsigned t = rnd(seed, 6);
+        char name[2] = {(char)('p' + i), '\0'};
+        if (used[t])
+            continue;
+        used[t] = true;
+        random_layer(seed, name);
+        (void)snprintf(top + strlen(top), sizeof(top) - strlen(top), "  '%s': [%s]\n", targets[t], name);
+    }
+    put_pillar("top.sls", top);
+}
+
+static const char *json_at(const struct pillar *p, const char *path)
+{
+    static char text[2][4000];
+    static unsigned turn;
+    char *json = pillar_json(p, path);
+    turn = !turn;
+    (void)snprintf(text[turn], sizeof(text[turn]), "%s", json);
+    free(json);
+    return text[turn];
+}
+
+static bool lists(const struct value *servers, const char *id)
+{
+    struct server_entry e;
+    for (size_t i = 0; i < servers_count(servers); i++)
+        if (servers_at(servers, "name", i, &e) && strcmp(e.id, id) == 0)
+            return true;
+    return false;
+}
+
+/* What the release will do to this node is what the node's own pillar says. */
+static void assert_its_own(const struct pillar *env, const struct server_entry *e)
+{
+    static const char *const shared[] = {"release:app", "release:check"};
+    auto_problems struct problems problems = {.n = 0};
+    struct pillar *own = NULL;
+    const struct pillar_request req = {.root = dir, .env = "prod", .node = e->id};
+    assert_true(pillar_load_as(&req, &own, &problems));
+    for (size_t i = 0; i < 2; i++)
+        assert_string_equal(json_at(own, shared[i]), json_at(env, shared[i]));
+    assert_true(lists(pillar_get(own, "release:app_servers"), e->id));
+    const struct value *mine = map_get(e->value, "dir"), *block = pillar_get(env, "release:dir"),
+                       *wanted = pillar_get(own, "release:dir"), *given = mine != NULL ? mine : block;
+    if (wanted != NULL && strcmp(given->text, "/own") != 0)
+        assert_string_equal(given->text, wanted->text);
+    if (pillar_get(env, "zone") != NULL)
+        assert_string_equal(json_at(own, "zone"), json_at(env, "zone"));
+    pillar_free(own);
+}
+
+static void random_trees_mean_what_each_node_has_or_are_refused(void **state)
+{
+    (void)state;
+    unsigned n_taken = 0, n_refused = 0, n_nodes = 0;
+    for (unsigned i = 1; i <= 1500; i++) {
+        auto_problems struct problems problems = {.n = 0};
+        struct pillar *p = NULL;
+        unsigned seed = i * 7919u;
+        random_tree(&seed);
+        bool ok = pillar_load(dir, "prod", NULL, 0, &p, &problems);
+        assert_int_equal(ok, problems.n == 0);
+        const struct value *servers = ok ? pillar_get(p, "release:app_servers") : NULL;
+        struct server_entry e;
+        n_taken += servers_count(servers) > 0;
+        n_refused += !ok;
+        for (size_t k = 0; k < servers_count(servers); k++) {
+            assert_true(servers_at(servers, "name", k, &e));
+            assert_its_own(p, &e);
+            n_nodes++;
+        }
+        pillar_free(p);
+    }
+    print_message("%u taken with %u nodes, %u refused\n", n_taken, n_nodes, n_refused);
+    assert_true(n_taken > 200 && n_refused > 200);
+}
+
 /* ---- app_servers in every shape */
 
 #define SITE                                                                                                 \
@@ -558,6 +669,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(blocks_of_two_targets_are_one_or_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(nodes_have_plain_values_of_their_own, setup, teardown),
         cmocka_unit_test_setup_teardown(a_step_for_all_nodes_takes_no_value_of_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(random_trees_mean_what_each_node_has_or_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(mapped_servers_have_what_was_mapped, setup, teardown),
         cmocka_unit_test_setup_teardown(mapped_servers_that_lack_a_key_are_named, setup, teardown),
         cmocka_unit_test_setup_teardown(servers_elsewhere_come_from_each_nodes_own_pillar, setup, teardown),
