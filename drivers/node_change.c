@@ -252,6 +252,13 @@ static enum verdict judge(struct change *ch, const struct feed *feed, struct nod
 /* ---- deadline and broken links
  * ------------------------------------------------------------------------------------- */
 
+/* What the pillar calls the deadline of this step. */
+static const char *deadline_key(struct op *op)
+{
+    const char *name = op->spec.verb ? strchr(op->spec.verb->name, '.') : NULL;
+    return !name || strcmp(name, ".run") == 0 ? "timeout" : arena_printf(op_arena(op), "%s_timeout", name + 1);
+}
+
 /* The deadline is gone: the command must not go on behind our back. A bounded time of its own, in which the
  * operator's cancel is not looked at. */
 static void kill_late(struct change *ch)
@@ -280,8 +287,9 @@ static void kill_late(struct change *ch)
     else if (strcmp(state, "never") == 0)
         op_refused(op, E_LATE, "%s: the command was not started before the step's deadline", id);
     else
-        op_fail(op, E_LATE, "%s: the command did not end before the step's deadline%s", id,
-                strcmp(state, "killed") == 0 ? "; it was killed with all its processes" : "");
+        op_fail(op, E_LATE, "%s: the command did not end before the step's deadline%s; `%s` allows more", id,
+                strcmp(state, "killed") == 0 ? "; it was killed with all its processes" : "",
+                deadline_key(op));
 }
 
 /* After a break: wait, longer each time, until the deadline. False: late or cancelled, the op has failed. */

@@ -41,7 +41,7 @@ static const char *recipe_of(struct compiler *c)
 
 static void vars_set(struct compiler *c)
 {
-    struct op_pair *vars = arena_array(c->r.arena, 8, sizeof(*vars));
+    struct op_pair *vars = arena_array(c->r.arena, 9, sizeof(*vars));
     size_t n = 0;
     add_var(vars, &n, "env", c->plan->env);
     add_var(vars, &n, "app", c->plan->app);
@@ -50,6 +50,8 @@ static void vars_set(struct compiler *c)
     add_var(vars, &n, "repo", c->plan->repo);
     add_var(vars, &n, "layout", c->layout);
     add_var(vars, &n, "recipe", recipe_of(c));
+    /* 0: these are all nodes that the environment has, and others are no longer its own */
+    add_var(vars, &n, "left_out", arena_printf(c->r.arena, "%zu", c->n_all_nodes - c->plan->n_nodes));
     c->plan->vars = vars;
     c->plan->n_vars = n;
 }

@@ -45,6 +45,24 @@ static void put_a(struct buf *out, enum note n, int64_t a)
         buf_printf(out, "%" PRId64, a);
 }
 
+/* What the pillar calls this step's deadline: "supervisord.stop" has `stop_timeout`. */
+static void put_deadline_name(struct buf *out, const char *step)
+{
+    static const struct {
+        const char *verb, *key;
+    } own[] = {{"wait_idle", "drain_timeout"}, {"check", "within"}, {"run", "timeout"}};
+    const char *dot = step ? strchr(step, '.') : NULL;
+    size_t n = dot ? strcspn(dot + 1, " ") : 0;
+    if (n == 0)
+        return;
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        if (strlen(own[i].verb) == n && strncmp(own[i].verb, dot + 1, n) == 0) {
+            buf_printf(out, "; `%s` allows more", own[i].key);
+            return;
+        }
+    buf_printf(out, "; `%.*s_timeout` allows more", (int)n, dot + 1);
+}
+
 void note_text(struct buf *out, enum note n, const char *node, const char *step, int64_t a, int64_t b)
 {
     if ((size_t)n >= NOTE_COUNT)
@@ -60,7 +78,7 @@ void note_text(struct buf *out, enum note n, const char *node, const char *step,
         buf_add(out, p, plain);
         p += plain;
         if (str_starts(p, "{node}"))
-            buf_puts(out, node ? node : "");
+            buf_puts(out, node && *node ? node : "controller"); /* hooks of the release run there */
         else if (str_starts(p, "{step}"))
             buf_puts(out, step ? step : "");
         else if (str_starts(p, "{da}"))
@@ -73,6 +91,8 @@ void note_text(struct buf *out, enum note n, const char *node, const char *step,
             buf_printf(out, "%" PRId64, b);
         p += *p ? strcspn(p, "}") + 1 : 0;
     }
+    if (n == NOTE_DEADLINE)
+        put_deadline_name(out, step);
     if (n == NOTE_END || n == NOTE_STOPPING || n == NOTE_NODE_TURN) {
         bool own = n == NOTE_NODE_TURN && b == WHY_FAILED; /* the line before said what failed */
         if (b > 0 && b < WHY_COUNT && !own)

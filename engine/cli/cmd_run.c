@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "run/look.h"
 
 static const struct option_def options[] = {
     PLAN_OPTIONS,
     {.name = "yes", .help = "do not ask; without a terminal the only way where a yes is wanted"},
+    {.name = "only-outdated", .help = "leave alone the nodes that are seen to run the revision already"},
     {.name = "dry-run", .help = "preflight, show the plan, change nothing"},
     {.name = "digest", .arg = "HEX", .help = "only when the plan is still this one ('release plan --brief')"},
     APPROVED_OPTION,
@@ -32,12 +34,66 @@ static int same_plan(struct cli *cli, const struct plan *plan)
     return EXIT_PREFLIGHT;
 }
 
+/* What was typed, as the repository knows it. */
+static int revision_of(struct session *s, const struct plan *plan, const char **ret)
+{
+    struct probe *answer;
+    size_t n;
+    int status;
+    if (!plan->resolve_step.verb) {
+        say_error("run: --only-outdated: plan %s is not about a revision; nothing was touched", plan->name);
+        return EXIT_USAGE;
+    }
+    if ((status = probe_step(s, plan, &plan->resolve_step, &answer, &n)))
+        return status;
+    for (size_t i = 0; n == 1 && i < answer[0].n_facts; i++)
+        if (strcmp(answer[0].facts[i].name, "rev") == 0) {
+            *ret = answer[0].facts[i].value;
+            return 0;
+        }
+    say_error("run: revision '%s': %s; nothing was touched", plan->rev_typed, n == 1 ? answer[0].text : "");
+    return EXIT_PREFLIGHT;
+}
+
+/* Only nodes that do not run the revision, or of which that is not certain, stay in the plan; NULL: none. */
+static int outdated(struct session *s, struct plan **plan)
+{
+    struct cli *cli = s->cli;
+    struct look *looks;
+    struct err err;
+    const char *rev = NULL;
+    size_t n_left = 0;
+    int status = revision_of(s, *plan, &rev);
+    if (status)
+        return status;
+    if (!run_look(*plan, &cli->arena, &s->opt, &looks, &err))
+        return say_err(&err);
+    auto_buf struct buf only = BUF_INIT(4 * 1024 * 1024);
+    for (size_t i = 0; i < (*plan)->n_nodes; i++)
+        if (!look_runs(&looks[i], rev)) {
+            buf_printf(&only, "%s%s", only.len ? "," : "", (*plan)->nodes[i].id);
+            n_left++;
+        }
+    say_note("%zu of %zu nodes run %.12s already%s", (*plan)->n_nodes - n_left, (*plan)->n_nodes, rev,
+             n_left ? " and are left alone" : ": nothing to do; without --only-outdated they are restarted");
+    if (n_left == 0) {
+        *plan = NULL;
+        return 0;
+    }
+    return n_left == (*plan)->n_nodes ? 0
+                                      : cli_plan_only(cli, s->env, s->pillar,
+                                                      arena_strdup(&cli->arena, buf_str(&only)), plan);
+}
+
 static int run_locked(struct session *s, struct plan *plan)
 {
     struct cli *cli = s->cli;
     int status;
-    if ((status = session_secrets(s, plan)) || (status = session_preflight(s, plan)) ||
-        (status = same_plan(cli, plan)))
+    if ((status = session_secrets(s, plan)))
+        return status;
+    if (cli_flag(cli, "only-outdated") && ((status = outdated(s, &plan)) || !plan))
+        return status;
+    if ((status = session_preflight(s, plan)) || (status = same_plan(cli, plan)))
         return status;
     if (cli_flag(cli, "dry-run"))
         return session_dry_run(s, plan);

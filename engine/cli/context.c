@@ -158,23 +158,33 @@ int cli_compile(struct cli *cli, const struct pillar *pillar, const struct compi
     return cli_problems(&problems, cli->command->name, EXIT_USAGE);
 }
 
-static int plan_of(struct cli *cli, const char *env, bool look, struct pillar **ret_pillar, struct plan **ret)
+static int compile_as_said(struct cli *cli, const char *env, const struct pillar *pillar, const char *only,
+                           bool look, struct plan **ret)
 {
-    int status = cli_pillar(cli, env, ret_pillar);
-    if (status)
-        return status;
     struct compile_request req = {
         .root = cli_root(cli),
         .env = env_bare(env),
         .plan_name = cli_opt(cli, "plan"),
         .rev_typed = cli_opt(cli, "rev"),
-        .only = cli_opt(cli, "only"),
+        .only = only,
         .exclude = cli_opt(cli, "exclude"),
         .stages = cli_opt(cli, "stages") ? cli_opt(cli, "stages") : cli_opt(cli, "stage"),
         .window = cli_opt(cli, "window"),
         .look = look,
     };
-    return cli_compile(cli, *ret_pillar, &req, ret);
+    return cli_compile(cli, pillar, &req, ret);
+}
+
+static int plan_of(struct cli *cli, const char *env, bool look, struct pillar **ret_pillar, struct plan **ret)
+{
+    int status = cli_pillar(cli, env, ret_pillar);
+    return status ? status : compile_as_said(cli, env, *ret_pillar, cli_opt(cli, "only"), look, ret);
+}
+
+int cli_plan_only(struct cli *cli, const char *env, const struct pillar *pillar, const char *only,
+                  struct plan **ret)
+{
+    return compile_as_said(cli, env, pillar, only, false, ret);
 }
 
 int cli_plan(struct cli *cli, const char *env, struct pillar **ret_pillar, struct plan **ret)

@@ -38,6 +38,9 @@ int cli_compile(struct cli *cli, const struct pillar *pillar, const struct compi
                 struct plan **ret);
 /* The plan of `env` as the options of run, plan and check say. */
 int cli_plan(struct cli *cli, const char *env, struct pillar **ret_pillar, struct plan **ret);
+/* The same for these nodes only, which that plan has. */
+int cli_plan_only(struct cli *cli, const char *env, const struct pillar *pillar, const char *only,
+                  struct plan **ret);
 /* The same for commands that release nothing: a revision that is nowhere to be found is then no mistake. */
 int cli_plan_look(struct cli *cli, const char *env, struct pillar **ret_pillar, struct plan **ret);
 const char *cli_who(struct cli *cli);  /* who gives the order: the person behind sudo, else the login */

@@ -30,11 +30,84 @@ static bool find_last(struct store *store, const char *env, struct arena *arena,
     return true;
 }
 
+static bool leaves_nobody_out(const json_t *plan)
+{
+    size_t i;
+    json_t *pair;
+    json_array_foreach(json_object_get(plan, "vars"), i, pair)
+    {
+        const char *name = json_string_value(json_array_get(pair, 0));
+        const char *value = json_string_value(json_array_get(pair, 1));
+        if (name && value && same(name, "left_out"))
+            return same(value, "0");
+    }
+    return false;
+}
+
+/* The frozen plan of the newest release that left no node out: who is not in it is no node of the environment any
+ * more. NULL: none is known. Caller frees by json_decref. */
+static json_t *whole_plan(struct store *store, const char *env, struct arena *a, int64_t *ret_id)
+{
+    struct release_info *list;
+    struct err err;
+    const char *text;
+    size_t n;
+    if (!release_list(store, env, 20, 0, a, &list, &n, &err))
+        return NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (!same(list[i].kind, "release") || !release_plan(store, list[i].id, a, &text, &err) || !text)
+            continue;
+        json_t *plan = json_loads(text, 0, NULL);
+        *ret_id = list[i].id;
+        if (leaves_nobody_out(plan))
+            return plan;
+        json_decref(plan);
+    }
+    return NULL;
+}
+
+static bool plan_has(const json_t *plan, const char *node)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(plan, "nodes"), i, one)
+    {
+        const char *id = json_string_value(json_object_get(one, "id"));
+        if (id && same(id, node))
+            return true;
+    }
+    return false;
+}
+
+/* Nodes that were taken out of the pillar are told once, by name, and not as if they served; unless they owe. */
+static void set_gone_apart(struct store *store, struct env_state *st, struct arena *a)
+{
+    int64_t id = 0;
+    json_t *plan = whole_plan(store, st->env, a, &id);
+    if (!plan)
+        return;
+    size_t k = 0;
+    st->gone = arena_array(a, st->n_nodes + 1, sizeof *st->gone);
+    for (size_t i = 0; i < st->n_nodes; i++) {
+        bool older = !st->nodes[i].debt && st->nodes[i].release < id;
+        if (older && !plan_has(plan, st->nodes[i].node))
+            st->gone[st->n_gone++] = st->nodes[i].node;
+        else
+            st->nodes[k++] = st->nodes[i];
+    }
+    st->n_nodes = k;
+    st->gone_since = id;
+    json_decref(plan);
+}
+
 bool env_state_read(struct store *store, const char *env, struct arena *a, struct env_state *st,
                     struct err *err)
 {
-    return env_state_brief(store, env, a, st, err) &&
-           node_states(store, env, a, &st->nodes, &st->n_nodes, err);
+    if (!env_state_brief(store, env, a, st, err) || !node_states(store, env, a, &st->nodes, &st->n_nodes, err))
+        return false;
+    if (st->n_nodes > 0)
+        set_gone_apart(store, st, a);
+    return true;
 }
 
 bool env_state_brief(struct store *store, const char *env, struct arena *a, struct env_state *st,
@@ -93,5 +166,9 @@ json_t *env_state_json(const struct env_state *st, struct arena *arena)
                   release_json(st->running), "last", release_json(st->last), "unfinished",
                   release_json(st->unfinished), "lock", env_lock_json(&st->lock, arena), "nodes", nodes);
     must(o);
+    json_t *gone = json_array();
+    for (size_t i = 0; i < st->n_gone; i++)
+        json_array_append_new(gone, text(st->gone[i]));
+    json_object_set_new(o, "gone", gone);
     return o;
 }

@@ -22,6 +22,9 @@ struct env_state {
     struct release_info *unfinished; /* resumable, or running */
     struct node_state_info *nodes;
     size_t n_nodes;
+    const char **gone; /* nodes that the newest release of the whole environment did not have any more */
+    size_t n_gone;
+    int64_t gone_since; /* that release */
     struct release_info *running; /* the lock's release while its engine lives */
 };
 /* Everything lives in `arena`. */
