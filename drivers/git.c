@@ -31,6 +31,17 @@ static const struct param resolve_params[] = {
      .type = PARAM_STR,
      .required = true,
      .help = "as typed: hash (4 digits or more), branch or tag"},
+    {.name = "submodules",
+     .type = PARAM_CHOICE,
+     .choices = "refuse|ignore",
+     .deflt = "refuse",
+     .help = "a revision with submodules: they are not fetched"},
+    {.name = "lfs",
+     .type = PARAM_CHOICE,
+     .choices = "refuse|ignore",
+     .deflt = "refuse",
+     .help = "a revision with files by git-lfs: they are not fetched"},
+    {.name = "shared", .type = PARAM_LIST, .help = "paths: which of them does the revision hold?"},
     PARAM_END,
 };
 static const struct param log_params[] = {
@@ -113,6 +124,14 @@ static const char *seconds_left(struct op *op)
     return arena_printf(op_arena(op), "%lld", (long long)(s > 1 ? s : 1));
 }
 
+/* The path in a word of `shared:` ("var/", "/fr/config/key": see drivers/sh/dirlib.sh). */
+static const char *shared_path(struct op *op, const char *word)
+{
+    const char *path = word[0] == '/' && strchr(word + 1, '/') ? strchr(word + 1, '/') + 1 : word;
+    size_t n = strlen(path);
+    return arena_strndup(op_arena(op), path, n > 0 && path[n - 1] == '/' ? n - 1 : n);
+}
+
 static enum outcome git_resolve(struct op *op)
 {
     const char *repo = arg_or_var(op, "repo"), *rev = op_arg(op, "rev");
@@ -122,7 +141,15 @@ static enum outcome git_resolve(struct op *op)
         return op_refused(op, E_USAGE,
                           "'%.60s' is not a revision; write a hash of 4 to 40 digits, a branch or a tag",
                           rev ? rev : "");
-    const char *args[] = {"resolve", repo_key(op, repo), repo, seconds_left(op), rev, NULL};
+    size_t n = 0;
+    const char *const *shared = op_arg_list(op, "shared", &n);
+    const char **args = arena_array(op_arena(op), n + 8, sizeof *args);
+    const char *fixed[] = {
+        "resolve",        repo_key(op, repo), repo, seconds_left(op), rev, op_arg(op, "submodules"),
+        op_arg(op, "lfs")};
+    memcpy(args, fixed, sizeof fixed);
+    for (size_t i = 0; i < n; i++)
+        args[7 + i] = shared_path(op, shared[i]);
     return report_local(op, &(struct node_cmd){.script = script_resolve, .args = args});
 }
 

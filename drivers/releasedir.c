@@ -22,7 +22,9 @@ static const struct param dir_params[] = {
     {.name = "user", .type = PARAM_STR, .help = "whose files these are; default {user}"},
     {.name = "shared",
      .type = PARAM_LIST,
-     .help = "paths kept in shared/ and linked into every release; a slash at the end means directory"},
+     .help = "paths kept in shared/ and linked into every release; a slash at the end means a directory, "
+             "which may "
+             "begin empty; {path:, file: yes, required: yes, mount: yes} says more"},
     PARAM_END,
 };
 static const struct param clean_params[] = {
@@ -41,6 +43,7 @@ static const struct param probe_params[] = {
      .type = PARAM_CHOICE,
      .choices = "rolling|in-place",
      .help = "default: in-place when {release_dir} is {dir}"},
+    {.name = "shared", .type = PARAM_LIST, .help = "paths kept in shared/: are they fit?"},
     PARAM_END,
 };
 
@@ -143,7 +146,13 @@ static enum outcome release_probe(struct op *op)
     if (layout == NULL || *layout == '\0')
         layout = place != NULL && strcmp(place, dir) == 0 ? "in-place" : "rolling";
     const char *user = report_runas(op, "user");
-    const char *args[] = {layout, dir, NULL};
+    size_t n = 0;
+    const char *const *shared = op_arg_list(op, "shared", &n);
+    const char **args = arena_array(op_arena(op), n + 3, sizeof *args);
+    args[0] = layout;
+    args[1] = dir;
+    for (size_t i = 0; i < n; i++)
+        args[2 + i] = shared[i];
     return report_read(op, &(struct node_cmd){.script = script_probe, .args = args, .runas = user});
 }
 

@@ -286,6 +286,7 @@ bool block_read(struct compiler *c)
     if (!schema_read(&c->r, map, "release", all_fields(c), &c->b) && map->kind != VALUE_MAP)
         return false;
     c->b.map = map;
+    c->b.shared = shared_words(c, c->b.shared);
     c->b.ssh_defaults = (struct ssh_block){.transport = "ssh"};
     (void)ssh_read(c, c->b.ssh, "release: ssh", &c->b.ssh_defaults);
     texts_check(c);

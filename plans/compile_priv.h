@@ -78,6 +78,8 @@ struct item {
 
 /* block.c */
 bool block_read(struct compiler *c);
+/* shared.c: the list `shared:` as drivers take it, NULL when there is none. */
+const struct value *shared_words(struct compiler *c, const struct value *list);
 const struct driver_block *block_of_driver(struct compiler *c, const char *driver);
 bool ssh_read(struct compiler *c, const struct value *map, const char *what, struct ssh_block *ret);
 

@@ -34,6 +34,48 @@ current_target() {
     *) printf '%s' "$dir/$current_link" ;;
     esac
 }
+# A word of `shared:`: a path, with a slash at its end for a directory, or /FLAGS/PATH (f a file, d a directory, r must be
+# there, m must be a mount point). Sets shared_path, and shared_flags in the same letters.
+shared_split() {
+    shared_path=${1%/} shared_flags=''
+    case $1 in
+    /[dfmr]*/*)
+        shared_flags=${1#/}
+        shared_path=${shared_flags#*/} shared_flags=${shared_flags%%/*}
+        shared_path=${shared_path%/}
+        ;;
+    */) shared_flags=d ;;
+    esac
+}
+# Is something mounted at directory $1?
+is_mounted() {
+    awk -v want="$(cd "$1" && pwd -P)" '{ gsub(/\\040/, " ", $5); if ($5 == want) found = 1 } END { exit !found }' /proc/self/mountinfo
+}
+# What stands in the way of shared path $1 (a word): nothing, `missing`, or what is wrong with it.
+shared_trouble() {
+    shared_split "$1"
+    trouble_there=$dir/shared/$shared_path
+    if [ ! -e "$trouble_there" ]; then
+        [ ! -L "$trouble_there" ] || {
+            echo "is a symbolic link to $(readlink "$trouble_there"), which is not there"
+            return
+        }
+        echo missing
+        return
+    fi
+    case $shared_flags in
+    *f*) [ ! -d "$trouble_there" ] || echo 'is a directory, wanted a file' ;;
+    *d*)
+        if [ ! -d "$trouble_there" ]; then
+            echo 'is no directory'
+        elif [ "${shared_flags#*m}" != "$shared_flags" ] && ! is_mounted "$trouble_there"; then
+            echo 'is not mounted, and the pillar says that it must be'
+        fi
+        ;;
+    esac
+    [ ! -d "$trouble_there" ] || ! awk -v want="$(cd "$trouble_there" && pwd -P)" '$1 !~ /^#/ && $2 == want { found = 1 } END { exit !found }' /etc/fstab 2>/dev/null ||
+        is_mounted "$trouble_there" || echo 'is a mount point of /etc/fstab, and not mounted'
+}
 say_space() {
     case $1 in
     *'No space left'* | *'Disk quota'*) refuse no-space "$2: $(printf '%s\n' "$1" | tail_line)" ;;

@@ -76,6 +76,13 @@ changed_files() {
 # git_failed TEXT WHAT: refuses with the code that git's own words suggest.
 git_failed() {
     printf '%s\n' "$1" >&2
+    case $1 in
+    *'dubious ownership'*)
+        # git's own advice is about a configuration that is not read here.
+        failed_repo=$(printf '%s\n' "$1" | sed -n "s/.*dubious ownership in repository at '\(.*\)'.*/\1/p" | head -n 1)
+        refuse config "$2: the repository $failed_repo belongs to $(stat -c %U "$failed_repo" 2>/dev/null || echo somebody else), and git gives no other user's repository to $(id -un) by its path: give it by ssh (repo: ssh://HOST$failed_repo), or give the repository to $(id -un)"
+        ;;
+    esac
     failed_tail=$(printf '%s\n' "$1" | tail_line)
     case $1 in
     *'No space left'* | *'Disk quota'*) failed_code=no-space ;;

@@ -1,7 +1,8 @@
 # needs: lib gitlib dirlib
 # For preflight: what is deployed here, and is there room for more?
-#   LAYOUT DIR
+#   LAYOUT DIR SHARED...
 layout=$1 dir=$2
+shift 2
 
 probe_rolling() {
     report "fact repo_present $([ -d "$dir/repo.git" ] && echo yes || echo no)"
@@ -49,6 +50,12 @@ done
 report "fact free_bytes $(df -Pk "${probe_up:-/}" | awk 'NR == 2 { printf "%.0f", $4 * 1024 }')"
 report "fact free_inodes $(df -Pi "${probe_up:-/}" 2>/dev/null | awk 'NR == 2 { print $4 }')"
 if [ "$layout" = rolling ]; then
+    probe_n=0
+    for probe_one in "$@"; do
+        probe_trouble=$(shared_trouble "$probe_one" | head -n 1)
+        [ -z "$probe_trouble" ] || report "fact shared.$probe_n $probe_trouble"
+        probe_n=$((probe_n + 1))
+    done
     probe_rolling
 else
     probe_in_place

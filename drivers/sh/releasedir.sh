@@ -28,10 +28,11 @@ in_use() {
     printf '%s' "${use_first%% *}"
 }
 
-# shared PATH: DIR/shared/PATH linked into the release. What is missing is made: a directory for "path/" and for
-# names without a dot, else an empty file; what the revision itself brings there becomes the first content.
+# shared PATH: DIR/shared/PATH linked into the release. What the revision itself brings there becomes the first content;
+# what is missing then is made where an empty one does no harm and the pillar says what it is (a directory, a file that
+# need not be there), else refused: an empty .env in rotation is worse than a release that does not begin.
 link_shared() {
-    shared_path=${1%/}
+    shared_split "$1"
     case /$shared_path/ in
     *//* | */../* | */./* | */.git/*) refuse config "shared path '$1' must be relative and without '..'" ;;
     esac
@@ -53,18 +54,17 @@ link_shared() {
                 mv "$shared_there.release-new" "$shared_there" || refuse io "cannot copy $shared_path to $dir/shared"
             report "say shared/$shared_path begins as a copy of what this revision holds"
         else
-            case $1/${shared_path##*/} in
-            */*.*)
-                case $1 in
-                */) mkdir "$shared_there" ;;
-                *) true >"$shared_there" ;;
-                esac
-                ;;
-            *) mkdir "$shared_there" ;;
+            case $shared_flags in
+            *r*) refuse state "$shared_there is missing, and the pillar says that it is required: put it there" ;;
+            *d*) mkdir "$shared_there" ;;
+            *f*) true >"$shared_there" ;;
+            *) refuse state "$shared_there is missing, and the revision does not bring it: put it there, or say in the pillar what may begin empty: '$shared_path/' is a directory, {path: $shared_path, file: yes, required: no} a file" ;;
             esac || refuse io "cannot make $shared_there"
             report "say made shared/$shared_path, empty"
         fi
     fi
+    shared_wrong=$(shared_trouble "$1")
+    [ -z "$shared_wrong" ] || refuse state "$shared_there $shared_wrong"
     rm -rf "$shared_here"
     ln -s "$shared_there" "$shared_here" || refuse io "cannot link $shared_here"
 }
@@ -103,7 +103,7 @@ do_unpack() {
     [ -z "$unpack_out" ] || refuse io "files of $release_dir are not as committed: $(printf '%s\n' "$unpack_out" | tail_line)"
     rm -f "$GIT_INDEX_FILE"
     unset GIT_INDEX_FILE
-    [ ! -f "$release_dir/.gitmodules" ] || report 'say this revision has submodules; they are not fetched'
+    [ ! -f "$release_dir/.gitmodules" ] || report 'say this revision has submodules; they are not fetched (git: {submodules: ignore})'
     for unpack_one in "$@"; do
         link_shared "$unpack_one"
     done
@@ -118,7 +118,8 @@ do_unpacked() {
         # The index is gone, so the files are all there; the shared links come last, and making them again is cheap.
         shift 3
         for unpacked_one in "$@"; do
-            [ -L "$release_dir/${unpacked_one%/}" ] || wait_more "$unpacked_one is not linked yet"
+            shared_split "$unpacked_one"
+            [ -L "$release_dir/$shared_path" ] || wait_more "$shared_path is not linked yet"
         done
     fi
 }

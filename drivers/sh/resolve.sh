@@ -1,7 +1,8 @@
 # needs: lib gitlib
 # On the controller: what a typed revision means, and what lies between two revisions, out of a bare mirror in the
 # user's cache.
-#   resolve KEY REPO SECONDS TYPED | log KEY REPO SECONDS FROM TO
+#   resolve KEY REPO SECONDS TYPED SUBMODULES LFS PATH... | log KEY REPO SECONDS FROM TO
+# SUBMODULES, LFS: refuse or ignore. PATHs: which of them does the revision hold?
 # SECONDS: how long this may take.
 act=$1 key=$2 repo=$3 seconds=$4
 
@@ -63,7 +64,27 @@ by_hash() {
 one_line() {
     g --git-dir="$git_dir" log -1 --format='%h %an, %ad: %s' --date=short "$1" --
 }
+# What the nodes would not bring is said before any is touched: they fetch the commit's own files and nothing else.
+want_plain() {
+    plain_links=$(g --git-dir="$git_dir" ls-tree -r "$1" | awk -F '\t' '/^160000 / { print $2 }' | head -n 3 | tr '\n' ' ')
+    [ -z "$plain_links" ] || [ "$submodules" = ignore ] ||
+        refuse config "this revision has submodules (${plain_links% }), which are not fetched: their directories would be empty. If the application does without, write \`git: {submodules: ignore}\`; else bring their files into the repository, or fetch them in a build step"
+    [ "$lfs" != ignore ] || return 0
+    plain_attributes=$(g --git-dir="$git_dir" grep -l 'filter=lfs' "$1" -- ':(glob)**/.gitattributes' 2>/dev/null) || return 0
+    [ -n "$plain_attributes" ] || return 0
+    plain_pointer=$(g --git-dir="$git_dir" grep -l '^version https://git-lfs[.]github[.]com/spec/v1$' "$1" -- 2>/dev/null | sed 's/^[^:]*://' | head -n 3 | tr '\n' ' ')
+    [ -z "$plain_pointer" ] ||
+        refuse config "this revision holds files by git-lfs (${plain_pointer% }), which are not fetched: pointers would stand in their place. If the application does without, write \`git: {lfs: ignore}\`; else fetch them in a build step (git lfs is then to be told the repository), or commit the files themselves"
+}
 found() {
+    want_plain "$1"
+    found_n=0
+    while IFS= read -r found_path; do
+        [ -z "$found_path" ] || ! g --git-dir="$git_dir" cat-file -e "$1:$found_path" 2>/dev/null || report "fact holds.$found_n yes"
+        found_n=$((found_n + 1))
+    done <<END
+$found_paths
+END
     report "fact rev $1"
     report "fact rev_kind $2"
     report "fact subject $(g --git-dir="$git_dir" log -1 --format=%s "$1" --)"
@@ -143,7 +164,9 @@ do_log() {
 mirror
 case $act in
 resolve)
-    typed=$5
+    typed=$5 submodules=$6 lfs=$7
+    shift 7
+    found_paths=$(printf '%s\n' "$@")
     if printf '%s\n' "$typed" | grep -qxE '[0-9a-f]{4,40}'; then
         resolve_hash
     else

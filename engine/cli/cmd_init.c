@@ -100,7 +100,7 @@ static const char *pillar_for(struct arena *arena, const char *env)
         "  balancer:\n"
         "    haproxy: {sockets: ['tcp://lb1:9999'], backend: %s, drain_timeout: 60s}\n"
         "  supervisor: {programs: [%s]}\n"
-        "  # shared: [.env, var]         # kept over releases, linked into each\n"
+        "  # shared: [{path: .env, file: yes}, var/]  # kept over releases, linked into each\n"
         "  build:                        # beside the running release, before anything is taken out of "
         "rotation\n"
         "%s"

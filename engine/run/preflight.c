@@ -405,6 +405,7 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
             if (preflight_good(p.asked[i].node))
                 take_facts(&p, node, p.asked[i].runs);
             check_tree(&p, node, p.asked[i].runs);
+            preflight_paths(&p, i);
             if (preflight_good(p.asked[i].node) && p.asked[i].app && !preflight_good(p.asked[i].app))
                 add_problem(&p, node, p.asked[i].app);
             take_balancer(&p, node, &p.asked[i]);

@@ -27,6 +27,8 @@ bool preflight_good(const struct job *job);
 
 /* Servers of other backends that stand for a node's address, and that no drain of the plan takes out. */
 void preflight_shared(struct preflight *p);
+/* Shared paths of a node that are missing, or not what the pillar says. */
+void preflight_paths(struct preflight *p, size_t i);
 /* The plan's checks are tried on what the node runs now, and what came of it is kept in its facts. */
 void preflight_try(struct preflight *p, size_t i);
 void preflight_tried(struct preflight *p, size_t i);

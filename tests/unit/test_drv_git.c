@@ -266,6 +266,29 @@ static void a_slow_first_fetch_is_not_lost(void **state)
     sh("kill %s", pid);
 }
 
+/* What the nodes do not bring is refused before any is touched. */
+static void submodules_and_lfs_are_refused_by_name(void **state)
+{
+    (void)state;
+    sh("cd $D/work && git checkout -q -b sub %s && git update-index --add --cacheinfo 160000,%s,lib/x && git "
+       "commit -qm sub && "
+       "git checkout -qf -b lfs %s && mkdir -p img && echo '*.png filter=lfs diff=lfs merge=lfs -text' "
+       ">img/.gitattributes && "
+       "printf 'version https://git-lfs.github.com/spec/v1\\noid sha256:%%064d\\nsize 1\\n' 0 >img/a.png && "
+       "git add -A && "
+       "git commit -qm lfs && git push -q $D/origin.git sub lfs && git checkout -qf main",
+       rev1, rev2, rev1);
+    WANT_REFUSED(resolve("sub"), "submodules (lib/x)");
+    WANT_REFUSED(resolve("lfs"), "git-lfs (img/a.png)");
+    const struct op_pair *ignore = PAIRS({"repo", origin}, {"rev", "sub"}, {"submodules", "ignore"},
+                                         {"shared", "[\"app\",\"no\",\"/fr/app\"]"});
+    struct answer ans = rig_ask(&(struct ask){.verb = "git.resolve", .args = ignore});
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "holds.0"), "yes") == 0 && strcmp(fact(&ans, "holds.2"), "yes") == 0);
+    for (size_t i = 0; i < ans.n_facts; i++)
+        WANT(ans, strcmp(ans.facts[i].name, "holds.1") != 0);
+}
+
 static struct answer log_of(const char *from, const char *to)
 {
     return rig_ask(
@@ -494,6 +517,7 @@ int main(void)
         cmocka_unit_test(an_existing_clone_is_taken_as_it_is),
         cmocka_unit_test(files_changed_by_hand_are_kept),
         cmocka_unit_test(locks_of_a_killed_git_are_removed),
+        cmocka_unit_test(submodules_and_lfs_are_refused_by_name),
         cmocka_unit_test(a_slow_first_fetch_is_not_lost),
         cmocka_unit_test(what_git_writes_itself_is_no_change_by_hand),
         cmocka_unit_test(a_killed_checkout_is_done_again),

@@ -202,7 +202,7 @@ static void what_git_writes_itself_is_as_committed(void **state)
 static void shared_paths_are_linked_and_nothing_moves_silently(void **state)
 {
     (void)state;
-    const char *shared = "[\"var/blobs\",\".env\",\"conf/site.ini\",\"logs/\",\"var/keep\"]";
+    const char *shared = "[\"/d/var/blobs\",\"/f/.env\",\"conf/site.ini\",\"logs/\",\"var/keep\"]";
     WANT_OK(step("git.fetch", "e", rev1));
     sh("mkdir -p $D/e/srv/shared/var/keep && echo mine >$D/e/srv/shared/var/keep/x");
     WANT_OK(step_with("release.unpack", "e", rev1, shared, NO_PAIRS, false));
@@ -222,6 +222,36 @@ static void shared_paths_are_linked_and_nothing_moves_silently(void **state)
         sh("rm -rf %s", place("e", rev2));
         WANT_REFUSED(step_with("release.unpack", "e", rev2, bad[i], NO_PAIRS, false), "must be relative");
     }
+}
+
+/* An empty .env in rotation is worse than a release that does not begin. */
+static void a_shared_path_that_is_missing_is_refused(void **state)
+{
+    (void)state;
+    WANT_OK(step("git.fetch", "miss", rev1));
+    static const struct {
+        const char *word, *says;
+    } rows[] = {
+        {"[\"config/master_key\"]", "is missing, and the revision does not bring it: put it there, or say"},
+        {"[\".env\"]", "{path: .env, file: yes, required: no}"},
+        {"[\"/fr/config/master_key\"]", "the pillar says that it is required"},
+        {"[\"/drm/blobs\"]", "the pillar says that it is required"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        sh("rm -rf %s", place("miss", rev1));
+        WANT_REFUSED(step_with("release.unpack", "miss", rev1, rows[i].word, NO_PAIRS, false), rows[i].says);
+        assert_string_equal(sh("find $D/miss/srv/shared ! -type d | tr -d '\\n'"), ""); /* nothing was made */
+    }
+    sh("mkdir -p $D/miss/srv/shared/config/master_key $D/miss/srv/shared/blobs");
+    struct answer ans = step_with(
+        "release.probe", "miss", rev1,
+        "[\"gone\",\"/fr/config/master_key\",\"/drm/blobs\",\"blobs/\",\"/dr/blobs\"]", NO_PAIRS, false);
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "shared.0"), "missing") == 0);
+    WANT(ans, strcmp(fact(&ans, "shared.1"), "is a directory, wanted a file") == 0);
+    WANT(ans, strstr(fact(&ans, "shared.2"), "is not mounted") != NULL);
+    for (size_t i = 0; i < ans.n_facts; i++)
+        WANT(ans, strcmp(ans.facts[i].name, "shared.3") != 0 && strcmp(ans.facts[i].name, "shared.4") != 0);
 }
 
 /* PROMISES S2, S18. */
@@ -481,6 +511,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_named_is_not_taken_for_nothing),
         cmocka_unit_test(partial_directories_are_made_again),
         cmocka_unit_test(what_git_writes_itself_is_as_committed),
+        cmocka_unit_test(a_shared_path_that_is_missing_is_refused),
         cmocka_unit_test(shared_paths_are_linked_and_nothing_moves_silently),
         cmocka_unit_test(a_hostile_revision_reaches_nothing_outside),
         cmocka_unit_test(cleaning_keeps_what_may_be_needed),
