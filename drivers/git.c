@@ -81,7 +81,9 @@ static enum outcome node_call(struct op *op, const char *act, const char *tree,
         return op_end(op);
     if (strcmp(act, "fetch") == 0 && !want_repo(op, repo))
         return op_end(op);
-    const char *args[] = {act, tree, dir, repo, rev, op_arg_bool(op, "force") ? "yes" : "no", NULL};
+    /* On the way back what differs from the commit was made by this release: it began with a clean tree. */
+    const char *force = op_arg_bool(op, "force") ? "yes" : op_going_back(op) ? "ours" : "no";
+    const char *args[] = {act, tree, dir, repo, rev, force, NULL};
     return run(op, &(struct node_cmd){.script = script_git, .args = args, .runas = report_runas(op, "user")});
 }
 

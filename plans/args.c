@@ -14,7 +14,7 @@
 
 struct step_words {
     int64_t timeout_ms, interval_ms, retries, stable;
-    const char *once, *undo, *on_timeout, *label;
+    const char *once, *undo, *on_timeout, *label, *way, *if_fails;
 };
 
 #define AT(member) offsetof(struct step_words, member)
@@ -27,6 +27,8 @@ static const struct field step_fields[] = {
     {.name = "undo", .type = FIELD_TEXT, .offset = AT(undo)},
     {.name = "on_timeout", .type = FIELD_CHOICE, .offset = AT(on_timeout), .choices = "restore|proceed|kill"},
     {.name = "label", .type = FIELD_TEXT, .offset = AT(label)},
+    {.name = "way", .type = FIELD_CHOICE, .offset = AT(way), .choices = "both|forward|back"},
+    {.name = "if_fails", .type = FIELD_CHOICE, .offset = AT(if_fails), .choices = "fail|warn"},
     FIELD_END,
 };
 
@@ -412,6 +414,24 @@ static const char *label_of(struct making *m, const struct step_words *w)
     return m->verb->name;
 }
 
+/* On which way it runs, and what its failure means. On the way back a hook's failure is a warning: what
+ * failed forward fails there again, and is no reason to leave a node out that is as it was. */
+static void ways_set(struct making *m, const struct step_words *w, struct plan_step *step)
+{
+    if (step->once != ONCE_NO && (w->way != NULL || w->if_fails != NULL)) {
+        const char *word = w->way != NULL ? "way" : "if_fails";
+        m->ok = false;
+        problem_at(m->c->r.problems, map_entry(m->args, word)->at,
+                   "%s: %s: a step that runs once runs on the way forward, and the release fails with it; "
+                   "`undo:` names its way back",
+                   m->verb->name, word);
+    }
+    step->forward_only |= w->way != NULL && strcmp(w->way, "forward") == 0;
+    step->back_only = w->way != NULL && strcmp(w->way, "back") == 0;
+    step->warns = w->if_fails != NULL && strcmp(w->if_fails, "warn") == 0;
+    step->warns_back = step->warns || (m->item->hook && w->if_fails == NULL);
+}
+
 static void words_set(struct making *m, struct plan_step *step)
 {
     struct value *words = value_map(m->c->r.arena, m->item->at);
@@ -442,6 +462,7 @@ static void words_set(struct making *m, struct plan_step *step)
                    m->verb->name);
     }
     step->forward_only = m->verb->forward_only || (step->once != ONCE_NO && step->undo_cmd == NULL);
+    ways_set(m, &w, step);
     step->label = label_of(m, &w);
 }
 

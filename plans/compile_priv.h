@@ -68,6 +68,7 @@ struct compiler {
 
 /* One step as written, with what it takes its defaults from. */
 struct item {
+    bool hook; /* out of the pillar's hooks:, on the nodes */
     const char *verb;
     const struct value *args;         /* map, scalar or NULL */
     const struct driver_block *block; /* NULL: found by the verb's driver */

@@ -52,6 +52,13 @@ static void put_pairs(json_t *o, const char *name, const struct op_pair *pairs, 
     put(o, name, list);
 }
 
+/* Fields that came later: plans without them stay as they were, digest and all. */
+static void put_flag(json_t *o, const char *name, bool flag)
+{
+    if (flag)
+        put(o, name, json_true());
+}
+
 static json_t *step_json(const struct plan_step *s)
 {
     json_t *o = json_object();
@@ -66,6 +73,10 @@ static json_t *step_json(const struct plan_step *s)
     put_int(o, "retries", s->retries);
     put_int(o, "stable", s->stable);
     put(o, "forward_only", json_boolean(s->forward_only));
+    put_flag(o, "back_only", s->back_only);
+    put_flag(o, "warns", s->warns);
+    put_flag(o, "warns_back", s->warns_back);
+    put_flag(o, "undoes", s->undoes);
     put_text(o, "undo_cmd", s->undo_cmd);
     put_text(o, "where", s->where);
     put_pairs(o, "args", s->args, s->n_args);

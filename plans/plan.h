@@ -27,12 +27,15 @@ struct plan_step {
     enum phase phase;
     enum once once;
     enum on_timeout on_timeout;
-    int64_t timeout_ms;  /* the step's deadline, all attempts and waiting included */
-    int64_t interval_ms; /* between repeats of a waiting or settling step */
-    int64_t escalate_ms; /* waiting step: when to run the escalate verb; 0 = never */
-    int retries;         /* after a certain failure; 0 = none */
-    int stable;          /* waiting step: this many times ready in a row */
-    bool forward_only;
+    int64_t timeout_ms;           /* the step's deadline, all attempts and waiting included */
+    int64_t interval_ms;          /* between repeats of a waiting or settling step */
+    int64_t escalate_ms;          /* waiting step: when to run the escalate verb; 0 = never */
+    int retries;                  /* after a certain failure; 0 = none */
+    int stable;                   /* waiting step: this many times ready in a row */
+    bool forward_only, back_only; /* the way on which it runs; neither: both */
+    bool warns, warns_back;       /* its failure is a warning, always or on the way back only */
+    bool
+        undoes; /* of a rollback: takes back what a step of the release did, as that release's plan expands */
     const char *undo_cmd; /* a run-once step's own `undo:` command (cmd.run), or NULL */
     const struct op_pair *args;
     size_t n_args;

@@ -14,7 +14,7 @@ static const char *const plan_phases[] = {"prepare", "before", "drain",  "change
 struct walk {
     struct compiler *c;
     const struct value *file;
-    bool has_build, has_once;
+    bool has_build, has_once, in_hooks;
     bool hooked[PHASE_COUNT]; /* the word `hooks` stood in this phase */
 };
 
@@ -201,7 +201,9 @@ static void check_line(struct walk *w, struct item *item)
 static void hooks_of_phase(struct walk *w, enum phase phase)
 {
     w->hooked[phase] = true;
+    w->in_hooks = true;
     lines_add(w, map_get(w->c->b.hooks, phase_name(phase)), phase);
+    w->in_hooks = false;
 }
 
 static bool is_hook(enum phase phase)
@@ -211,7 +213,7 @@ static bool is_hook(enum phase phase)
 
 static void line_add(struct walk *w, const struct value *line, enum phase phase)
 {
-    struct item item = {.phase = phase};
+    struct item item = {.phase = phase, .hook = w->in_hooks};
     if (!read_line(w->c, line, &item))
         return;
     if (phase == PHASE_BEFORE)

@@ -56,10 +56,18 @@ may_overwrite() {
     done | head -n 1)
     [ -z "$overwrite_first" ] || refuse state "$dir/$overwrite_first is in the way: the revision brings a file of that name, and this one is not git's; move it away"
 }
+# Going back, from the commit that our own checkout of this release brought: a build that edits a tracked file (a lock
+# file) is ours, and must not keep the node from going back.
+made_by_us() {
+    [ "$force" = ours ] || return 1
+    made_rev=$(sed -n 's/^rev //p' "$git_dir/release-running" 2>/dev/null)
+    [ -n "$made_rev" ] && [ "$made_rev" = "$(head_rev)" ] && [ "$made_rev" != "$rev" ]
+}
 # The files an operator changed; those of our own interrupted checkout do not count.
 want_clean() {
     [ "$force" != yes ] || return 0
     [ ! -e "$git_dir/release-checkout" ] || return 0
+    if made_by_us; then return 0; fi
     g --git-dir="$git_dir" rev-parse -q --verify HEAD >/dev/null || return 0
     clean_files=$(dirty_files)
     [ -z "$clean_files" ] || refuse state "$dir has $(printf '%s\n' "$clean_files" | wc -l) files changed by hand: $(
@@ -111,7 +119,7 @@ do_checkout() {
     fi
     # From here to the marker the tree may be half of each: said in a file, so that the next attempt may overwrite it.
     checkout_force=''
-    if [ "$force" = yes ] || [ -e "$git_dir/release-checkout" ] || may_overwrite; then
+    if [ "$force" = yes ] || made_by_us || [ -e "$git_dir/release-checkout" ] || may_overwrite; then
         checkout_force=-f
     fi
     printf '%s\n' "$rev" >"$git_dir/release-checkout" || refuse io "cannot write $git_dir/release-checkout"

@@ -1,5 +1,5 @@
 /* release resume: go on with what was interrupted, by the plan that was frozen when it began. */
-#include "cli/session.h"
+#include "cli/choose.h"
 
 #include <inttypes.h>
 
@@ -7,6 +7,7 @@ static const struct option_def options[] = {
     {.name = "yes",
      .help = "accepted for scripts; resume never asks: the release was confirmed when it began"},
     ANY_TREE_OPTION,
+    CHOOSE_OPTIONS,
     APPROVED_OPTION,
     OPTION_END,
 };
@@ -45,9 +46,12 @@ const struct command command_resume = {
     .name = "resume",
     .summary = "Go on with an interrupted release",
     .usage = "[ENV]",
-    .text = "Works from the journal: what was done stays done, what was under way is looked at first. The "
-            "plan is the\n"
-            "one that was frozen when the release began, whatever the pillar says today.",
+    .text =
+        "Works from the journal: what was done stays done, what was under way is looked at first. The "
+        "plan is the\n"
+        "one that was frozen when the release began, whatever the pillar says today. A node that died for "
+        "good is given\n"
+        "up with --exclude, one that left the pillar is dropped: the release ends without it.",
     .example = "  release resume prod",
     .options = options,
     .max_words = 1,

@@ -1,6 +1,7 @@
 /* release rollback: every node back to what it ran before. An unfinished release is walked back on its own
  * plan; a finished one gets a new plan whose targets are each node's own earlier revision, out of the
  * journal. */
+#include "cli/choose.h"
 #include "cli/confirm.h"
 
 #include <inttypes.h>
@@ -15,6 +16,7 @@ static const struct option_def options[] = {
     {.name = "yes", .help = "do not ask; without a terminal the only way where a yes is wanted"},
     {.name = "dry-run", .help = "preflight, show the plan, change nothing"},
     ANY_TREE_OPTION,
+    CHOOSE_OPTIONS,
     APPROVED_OPTION,
     OPTION_END,
 };
@@ -60,16 +62,37 @@ static void keep_untrue_checks(struct arena *arena, struct plan_node *node)
     node->n_facts = n;
 }
 
+/* What an undo needs of the release that is taken back: it runs there, with what the step had. */
+static void keep_for_undo(struct arena *arena, const struct plan *plan, const struct plan_node *of,
+                          struct plan_node *node)
+{
+    size_t n_all, n = 0;
+    const struct op_pair *all = plan_vars(plan, of, false, arena, &n_all);
+    struct op_pair *vars = arena_array(arena, node->n_vars + 2, sizeof *vars);
+    for (size_t i = 0; i < node->n_vars; i++)
+        if (!str_starts(node->vars[i].name, "undo."))
+            vars[n++] = node->vars[i];
+    for (size_t i = 0; i < n_all; i++)
+        if (strcmp(all[i].name, "release_dir") == 0 || strcmp(all[i].name, "rev") == 0)
+            vars[n++] =
+                (struct op_pair){.name = arena_printf(arena, "undo.%s", all[i].name), .value = all[i].value};
+    node->vars = vars;
+    node->n_vars = n;
+}
+
 /* Nodes that ran nothing before have nothing to go back to: they are left alone, and said. */
-static void keep_nodes_with_past(struct arena *arena, struct plan *plan)
+static void keep_nodes_with_past(struct arena *arena, struct plan *plan, const bool *out)
 {
     size_t n = 0;
     for (size_t i = 0; i < plan->n_nodes; i++) {
         struct plan_node node = plan->nodes[i];
+        if (out && out[i])
+            continue;
         if (!node.rev_before || node.rev_before[0] == '\0') {
             say_note("%s: ran nothing before that release; it is left as it is", node.id);
             continue;
         }
+        keep_for_undo(arena, plan, &plan->nodes[i], &node);
         keep_release_dir(arena, &node);
         node.rev = node.rev_before;
         node.rev_before = "";
@@ -92,29 +115,43 @@ static const struct op_pair *with_command(struct arena *arena, const struct plan
     return args;
 }
 
-/* Run-once steps (migrations) are not run again for an old revision; one that names its own undo runs that.
- */
+static struct plan_step undo_of(struct arena *arena, const struct plan_step *of)
+{
+    struct plan_step step = *of;
+    step.args = with_command(arena, of);
+    step.label = arena_printf(arena, "undo %s", of->label);
+    step.undo_cmd = NULL;
+    step.undoes = true;
+    step.phase = PHASE_AFTER;
+    step.once = ONCE_AFTER;
+    return step;
+}
+
+/* Run-once steps (migrations) are not run again for an old revision. One that names its own undo runs that
+ * when the last node is back, the last one first: until then nodes serve what it would take away. */
 static void once_steps_back(struct arena *arena, struct plan *plan)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < plan->n_steps; i++) {
-        struct plan_step step = plan->steps[i];
-        if (step.once != ONCE_NO) {
-            if (!step.undo_cmd)
-                continue;
-            step.args = with_command(arena, &step);
-            step.label = arena_printf(arena, "undo %s", step.label);
-            step.undo_cmd = NULL;
-        }
-        plan->steps[n++] = step;
-    }
+    struct plan_step *steps = arena_array(arena, plan->n_steps + 1, sizeof *steps);
+    size_t n = 0, i = 0;
+    for (; i < plan->n_steps && plan->steps[i].phase <= PHASE_AFTER; i++)
+        if (plan->steps[i].once == ONCE_NO)
+            steps[n++] = plan->steps[i];
+        else if (!plan->steps[i].undo_cmd)
+            say_note("%s: ran once in that release and names no `undo:`; its effect stays",
+                     plan->steps[i].label);
+    for (size_t k = i; k-- > 0;)
+        if (plan->steps[k].once != ONCE_NO && plan->steps[k].undo_cmd)
+            steps[n++] = undo_of(arena, &plan->steps[k]);
+    for (; i < plan->n_steps; i++)
+        steps[n++] = plan->steps[i];
+    plan->steps = steps;
     plan->n_steps = n;
 }
 
 /* One stage, no soak: what it goes back to has served before. Window and floor stay. */
-static void plan_turn(struct arena *arena, struct plan *plan, int64_t of_release)
+static void plan_turn(struct arena *arena, struct plan *plan, const bool *out, int64_t of_release)
 {
-    keep_nodes_with_past(arena, plan);
+    keep_nodes_with_past(arena, plan, out);
     once_steps_back(arena, plan);
     plan->kind = "rollback";
     plan->rev_typed = arena_printf(arena, "before release %" PRId64, of_release);
@@ -174,15 +211,17 @@ static int roll_finished_back(struct session *s, const struct release_info *r)
     struct cli *cli = s->cli;
     struct plan *plan;
     int status;
-    if ((status = session_refuse_foreign(s, r)) || (status = stored_plan(cli, s->store, r->id, &plan)))
+    bool *out = NULL;
+    session_pillar_if_readable(s);
+    if ((status = session_refuse_foreign(s, r)) || (status = stored_plan(cli, s->store, r->id, &plan)) ||
+        (status = choose_nodes(s, plan, &out)))
         return status;
-    plan_turn(&cli->arena, plan, r->id);
+    plan_turn(&cli->arena, plan, out, r->id);
     if (plan->n_nodes == 0) {
         say_error("rollback: no node of %s ran anything before release %" PRId64 "; nothing was touched",
                   s->env, r->id);
         return EXIT_USAGE;
     }
-    session_pillar_if_readable(s);
     const char *why = arena_printf(&cli->arena, "rolling release %" PRId64 " back", r->id);
     if ((status = session_lock(s, why, 0, false)) || (status = session_secrets(s, plan)) ||
         (status = session_preflight(s, plan)))
@@ -232,7 +271,10 @@ const struct command command_rollback = {
             "is taken back: each node goes to its own earlier revision, with the same window, floor and "
             "checks. A second\n"
             "rollback goes further back; --release N of a rollback goes forward again. Run-once\n"
-            "steps are not run again; one that names its own `undo:` command runs that.",
+            "steps are not run again; one that names its own `undo:` command runs that, when the last node "
+            "is back. A "
+            "node that\n"
+            "died is left alone with --exclude, one that left the pillar is.",
     .example = "  release rollback prod",
     .options = options,
     .max_words = 1,

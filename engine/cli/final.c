@@ -82,12 +82,14 @@ static void say_tail(struct store *store, const struct model *m)
     say_note("%.*s", (int)strlen(tail) - 1, tail); /* say_note ends the line */
 }
 
-static void say_left(const struct model *m)
+/* A release that ended in spite of them: they ran nothing before, and are as undone as they can be. */
+static void say_left(const struct model *m, int status)
 {
+    const char *next = status == EXIT_ROLLED_BACK ? "; the next 'release run' takes it in" : "";
     for (size_t i = 0; i < m->plan->n_nodes; i++)
         if (m->nodes[i].state == SHOWN_LEFT)
-            say_note("%s: left out of rotation%s%s", m->plan->nodes[i], m->nodes[i].text[0] ? ": " : "",
-                     m->nodes[i].text);
+            say_note("%s: left out of rotation%s%s%s", m->plan->nodes[i], m->nodes[i].text[0] ? ": " : "",
+                     m->nodes[i].text, next);
 }
 
 static const char *next_step(struct cli *cli, const struct plan *plan, int64_t release, int status)
@@ -100,7 +102,8 @@ static const char *next_step(struct cli *cli, const struct plan *plan, int64_t r
     default:
         if (strcmp(plan->kind, "task") == 0 || strcmp(plan->kind, "exec") == 0)
             return arena_printf(&cli->arena, "; 'release log %" PRId64 "' has all that was printed", release);
-        return arena_printf(&cli->arena, "; next: 'release resume %s' or 'release rollback %s'", env, env);
+        return arena_printf(&cli->arena, "; next: 'release resume %s' or 'release rollback %s'%s", env, env,
+                            status == EXIT_PERSON ? ", with --exclude NODE where one died for good" : "");
     }
 }
 
@@ -154,7 +157,7 @@ void final_words(struct cli *cli, struct store *store, const struct plan *plan, 
         model_init(&m, watching_plan(&cli->arena, NULL, plan, release));
         if (fold(store, &m, release)) {
             say_tail(store, &m);
-            say_left(&m);
+            say_left(&m, exit_status);
         }
         model_fini(&m);
     }

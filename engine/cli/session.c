@@ -11,6 +11,7 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
+#include "cli/choose.h"
 #include "cli/signals.h"
 #include "cli/watching.h"
 #include "drivers/op.h"
@@ -395,6 +396,15 @@ void session_tell_lock(struct session *s, const char *what)
     run_tell(plan, "lock", arena_printf(&s->cli->arena, "%s %s: %s", plan->app, s->env, what), &s->opt);
 }
 
+/* A way back does not take back what ran once and names no way back. */
+static void say_lasting_steps(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n_steps; i++)
+        if (plan->steps[i].once != ONCE_NO && !plan->steps[i].undo_cmd)
+            say_note("%s: runs once in a release and names no `undo:`; where it was done, its effect stays",
+                     plan->steps[i].label);
+}
+
 int session_continue(struct session *s, const struct release_info *r, enum order order)
 {
     struct cli *cli = s->cli;
@@ -404,9 +414,14 @@ int session_continue(struct session *s, const struct release_info *r, enum order
         return status;
     session_pillar_if_readable(s);
     const char *why = arena_printf(&cli->arena, "%s of release %" PRId64, order_name(order), r->id);
-    if ((status = stored_plan(cli, s->store, r->id, &plan)) || (status = session_secrets(s, plan)) ||
-        (status = session_lock(s, why, r->id, true)) || (status = session_claim_again(s, plan)))
+    bool *give_up = NULL;
+    if ((status = stored_plan(cli, s->store, r->id, &plan)) || (status = choose_nodes(s, plan, &give_up)) ||
+        (status = session_secrets(s, plan)) || (status = session_lock(s, why, r->id, true)) ||
+        (status = session_claim_again(s, plan)))
         return status;
+    s->opt.give_up = give_up;
+    if (order == ORDER_ROLLBACK)
+        say_lasting_steps(plan);
     return session_run(s, plan, r->id, order);
 }
 

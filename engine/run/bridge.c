@@ -39,6 +39,9 @@ static struct core_step_def step_def(const struct plan_step *step)
         .forward_only = step->forward_only || verb->forward_only,
         .takes_out = takes_out(verb),
         .gives_back = gives_back(verb),
+        .back_only = step->back_only,
+        .warns = step->warns,
+        .warns_back = step->warns_back,
         .has_observe = verb->observe != NULL,
         .has_undo = step->undo_cmd != NULL,
         .has_escalate = verb->escalate != NULL,
@@ -255,6 +258,27 @@ static const struct target *controller_target(const struct plan *plan, struct ar
     return t;
 }
 
+static const char *var_of(const struct plan_node *node, const char *name)
+{
+    for (size_t i = 0; i < node->n_vars; i++)
+        if (strcmp(node->vars[i].name, name) == 0)
+            return node->vars[i].value;
+    return NULL;
+}
+
+/* The node as the release saw it that did what is now undone: its revision, in that revision's directory. */
+static const struct plan_node *undone_node(const struct plan_node *node, struct arena *arena)
+{
+    struct plan_node *copy = arena_alloc(arena, sizeof(*copy));
+    const char *dir = var_of(node, "undo.release_dir"), *rev = var_of(node, "undo.rev");
+    *copy = *node;
+    copy->rev_before = node->rev;
+    copy->rev = rev ? rev : node->rev;
+    if (dir)
+        copy->vars = with_pair(arena, node->vars, &copy->n_vars, "release_dir", dir);
+    return copy;
+}
+
 static struct job *job_new(const struct plan *plan, const struct plan_step *step, const struct verb *verb,
                            const struct plan_node *node, bool back, const struct run_options *opt,
                            struct conns *conns, int waker_fd)
@@ -278,8 +302,9 @@ static struct job *job_new(const struct plan *plan, const struct plan_step *step
                                                     opt->host ? opt->host : "?", plan->app, plan->env),
                              .attempt = 1,
                              .going_back = back};
-    spec->args = plan_args(plan, step, node, back, &job->arena, &spec->n_args);
-    spec->vars = plan_vars(plan, node, back, &job->arena, &spec->n_vars);
+    const struct plan_node *as = step->undoes && node ? undone_node(node, &job->arena) : node;
+    spec->args = plan_args(plan, step, as, back, &job->arena, &spec->n_args);
+    spec->vars = plan_vars(plan, as, back, &job->arena, &spec->n_vars);
     spec->vars = with_pair(&job->arena, spec->vars, &spec->n_vars, "phase", phase_name(step->phase));
     spec->vars = with_pair(&job->arena, spec->vars, &spec->n_vars, "once", once_name(step->once));
     spec->vars = with_pair(&job->arena, spec->vars, &spec->n_vars, "operator", opt->who ? opt->who : "");
@@ -315,12 +340,18 @@ static struct job *step_job(const struct asking *a, const struct plan_step *step
 {
     const struct plan *plan = a->plan;
     const struct plan_node *node = req->node < plan->n_nodes ? &plan->nodes[req->node] : NULL;
-    struct job *job = job_new(plan, step, verb, node, req->back, a->opt, a->conns, a->waker_fd);
+    /* An undo runs where the step ran, with what it had. */
+    bool back = req->back && req->role != ROLE_UNDO;
+    auto_arena struct arena scratch = {0};
+    struct plan_step undo = *step;
+    if (req->role == ROLE_UNDO && step->undo_cmd) {
+        undo.args = with_pair(&scratch, step->args, &undo.n_args, "cmd", step->undo_cmd);
+        step = &undo;
+    }
+    struct job *job = job_new(plan, step, verb, node, back, a->opt, a->conns, a->waker_fd);
     struct arena *arena = &job->arena;
     struct op_spec *spec = &job->spec;
     job->req = *req;
-    if (req->role == ROLE_UNDO && step->undo_cmd)
-        spec->args = with_pair(arena, spec->args, &spec->n_args, "cmd", step->undo_cmd);
     spec->vars = with_pair(arena, spec->vars, &spec->n_vars, "release",
                            arena_printf(arena, "%lld", (long long)a->release));
     spec->recall = facts_all(a->facts, req->node, arena, &spec->n_recall);

@@ -225,6 +225,14 @@ static void order(struct loop *l, enum order what)
     feed(l, (struct event){.kind = EV_ORDER, .order = what}, NULL);
 }
 
+static void go_on(struct loop *l, enum order what)
+{
+    for (uint32_t i = 0; l->opt->give_up && i < l->plan->n_nodes; i++)
+        if (l->opt->give_up[i])
+            feed(l, (struct event){.kind = EV_GIVE_UP, .node = i}, NULL);
+    order(l, what);
+}
+
 static void take_signals(struct loop *l)
 {
     struct signalfd_siginfo info;
@@ -434,7 +442,7 @@ bool run_release(const struct plan *plan, int64_t release, enum order first, con
         if (first == ORDER_START)
             feed(&l, (struct event){.kind = EV_START}, NULL);
         else
-            order(&l, first);
+            go_on(&l, first);
         ok = commit(&l, NULL, ret_exit);
         if (ok) {
             dispatch(&l);

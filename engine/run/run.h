@@ -9,6 +9,7 @@
 #include "state/store.h"
 
 struct run_options {
+    const bool *give_up; /* of the plan's nodes: the orders to go on are given without them; NULL = none */
     struct store *store;
     const char *who, *host; /* operator, controller host */
     int64_t fence;          /* of the lock grant held */
@@ -56,10 +57,10 @@ bool run_still_ours(const struct plan *plan, const struct run_options *opt, stru
 void run_free(const struct plan *plan, const struct run_options *opt, struct arena *arena,
               const char **ret_left);
 
-/* Runs or continues a release whose row and plan are in the store. order: START for a new one; RESUME or
- * ROLLBACK for one that was interrupted. Ends when the core ends; writes release_end. *ret_exit by the table
- * of exit statuses. false: the journal failed (E_JOURNAL) or the lock is somebody else's by now (E_FENCED);
- * nothing more was dispatched. */
+/* Runs or continues a release (opt->give_up: without those nodes) whose row and plan are in the store. order:
+ * START for a new one; RESUME or ROLLBACK for one that was interrupted. Ends when the core ends; writes
+ * release_end. *ret_exit by the table of exit statuses. false: the journal failed (E_JOURNAL) or the lock is
+ * somebody else's by now (E_FENCED); nothing more was dispatched. */
 bool run_release(const struct plan *plan, int64_t release, enum order order, const struct run_options *opt,
                  int *ret_exit, struct err *err) MUST_CHECK;
 

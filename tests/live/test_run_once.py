@@ -36,3 +36,25 @@ def test_not_again_after_kill(fleet):
     run(fleet, "resume", "--yes", "prod")
     expect_world(fleet, "v7", finished=False)
     assert lines(mark) == ["before", "first", "after"] * 2
+
+
+def test_undo_runs_in_the_directory_of_its_release_when_all_are_back(fleet):
+    """Both ways back run it with what the step had, and when no node serves any more what it takes away."""
+    mark = f"{fleet.dir}/undo.log"
+    what = "{rev} $(pwd)"
+    fleet.write_pillar(build=f"[{{cmd.run: {{cmd: sh build.sh}}}}, {{cmd.run: {{cmd: 'echo {what} >> {mark}', once: first, "
+                             f"label: migrate, undo: 'echo {what} >> {mark}'}}}}]")
+    for rev, back in (("v2", "rollback"), ("v3", None)):
+        open(mark, "w").close()
+        release(fleet, rev, status=1 if back is None else 0)
+        if back:
+            run(fleet, back, "--yes", "prod")
+        did, undid = lines_of(mark)
+        assert did == undid and fleet.revs[rev] in did, (did, undid)
+        log = run(fleet, "log", "--json").stdout
+        assert log.rindex('"node-in"') < log.rindex("migrate"), log
+
+
+def lines_of(mark):
+    with open(mark) as f:
+        return f.read().splitlines()

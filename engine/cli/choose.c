@@ -1,0 +1,80 @@
+#include "cli/choose.h"
+
+#include <string.h>
+
+static bool find(const struct plan *plan, const char *id, size_t len, size_t *ret)
+{
+    for (*ret = 0; *ret < plan->n_nodes; ++*ret)
+        if (strlen(plan->nodes[*ret].id) == len && memcmp(plan->nodes[*ret].id, id, len) == 0)
+            return true;
+    return false;
+}
+
+/* Sets named[i] for each name of a list with commas. */
+static int read_names(struct session *s, const struct plan *plan, const char *option, bool *named)
+{
+    const char *p = cli_opt(s->cli, option);
+    size_t i;
+    while (p && *p) {
+        size_t len = strcspn(p, ",");
+        while (len > 0 && *p == ' ') {
+            p++;
+            len--;
+        }
+        if (len > 0 && !find(plan, p, len, &i)) {
+            say_error(
+                "%s: --%s: '%.*s' is no node of that release; 'release log' names them; nothing was touched",
+                s->cli->command->name, option, (int)len, p);
+            return EXIT_USAGE;
+        }
+        if (len > 0)
+            named[i] = true;
+        p += len + (p[len] == ',');
+    }
+    return 0;
+}
+
+/* Nodes that today's pillar does not know any more. A pillar that cannot be read knows of nothing. */
+static void drop_departed(struct session *s, const struct plan *plan, bool *out)
+{
+    auto_problems struct problems problems = {0};
+    const struct compile_request req = {.root = cli_root(s->cli), .env = s->env, .look = true};
+    struct plan *today;
+    size_t unused;
+    if (!s->pillar || !plan_compile(s->pillar, &req, &s->cli->arena, &today, &problems) ||
+        today->n_nodes == 0)
+        return;
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        const char *id = plan->nodes[i].id;
+        if (out[i] || find(today, id, strlen(id), &unused))
+            continue;
+        out[i] = true;
+        say_note("%s: left the pillar since; it is left as it is", id);
+    }
+}
+
+int choose_nodes(struct session *s, const struct plan *plan, bool **ret_out)
+{
+    struct arena *arena = &s->cli->arena;
+    bool *out = arena_array(arena, plan->n_nodes + 1, sizeof(bool));
+    bool *only = arena_array(arena, plan->n_nodes + 1, sizeof(bool));
+    memset(out, 0, plan->n_nodes + 1);
+    memset(only, 0, plan->n_nodes + 1);
+    int status = read_names(s, plan, "only", only);
+    if (!status)
+        status = read_names(s, plan, "exclude", out);
+    if (status)
+        return status;
+    for (size_t i = 0; cli_opt(s->cli, "only") && i < plan->n_nodes; i++)
+        out[i] |= !only[i];
+    drop_departed(s, plan, out);
+    size_t n = 0;
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        n += out[i];
+    if (n == plan->n_nodes) {
+        say_error("%s: no node is left to act on; nothing was touched", s->cli->command->name);
+        return EXIT_USAGE;
+    }
+    *ret_out = n > 0 ? out : NULL;
+    return 0;
+}
