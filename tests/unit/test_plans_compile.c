@@ -308,8 +308,13 @@ static void every_mistake_is_reported_with_its_place(void **state)
          "pillar/prod.sls:8:30: {host}: this step runs once for all nodes, so there is no host\n"},
         {HEAD NODES "  supervisor: {programs: [z], password: geheim}\n",
          "pillar/prod.sls:7:41: supervisord.stop: password: 'geheim' is not a reference to a secret "
-         "(file:PATH or env:NAME; "
+         "(file:PATH, env:NAME or cmd:COMMAND; "
          "secrets do not belong into the pillar)\n"},
+        {HEAD NODES TAIL "  shared: [a, {path: b/, file: yes}, {pth: c}, {path: d, mount: maybe}, [e]]\n",
+         "pillar/prod.sls:8:15: shared: b/: a file has no slash at its end\n"
+         "pillar/prod.sls:8:39: shared: unknown key 'pth' (did you mean 'path'?)\n"
+         "pillar/prod.sls:8:65: shared: mount: 'maybe' is not yes or no\n"
+         "pillar/prod.sls:8:73: shared: wanted a path or {path: ..}, found a list\n"},
         {HEAD NODES TAIL "  notify: [{webhook: 'ftp://x', events: [begun]}, {events: [failed]}]\n",
          "pillar/prod.sls:8:22: release: notify: webhook: not an address (wanted: https://..., file:PATH or "
          "env:NAME)\n"
