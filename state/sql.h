@@ -136,7 +136,8 @@
     X(SELF, "SELECT id FROM self WHERE rowid = 1")                                                           \
     X(ENV_OF_ROOT, "SELECT app FROM releases WHERE env = ?1 AND root = ?2 ORDER BY id DESC LIMIT 1")         \
     X(ENV_ROOT, "SELECT root FROM releases WHERE env = ?1 AND app = ?2 ORDER BY id DESC LIMIT 1")            \
-    X(ENV_APP_NEXT, "SELECT min(app) FROM releases WHERE env = ?1 AND app > ?2")                             \
+    X(ENV_APP_NEXT, "SELECT min(app) FROM (SELECT app FROM releases WHERE env = ?1 AND app > ?2 "            \
+                    "UNION ALL SELECT app FROM locks WHERE env = ?1 AND app > ?2)")                          \
     X(ENV_NEXT, "SELECT min(env) FROM releases WHERE env > ?1 AND ?2 IS NULL")                               \
     X(SITE_ADD, "INSERT OR REPLACE INTO sites (site, app, env, node) VALUES (?1, ?2, ?3, ?4)")               \
     X(SITE_DROP, "DELETE FROM sites WHERE env = ?1 AND app = ?2")                                            \
