@@ -32,6 +32,7 @@ enum scalar_type { SCALAR_STR, SCALAR_NULL, SCALAR_BOOL, SCALAR_INT, SCALAR_BIG,
 struct entry {
     const char *key;       /* as JSON writes it: `yes:` is "true", `0644:` "644", `1.10:` "1.1" */
     struct place at;       /* of the key */
+    const char *raw;       /* as it stands in the file; NULL: as `key` */
     enum scalar_type type; /* of the key: `1:` and `'1':` are two keys to Salt */
     const struct value *value;
 };

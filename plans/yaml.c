@@ -95,8 +95,10 @@ static bool take_key(struct reading *r, struct frame *f, const struct value *v)
         return false;
     auto_buf struct buf text = BUF_INIT(1000000);
     f->entry.type = scalar_text(&text, v);
-    if (f->entry.type != SCALAR_STR)
-        f->entry.key = arena_strdup(r->arena, buf_str(&text));
+    if (f->entry.type == SCALAR_STR)
+        return true;
+    f->entry.raw = v->text;
+    f->entry.key = arena_strdup(r->arena, buf_str(&text));
     return true;
 }
 
@@ -193,17 +195,32 @@ static bool open_frame(struct reading *r, struct value *v, const yaml_char_t *an
     return anchor_add(r, anchor, v, true, v->at);
 }
 
-/* A key of the map itself hides the same key of a merged one. Salt compares what is written there, so that
- * `0x1` does not hide `1`: with keys that are no text nobody would guess what happens. */
-static bool is_hidden(struct reading *r, const struct value *own, const struct entry *e)
+/* The map's own key that is the same as e, or is written as e is though its type makes another key of it. */
+static const struct entry *written_alike(const struct value *own, const struct entry *e)
 {
     const struct entry *mine = map_entry(own, e->key);
+    if (mine == NULL && e->raw != NULL)
+        mine = map_entry(own, e->raw);
+    bool typed = (own->key_types & ~(1u << SCALAR_STR)) != 0;
+    for (size_t i = 0; typed && mine == NULL && e->raw == NULL && i < own->n; i++)
+        if (own->entries[i].raw != NULL && strcmp(own->entries[i].raw, e->key) == 0)
+            mine = &own->entries[i];
+    return mine;
+}
+
+/* A key of the map itself hides the same key of a merged one. Salt compares what is written there: `0x1` does
+ * not hide `1`, but `yes` hides `'yes'`. With keys that are no text nobody would guess what happens. */
+static bool is_hidden(struct reading *r, const struct value *own, const struct entry *e)
+{
+    const struct entry *mine = written_alike(own, e);
     if (mine == NULL)
         return false;
     if (mine->type == SCALAR_STR && e->type == SCALAR_STR)
         return true;
-    problem_at(r->problems, mine->at,
-               "key '%s' stands in a map under '<<', too, and is no text (write '\"%s\"')", e->key, e->key);
+    problem_at(
+        r->problems, mine->at,
+        "key '%s' stands in a map under '<<', too, and one of the two is no text (quotes make it text)",
+        mine->raw == NULL ? mine->key : mine->raw);
     r->ok = false;
     return true;
 }
