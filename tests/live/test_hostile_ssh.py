@@ -56,7 +56,7 @@ class World:
         path = f"{self.dir}/root/pillar/prod.sls"
         with open(path, "w") as f:
             f.write(PILLAR.format(dir=self.dir, user=getpass.getuser(), port=server.port, transport=transport, servers="\n".join(
-                f"    {name}: {{host: {host}, port: 80}}" for name, host in hosts.items())))
+                f"    {name}: {{host: {host}, port: 80, dir: /srv/{name}}}" for name, host in hosts.items())))
         os.chmod(path, 0o600)
         return server
 
