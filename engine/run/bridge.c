@@ -118,7 +118,7 @@ static uint32_t others(const struct plan *plan)
 static bool comes_back(const struct plan_node *node)
 {
     for (size_t i = 0; i < node->n_facts; i++)
-        if (strcmp(node->facts[i].name, "lb.returns") == 0)
+        if (strcmp(node->facts[i].name, LB_FACT_RETURNS) == 0)
             return true;
     return false;
 }

@@ -180,7 +180,7 @@ static void dispatch(struct loop *l)
     int64_t now = clock_mono_ms();
     for (size_t i = 0; i < l->n_ops; i++) {
         if (l->ops[i].role == ROLE_ESCALATE || l->ops[i].role == ROLE_KILL)
-            facts_set(l->facts, l->ops[i].node, "lb.maint", "ours"); /* as its intent says */
+            facts_set(l->facts, l->ops[i].node, LB_FACT_MAINT, LB_OURS); /* as its intent says */
         struct job *job =
             bridge_job(l->plan, &l->ops[i], l->facts, l->release, l->opt, l->conns, pool_done_fd(l->pool));
         job->spec.cancel_fd = l->cancel_fd;

@@ -69,14 +69,10 @@ static struct op_pair *fact_of(struct op_pair *facts, size_t n, const char *name
 static void fold_serving(struct op_result *sum, struct op_pair *mine, struct op_pair *theirs,
                          struct arena *arena)
 {
-    char *both = arena_strdup(arena, mine->value);
-    int64_t n = 0;
-    if (strlen(both) != strlen(theirs->value))
+    int64_t n;
+    const char *both = lb_serving_both(arena, mine->value, theirs->value, &n);
+    if (!both)
         return;
-    for (size_t i = 0; both[i]; i++) {
-        both[i] = both[i] == '1' && theirs->value[i] == '1' ? '1' : '0';
-        n += both[i] == '1';
-    }
     mine->value = theirs->value = both;
     sum->gauge = n;
 }
@@ -90,8 +86,8 @@ static void fold(struct op_result *sum, const struct op_result *one, struct aren
         facts[i] = sum->facts[i];
     for (size_t i = 0; i < one->n_facts; i++)
         facts[sum->n_facts + i] = one->facts[i];
-    struct op_pair *serving = fact_of(facts, sum->n_facts, "lb.serving");
-    struct op_pair *more = fact_of(facts + sum->n_facts, one->n_facts, "lb.serving");
+    struct op_pair *serving = fact_of(facts, sum->n_facts, LB_FACT_SERVING);
+    struct op_pair *more = fact_of(facts + sum->n_facts, one->n_facts, LB_FACT_SERVING);
     sum->facts = facts;
     sum->n_facts += one->n_facts;
     sum->outcome = failed ? sum->outcome : one->outcome;

@@ -249,42 +249,23 @@ static void take_balancer(struct preflight *p, struct plan_node *node, const str
     }
 }
 
-#define OUR_MAINT "lb.maint=ours"
-
-/* The entries of lb.before in the words of a debt ("haproxy.drain: out of rotation by release 41; before:
- * ..."). */
-static const char *owed(const char *debt, struct arena *arena)
-{
-    auto_buf struct buf entries = BUF_INIT(16384);
-    while (*debt) {
-        size_t n = strcspn(debt, ";");
-        const char *entry = debt + strspn(debt, " ");
-        if (str_starts(entry, "before: "))
-            entry += strlen("before: ");
-        size_t len = entry < debt + n ? (size_t)(debt + n - entry) : 0;
-        if (memchr(entry, '=', len) && !str_starts(entry, OUR_MAINT))
-            buf_printf(&entries, "%s%.*s", entries.len ? ";" : "", (int)len, entry);
-        debt += n + (debt[n] == ';');
-    }
-    return arena_strdup(arena, buf_str(&entries));
-}
-
 /* An earlier release that was given up left this node drained: what it owes the balancers is paid by this
  * one. Seen for the first time now, the drain itself would pass for what was before, and be given back. */
 static void take_debt(struct preflight *p, struct plan_node *node, const struct node_state_info *known,
                       size_t n_known)
 {
     for (size_t k = 0; k < n_known; k++) {
-        const char *before =
-            known[k].debt && strcmp(known[k].node, node->id) == 0 ? owed(known[k].debt_text, p->arena) : "";
+        const char *before = known[k].debt && strcmp(known[k].node, node->id) == 0
+                                 ? lb_debt_before(known[k].debt_text, p->arena)
+                                 : "";
         if (node->was_up || *before == '\0')
             continue;
         struct op_pair *facts = arena_array(p->arena, node->n_facts + 2, sizeof(*facts));
         for (size_t i = 0; i < node->n_facts; i++)
             facts[i] = node->facts[i];
-        facts[node->n_facts++] = (struct op_pair){.name = "lb.before", .value = before};
-        if (strstr(known[k].debt_text, OUR_MAINT))
-            facts[node->n_facts++] = (struct op_pair){.name = "lb.maint", .value = "ours"};
+        facts[node->n_facts++] = (struct op_pair){.name = LB_FACT_BEFORE, .value = before};
+        if (lb_debt_is_maint(known[k].debt_text))
+            facts[node->n_facts++] = (struct op_pair){.name = LB_FACT_MAINT, .value = LB_OURS};
         node->facts = facts;
     }
 }
@@ -301,19 +282,16 @@ static const char *fact_of(const struct plan_node *node, const char *name)
  * release it serves again. What its balancers had before says so. */
 static void take_return(struct preflight *p, struct plan_node *node, const struct asked *a)
 {
-    const char *owed = fact_of(node, "lb.before");
+    const char *owed = fact_of(node, LB_FACT_BEFORE);
     bool returns = !node->was_up && (owed || a->n_balancers > 0);
-    for (size_t k = 0; k < a->n_balancers && returns; k++) {
-        const char *before = owed ? owed : preflight_fact(a->balancer[k], "lb.before");
-        returns = before && *before && !strstr(before, "=maint") && !strstr(before, "=drain") &&
-                  !strstr(before, "=sick");
-    }
+    for (size_t k = 0; k < a->n_balancers && returns; k++)
+        returns = lb_before_returns(owed ? owed : preflight_fact(a->balancer[k], LB_FACT_BEFORE));
     if (!returns)
         return;
     struct op_pair *facts = arena_array(p->arena, node->n_facts + 1, sizeof(*facts));
     for (size_t i = 0; i < node->n_facts; i++)
         facts[i] = node->facts[i];
-    facts[node->n_facts++] = (struct op_pair){.name = "lb.returns", .value = "yes"};
+    facts[node->n_facts++] = (struct op_pair){.name = LB_FACT_RETURNS, .value = "yes"};
     node->facts = facts;
 }
 
@@ -325,7 +303,7 @@ static void returning_first(struct preflight *p)
     size_t n = 0;
     for (int returns = 1; returns >= 0; returns--)
         for (size_t i = 0; i < plan->n_nodes; i++)
-            if ((fact_of(&plan->nodes[i], "lb.returns") != NULL) == returns)
+            if ((fact_of(&plan->nodes[i], LB_FACT_RETURNS) != NULL) == returns)
                 sorted[n++] = plan->nodes[i];
     memcpy(plan->nodes, sorted, n * sizeof(*sorted));
 }
@@ -337,7 +315,7 @@ static void check_floor(struct preflight *p)
     int64_t returning = 0;
     for (size_t i = 0; i < plan->n_nodes; i++) {
         any_up |= plan->nodes[i].was_up;
-        returning += fact_of(&plan->nodes[i], "lb.returns") != NULL;
+        returning += fact_of(&plan->nodes[i], LB_FACT_RETURNS) != NULL;
     }
     if (!p->capacity)
         return;

@@ -5,28 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AT "lb.at."
-
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const struct op_pair *)a)->name, ((const struct op_pair *)b)->name);
 }
 
-/* Is this server among those that the node's drains take out? `lb.before` has one entry for each:
- * "SOCKET BACKEND/SERVER=...". */
+/* Is this server among those that the node's drains take out? lb.before has one entry for each. */
 static bool is_drained(const struct asked *a, const char *socket, size_t n_socket, const char *server,
                        size_t n_server)
 {
     for (size_t k = 0; k < a->n_balancers; k++) {
-        const char *before = preflight_fact(a->balancer[k], "lb.before");
-        while (before && *before) {
-            size_t n = strcspn(before, ";");
-            if (n > n_socket + n_server + 1 && memcmp(before, socket, n_socket) == 0 &&
-                before[n_socket] == ' ' && memcmp(before + n_socket + 1, server, n_server) == 0 &&
-                before[n_socket + 1 + n_server] == '=')
+        const char *before = preflight_fact(a->balancer[k], LB_FACT_BEFORE);
+        struct lb_entry e;
+        while (lb_entry_next(&before, &e))
+            if (e.n_balancer == n_socket && memcmp(e.balancer, socket, n_socket) == 0 &&
+                e.n_server == n_server && memcmp(e.server, server, n_server) == 0)
                 return true;
-            before += n + (before[n] == ';');
-        }
     }
     return false;
 }
@@ -54,7 +48,7 @@ static void check_addresses(struct preflight *p, size_t i, const char *at, const
     for (; *at; at += strcspn(at, ";"), at += *at == ';') {
         int n = (int)strcspn(at, ";");
         size_t n_socket = strcspn(at, " ");
-        const struct op_pair key = {.name = arena_printf(p->arena, AT "%.*s", n, at)};
+        const struct op_pair key = {.name = arena_printf(p->arena, LB_FACT_SHARED "%.*s", n, at)};
         const struct op_pair *found = n_shared ? bsearch(&key, shared, n_shared, sizeof(key), by_name) : NULL;
         for (const char *s = found ? found->value : ""; *s; s += strcspn(s, " "), s += *s == ' ')
             if (!is_drained(&p->asked[i], at, n_socket, s, strcspn(s, " ")))
@@ -69,7 +63,7 @@ static size_t shared_addresses(struct preflight *p, struct op_pair **ret)
     struct op_pair *pairs = arena_array(p->arena, r->n_facts + 1, sizeof(*pairs));
     size_t n = 0, used = 0;
     for (size_t i = 0; i < r->n_facts; i++)
-        if (str_starts(r->facts[i].name, AT))
+        if (str_starts(r->facts[i].name, LB_FACT_SHARED))
             pairs[n++] = r->facts[i];
     qsort(pairs, n, sizeof(*pairs), by_name);
     for (size_t i = 0; i < n; i++)
@@ -92,7 +86,7 @@ void preflight_shared(struct preflight *p)
     size_t n = shared_addresses(p, &shared);
     for (size_t i = 0; i < p->plan->n_nodes; i++)
         for (size_t k = 0; k < p->asked[i].n_balancers; k++) {
-            const char *at = preflight_fact(p->asked[i].balancer[k], "lb.at");
+            const char *at = preflight_fact(p->asked[i].balancer[k], LB_FACT_AT);
             if (at)
                 check_addresses(p, i, at, shared, n);
         }

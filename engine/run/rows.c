@@ -90,20 +90,17 @@ static const char *note_message(const struct row_context *ctx, const struct reco
 }
 
 /* A drain, or the maintenance that a waiting step sets when sessions do not go: which of them may have been
- * done is owed back, by a later release too. "lb.maint" tells `enable` whose maintenance it finds. */
+ * done is owed back, by a later release too. LB_FACT_MAINT tells `enable` whose maintenance it finds. */
 static size_t debt_facts(const struct row_context *ctx, const struct record *r, struct op_pair *ret)
 {
-    const char *verb = ctx->plan->steps[r->step].verb, *before = facts_get(ctx->facts, r->node, "lb.before");
+    const char *verb = ctx->plan->steps[r->step].verb,
+               *before = facts_get(ctx->facts, r->node, LB_FACT_BEFORE);
     if (r->role == ROLE_ESCALATE || r->role == ROLE_KILL) {
-        ret[0] = (struct op_pair){"debt",
-                                  arena_printf(ctx->arena, "%s: maintenance by release %lld; lb.maint=ours",
-                                               verb, (long long)ctx->release)};
-        ret[1] = (struct op_pair){"lb.maint", "ours"};
+        ret[0] = (struct op_pair){"debt", lb_debt_maint(ctx->arena, verb, ctx->release)};
+        ret[1] = (struct op_pair){LB_FACT_MAINT, LB_OURS};
         return 2;
     }
-    ret[0] = (struct op_pair){"debt", arena_printf(ctx->arena, "%s: out of rotation by release %lld%s%s",
-                                                   verb, (long long)ctx->release, before ? "; before: " : "",
-                                                   before ? before : "")};
+    ret[0] = (struct op_pair){"debt", lb_debt_drain(ctx->arena, verb, ctx->release, before)};
     return 1;
 }
 

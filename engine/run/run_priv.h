@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/lb.h"
 #include "base/str.h"
 #include "core/core.h"
 #include "drivers/op.h"

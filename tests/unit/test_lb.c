@@ -1,0 +1,139 @@
+/* The text form of what balancers say: what any version wrote into a journal is read as it was meant. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/lb.h"
+
+#define WORD_STATE(w, s) {w, LB_##s},
+
+static void every_word_has_one_meaning(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word;
+        enum lb_state state;
+    } rows[] = {LB_WORDS(WORD_STATE)};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(lb_state_of_word(rows[i].word, strlen(rows[i].word)), rows[i].state);
+        assert_true(lb_state_is_out(rows[i].state) != lb_state_is_in(rows[i].state));
+    }
+    assert_int_equal(lb_state_of_word("disabled", 8), LB_UNKNOWN);
+    assert_int_equal(lb_state_of_word("readyish", 5), LB_READY);
+    assert_false(lb_state_is_in(LB_UNKNOWN) || lb_state_is_out(LB_UNKNOWN));
+}
+
+static void before_is_found_by_balancer_and_server(void **state)
+{
+    (void)state;
+    static const char fact[] = "tcp://a:1 web/w1=ready,w100;tcp://b:1 web/w1=maint,w0;tcp://b:1 "
+                               "web/w11=drain;tcp://c:1 varnish/w=sick";
+    struct lb_before b;
+    assert_true(lb_before_find(fact, "tcp://a:1", "web", "w1", &b));
+    assert_true(b.state == LB_READY && b.weight == 100 && !b.agent);
+    assert_true(lb_before_find(fact, "tcp://b:1", "web", "w1", &b));
+    assert_true(b.state == LB_MAINT && b.weight == 0);
+    assert_true(lb_before_find(fact, "tcp://b:1", "web", "w11", &b));
+    assert_true(b.state == LB_DRAIN && b.weight == -1);
+    assert_true(lb_before_find(fact, "tcp://c:1", "varnish", "w", &b));
+    assert_true(b.state == LB_DRAIN);
+    assert_false(lb_before_find(fact, "tcp://a:1", "web", "w11", &b));
+    assert_false(lb_before_find(NULL, "tcp://a:1", "web", "w1", &b));
+    assert_true(lb_before_find("tcp://a:1 web/w1=drain,w7,agent", "tcp://a:1", "web", "w1", &b));
+    assert_true(b.agent && b.weight == 7 && b.state == LB_DRAIN);
+    static const char *const bad[] = {"asleep", "ready,x9", "drain,w7,agents", "drain,w7,", "drain,w", ""};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        auto_buf struct buf text = BUF_INIT(100);
+        buf_printf(&text, "tcp://a:1 web/w1=%s", bad[i]);
+        assert_false(lb_before_find(buf_str(&text), "tcp://a:1", "web", "w1", &b));
+    }
+}
+
+static void what_is_written_is_read(void **state)
+{
+    (void)state;
+    auto_buf struct buf text = BUF_INIT(1000);
+    struct lb_before b;
+    lb_before_add(&text, "tcp://a:1", "web", "w1", "drain", &(struct lb_before){LB_DRAIN, 7, true});
+    lb_before_add(&text, "tcp://v:1", "varnish", "w1", "healthy", &(struct lb_before){LB_FORCED, -1, false});
+    assert_string_equal(buf_str(&text), "tcp://a:1 web/w1=drain,w7,agent;tcp://v:1 varnish/w1=healthy");
+    assert_true(lb_before_find(buf_str(&text), "tcp://v:1", "varnish", "w1", &b));
+    assert_true(b.state == LB_FORCED && b.weight == -1);
+}
+
+/* A word for "out" of a kind that this version does not know is none for "comes back". */
+static void only_who_was_in_everywhere_comes_back(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fact;
+        bool returns;
+    } rows[] = {
+        {"tcp://a:1 web/w1=ready,w100", true},
+        {"tcp://a:1 web/w1=ready,w100;tcp://v:1 varnish/w1=probe;tcp://v:2 varnish/w1=healthy", true},
+        {"tcp://a:1 web/w1=ready,w100;tcp://b:1 web/w1=maint,w1", false},
+        {"tcp://a:1 web/drain=ready", true},
+        {"tcp://v:1 varnish/w1=sick", false},
+        {"f5 pool/w1=disabled", false},
+        {"tcp://a:1 web/w1=ready;tcp://b:1 web/w1=ready,x9", false},
+        {"UP", false},
+        {"", false},
+        {NULL, false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (lb_before_returns(rows[i].fact) != rows[i].returns)
+            fail_msg("%s", rows[i].fact);
+}
+
+/* As the first version wrote them into journals; several are put into one line by the store. */
+static void debts_of_earlier_versions_are_owed(void **state)
+{
+    (void)state;
+    auto_arena struct arena a = {0};
+    static const char old[] =
+        "haproxy.drain: out of rotation by release 41; before: tcp://lb1:9999 web/app1=ready,w100;"
+        "tcp://lb2:9999 web/app1=ready,w50,agent; haproxy.maint: maintenance by release 41; "
+        "lb.maint=ours; varnish.drain: out of rotation by release 41; before: "
+        "tcp://c1:6082 varnish/app1=probe";
+    assert_string_equal(lb_debt_before(old, &a),
+                        "tcp://lb1:9999 web/app1=ready,w100;tcp://lb2:9999 web/app1=ready,w50,agent;"
+                        "tcp://c1:6082 varnish/app1=probe");
+    assert_true(lb_debt_is_maint(old));
+    assert_string_equal(lb_debt_before("haproxy django/app1 drained by release 2; before: UP", &a), "");
+    assert_false(lb_debt_is_maint("haproxy django/app1 drained by release 2; before: UP"));
+    assert_string_equal(lb_debt_before("", &a), "");
+    assert_string_equal(
+        lb_debt_drain(&a, "haproxy.drain", 41, "tcp://lb1:9999 web/app1=ready,w100"),
+        "haproxy.drain: out of rotation by release 41; before: tcp://lb1:9999 web/app1=ready,w100");
+    assert_string_equal(lb_debt_drain(&a, "haproxy.drain", 41, NULL),
+                        "haproxy.drain: out of rotation by release 41");
+    assert_string_equal(lb_debt_maint(&a, "haproxy.kill", 7),
+                        "haproxy.kill: maintenance by release 7; lb.maint=ours");
+}
+
+static void who_serves_on_both(void **state)
+{
+    (void)state;
+    auto_arena struct arena a = {0};
+    int64_t n;
+    assert_string_equal(lb_serving_both(&a, "1101", "0111", &n), "0101");
+    assert_int_equal(n, 2);
+    assert_null(lb_serving_both(&a, "11", "111", &n));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_word_has_one_meaning),
+        cmocka_unit_test(before_is_found_by_balancer_and_server),
+        cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(only_who_was_in_everywhere_comes_back),
+        cmocka_unit_test(debts_of_earlier_versions_are_owed),
+        cmocka_unit_test(who_serves_on_both),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
