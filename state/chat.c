@@ -65,7 +65,7 @@ bool ask_add(struct store *s, const struct ask_new *a, int64_t *ret_id, char ret
     if (!tx_open(&tx, s, err))
         return false;
     bool ok = ask_insert(s, a, ret_code, err);
-    int64_t id = ok ? sqlite3_last_insert_rowid(s->db) : 0;
+    int64_t id = ok ? sql_id(s) : 0;
     if (!tx_close(&tx, ok, err))
         return false;
     *ret_id = id;
@@ -150,7 +150,7 @@ bool ask_move(struct store *s, int64_t id, const char *from, const char *to, con
                       ARGS(arg_int(id), arg_text(from), arg_text(to), arg_text(c->rev), arg_text(c->digest),
                            arg_text(c->approved_by), arg_int(c->order), arg_int(c->lapse_ms)),
                       err);
-    bool moved = ok && sqlite3_changes(s->db) == 1;
+    bool moved = ok && sql_changed(s) == 1;
     if (!tx_close(&tx, ok, err))
         return false;
     *ret_moved = moved;
@@ -175,7 +175,7 @@ bool seen_add(struct store *s, const char *hash, int64_t at_ms, int64_t forget_m
         return false;
     bool ok = sql_run(s, SQL_SEEN_FORGET, ARGS(arg_int(forget_ms)), err) &&
               sql_run(s, SQL_SEEN_INSERT, ARGS(arg_text(hash), arg_int(at_ms)), err);
-    bool is_new = ok && sqlite3_changes(s->db) == 1;
+    bool is_new = ok && sql_changed(s) == 1;
     if (!tx_close(&tx, ok, err))
         return false;
     *ret_new = is_new;

@@ -124,7 +124,7 @@ static bool the_only_one(struct store *s, const char *env, struct arena *arena, 
     return n < 2 || err_set(err, E_USAGE,
                             "'%s' is an environment of %zu applications in the journal %s: %s; say which, as "
                             "in '%s/%s'",
-                            env, n, store_path(s), buf_str(&names), found, env);
+                            env, n, store_place(s), buf_str(&names), found, env);
 }
 
 static const char *said_app(const struct store *s, const char *env)

@@ -25,7 +25,7 @@ bool journal_append(struct store *s, struct row *row, struct err *err)
                       err);
     if (!tx_close(&tx, ok, err))
         return false;
-    row->seq = sqlite3_last_insert_rowid(s->db);
+    row->seq = sql_id(s);
     return true;
 }
 
@@ -35,7 +35,7 @@ static bool row_from_query(const struct query *q, struct store *s, struct arena 
     int kind = row_kind_from_name(query_peek(q, 3));
     if (kind < 0)
         return err_set(err, E_JOURNAL, "journal %s: row %lld is of an unknown kind '%s'; it is damaged",
-                       store_path(s), (long long)query_int(q, 0), query_peek(q, 3));
+                       store_place(s), (long long)query_int(q, 0), query_peek(q, 3));
     *ret = (struct row){
         .seq = query_int(q, 0),
         .at_ms = query_int(q, 1),

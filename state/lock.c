@@ -236,7 +236,7 @@ bool lock_bind(struct store *s, const char *env, int64_t fence, int64_t release,
     l.fence = fence;
     l.release = release;
     bool ok = sql_run(s, SQL_LOCK_BIND, ARGS(arg_text(env_bare(env)), arg_int(fence), arg_int(release)), err);
-    if (ok && sqlite3_changes(s->db) != 1)
+    if (ok && sql_changed(s) != 1)
         ok =
             err_set(err, E_LOCKED,
                     "%s: the lock was taken away meanwhile (our grant was %" PRId64 "); nothing was touched; "
@@ -258,7 +258,7 @@ bool lock_free(struct store *s, const char *env, int64_t fence, const char *who,
     struct lock_info l = actor(env, who, why, &arena);
     l.fence = fence;
     bool ok = sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(env_bare(env)), arg_int(fence)), err);
-    if (ok && sqlite3_changes(s->db) == 1)
+    if (ok && sql_changed(s) == 1)
         ok = history_add(s, "free", &l, fence, err);
     return tx_close(&tx, ok, err);
 }
@@ -307,12 +307,9 @@ bool lock_forced(struct store *s, const char *env, int64_t *ret, struct err *err
     if (!env_resolve(s, env, &arena, &key, err) ||
         !query_open(&q, s, SQL_LOCK_FORCED, ARGS(arg_text(key.env), arg_text(key.app)), err))
         return false;
-    if (!s->db)
-        return true; /* nothing was ever forced in a journal that is not there */
-    if (!query_next(&q, err))
-        return false;
-    *ret = query_int(&q, 0);
-    return true;
+    if (query_next(&q, err))
+        *ret = query_int(&q, 0);
+    return !q.failed; /* nothing was ever forced in a journal that is not there */
 }
 
 /* ---- text */

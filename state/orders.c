@@ -17,7 +17,7 @@ bool order_insert(struct store *s, const struct order_new *o, int64_t *ret_id, s
                            arg_text(o->via), arg_text(o->place), arg_text(o->argv), arg_text(host),
                            arg_text(key.app)),
                       err);
-    int64_t id = ok ? sqlite3_last_insert_rowid(s->db) : 0;
+    int64_t id = ok ? sql_id(s) : 0;
     if (!tx_close(&tx, ok, err))
         return false;
     *ret_id = id;

@@ -36,8 +36,8 @@ bool output_end(struct store *s, const struct output *o, int64_t total_bytes, bo
 
 static void output_from_row(const struct query *q, struct arena *arena, struct output *ret)
 {
-    const char *data = sqlite3_column_blob(q->stmt, 8);
-    size_t n = (size_t)sqlite3_column_bytes(q->stmt, 8);
+    size_t n;
+    const char *data = query_blob(q, 8, arena, &n);
     *ret = (struct output){
         .id = query_int(q, 0),
         .release = query_int(q, 1),
@@ -47,7 +47,7 @@ static void output_from_row(const struct query *q, struct arena *arena, struct o
         .attempt = (int)query_int(q, 5),
         .stream = (int)query_int(q, 6),
         .back = query_int(q, 7) != 0,
-        .data = arena_strndup(arena, data ? data : "", n),
+        .data = data,
         .n = n,
     };
 }

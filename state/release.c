@@ -15,7 +15,7 @@ bool release_insert(struct store *s, const struct release_new *r, int64_t *ret_i
                            arg_text(r->host ? r->host : ""), arg_text(r->plan_digest ? r->plan_digest : ""),
                            arg_int(r->of_release), arg_int(r->at_ms), arg_text(r->root ? r->root : "")),
                       err);
-    int64_t id = ok ? sqlite3_last_insert_rowid(s->db) : 0;
+    int64_t id = ok ? sql_id(s) : 0;
     ok =
         ok && sql_run(s, SQL_PLAN_INSERT, ARGS(arg_int(id), arg_text(r->plan_json ? r->plan_json : "")), err);
     if (!tx_close(&tx, ok, err))
@@ -240,8 +240,8 @@ bool release_plan(struct store *s, int64_t id, struct arena *arena, const char *
     if (q.failed)
         return false;
     return err_set(err, E_JOURNAL,
-                   "journal %s has no release %lld; 'release history' lists those that it has", store_path(s),
-                   (long long)id);
+                   "journal %s has no release %lld; 'release history' lists those that it has",
+                   store_place(s), (long long)id);
 }
 
 bool release_ends_after(struct store *s, int64_t after, size_t limit, struct arena *arena,

@@ -1,6 +1,6 @@
+/* Statements and questions of the store, by whatever database keeps it. */
 #include "state/sql.h"
 
-#include <limits.h>
 #include <string.h>
 
 #include "state/store_priv.h"
@@ -28,101 +28,66 @@ struct arg arg_blob(const char *data, size_t n)
     return (struct arg){.kind = ARG_BLOB, .data = data ? data : "", .n = n};
 }
 
-static int arg_bind(sqlite3_stmt *stmt, int i, const struct arg *v)
-{
-    switch (v->kind) {
-    case ARG_INT: return sqlite3_bind_int64(stmt, i, v->number);
-    case ARG_TEXT: return sqlite3_bind_text64(stmt, i, v->data, v->n, SQLITE_STATIC, SQLITE_UTF8);
-    case ARG_BLOB: return sqlite3_bind_blob64(stmt, i, v->data, v->n, SQLITE_STATIC);
-    }
-    return SQLITE_MISUSE;
-}
-
-/* Prepared once, kept until the connection closes. */
-static int statement(struct store *s, enum sql id, sqlite3_stmt **ret)
-{
-    int rc = SQLITE_OK;
-    if (!s->stmts[id])
-        rc = sqlite3_prepare_v3(s->db, texts[id], -1, SQLITE_PREPARE_PERSISTENT, &s->stmts[id], NULL);
-    *ret = s->stmts[id];
-    return rc;
-}
-
-static int statement_bound(struct store *s, enum sql id, const struct arg *args, size_t n, sqlite3_stmt **ret)
-{
-    int rc = statement(s, id, ret);
-    for (size_t i = 0; rc == SQLITE_OK && i < n; i++)
-        rc = arg_bind(*ret, (int)i + 1, &args[i]);
-    return rc;
-}
-
 bool sql_run(struct store *s, enum sql id, const struct arg *args, size_t n, struct err *err)
 {
-    sqlite3_stmt *stmt = NULL;
-    int rc = statement_bound(s, id, args, n, &stmt);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(stmt);
-    bool ok = rc == SQLITE_DONE || store_failed(s, rc, "write a row", err);
-    sqlite3_reset(stmt);
-    sqlite3_clear_bindings(stmt);
-    return ok;
+    s->ran = (struct db_ran){0};
+    return store_ok(s, s->db->kind->run(s->db, id, args, n, &s->ran, err), err);
+}
+
+int64_t sql_id(const struct store *s)
+{
+    return s->ran.id;
+}
+
+int64_t sql_changed(const struct store *s)
+{
+    return s->ran.changed;
 }
 
 bool query_open(struct query *q, struct store *s, enum sql id, const struct arg *args, size_t n,
                 struct err *err)
 {
     *q = (struct query){.store = s};
-    if (!store_refresh(s, err))
-        return false;
-    if (!s->db)
-        return true;
-    int rc = statement_bound(s, id, args, n, &q->stmt);
-    if (rc != SQLITE_OK) {
-        q->stmt = NULL;
-        return store_failed(s, rc, "read", err);
-    }
-    s->open_queries++;
-    return true;
+    return store_ok(s, s->db->kind->ask(s->db, id, args, n, &q->rows, err), err);
 }
 
 bool query_next(struct query *q, struct err *err)
 {
-    if (!q->stmt || q->failed)
+    bool row = false;
+    struct db *db = q->store->db;
+    if (!q->rows || q->failed)
         return false;
-    int rc = sqlite3_step(q->stmt);
-    if (rc == SQLITE_ROW)
-        return true;
-    if (rc != SQLITE_DONE) {
-        store_failed(q->store, rc, "read", err);
-        q->failed = true;
-    }
-    return false;
+    q->failed = !store_ok(q->store, db->kind->next(db, q->rows, &row, err), err);
+    return row && !q->failed;
 }
 
 void query_end(struct query *q)
 {
-    if (!q->stmt)
-        return;
-    /* Left un-reset it would hold its snapshot, and with it every later checkpoint. */
-    sqlite3_reset(q->stmt);
-    sqlite3_clear_bindings(q->stmt);
-    q->store->open_queries--;
-    q->stmt = NULL;
+    if (q->rows)
+        q->store->db->kind->done(q->store->db, q->rows);
+    q->rows = NULL;
 }
 
 int64_t query_int(const struct query *q, int column)
 {
-    return sqlite3_column_int64(q->stmt, column);
+    return q->store->db->kind->number(q->rows, column);
 }
 
 const char *query_peek(const struct query *q, int column)
 {
-    const unsigned char *text = sqlite3_column_text(q->stmt, column);
-    return text ? (const char *)text : "";
+    size_t n;
+    const char *text = q->store->db->kind->bytes(q->rows, column, &n);
+    return text ? text : "";
+}
+
+const char *query_blob(const struct query *q, int column, struct arena *arena, size_t *ret_n)
+{
+    const char *data = q->store->db->kind->bytes(q->rows, column, ret_n);
+    return arena_strndup(arena, data ? data : "", *ret_n);
 }
 
 const char *query_text(const struct query *q, int column, struct arena *arena)
 {
-    const char *text = query_peek(q, column);
-    return arena_strndup(arena, text, (size_t)sqlite3_column_bytes(q->stmt, column));
+    size_t n;
+    return query_blob(q, column, arena, &n);
 }

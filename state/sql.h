@@ -1,11 +1,10 @@
-/* Every statement of the store, prepared once per connection, and the way to run them.
+/* Every statement of the store, and the way to run them.
  *
  * X(NAME, "sql"). One place, so that the benchmark and a reader see which index serves which question. Values
  * are always bound, never spliced in (PROMISES S25). */
 #ifndef RELEASE_STATE_SQL_H
 #define RELEASE_STATE_SQL_H
 
-#include <sqlite3.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,11 +48,6 @@
                                                                                                        "d")
 
 #define SQL_LIST(X)                                                                                          \
-    X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                                        \
-    X(BEGIN_READ, "BEGIN")                                                                                   \
-    X(COMMIT, "COMMIT")                                                                                      \
-    X(ROLLBACK, "ROLLBACK")                                                                                  \
-    X(DATA_VERSION, "PRAGMA data_version")                                                                   \
     X(RELEASE_INSERT, "INSERT INTO releases (env, app, kind, plan_name, rev, rev_typed, who, host, "         \
                       "plan_digest, of_release, started_ms, root) "                                          \
                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                          \
@@ -188,16 +182,19 @@ struct arg arg_blob(const char *data, size_t n);
 struct store;
 /* Runs a statement that changes something and gives no rows; inside a transaction of the caller. */
 bool sql_run(struct store *s, enum sql id, const struct arg *args, size_t n, struct err *err) MUST_CHECK;
+int64_t sql_id(const struct store *s);      /* of the row that the last sql_run inserted */
+int64_t sql_changed(const struct store *s); /* how many rows it changed */
 
 /* Rows, one by one:
  *     auto_query struct query q;
  *     if (!query_open(&q, s, SQL_X, ARGS(...), err)) return false;
  *     while (query_next(&q, err)) ...
  *     return !q.failed;
- * On a store without a file there are no rows. */
+ * On a journal that is not there yet there are no rows. */
+struct db_rows;
 struct query {
     struct store *store;
-    sqlite3_stmt *stmt;
+    struct db_rows *rows;
     bool failed;
 };
 bool query_open(struct query *q, struct store *s, enum sql id, const struct arg *args, size_t n,
@@ -208,5 +205,7 @@ void query_end(struct query *q);
 int64_t query_int(const struct query *q, int column);
 const char *query_peek(const struct query *q, int column); /* until the next query_next; "" for NULL */
 const char *query_text(const struct query *q, int column, struct arena *arena);
+/* As query_text, for bytes of any kind; *ret_n of them. */
+const char *query_blob(const struct query *q, int column, struct arena *arena, size_t *ret_n);
 
 #endif

@@ -28,7 +28,8 @@ bool store_open(const char *path, enum store_mode mode, struct store **ret, stru
 void store_close(struct store *s);
 #define auto_store __attribute__((cleanup(store_auto_close)))
 void store_auto_close(struct store **s);
-const char *store_path(const struct store *s);
+/* Where it is kept, for people and for store_open: a file's whole name. */
+const char *store_place(const struct store *s);
 /* A number that changes when another connection has committed: cheap, for pollers. */
 bool store_version(struct store *s, int64_t *ret, struct err *err) MUST_CHECK;
 

@@ -88,8 +88,7 @@ bool token_add(struct store *s, const char *name, const char *role, bool bot, co
                                               ARGS(arg_text(name), arg_text(role), arg_text(hash),
                                                    arg_int(clock_wall_ms()), arg_text(made_by), arg_int(bot)),
                                               err);
-    snprintf(ret_text, TOKEN_TEXT_MAX, "rt%" PRId64 "-%s",
-             (int64_t)(ok ? sqlite3_last_insert_rowid(s->db) : 0), secret);
+    snprintf(ret_text, TOKEN_TEXT_MAX, "rt%" PRId64 "-%s", (int64_t)(ok ? sql_id(s) : 0), secret);
     return tx_close(&tx, ok, err);
 }
 

@@ -21,12 +21,12 @@ static void add_line_of(const char *path, struct buf *out)
 static const char *owner_by_place(struct session *s)
 {
     char hex[SHA256_HEX_LEN + 1];
-    auto_free char *path = realpath(store_path(s->store), NULL);
+    auto_free char *path = realpath(store_place(s->store), NULL);
     auto_buf struct buf text = BUF_INIT(8192);
     add_line_of("/etc/machine-id", &text);
     if (text.len == 0)
         buf_puts(&text, s->opt.host); /* a name may change, but there is nothing better */
-    buf_printf(&text, "\n%s", path ? path : store_path(s->store));
+    buf_printf(&text, "\n%s", path ? path : store_place(s->store));
     sha256_hex(text.data, text.len, hex);
     return arena_printf(&s->cli->arena, "j:%.16s", hex);
 }

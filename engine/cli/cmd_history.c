@@ -37,7 +37,7 @@ static int print(struct cli *cli, struct store *store, const struct release_info
         for (size_t i = 0; i < n; i++)
             jsonl_release(&list[i], &out);
     else if (n == 0)
-        buf_printf(&out, "no releases yet in the journal %s\n", store_path(store));
+        buf_printf(&out, "no releases yet in the journal %s\n", store_place(store));
     else {
         struct table t;
         table_init(&t, &cli->arena, 9);

@@ -108,7 +108,7 @@ static int show(struct cli *cli, struct store *store, const struct watch_plan *p
 {
     struct err err;
     bool follow = cli_flag(cli, "follow");
-    struct watch_spec spec = {.state_path = store_path(store),
+    struct watch_spec spec = {.state_path = store_place(store),
                               .plan = plan,
                               .form = cli_flag(cli, "json") ? WATCH_JSON : WATCH_PLAIN,
                               .out_fd = STDOUT_FILENO,

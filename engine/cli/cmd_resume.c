@@ -24,7 +24,7 @@ static int resume(struct session *s)
     if (!r) {
         say_error("resume: %s has no unfinished release in the journal %s; 'release history %s' lists them, "
                   "'release run --rev REV %s' starts a new one",
-                  s->env, store_path(s->store), s->env, s->env);
+                  s->env, store_place(s->store), s->env, s->env);
         return EXIT_USAGE;
     }
     return session_continue(s, r, ORDER_RESUME);

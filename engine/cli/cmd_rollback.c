@@ -182,7 +182,7 @@ static int last_finished(struct session *s, struct release_info **ret)
     say_error(
         "rollback: %s has no finished release to take back in the journal %s; 'release history %s' lists "
         "what there was; nothing was touched",
-        s->env, store_path(s->store), s->env);
+        s->env, store_place(s->store), s->env);
     return EXIT_USAGE;
 }
 

@@ -131,7 +131,7 @@ static void put_env(struct cli *cli, struct store *store, const struct env_state
     if (st->last && !(st->running && st->running->id == st->last->id))
         put_release(&cli->arena, st->last, "last", out);
     if (!st->last && !st->running)
-        buf_printf(out, "  last       no release yet (journal %s)\n", store_path(store));
+        buf_printf(out, "  last       no release yet (journal %s)\n", store_place(store));
     put_unfinished(st, out);
     put_lock(cli, st, out);
     put_nodes(cli, st, out);
@@ -331,7 +331,7 @@ static int watch(struct cli *cli, struct store *store, const char *env)
     }
     if ((status = stored_plan(cli, store, st.running->id, &plan)))
         return status;
-    struct watch_spec spec = {.state_path = store_path(store),
+    struct watch_spec spec = {.state_path = store_place(store),
                               .plan = watching_plan(&cli->arena, store, plan, st.running->id),
                               .form = watching_form(cli),
                               .out_fd = STDOUT_FILENO,
@@ -388,7 +388,7 @@ static int run(struct cli *cli)
         status = status_of(cli, store, envs[i], &out);
     if (n == 0)
         buf_printf(&out, "no environment in the pillar of %s and no release in the journal %s yet\n",
-                   cli_root(cli), store_path(store));
+                   cli_root(cli), store_place(store));
     out_buf(&out);
     return status;
 }

@@ -316,7 +316,7 @@ int session_start(struct session *s, struct plan *plan, int64_t of_release)
 static struct watcher *start_watcher(struct session *s, const struct plan *plan, int64_t id)
 {
     enum watch_form form = watching_form(s->cli);
-    struct watch_spec spec = {.state_path = store_path(s->store),
+    struct watch_spec spec = {.state_path = store_place(s->store),
                               .plan = watching_plan(&s->cli->arena, s->store, plan, id),
                               .form = form,
                               .out_fd = STDOUT_FILENO,

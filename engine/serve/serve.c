@@ -231,7 +231,7 @@ static bool open_journal(struct serve *s, struct err *err)
     struct store *store = serve_writer(s, err);
     if (!store)
         return false;
-    s->state_path = xstrdup(store_path(store));
+    s->state_path = xstrdup(store_place(store));
     learn_apps(s, store);
     scope(s, store);
     serve_writer_done(s);

@@ -13,13 +13,21 @@ MAY_USE = {
     "engine/core": set(),  # but for CORE_HEADERS
     "drivers": {"engine/base"},
     "plans": {"engine/base", "drivers"},
-    "state": {"engine/base"},
+    "state": {"engine/base", "state/sqlite"},  # store.c chooses the kind of database
+    "state/sqlite": {"engine/base", "state"},
     "engine/watch": {"engine/base", "state"},
     "engine/run": {"engine/base", "engine/core", "drivers", "plans", "state"},
     "engine/sim": {"engine/base", "engine/core", "drivers", "plans", "engine/run"},
     "engine/serve": {"engine/base", "plans", "state", "engine/watch"},
     "engine/chat": {"engine/base", "plans", "state", "engine/watch", "engine/serve"},
     "engine/cli": {"engine/base", "drivers", "plans", "state", "engine/run", "engine/watch", "engine/sim", "engine/serve", "engine/chat"},
+}
+# library header -> the only folders that may include it
+LIBRARIES = {
+    "sqlite3.h": {"state/sqlite"},
+    "libssh2.h": {"drivers"},
+    "yaml.h": {"plans"},
+    "microhttpd.h": {"engine/serve"},
 }
 CORE_HEADERS = {"base/words.h", "base/notes.h"}
 # What the core may call: nothing but what the compiler itself inserts.
@@ -40,6 +48,9 @@ def wrong_includes():
         if folder is None:
             continue
         for number, line in enumerate(source.read_text().splitlines(), 1):
+            library = re.match(r"\s*#\s*include\s+<([^>]+)>", line)
+            if library and folder not in LIBRARIES.get(library.group(1), {folder}):
+                yield f"{relative}:{number}: {library.group(1)} belongs to {', '.join(LIBRARIES[library.group(1)])}"
             match = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
             if not match:
                 continue

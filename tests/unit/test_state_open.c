@@ -386,16 +386,16 @@ static void the_default_name_follows_the_environment(void **state)
     setenv("RELEASE_STATE", scratch("own.db"), 1);
     setenv("XDG_STATE_HOME", scratch("xdg"), 1);
     ok(store_open(NULL, STORE_READ, &s, &err));
-    assert_string_equal(store_path(s), scratch("own.db"));
+    assert_string_equal(store_place(s), scratch("own.db"));
     store_close(s);
     unsetenv("RELEASE_STATE");
     ok(store_open(NULL, STORE_READ, &s, &err));
-    assert_string_equal(store_path(s), scratch("xdg/release/release.db"));
+    assert_string_equal(store_place(s), scratch("xdg/release/release.db"));
     store_close(s);
     setenv("XDG_STATE_HOME", "relative", 1);
     setenv("HOME", scratch("home"), 1);
     ok(store_open(NULL, STORE_READ, &s, &err));
-    assert_string_equal(store_path(s), geteuid() == 0 ? "/var/lib/release/release.db"
+    assert_string_equal(store_place(s), geteuid() == 0 ? "/var/lib/release/release.db"
                                                       : scratch("home/.local/state/release/release.db"));
     store_close(s);
     unsetenv("XDG_STATE_HOME");
@@ -405,7 +405,7 @@ static void the_default_name_follows_the_environment(void **state)
     ok(store_open("rel.db", STORE_WRITE, &s, &err));
     assert_int_equal(chdir(cwd), 0);
     row_add(s, life(release_of(s, "prod", "release"))); /* a later chdir changes nothing */
-    assert_string_equal(store_path(s), scratch("rel.db"));
+    assert_string_equal(store_place(s), scratch("rel.db"));
     store_close(s);
     char longest[6000];
     memset(longest, 'a', sizeof(longest) - 1);

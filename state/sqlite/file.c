@@ -1,6 +1,6 @@
 /* The journal as a file: its name, its permissions, its birth. way.c has its directory.
  *
- * Nothing here opens the database itself (see store_priv.h). What the umask takes away or leaves is
+ * Nothing here opens the database itself (see sqlite_priv.h). What the umask takes away or leaves is
  * corrected, so that the modes are the same wherever release is called from. */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "state/store_priv.h"
+#include "state/sqlite/sqlite_priv.h"
 
 #define PATH_BYTES 4000
 

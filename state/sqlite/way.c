@@ -13,7 +13,7 @@
 
 #include "base/auto.h"
 #include "base/str.h"
-#include "state/store_priv.h"
+#include "state/sqlite/sqlite_priv.h"
 
 #define WAY_BYTES 8192
 #define LINKS_MAX 40
