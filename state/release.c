@@ -193,39 +193,48 @@ bool release_unfinished(struct store *s, const char *env, struct arena *arena, s
     return !q.failed;
 }
 
-/* Of what is listed newest first. *taken_back: the oldest release that a rollback has taken back so far. */
-static struct release_info *in_force(struct release_info *list, size_t n, int64_t *taken_back)
+/* Of what is listed newest first. A rollback of N makes things as they were before N: so *below moves there.
+ * true: this is the end of the way, *ret NULL when it ends at a revision that somebody named. */
+static bool in_force(struct release_info *list, size_t n, int64_t *below, struct release_info **ret)
 {
+    *ret = NULL;
     for (size_t i = 0; i < n; i++) {
         struct release_info *r = &list[i];
-        if (r->exit_status != 0 || (strcmp(r->kind, "release") != 0 && strcmp(r->kind, "rollback") != 0))
+        bool rollback = strcmp(r->kind, "rollback") == 0;
+        if (r->exit_status != 0 || r->id >= *below || (strcmp(r->kind, "release") != 0 && !rollback))
             continue;
-        bool turned = r->of_release > 0;
-        if (turned && r->of_release < *taken_back)
-            *taken_back = r->of_release;
-        if (!turned && r->id < *taken_back)
-            return r;
+        if (r->of_release > 0) {
+            *below = r->of_release;
+            continue;
+        }
+        *ret = rollback ? NULL : r;
+        return true;
     }
-    return NULL;
+    return false;
+}
+
+bool release_in_force(struct store *s, const char *env, int64_t before_id, struct arena *arena,
+                      struct release_info **ret, struct err *err)
+{
+    struct release_info *list;
+    size_t n;
+    int64_t before = 0, below = before_id;
+    do {
+        if (!release_list(s, env, 100, before, arena, &list, &n, err))
+            return false;
+        if (in_force(list, n, &below, ret))
+            return true;
+        before = n ? list[n - 1].id : 0;
+    } while (n == 100);
+    return true;
 }
 
 bool release_rollback_of(struct store *s, const char *env, struct arena *arena, struct release_info **ret,
                          struct err *err)
 {
-    struct release_info *list;
-    size_t n;
-    int64_t before = 0, taken_back = INT64_MAX;
     if (!release_unfinished(s, env, arena, ret, err))
         return false;
-    if (*ret)
-        return true;
-    do {
-        if (!release_list(s, env, 100, before, arena, &list, &n, err))
-            return false;
-        *ret = in_force(list, n, &taken_back);
-        before = n ? list[n - 1].id : 0;
-    } while (!*ret && n == 100);
-    return true;
+    return *ret || release_in_force(s, env, INT64_MAX, arena, ret, err);
 }
 
 bool release_plan(struct store *s, int64_t id, struct arena *arena, const char **ret_json, struct err *err)

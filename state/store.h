@@ -105,6 +105,10 @@ bool release_unfinished(struct store *s, const char *env, struct arena *arena, s
  * force, so that a second rollback goes further back, never forward again. *ret NULL when there is none. */
 bool release_rollback_of(struct store *s, const char *env, struct arena *arena, struct release_info **ret,
                          struct err *err) MUST_CHECK;
+/* The same for finished ones with id < before_id: the newest whose work was not taken back before that. NULL,
+ * too, when the newest of all is a rollback to a revision that was named (of_release 0). */
+bool release_in_force(struct store *s, const char *env, int64_t before_id, struct arena *arena,
+                      struct release_info **ret, struct err *err) MUST_CHECK;
 bool release_plan(struct store *s, int64_t id, struct arena *arena, const char **ret_json,
                   struct err *err) MUST_CHECK;
 /* Ends of releases with id > after, oldest first; for counters that are kept by a cursor. */

@@ -1,18 +1,24 @@
 /* release rollback: every node back to what it ran before. An unfinished release is walked back on its own
  * plan; a finished one gets a new plan whose targets are each node's own earlier revision, out of the
- * journal. */
-#include "cli/choose.h"
-#include "cli/confirm.h"
+ * journal; a revision, or a moment, that was named gets the environment's plan (rollback_to.c). */
+#include "cli/rollback.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/auto.h"
+#include "cli/choose.h"
+#include "cli/confirm.h"
 #include "cli/watching.h"
+#include "run/look.h"
 
 static const struct option_def options[] = {
     {.name = "release", .arg = "N", .help = "take back release N instead of the last one"},
+    {.name = "to", .arg = "REV", .help = "every node to this commit, branch or tag"},
+    {.name = "before",
+     .arg = "N",
+     .help = "every node to what it ran before release N, however that one ended"},
     {.name = "yes", .help = "do not ask; without a terminal the only way where a yes is wanted"},
     {.name = "dry-run", .help = "preflight, show the plan, change nothing"},
     ANY_TREE_OPTION,
@@ -21,154 +27,92 @@ static const struct option_def options[] = {
     OPTION_END,
 };
 
-/* ---- the plan that goes back */
+/* ---- nodes that are there already */
 
-static const char *fact_of(const struct plan_node *node, const char *name)
+/* On disk, in its own directory where the node has one to go to, and owing nothing: then only its processes are
+ * to be asked. */
+static bool stands_there(const struct plan_node *node)
 {
-    for (size_t i = 0; i < node->n_facts; i++)
-        if (strcmp(node->facts[i].name, name) == 0)
-            return node->facts[i].value;
-    return "";
-}
-
-/* Exactly the directory that it ran: an earlier recipe may have made another one of the same revision. */
-static void keep_release_dir(struct arena *arena, struct plan_node *node)
-{
-    const char *before = fact_of(node, "release.before");
-    struct op_pair *vars = arena_array(arena, node->n_vars + 1, sizeof *vars);
-    size_t n = 0;
-    if (*before == '\0')
-        return;
+    const char *now = rollback_fact(node, "release.before"), *dir = now;
     for (size_t i = 0; i < node->n_vars; i++)
-        if (strcmp(node->vars[i].name, "release_dir") != 0)
-            vars[n++] = node->vars[i];
-    vars[n++] = (struct op_pair){.name = "release_dir", .value = before};
-    node->vars = vars;
-    node->n_vars = n;
+        if (strcmp(node->vars[i].name, "release_dir") == 0)
+            dir = node->vars[i].value;
+    return strcmp(node->rev_before, node->rev) == 0 && strcmp(dir, now) == 0 &&
+           *rollback_fact(node, "lb.returns") == '\0' && *rollback_fact(node, "lb.before") == '\0';
 }
 
-/* A check that was not true of what the node ran then is not expected to be true of it now. */
-static void keep_untrue_checks(struct arena *arena, struct plan_node *node)
+/* Nodes that are seen to run what they would go to leave the plan: nothing is restarted for nothing. */
+static int drop_unchanged(struct session *s, struct plan *plan)
 {
-    static const char was[] = "http.was.";
-    struct op_pair *kept = arena_array(arena, node->n_facts + 1, sizeof *kept);
-    size_t n = 0;
-    for (size_t i = 0; i < node->n_facts; i++)
-        if (str_starts(node->facts[i].name, was))
-            kept[n++] = (struct op_pair){
-                .name = arena_printf(arena, "http.back.%s", node->facts[i].name + strlen(was)),
-                .value = node->facts[i].value};
-    node->facts = kept;
-    node->n_facts = n;
-}
-
-/* What an undo needs of the release that is taken back: it runs there, with what the step had. */
-static void keep_for_undo(struct arena *arena, const struct plan *plan, const struct plan_node *of,
-                          struct plan_node *node)
-{
-    size_t n_all, n = 0;
-    const struct op_pair *all = plan_vars(plan, of, false, arena, &n_all);
-    struct op_pair *vars = arena_array(arena, node->n_vars + 2, sizeof *vars);
-    for (size_t i = 0; i < node->n_vars; i++)
-        if (!str_starts(node->vars[i].name, "undo."))
-            vars[n++] = node->vars[i];
-    for (size_t i = 0; i < n_all; i++)
-        if (strcmp(all[i].name, "release_dir") == 0 || strcmp(all[i].name, "rev") == 0)
-            vars[n++] =
-                (struct op_pair){.name = arena_printf(arena, "undo.%s", all[i].name), .value = all[i].value};
-    node->vars = vars;
-    node->n_vars = n;
-}
-
-/* Nodes that ran nothing before have nothing to go back to: they are left alone, and said. */
-static void keep_nodes_with_past(struct arena *arena, struct plan *plan, const bool *out)
-{
-    size_t n = 0;
+    struct arena *arena = &s->cli->arena;
+    struct look *looks;
+    struct err err;
+    size_t there = 0, kept = 0;
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        there += stands_there(&plan->nodes[i]);
+    if (there == 0)
+        return 0;
+    if (!run_look(plan, arena, &s->opt, &looks, &err))
+        return say_err(&err);
     for (size_t i = 0; i < plan->n_nodes; i++) {
-        struct plan_node node = plan->nodes[i];
-        if (out && out[i])
-            continue;
-        if (!node.rev_before || node.rev_before[0] == '\0') {
-            say_note("%s: ran nothing before that release; it is left as it is", node.id);
-            continue;
-        }
-        keep_for_undo(arena, plan, &plan->nodes[i], &node);
-        keep_release_dir(arena, &node);
-        node.rev = node.rev_before;
-        node.rev_before = "";
-        node.was_up = false;
-        node.target.identity = NULL;
-        keep_untrue_checks(arena, &node);
-        plan->nodes[n++] = node;
+        const struct plan_node *node = &plan->nodes[i];
+        if (stands_there(node) && look_runs(&looks[i], node->rev))
+            say_note("%s: runs %.12s already; it is left as it is", node->id, node->rev);
+        else
+            plan->nodes[kept++] = *node;
     }
-    plan->n_nodes = n;
+    plan->n_nodes = kept;
+    if (kept > 0)
+        rollback_one_stage(plan);
+    return 0;
 }
 
-static const struct op_pair *with_command(struct arena *arena, const struct plan_step *step)
+int rollback_go(struct session *s, struct plan *plan, const char *why, const char *about, int64_t of_release)
 {
-    struct op_pair *args = arena_array(arena, step->n_args + 1, sizeof *args);
-    for (size_t i = 0; i < step->n_args; i++) {
-        args[i] = step->args[i];
-        if (strcmp(args[i].name, "cmd") == 0)
-            args[i].value = step->undo_cmd;
+    int status;
+    if ((status = session_lock(s, why, 0, false)) || (status = session_secrets(s, plan)) ||
+        (status = session_preflight(s, plan)) || (status = drop_unchanged(s, plan)))
+        return status;
+    if (plan->n_nodes == 0) {
+        say_note("rollback: every node of %s runs already what it would go to: there is nothing to change; "
+                 "nothing was touched",
+                 s->env);
+        return 0;
     }
-    return args;
-}
-
-static struct plan_step undo_of(struct arena *arena, const struct plan_step *of)
-{
-    struct plan_step step = *of;
-    step.args = with_command(arena, of);
-    step.label = arena_printf(arena, "undo %s", of->label);
-    step.undo_cmd = NULL;
-    step.undoes = true;
-    step.phase = PHASE_AFTER;
-    step.once = ONCE_AFTER;
-    return step;
-}
-
-/* Run-once steps (migrations) are not run again for an old revision. One that names its own undo runs that
- * when the last node is back, the last one first: until then nodes serve what it would take away. */
-static void once_steps_back(struct arena *arena, struct plan *plan)
-{
-    struct plan_step *steps = arena_array(arena, plan->n_steps + 1, sizeof *steps);
-    size_t n = 0, i = 0;
-    for (; i < plan->n_steps && plan->steps[i].phase <= PHASE_AFTER; i++)
-        if (plan->steps[i].once == ONCE_NO)
-            steps[n++] = plan->steps[i];
-        else if (!plan->steps[i].undo_cmd)
-            say_note("%s: ran once in that release and names no `undo:`; its effect stays",
-                     plan->steps[i].label);
-    for (size_t k = i; k-- > 0;)
-        if (plan->steps[k].once != ONCE_NO && plan->steps[k].undo_cmd)
-            steps[n++] = undo_of(arena, &plan->steps[k]);
-    for (; i < plan->n_steps; i++)
-        steps[n++] = plan->steps[i];
-    plan->steps = steps;
-    plan->n_steps = n;
-}
-
-/* One stage, no soak: what it goes back to has served before. Window and floor stay. */
-static void plan_turn(struct arena *arena, struct plan *plan, const bool *out, int64_t of_release)
-{
-    keep_nodes_with_past(arena, plan, out);
-    once_steps_back(arena, plan);
-    plan->kind = "rollback";
-    plan->rev_typed = arena_printf(arena, "before release %" PRId64, of_release);
-    plan->rev = plan->n_nodes ? plan->nodes[0].rev : "";
-    plan->n_stages = 1;
-    plan->stage_end[0] = (uint32_t)plan->n_nodes;
-    plan->soak_ms = 0;
-    if (plan->window > plan->n_nodes)
-        plan->window = (uint32_t)plan->n_nodes;
+    if (cli_flag(s->cli, "dry-run"))
+        return session_dry_run(s, plan);
+    return session_confirm(s, plan, about) ? session_start(s, plan, of_release) : EXIT_USAGE;
 }
 
 /* ---- which release */
 
+bool rollback_is_kind(const struct release_info *r)
+{
+    return strcmp(r->kind, "release") == 0 || strcmp(r->kind, "rollback") == 0;
+}
+
 static bool can_be_taken_back(const struct release_info *r)
 {
-    return r->exit_status == EXIT_RELEASED &&
-           (strcmp(r->kind, "release") == 0 || strcmp(r->kind, "rollback") == 0);
+    return r->exit_status == EXIT_RELEASED && rollback_is_kind(r);
+}
+
+/* The newest release or rollback, however it ended; NULL: none, or the journal cannot be read. */
+static struct release_info *newest(struct session *s)
+{
+    struct release_info *list;
+    struct err err;
+    int64_t before = 0;
+    size_t n;
+    do {
+        if (!release_list(s->store, s->env, 50, before, &s->cli->arena, &list, &n, &err))
+            return NULL;
+        for (size_t i = 0; i < n; i++) {
+            before = list[i].id;
+            if (rollback_is_kind(&list[i]))
+                return &list[i];
+        }
+    } while (n == 50);
+    return NULL;
 }
 
 static int last_finished(struct session *s, struct release_info **ret)
@@ -179,75 +123,186 @@ static int last_finished(struct session *s, struct release_info **ret)
     int status = *ret ? 0 : cli_env_known(s->cli, s->store, s->env);
     if (*ret || status)
         return status;
-    say_error(
-        "rollback: %s has no finished release to take back in the journal %s; 'release history %s' lists "
-        "what there was; nothing was touched",
-        s->env, store_place(s->store), s->env);
+    const struct release_info *last = newest(s);
+    if (last && last->exit_status == EXIT_RELEASED && strcmp(last->kind, "rollback") == 0 &&
+        last->of_release == 0)
+        say_error("rollback: rollback %" PRId64 " went to %s, a revision that was named: what comes before "
+                  "that is not known. '--release %" PRId64 "' takes that one back, '--to REV' and '--before "
+                  "N' say where to go; nothing was touched",
+                  last->id, release_name(&s->cli->arena, last), last->id);
+    else
+        say_error("rollback: %s has no finished release to take back in the journal %s; 'release history "
+                  "%s' lists what there was, '--to REV' goes to a revision; nothing was touched",
+                  s->env, store_place(s->store), s->env);
     return EXIT_USAGE;
 }
 
-static int named_release(struct session *s, int64_t id, struct release_info **ret)
+int rollback_named(struct session *s, int64_t id, struct release_info **ret)
 {
     struct err err;
     if (!release_get(s->store, id, &s->cli->arena, ret, &err))
         return say_err(&err);
-    if (*ret && env_same(s->store, (*ret)->env, s->env, &s->cli->arena) && can_be_taken_back(*ret))
+    if (*ret && env_same(s->store, (*ret)->env, s->env, &s->cli->arena))
         return 0;
     if (!*ret)
         say_error("rollback: there is no release %" PRId64 "; 'release history %s' lists them", id, s->env);
-    else if (!env_same(s->store, (*ret)->env, s->env, &s->cli->arena))
+    else
         say_error("rollback: release %" PRId64 " is of %s, not of %s; 'release history %s' lists them", id,
                   (*ret)->env, s->env, s->env);
-    else
-        say_error("rollback: %s %" PRId64
-                  " ended with %d (%s); only a release that was finished can be taken back by "
-                  "number",
-                  (*ret)->kind, id, (*ret)->exit_status, exit_text((*ret)->kind, (*ret)->exit_status));
     return EXIT_USAGE;
 }
 
-static int roll_finished_back(struct session *s, const struct release_info *r)
+static int finished_by_number(struct session *s, int64_t id, struct release_info **ret)
 {
-    struct cli *cli = s->cli;
+    int status = rollback_named(s, id, ret);
+    if (status || can_be_taken_back(*ret))
+        return status;
+    say_error("rollback: %s %" PRId64 " ended with %d (%s); only a release that was finished can be taken "
+              "back by number; '--before %" PRId64 "' goes to what every node ran before it; nothing was "
+              "touched",
+              (*ret)->kind, id, (*ret)->exit_status, exit_text((*ret)->kind, (*ret)->exit_status), id);
+    return EXIT_USAGE;
+}
+
+/* ---- what is said first */
+
+/* It is not the newest one that goes back: that one failed, or was taken back before. */
+static void say_which(struct session *s, const struct release_info *r)
+{
+    const struct release_info *last = newest(s);
+    const char *name = release_name(&s->cli->arena, r);
+    if (!last || last->id <= r->id)
+        return;
+    if (last->exit_status == EXIT_ROLLED_BACK)
+        say_note("%s %" PRId64 " failed and is back already; this takes back %s %" PRId64 " (%s)", last->kind,
+                 last->id, r->kind, r->id, name);
+    else if (last->of_release > r->id)
+        say_note("release %" PRId64 " was taken back by %s %" PRId64 "; this takes back %s %" PRId64 " (%s)",
+                 last->of_release, last->kind, last->id, r->kind, r->id, name);
+    else
+        say_note("%s %" PRId64 " (%s) stays as it is; this takes back %s %" PRId64 " (%s)", last->kind,
+                 last->id, exit_text(last->kind, last->exit_status), r->kind, r->id, name);
+}
+
+static const char *left_out(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n_vars; i++)
+        if (strcmp(plan->vars[i].name, "left_out") == 0)
+            return plan->vars[i].value;
+    return "0";
+}
+
+/* "'--release 8' takes back the one before, '--before 8' all nodes": for who meant more than this one. */
+static const char *others(struct session *s, int64_t before_id)
+{
+    struct release_info *r = NULL;
+    struct err err;
+    if (!release_in_force(s->store, s->env, before_id, &s->cli->arena, &r, &err) || !r)
+        return "'--to REV' takes all nodes to a revision";
+    return arena_printf(&s->cli->arena,
+                        "'release rollback --release %" PRId64 " %s' takes back the one before it (%s), "
+                        "'--before %" PRId64 "' takes all nodes to what they ran before that",
+                        r->id, s->env, release_name(&s->cli->arena, r), r->id);
+}
+
+static void say_reach(struct session *s, const struct release_info *r, const struct plan *plan)
+{
+    const char *out = left_out(plan);
+    if (strcmp(out, "0") != 0)
+        say_note("release %" PRId64 " was of %zu node%s only (%s left out): the others stay as they are; %s",
+                 r->id, plan->n_nodes, plan->n_nodes == 1 ? "" : "s", out, others(s, r->id));
+}
+
+int rollback_finished(struct session *s, const struct release_info *r)
+{
+    struct arena *arena = &s->cli->arena;
     struct plan *plan;
     int status;
     bool *out = NULL;
     session_pillar_if_readable(s);
-    if ((status = session_refuse_foreign(s, r)) || (status = stored_plan(cli, s->store, r->id, &plan)) ||
+    if ((status = session_refuse_foreign(s, r)) || (status = stored_plan(s->cli, s->store, r->id, &plan)) ||
         (status = choose_nodes(s, plan, &out)))
         return status;
-    plan_turn(&cli->arena, plan, out, r->id);
+    say_reach(s, r, plan);
+    rollback_turn(arena, plan, out, r->id);
     if (plan->n_nodes == 0) {
-        say_error("rollback: no node of %s ran anything before release %" PRId64 "; nothing was touched",
-                  s->env, r->id);
+        say_error("rollback: no node of release %" PRId64 " of %s ran anything before it: there is nothing "
+                  "to go back to; %s; nothing was touched",
+                  r->id, s->env, others(s, r->id));
         return EXIT_USAGE;
     }
-    const char *why = arena_printf(&cli->arena, "rolling release %" PRId64 " back", r->id);
-    if ((status = session_lock(s, why, 0, false)) || (status = session_secrets(s, plan)) ||
-        (status = session_preflight(s, plan)))
+    return rollback_go(
+        s, plan, arena_printf(arena, "rolling release %" PRId64 " back", r->id),
+        arena_printf(arena, "takes back release %" PRId64 " (%s)", r->id, release_name(arena, r)), r->id);
+}
+
+/* ---- what was asked for */
+
+/* The last order's process is gone, and its release has no number: its plan was never frozen. Whoever wants
+ * back what that did is back; the finished release before it is not what they mean. */
+static int refuse_never_begun(struct session *s)
+{
+    struct lock_info lock;
+    struct err err;
+    if (!lock_get(s->store, s->env, &s->cli->arena, &lock, &err))
+        return say_err(&err);
+    if (!lock.held || lock.release != 0 || lock.holder != HOLDER_DEAD)
+        return 0;
+    say_error("rollback: %s is %s; that one died before its plan was frozen, so nothing of it was touched "
+              "and there is nothing of it to take back. %s; nothing was touched",
+              s->env, lock_text(&lock, &s->cli->arena), others(s, INT64_MAX));
+    return EXIT_USAGE;
+}
+
+static int one_way(const struct session *s)
+{
+    static const char *const ways[] = {"release", "to", "before"};
+    const char *given = NULL;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        if (!cli_opt(s->cli, ways[i]))
+            continue;
+        if (given) {
+            say_error("rollback: --%s and --%s say two things; give one; nothing was touched", given,
+                      ways[i]);
+            return EXIT_USAGE;
+        }
+        given = ways[i];
+    }
+    return 0;
+}
+
+static int last_back(struct session *s)
+{
+    struct release_info *r;
+    int status = refuse_never_begun(s);
+    if (status || (status = last_finished(s, &r)))
         return status;
-    if (cli_flag(cli, "dry-run"))
-        return session_dry_run(s, plan);
-    const char *about =
-        arena_printf(&cli->arena, "takes back release %" PRId64 " (%s)", r->id, release_name(&cli->arena, r));
-    return session_confirm(s, plan, about) ? session_start(s, plan, r->id) : EXIT_USAGE;
+    say_which(s, r);
+    return rollback_finished(s, r);
 }
 
 static int rollback(struct session *s)
 {
     struct release_info *r;
     struct err err;
-    long long wanted;
-    int status;
-    if (!cli_number(s->cli, "release", 0, &wanted, &err) ||
+    long long wanted, before;
+    const char *to = cli_opt(s->cli, "to");
+    int status = one_way(s);
+    if (status)
+        return status;
+    if (!cli_number(s->cli, "release", 0, &wanted, &err) || !cli_number(s->cli, "before", 0, &before, &err) ||
         !release_unfinished(s->store, s->env, &s->cli->arena, &r, &err))
         return say_err(&err);
-    if (r && (wanted == 0 || wanted == r->id))
+    if (r && !to && (wanted == 0 || wanted == r->id) && (before == 0 || before == r->id))
         return session_continue(s, r, ORDER_ROLLBACK);
     if (r)
         return session_refuse_unfinished(s);
-    status = wanted ? named_release(s, wanted, &r) : last_finished(s, &r);
-    return status ? status : roll_finished_back(s, r);
+    if (to || before)
+        return to ? rollback_to(s, to) : rollback_before(s, before);
+    if (!wanted)
+        return last_back(s);
+    status = finished_by_number(s, wanted, &r);
+    return status ? status : rollback_finished(s, r);
 }
 
 static int run(struct cli *cli)
@@ -266,15 +321,21 @@ const struct command command_rollback = {
     .name = "rollback",
     .summary = "Back to what each node ran before",
     .usage = "[ENV]",
-    .text = "An unfinished release is walked back on its own plan. Otherwise the last finished release (or "
-            "--release N)\n"
-            "is taken back: each node goes to its own earlier revision, with the same window, floor and "
-            "checks. A second\n"
-            "rollback goes further back; --release N of a rollback goes forward again. Run-once\n"
-            "steps are not run again; one that names its own `undo:` command runs that, when the last node "
-            "is back. A "
-            "node that\n"
-            "died is left alone with --exclude, one that left the pillar is.",
+    .text =
+        "An unfinished release is walked back on its own plan. Otherwise the last finished release (or "
+        "--release N)\n"
+        "is taken back: each node goes to its own earlier revision, with the same window, floor and "
+        "checks. A second\n"
+        "rollback goes further back; --release N of a rollback goes forward again. Run-once\n"
+        "steps are not run again; one that names its own `undo:` command runs that, when the last node "
+        "is back. A "
+        "node that\n"
+        "died is left alone with --exclude, one that left the pillar is.\n"
+        "Scripts say where to: --before N takes every node to what it ran before release N began, also when\n"
+        "N failed and went back by itself or was of a few nodes only; --to REV takes every node to a\n"
+        "revision. Both go by the environment's plan of today and undo nothing that ran once, unless N is\n"
+        "the only release since. Nodes that run it already are left as they are; when all do, nothing is\n"
+        "done, and that is 0.",
     .example = "  release rollback prod",
     .options = options,
     .max_words = 1,

@@ -79,8 +79,8 @@ static void ask_node(struct preflight *p, size_t i)
 static void ask(struct preflight *p)
 {
     const struct plan *plan = p->plan;
-    bool typed = strcmp(plan->kind, "rollback") != 0; /* a rollback's revisions come out of the journal */
-    if (plan->needs_rev && typed && plan->resolve_step.verb)
+    bool known = plan->rev && *plan->rev; /* a rollback's revisions come out of the journal */
+    if (plan->needs_rev && !known && plan->resolve_step.verb)
         p->resolve = batch_add(p->batch, &plan->resolve_step, verb_find(plan->resolve_step.verb, NULL), NULL);
     if (plan->capacity && plan->capacity_step.verb)
         p->capacity =

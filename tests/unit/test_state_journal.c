@@ -194,6 +194,41 @@ static void what_came_later_decides_what_is_unfinished(void **state)
     assert_int_equal(unfinished(s, "prod"), 0);
 }
 
+/* One line a step: what was done, and what a plain rollback takes back then (0: nothing). */
+static void a_rollback_of_n_makes_it_as_before_n(void **state)
+{
+    (void)state;
+    struct err err;
+    static const struct {
+        const char *kind;
+        int64_t of;
+        int exit;
+        int64_t next;
+    } steps[] = {
+        {"release", 0, 0, 1},   {"release", 0, 0, 2},  {"release", 0, 1, 2},  {"rollback", 2, 0, 1},
+        {"rollback", 4, 0, 2},  {"rollback", 1, 0, 0}, {"release", 0, 0, 7},  {"exec", 0, 0, 7},
+        {"release", 0, 0, 9},   {"rollback", 7, 0, 0}, {"rollback", 0, 0, 0}, {"release", 0, 0, 12},
+        {"rollback", 12, 0, 0},
+    };
+    auto_store struct store *s = store_write("j.db");
+    auto_arena struct arena arena = {0};
+    struct release_info *r;
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        const struct release_new new = {
+            .env = "prod", .app = "shop", .kind = steps[i].kind, .of_release = steps[i].of, .at_ms = 1000};
+        int64_t id;
+        ok(release_insert(s, &new, &id, &err));
+        assert_int_equal(id, i + 1);
+        ok(release_end(s, id, steps[i].exit, "", 2000, &err));
+        ok(release_rollback_of(s, "prod", &arena, &r, &err));
+        assert_int_equal(r ? r->id : 0, steps[i].next);
+    }
+    ok(release_in_force(s, "prod", 10, &arena, &r, &err));
+    assert_int_equal(r->id, 9);
+    ok(release_in_force(s, "prod", 4, &arena, &r, &err));
+    assert_int_equal(r->id, 2);
+}
+
 static void history_is_newest_first_and_knows_what_is_resumable(void **state)
 {
     (void)state;
@@ -435,6 +470,7 @@ int main(void)
         in_scratch(a_bad_row_spoils_its_whole_transaction_and_no_other),
         in_scratch(unfinished_is_what_can_be_gone_on_with),
         in_scratch(what_came_later_decides_what_is_unfinished),
+        in_scratch(a_rollback_of_n_makes_it_as_before_n),
         in_scratch(history_is_newest_first_and_knows_what_is_resumable),
         in_scratch(step_times_are_medians_of_finished_steps),
         in_scratch(the_way_back_and_a_clock_that_jumped_give_no_times),
