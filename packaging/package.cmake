@@ -21,7 +21,7 @@ install(FILES packaging/lintian-overrides DESTINATION /usr/share/lintian/overrid
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME release)
-set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
+set(CPACK_PACKAGE_VERSION ${RELEASE_VERSION})
 set(CPACK_PACKAGE_CONTACT "the release authors <release@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "rolling releases to ordinary servers, without one failed request")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION "Brings a new revision of an application to a fleet of servers behind HAProxy or

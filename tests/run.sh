@@ -15,7 +15,8 @@ build() { # directory, sanitizers, targets, more cmake options
     mkdir -p "$directory"
     echo "building in $directory ($sanitizers)"
     # shellcheck disable=SC2086
-    { cmake -G Ninja -S . -B "$directory" -DRELEASE_SANITIZE="$sanitizers" -DRELEASE_FAILPOINTS=ON "$@" &&
+    { cmake -G Ninja -S . -B "$directory" -DRELEASE_SANITIZE="$sanitizers" -DRELEASE_FAILPOINTS=ON \
+        -DRELEASE_TESTS=ON -DRELEASE_WERROR=ON "$@" &&
         ninja -C "$directory" -j "$jobs" $targets; } >"$directory/build.log" 2>&1 || {
         grep -E 'error|warning|FAILED' "$directory/build.log" | head -n 40 >&2 || tail -n 40 "$directory/build.log" >&2
         echo "the build failed; all of it is in $directory/build.log" >&2

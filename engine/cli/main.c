@@ -6,6 +6,7 @@
 #include "plans/pillar.h"
 #include "cli/docs.h"
 #include "cli/signals.h"
+#include "version.h" /* made at each build: cmake/version.cmake */
 
 static int unknown_command(const char *name)
 {

@@ -17,7 +17,7 @@ echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n); int LLVMFuzzer
     { echo "skipped: $path has no libFuzzer (apt-get install libclang-rt-14-dev)" >&2; exit 77; }
 mkdir -p "$build"
 { cmake -G Ninja -S "$source" -B "$build" -DCMAKE_C_COMPILER="$path" -DCMAKE_BUILD_TYPE=Debug \
-    -DCMAKE_C_FLAGS="-O1 -g" -DRELEASE_TESTS=OFF -DRELEASE_FUZZ=ON \
+    -DCMAKE_C_FLAGS="-O1 -g" -DRELEASE_WERROR=ON -DRELEASE_FUZZ=ON \
     -DRELEASE_SANITIZE=fuzzer-no-link,address,undefined &&
     ninja -C "$build" -j "${JOBS:-2}" fuzz-targets; } >"$build/build.log" 2>&1 || {
     grep -E 'error:|FAILED' "$build/build.log" | head -n 30 >&2

@@ -105,8 +105,8 @@ static void hostile_revisions_are_refused(void **state)
                                       "\xc3",
                                       "a\xc0\xaf",
                                       "a.lock/b",
-                                      "a\x7f"
-                                      "b"};
+                                      ("a\x7f"
+                                       "b")};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         if (!rev_valid(good[i]))
             fail_msg("'%s' refused", good[i]);

@@ -272,8 +272,8 @@ static void nothing_of_others_becomes_a_mention_or_link(void **state)
         "_it_",
         "\x1b]52;c;x\a",
         "one\ntwo",
-        "\xe2\x80\xae"
-        "txt",
+        ("\xe2\x80\xae"
+         "txt"),
     };
     static const char *const never[] = {"<",   ">",    "@h", "@c",  "@a",  "#g",   "~t", "](",          "![",
                                         "://", "www.", "`",  "*bo", "_it", "\x1b", "\n", "\xe2\x80\xae"};

@@ -217,7 +217,7 @@ static int dir_remove(void **state)
 
 static void put(const char *name, const char *text, mode_t mode)
 {
-    char path[200];
+    char path[sizeof dir + 200];
     snprintf(path, sizeof path, "%s/%s", dir, name);
     FILE *f = fopen(path, "w");
     assert_non_null(f);

@@ -261,8 +261,8 @@ static void a_lying_balancer_is_not_success(void **state)
         "\n",
         "1\n",
         "HTTP/1.1 400 Bad Request\r\n\r\n",
-        "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight\n2 web 1 web1 "
-        "x 9 0 1\n",
+        ("1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight\n2 web 1 web1 "
+         "x 9 0 1\n"),
         "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight\n\n"};
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         auto_call struct call drain, idle;

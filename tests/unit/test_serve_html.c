@@ -18,8 +18,8 @@ static const char *const hostile[] = {"<script>alert(1)</script>",
                                       "&lt;b&gt; &amp; &#60;",
                                       "{{main}} {{csrf}}",
                                       "\x1b]0;x\x07 \x9b \xff\xfe",
-                                      "\xe2\x80\xae"
-                                      "evil\xe2\x80\xac",
+                                      ("\xe2\x80\xae"
+                                       "evil\xe2\x80\xac"),
                                       "%s%n%d",
                                       "javascript:alert(1)"};
 
