@@ -4,7 +4,7 @@
  * straight-line function that runs on a worker thread, one op at a time, and reads top to bottom. It gets
  * everything from the op_* calls below and nothing else: no globals, no environment, no plan, no journal.
  *
- * Rules (DESIGN section 3, STYLE 3.3):
+ * Rules:
  *  - all waiting goes through op_wait, which honours deadline and cancel; a sleep or retry loop in a driver
  * is a bug, the core repeats short ops;
  *  - a CHANGE verb names the verb that observes its effect; "already so" is ok with the fact changed=no;

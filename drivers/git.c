@@ -1,7 +1,7 @@
 /* git, 2.30 and later: on the controller to name revisions, on the nodes to bring them.
  *
  * Nothing that was typed reaches a node: git.resolve turns it once into 40 hex digits, and everything else
- * takes those (PROMISES S1). How git is tamed is in drivers/sh/gitlib.sh (S2). */
+ * takes those (docs/promises.md#s1). How git is tamed is in drivers/sh/gitlib.sh (S2). */
 #include <string.h>
 
 #include "base/hash.h"

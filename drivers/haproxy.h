@@ -3,7 +3,7 @@
  *
  * One command per connection, answered until HAProxy closes. A silent success is exactly "\n"; any other
  * answer to a write is a refusal. State is judged by the admin bits of `show servers state`, never by the
- * status text of `show stat` (PROTOCOLS section 3). Everything lives in the op's arena. */
+ * status text of `show stat` (docs/protocols.md#haproxy). Everything lives in the op's arena. */
 #ifndef RELEASE_DRIVERS_HAPROXY_H
 #define RELEASE_DRIVERS_HAPROXY_H
 
@@ -20,7 +20,7 @@ struct hap_socket {
 /* "tcp://host:port", "tcp://[::1]:port", "unix:///path", "unix:///path@host". */
 bool hap_socket_parse(const char *text, struct arena *a, struct hap_socket *ret, struct err *err);
 
-/* Names of backends and servers go into a command line: [A-Za-z0-9._:-] only (PROMISES S20). */
+/* Names of backends and servers go into a command line: [A-Za-z0-9._:-] only (docs/promises.md#s20). */
 bool hap_name_valid(const char *s);
 
 /* What an administrator wants of a server. */

@@ -83,7 +83,7 @@ static size_t on_head(char *data, size_t size, size_t n, void *ctx)
     return c->head.cut ? 0 : size * n;
 }
 
-/* Link-local addresses are where clouds keep credentials (PROMISES S15). */
+/* Link-local addresses are where clouds keep credentials (docs/promises.md#s15). */
 static bool is_link_local(const struct sockaddr *sa)
 {
     struct sockaddr_in v4;

@@ -1,8 +1,8 @@
 /* Commands on a node, over whatever transport its target names.
  *
  * A script is a constant of the driver, POSIX sh; data reach it as positional parameters "$1".. (quoted
- * words) or on stdin, never inside the text (PROMISES S4). Both calls stream output to the op's log unless
- * quiet. */
+ * words) or on stdin, never inside the text (docs/promises.md#s4). Both calls stream output to the op's log
+ * unless quiet. */
 #ifndef RELEASE_DRIVERS_NODE_H
 #define RELEASE_DRIVERS_NODE_H
 

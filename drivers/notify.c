@@ -15,7 +15,7 @@
 
 /* ---- what is said -------------------------------------------------------------------------------- */
 
-/* Slack reads & < > as markup: a branch name must not become a link or a mention (PROMISES S12). */
+/* Slack reads & < > as markup: a branch name must not become a link or a mention (docs/promises.md#s12). */
 static const char *slack_text(struct op *op, const char *text)
 {
     auto_buf struct buf safe = BUF_INIT(TEXT_MAX_BYTES), out = BUF_INIT(2 * TEXT_MAX_BYTES);

@@ -1,4 +1,4 @@
-/* Hiding secrets by value (PROMISES S8): as they are, in base64 (all three alignments) and URL form.
+/* Hiding secrets by value (docs/promises.md#s8): as they are, in base64 (all three alignments) and URL form.
  *
  * Output comes in pieces cut anywhere, so what may be the beginning of a secret is held back. */
 #include "drivers/op_priv.h"

@@ -1,4 +1,4 @@
-/* Asks the processes, not the disk (PROMISES: Knight Capital): see drivers/sh/running.sh. */
+/* Asks the processes, not the disk (docs/promises.md#what-they-rest-on): see drivers/sh/running.sh. */
 #include "drivers/running.h"
 
 #include <string.h>

@@ -1,9 +1,9 @@
 /* supervisord 3.x and 4.x on a node, through its own supervisorctl.
  *
- * supervisorctl answers status 0 for "not running", for "already started" and when it had to kill (PROTOCOLS
- * section 5), so only states, processes and the port count: stopped means that the processes of before are
- * gone and nothing listens on the port; started means RUNNING, which supervisord says after startsecs, under
- * a new pid. */
+ * supervisorctl answers status 0 for "not running", for "already started" and when it had to kill
+ * (docs/protocols.md#supervisord), so only states, processes and the port count: stopped means that the
+ * processes of before are gone and nothing listens on the port; started means RUNNING, which supervisord says
+ * after startsecs, under a new pid. */
 #include <inttypes.h>
 #include <string.h>
 

@@ -2,8 +2,8 @@
  * run). Inside drivers/ only.
  *
  * The CLI's frames are a 13-byte head (status, length) and a body. A health set by hand belongs to one VCL:
- * after vcl.load / vcl.use the new VCL's backends are back to their probes (PROTOCOLS section 4). Everything
- * lives in the op's arena. */
+ * after vcl.load / vcl.use the new VCL's backends are back to their probes (docs/protocols.md#varnish).
+ * Everything lives in the op's arena. */
 #ifndef RELEASE_DRIVERS_VARNISH_H
 #define RELEASE_DRIVERS_VARNISH_H
 
@@ -45,7 +45,7 @@ bool varnish_backends_parse(const char *json, struct arena *a, struct varnish_ba
 bool varnish_conns_parse(const char *json, const char *backend, int64_t *ret, struct err *err);
 /* `ban.list -j`: is a ban of exactly this text there, made at most max_age_s ago? */
 bool varnish_ban_parse(const char *json, const char *ban, double max_age_s, bool *ret, struct err *err);
-/* [A-Za-z0-9_.-], no glob, no space: a backend's name as one word of a command (PROMISES S21). */
+/* [A-Za-z0-9_.-], no glob, no space: a backend's name as one word of a command (docs/promises.md#s21). */
 bool varnish_name_valid(const char *s);
 
 /* ---- dialog: varnish_cli.c ------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* varnish-service: the node's own Varnish stands behind HAProxies that probe it. The node leaves by failing
  * that probe on purpose, while it goes on serving what still comes; only when every balancer says so and no
  * session is left may a later step stop anything. Stopping Varnish first, and letting the probe find out,
- * costs every request in flight (PROTOCOLS section 4: 8 of 120).
+ * costs every request in flight (docs/protocols.md#varnish: 8 of 120).
  *
  * How the probe is made to fail: a VCL of our own becomes active. It answers the probed path with 503 and
  * hands everything else, through a label, to the VCL that was active before; that one keeps its backends and

@@ -1,4 +1,4 @@
-/* The release: block of the pillar (DESIGN section 5), typed. */
+/* The release: block of the pillar, typed (docs/pillar.md). */
 #include "plans/compile_priv.h"
 
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Finding and merging an environment's pillar (DESIGN section 5): top.sls section, else ENV.sls, ENV.yml,
+/* Finding and merging an environment's pillar (docs/pillar.md): top.sls section, else ENV.sls, ENV.yml,
  * ENV/init.sls, then the --pillar texts on top. */
 #include "plans/environment.h"
 #include "plans/merge.h"

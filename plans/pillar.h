@@ -1,5 +1,5 @@
-/* Pillar: reading an environment's data as Salt reads its own, with the place of every value (DESIGN section
- * 5, PROTOCOLS section 11), and compiling it with a plan file into a plan.
+/* Pillar: reading an environment's data as Salt reads its own, with the place of every value
+ * (docs/protocols.md#salts-pillar), and compiling it with a plan file into a plan.
  *
  * Every mistake is reported, not the first: functions that can find several fill a struct problems. */
 #ifndef RELEASE_PLANS_PILLAR_H

@@ -1,4 +1,4 @@
-/* The plan: the frozen list of what one release will do (DESIGN sections 1, 2, 5).
+/* The plan: the frozen list of what one release will do.
  *
  * Flat and read-only once made; owned by one arena. It is stored in the journal as canonical JSON with its
  * SHA-256 digest, and a resume reads it from there, never from the pillar. Steps are templates: their

@@ -1,7 +1,7 @@
-/* libyaml events -> value tree, with the limits that make hostile input cheap (PROMISES S5): 1 MiB a file,
- * depth 64 counted on events (libyaml is quadratic on nested '['; we stop before it burns time), 100,000
- * values with every alias counted where it stands, 256 anchors, no self-reference, no NUL, no duplicate key,
- * one document. */
+/* libyaml events -> value tree, with the limits that make hostile input cheap (docs/promises.md#s5): 1 MiB a
+ * file, depth 64 counted on events (libyaml is quadratic on nested '['; we stop before it burns time),
+ * 100,000 values with every alias counted where it stands, 256 anchors, no self-reference, no NUL, no
+ * duplicate key, one document. */
 #include "plans/value.h"
 
 #include <string.h>

@@ -49,7 +49,7 @@ bool ask_said(struct store *s, int64_t id, int64_t said, struct err *err) MUST_C
 /* The form in which codes are stored: upper case, 0 and 1 read as O and I are not in the alphabet. */
 bool ask_code_valid(const char *text);
 
-/* ---- requests seen (PROMISES S11) */
+/* ---- requests seen (docs/promises.md#s11) */
 
 /* *ret_new false: this signature came before. Forgets those from before `forget_ms`. */
 bool seen_add(struct store *s, const char *hash, int64_t at_ms, int64_t forget_ms, bool *ret_new,

@@ -1,8 +1,9 @@
 /* The lock of an environment: one unique row, a history that only grows, and fences that only rise.
  *
- * There is no expiry (PROMISES (d)): a lock whose holder died stays until resume or rollback takes it over,
- * or a person forces it. Whether the holder lives is judged by host, boot and the start time of its process,
- * so a reused pid is not the holder. When it cannot be told (another host), nobody takes over: a person must.
+ * There is no expiry (docs/promises.md#lock): a lock whose holder died stays until resume or rollback takes
+ * it over, or a person forces it. Whether the holder lives is judged by host, boot and the start time of its
+ * process, so a reused pid is not the holder. When it cannot be told (another host), nobody takes over: a
+ * person must.
  */
 #include <inttypes.h>
 #include <stdio.h>

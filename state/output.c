@@ -1,5 +1,5 @@
 /* What steps printed: pieces as they came, and one row of totals when an op ends. Bytes are kept as they are;
- * whoever shows them makes them visible text first (PROMISES S9). */
+ * whoever shows them makes them visible text first (docs/promises.md#s9). */
 #include "state/store_priv.h"
 
 static const char *or_empty(const char *s)

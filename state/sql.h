@@ -1,7 +1,7 @@
 /* Every statement of the store, and the way to run them.
  *
  * X(NAME, "sql"). One place, so that the benchmark and a reader see which index serves which question. Values
- * are always bound, never spliced in (PROMISES S25). */
+ * are always bound, never spliced in (docs/promises.md#s25). */
 #ifndef RELEASE_STATE_SQL_H
 #define RELEASE_STATE_SQL_H
 

@@ -1,4 +1,4 @@
-/* The store: journal, frozen plans, lock, captured output, cursors (DESIGN section 3 "State", PROMISES).
+/* The store: journal, frozen plans, lock, captured output, cursors (docs/journal.md).
  *
  * SQLite: WAL, synchronous=FULL, file 0600 in a 0700 directory, made under a temporary name, synced and
  * renamed. The journal is append-only (no UPDATE, no DELETE); the schema is versioned, migrations go forward

@@ -1,5 +1,5 @@
 # git as release uses it: asks nobody, runs no hook, reads no configuration but the repository's, speaks only the
-# protocols named here (PROMISES S2), and never starts its own housekeeping. What it fetches comes as one pack, synced
+# protocols named here (docs/promises.md#s2), and never starts its own housekeeping. What it fetches comes as one pack, synced
 # before it has its name: as single files a killed fetch would leave a commit without its trees, and a power cut empty ones.
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR \
     GIT_NAMESPACE GIT_CONFIG GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS GIT_ALLOW_PROTOCOL GIT_PROXY_COMMAND GIT_SSH \

@@ -1,6 +1,6 @@
 /* known_hosts, read by ourselves: libssh2's reader lets revoked keys match, knows no wildcards, falls back
  * from
- * "[host]:port" to the plain name, and loses the whole file over one bad line (PROTOCOLS section 10). */
+ * "[host]:port" to the plain name, and loses the whole file over one bad line (docs/protocols.md#ssh). */
 #include "drivers/ssh/ssh_priv.h"
 
 #include <ctype.h>

@@ -43,7 +43,7 @@ void session_err(struct session *s, struct err *err, enum err_code code, const c
  * ------------------------------------------------------------------------------------------------------ */
 
 /* Without QUICKACK re-armed each time, the kernel delays acknowledgements and a small command costs 40 ms
- * more (PROTOCOLS section 10). */
+ * more (docs/protocols.md#ssh). */
 static LIBSSH2_RECV_FUNC(wire_recv)
 {
     struct session *s = *abstract;

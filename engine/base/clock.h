@@ -1,4 +1,4 @@
-/* Time. Monotonic for every deadline; wall time for rows and display only (PROMISES (f)). */
+/* Time. Monotonic for every deadline; wall time for rows and display only (docs/promises.md#clock). */
 #ifndef RELEASE_BASE_CLOCK_H
 #define RELEASE_BASE_CLOCK_H
 

@@ -40,7 +40,7 @@ enum err_code { ERR_LIST(ERR_ENUM) E_COUNT };
 const char *err_code_name(enum err_code code);
 int err_code_exit(enum err_code code);
 
-/* Exit statuses of the command line (DESIGN section 4). */
+/* Exit statuses of the command line (docs/ARCHITECTURE.md#exit-statuses). */
 enum exit_status {
     EXIT_RELEASED = 0,
     EXIT_ROLLED_BACK = 1,

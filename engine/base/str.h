@@ -26,19 +26,20 @@ void buf_fini(struct buf *b);
 const char *buf_str(const struct buf *b); /* never NULL */
 #define auto_buf __attribute__((cleanup(buf_fini)))
 
-/* One word for any POSIX shell: 'it'\''s'. The only quoting function of the project (PROMISES S4). Bytes are
- * kept as they are; NUL cannot occur. */
+/* One word for any POSIX shell: 'it'\''s'. The only quoting function of the project (docs/promises.md#s4).
+ * Bytes are kept as they are; NUL cannot occur. */
 void quote_sh(struct buf *out, const char *word);
 
 /* Appends `text` so that a terminal, page or chat shows it and obeys none of it: C0 except \n and \t, DEL,
- * C1, invalid UTF-8, bidi and zero-width controls become \x1b or \u202e as visible text (PROMISES S9). */
+ * C1, invalid UTF-8, bidi and zero-width controls become \x1b or \u202e as visible text
+ * (docs/promises.md#s9). */
 void text_visible(struct buf *out, const char *text, size_t n);
 
 /* [A-Za-z0-9._-]{1,max}, not beginning with '-' or '.': names of environments, nodes, servers, programs,
  * plans. */
 bool name_valid(const char *s, size_t max);
 /* A git revision as typed: [0-9a-f]{4,40}, or a branch/tag by git's own ref rules minus leading '-', "..",
- * "@{", control bytes, spaces, ~^:?*[\ and what is not UTF-8 (PROMISES S1). */
+ * "@{", control bytes, spaces, ~^:?*[\ and what is not UTF-8 (docs/promises.md#s1). */
 bool rev_valid(const char *s);
 bool is_hex(const char *s, size_t n);
 /* Nothing overlong, cut, or a surrogate. */

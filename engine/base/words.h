@@ -1,4 +1,4 @@
-/* The shared vocabulary: one meaning each, in code, journal rows and messages (DESIGN section 1).
+/* The shared vocabulary: one meaning each, in code, journal rows and messages (docs/glossary.md).
  *
  * Header-only on purpose: the core includes it and still links to nothing. Every list is an X-macro of
  * (ENUM_SUFFIX, "text"); the text is what the journal, --json and people see, so it never changes once

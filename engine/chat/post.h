@@ -2,8 +2,8 @@
  * API.
  *
  * Never follows redirects, never asks a proxy, verifies TLS (1.2 or later), refuses link-local addresses
- * (PROMISES S15), keeps at most 64 KiB of the answer. A URL may be a credential: it never appears in a
- * message. */
+ * (docs/promises.md#s15), keeps at most 64 KiB of the answer. A URL may be a credential: it never appears in
+ * a message. */
 #ifndef RELEASE_CHAT_POST_H
 #define RELEASE_CHAT_POST_H
 

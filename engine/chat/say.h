@@ -35,7 +35,7 @@ void said_fini(struct said *s);
 /* Our own words. */
 void say_text(struct said *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Anybody's words: control bytes are shown, & < > are entities, no mention, link or markup comes through;
- * line ends become spaces (PROMISES S12). */
+ * line ends become spaces (docs/promises.md#s12). */
 void say_quote(struct said *s, const char *text);
 /* A block of what a program printed: several lines, the same care. */
 void say_output(struct said *s, const char *text);

@@ -16,7 +16,7 @@ void slack_sign(const char *secret, const char *stamp, const void *body, size_t 
 enum sign_result { SIGN_OK, SIGN_MISSING, SIGN_MALFORMED, SIGN_OLD, SIGN_FUTURE, SIGN_WRONG };
 const char *sign_result_name(enum sign_result r); /* for the log; the sender learns nothing but 401 */
 /* Stamp and signature are the headers' texts, NULL when absent. Both directions of 300 s; the comparison
- * takes the same time wherever the first difference is (PROMISES S11). */
+ * takes the same time wherever the first difference is (docs/promises.md#s11). */
 enum sign_result slack_check(const char *secret, const char *stamp, const char *signature, const void *body,
                              size_t n, int64_t now_s);
 

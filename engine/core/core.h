@@ -1,4 +1,4 @@
-/* The core: every rule of a release, as a pure state machine (DESIGN section 3).
+/* The core: every rule of a release, as a pure state machine (docs/ARCHITECTURE.md).
  *
  * No I/O, clock, thread, allocation or text. Events go in with their time; out come records (journal rows)
  * and ops to run. The durable part of the state changes only in apply(), by records: so the live core and one

@@ -1,4 +1,4 @@
-/* What a failing step means, by where it stands (docs/ARCHITECTURE.md "Rules that DESIGN leaves open"). */
+/* What a failing step means, by where it stands (docs/ARCHITECTURE.md#the-core-is-a-fold-over-its-rows). */
 #include "core/core_priv.h"
 
 static void leave(struct core *core, struct update *up, uint32_t i, uint16_t step, enum why why)

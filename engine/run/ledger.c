@@ -1,5 +1,5 @@
-/* The ledger of one turn: rows and output that wait for the next commit, and that commit (DESIGN section 3,
- * PROMISES I4). */
+/* The ledger of one turn: rows and output that wait for the next commit, and that commit
+ * (docs/promises.md#i4). */
 #include "run/run_priv.h"
 
 #include <errno.h>
@@ -143,7 +143,8 @@ int64_t ledger_due(const struct ledger *l)
 }
 
 /* In the transaction of the rows: of a holder that was paused and taken over meanwhile, nothing is written
- * any more, and so nothing dispatched (PROMISES row 43). Nodes refuse it by their fence; balancers have none.
+ * any more, and so nothing dispatched (docs/promises.md#m43). Nodes refuse it by their fence; balancers have
+ * none.
  */
 static bool still_ours(struct ledger *l, struct err *err)
 {

@@ -1,6 +1,6 @@
 /* The loop: take finished ops -> core_step for each -> one transaction with all rows -> commit -> only then
  * hand new ops to the workers. If a commit fails, memory is ahead of disk: nothing is dispatched any more,
- * and only a resume from the journal goes on (DESIGN section 3, PROMISES I4). */
+ * and only a resume from the journal goes on (docs/promises.md#i4). */
 #include "run/run_priv.h"
 
 #include <errno.h>
@@ -16,11 +16,12 @@
 #include "base/auto.h"
 #include "base/clock.h"
 
-/* A terminal that was closed or a SIGTERM: first as ctrl-C once; after this as twice (PROMISES row 50). */
+/* A terminal that was closed or a SIGTERM: first as ctrl-C once; after this as twice (docs/promises.md#m50).
+ */
 #define TERM_ABORT_MS 60000
 
-/* The loop looks up at least this often, and when it could not for so long, this process was paused (PROMISES
- * row 43). */
+/* The loop looks up at least this often, and when it could not for so long, this process was paused
+ * (docs/promises.md#m43). */
 #define BEAT_MS   1000
 #define PAUSED_MS 3000
 
@@ -97,7 +98,7 @@ static void remember_look(struct loop *l, struct job *job)
 
 /* That a node which is out, or is asked at the end what it runs, cannot be reached says nothing about what
  * was done there, nor about the revision: neither is a look that found nobody an observation, nor a step that
- * could not be asked for a step that failed (PROMISES rows 13, 19). */
+ * could not be asked for a step that failed (docs/promises.md#m13, 19). */
 static enum outcome outcome_of(const struct loop *l, const struct job *job)
 {
     const struct op_result *r = job->result;

@@ -1,6 +1,6 @@
 /* Preflight: everything that can be known before the first change is asked, everywhere and at once, and every
- * problem is reported (DESIGN section 2). What only the world knows is filled into the plan, which is then
- * frozen. */
+ * problem is reported (docs/promises.md#i13). What only the world knows is filled into the plan, which is
+ * then frozen. */
 #include "run/look.h"
 #include "run/preflight_priv.h"
 
@@ -45,7 +45,7 @@ static void add_problem(struct preflight *p, const struct plan_node *node, const
 }
 
 /* What starts and stops the application can be asked too: a supervisord that is not there, or an orphan that
- * serves without it, is known before anything is touched (PROMISES row 30). */
+ * serves without it, is known before anything is touched (docs/promises.md#m30). */
 static void ask_app(struct preflight *p, struct asked *a, const struct plan_node *node)
 {
     const struct verb *verb = NULL;

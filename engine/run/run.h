@@ -32,7 +32,7 @@ struct run_options {
     int *ret_signal; /* preflight and probes: the signal that ended them; NULL = not wanted */
 };
 
-/* Preflight (DESIGN section 2): asks every node and balancer in parallel, changes nothing, reports every
+/* Preflight (docs/promises.md#i13): asks every node and balancer in parallel, changes nothing, reports every
  * problem at once. Fills rev (resolved by the repository when rev_typed is not 40 hex, see git.resolve),
  * rev_before, was_up, identity and facts of the plan. false: problems has at least one line, "node: what,
  * observed, wanted, what next". */

@@ -17,7 +17,7 @@
  * --------------------------------------- */
 
 /* Kept of one op's output: the head goes to the journal as it comes, of the rest only the end; all of it is
- * counted and hashed (PROMISES I8, row 47). */
+ * counted and hashed (docs/promises.md#i8, row 47). */
 #define OUTPUT_HEAD_BYTES (768u * 1024u)
 #define OUTPUT_TAIL_BYTES (224u * 1024u)
 

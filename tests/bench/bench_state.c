@@ -3,7 +3,7 @@
  *     bench_state [RELEASES] [NODES]      (1000 and 10: about 200 rows a release)
  *
  * Makes the journal in a directory of its own under $TMPDIR, prints the median and the longest of each call,
- * and removes it. DESIGN section 6: every command that only reads answers in under 10 ms on 1,000 releases.
+ * and removes it. The goal: every command that only reads answers in under 10 ms on 1,000 releases.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* The pillar as a file (PROMISES S5): read, merged, compiled; what compiles must survive freezing.
+/* The pillar as a file (docs/promises.md#s5): read, merged, compiled; what compiles must survive freezing.
  * libFuzzer's -timeout stands for "no bomb": run.sh gives it 5 s under sanitizers. */
 #include "fuzz_plans.h"
 

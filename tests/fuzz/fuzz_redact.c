@@ -1,5 +1,6 @@
-/* Hiding secrets by value (PROMISES S8): however the output is cut into pieces, no secret comes through.
- * Parts of the input, cut by NUL: two secrets, then pieces in which \x01 and \x02 stand for the secrets. */
+/* Hiding secrets by value (docs/promises.md#s8): however the output is cut into pieces, no secret comes
+ * through. Parts of the input, cut by NUL: two secrets, then pieces in which \x01 and \x02 stand for the
+ * secrets. */
 #include "drivers/op_priv.h"
 #include "fuzz.h"
 

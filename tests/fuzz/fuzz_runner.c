@@ -1,7 +1,7 @@
-/* What a lying node can say (PROMISES S25): bytes of both streams with the runner's lines in between, through
- * the feed, the judgement and the report of a script, as node_change would. First byte of each piece, cut by
- * NUL: which stream; \x01 in it stands for the marker of this call. Nothing of it may count twice, and the op
- * must end in words. */
+/* What a lying node can say (docs/promises.md#s25): bytes of both streams with the runner's lines in between,
+ * through the feed, the judgement and the report of a script, as node_change would. First byte of each piece,
+ * cut by NUL: which stream; \x01 in it stands for the marker of this call. Nothing of it may count twice, and
+ * the op must end in words. */
 #include "drivers/node_change.c" /* its judge is the thing to be tried, and nobody else's business */
 #include "drivers/report.h"
 #include "fuzz.h"

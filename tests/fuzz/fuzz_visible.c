@@ -1,5 +1,5 @@
-/* The terminal filter (PROMISES S9): whatever a remote prints, what reaches the terminal is valid UTF-8
- * without a byte that a terminal, page or chat obeys. Judged by a decoder of its own. */
+/* The terminal filter (docs/promises.md#s9): whatever a remote prints, what reaches the terminal is valid
+ * UTF-8 without a byte that a terminal, page or chat obeys. Judged by a decoder of its own. */
 #include "fuzz.h"
 
 static size_t decode(const unsigned char *p, size_t n, uint32_t *ret)

@@ -1,5 +1,5 @@
-/* Preloaded into `release`: makes the N-th call of one kind fail, once or from then on (PROMISES row 9, "Nth
- * failure").
+/* Preloaded into `release`: makes the N-th call of one kind fail, once or from then on (docs/promises.md#m9,
+ * "Nth failure").
  *
  *   FAIL_CALL=malloc:120      the 120th allocation, of whatever library
  *   FAIL_CALL=ssh:7+          the 7th call into libssh2 and all after it

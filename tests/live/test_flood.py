@@ -1,4 +1,4 @@
-"""Floods (PROMISES.md I8, row 47): whatever a node prints, the controller stays small, the journal keeps head, tail,
+"""Floods (docs/promises.md#i8, row 47): whatever a node prints, the controller stays small, the journal keeps head, tail,
 count and hash, and the command on the node is not held up.
 
 FLOOD_MB is the size of each flood: 200 here; `FLOOD_MB=1024 BUILD_DIR=... pytest -s test_flood.py` is the big one. The

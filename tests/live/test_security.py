@@ -1,4 +1,4 @@
-"""PROMISES.md's security table on a real fleet: secrets, escape sequences, hostile words, a node that lies."""
+"""docs/promises.md, attacks, on a real fleet: secrets, escape sequences, hostile words, a node that lies."""
 import base64
 import glob
 import hashlib

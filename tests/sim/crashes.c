@@ -1,6 +1,6 @@
 /* A crash at every commit, before it and after it, and after every effect, of a set of releases; times a
  * resume and a rollback; times another crash in that one, at each of its commits; times a third in a sample
- * of those. All of it judged by the oracle (PROMISES rows 1 to 3); and where nothing else is wrong, a
+ * of those. All of it judged by the oracle (docs/promises.md#m1 to 3); and where nothing else is wrong, a
  * continuation that was killed and continued leaves the world that it would have left alone (I9).
  * Deterministic: the same points on every run.
  *

@@ -106,7 +106,7 @@ static void read_refuses_a_missing_cwd(void **state)
     ask_free(&a);
 }
 
-/* PROTOCOLS 10: 3 MB on stderr while only stdout is read is a deadlock for careless clients. */
+/* docs/protocols.md#ssh: 3 MB on stderr while only stdout is read is a deadlock for careless clients. */
 static void read_drains_both_streams(void **state)
 {
     (void)state;

@@ -74,7 +74,7 @@ static void what_is_known_in_full_needs_no_repository(void **state)
     WANT_REFUSED(name, "cannot read");
 }
 
-/* PROMISES S3: git itself would take the branch, with a warning. */
+/* docs/promises.md#s3: git itself would take the branch, with a warning. */
 static void a_branch_named_like_a_hash_never_wins(void **state)
 {
     (void)state;
@@ -117,7 +117,7 @@ static void ambiguous_names_and_hashes_list_what_they_could_mean(void **state)
        "update-ref --stdin");
 }
 
-/* PROMISES S1. Whatever is typed, nothing runs and no file appears. */
+/* docs/promises.md#s1. Whatever is typed, nothing runs and no file appears. */
 static void hostile_revisions_do_nothing(void **state)
 {
     (void)state;
@@ -463,7 +463,7 @@ static void locks_of_a_killed_git_are_removed(void **state)
     assert_false(sh_true("find $D/node6/.git -name '*.lock' -o -name 'tmp_pack_*' | grep -q ."));
 }
 
-/* PROMISES row 38: kill -9 at many points, then the same step again. */
+/* docs/promises.md#m38: kill -9 at many points, then the same step again. */
 static void a_killed_checkout_is_done_again(void **state)
 {
     (void)state;

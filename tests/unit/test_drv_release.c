@@ -254,7 +254,7 @@ static void a_shared_path_that_is_missing_is_refused(void **state)
         WANT(ans, strcmp(ans.facts[i].name, "shared.3") != 0 && strcmp(ans.facts[i].name, "shared.4") != 0);
 }
 
-/* PROMISES S2, S18. */
+/* docs/promises.md#s2, S18. */
 static void a_hostile_revision_reaches_nothing_outside(void **state)
 {
     (void)state;

@@ -260,7 +260,7 @@ static void by_address_with_a_password_that_no_command_line_shows(void **state)
     WANT_REFUSED(ans, "supervisord does not answer");
 }
 
-/* PROMISES row 30. */
+/* docs/promises.md#m30. */
 static void an_orphan_of_a_dead_supervisord_is_named(void **state)
 {
     (void)state;

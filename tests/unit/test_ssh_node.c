@@ -227,7 +227,7 @@ static void proxy_jump_reaches_through_a_second_sshd(void **state)
     sshd_stop(&jump);
 }
 
-/* PROMISES row 16: accepts, never answers. */
+/* docs/promises.md#m16: accepts, never answers. */
 static void a_mute_server_is_given_up(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* Power goes after every single write, sync, rename and truncation of a small release, and of what was not
- * synced nothing, all, any sectors or half a sector are left (PROMISES row 4): the journal always opens and
- * is sound, no acknowledged row is lost, none is there that was not written, and one can go on.
+ * synced nothing, all, any sectors or half a sector are left (docs/promises.md#m4): the journal always opens
+ * and is sound, no acknowledged row is lost, none is there that was not written, and one can go on.
  *
  * CUT_EVERY=1 takes every point (the suite every third), CUT_RANDOM=20 so many random disks at each,
  * CUT_SEED=N others. */
