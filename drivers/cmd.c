@@ -45,7 +45,7 @@ static const struct param local_params[] = {
     PARAM_END,
 };
 
-#define FIXED_ARGS 13
+#define FIXED_ARGS 15
 
 static const char *given(const struct op *op, const char *name)
 {
@@ -55,11 +55,10 @@ static const char *given(const struct op *op, const char *name)
 
 static const char *git_dir(struct op *op)
 {
-    const char *dir = op_var(op, "dir"), *place = op_var(op, "release_dir");
+    const char *dir = op_var(op, "dir");
     if (dir == NULL || *dir == '\0')
         return "";
-    bool in_place = place != NULL && strcmp(place, dir) == 0;
-    return arena_printf(op_arena(op), "%s/%s", dir, in_place ? ".git" : "repo.git");
+    return arena_printf(op_arena(op), "%s/%s", dir, *jobrun_checkout(op) ? ".git" : "repo.git");
 }
 
 /* On the way back a step is always run: what it was skipped for on the way there is not what differs now. */
@@ -82,6 +81,8 @@ static const char *const *script_args(struct op *op)
     args[i++] = rev_before != NULL && !op_going_back(op) ? rev_before : "";
     args[i++] = jobrun_base(op);
     args[i++] = recall_or_empty(op, "release.before");
+    args[i++] = *jobrun_checkout(op) ? script_tree : "";
+    args[i++] = jobrun_checkout(op);
     args[i++] = arena_printf(a, "%zu", n_paths);
     for (size_t p = 0; p < n_paths; p++)
         args[i++] = paths[p];
@@ -111,6 +112,8 @@ static enum outcome cmd_local(struct op *op)
                           given(op, "creates"),
                           given(op, "unless"),
                           given(op, "onlyif"),
+                          "",
+                          "",
                           "",
                           "",
                           "",

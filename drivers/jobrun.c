@@ -41,6 +41,12 @@ const char *jobrun_built_dir(struct op *op)
     return rev != NULL && *rev != '\0' ? place : "";
 }
 
+const char *jobrun_checkout(struct op *op)
+{
+    const char *place = op_var(op, "release_dir"), *dir = op_var(op, "dir");
+    return dir != NULL && place != NULL && strcmp(place, dir) == 0 ? dir : "";
+}
+
 const struct op_pair *jobrun_env(struct op *op, size_t *ret_n)
 {
     static const struct op_pair names[] = {

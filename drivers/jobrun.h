@@ -13,6 +13,9 @@ const char *jobrun_cwd(struct op *op, const char *name);
 /* The release directory when this is a prepare step beside the running release, "" otherwise: such a step is
  * not repeated once the directory is complete. */
 const char *jobrun_built_dir(struct op *op);
+/* The checkout that this step may change, "" when the release is no checkout: what the step changes there is
+ * noted by script_tree, so that no later release takes it for a change by hand. */
+const char *jobrun_checkout(struct op *op);
 /* RELEASE_* and then the map `env`. */
 const struct op_pair *jobrun_env(struct op *op, size_t *ret_n);
 /* ok, skipped, or refused with the last lines of output. */

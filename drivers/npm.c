@@ -22,8 +22,13 @@ static bool call(struct op *op, const char *act,
                  bool (*run)(struct op *, const struct node_cmd *, struct node_result *),
                  struct node_result *ret)
 {
-    const char *args[] = {act, jobrun_built_dir(op), op_var(op, "rev") ? op_var(op, "rev") : "",
-                          op_arg_bool(op, "offline") ? "yes" : "no", NULL};
+    const char *args[] = {act,
+                          jobrun_built_dir(op),
+                          op_var(op, "rev") ? op_var(op, "rev") : "",
+                          op_arg_bool(op, "offline") ? "yes" : "no",
+                          *jobrun_checkout(op) ? script_tree : "",
+                          jobrun_checkout(op),
+                          NULL};
     struct node_cmd cmd = {
         .script = script_npm, .args = args, .cwd = jobrun_cwd(op, "dir"), .runas = report_runas(op, "runas")};
     cmd.env = jobrun_env(op, &cmd.n_env);

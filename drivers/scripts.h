@@ -12,5 +12,6 @@ extern const char script_running[];
 extern const char script_service[];
 extern const char script_supervisord[];
 extern const char script_switch[];
+extern const char script_tree[];
 
 #endif

@@ -147,8 +147,39 @@ static void step(struct buf *out, const struct plan *p, const struct plan_step *
     if (s->once == ONCE_FIRST)
         buf_puts(out, ", once: on the first node only");
     if (s->undo_cmd != NULL)
-        buf_puts(out, ", can be undone");
+        buf_puts(out, ", undone on the way back");
+    else if (s->once != ONCE_NO)
+        buf_puts(out, ", stays on the way back");
+    else if (s->phase >= PHASE_DRAIN && s->phase <= PHASE_ENABLE)
+        buf_printf(out, ", way: %s", s->forward_only ? "forward" : s->back_only ? "back" : "both");
+    if (s->warns)
+        buf_puts(out, ", if it fails: a warning");
+    else if (s->warns_back && !s->forward_only)
+        buf_puts(out, ", if it fails on the way back: a warning");
     buf_puts(out, "]\n");
+}
+
+/* What the failure of a step means there; a step whose failure is a warning says so itself. */
+static const char *phase_failure(const struct plan *p, enum phase phase)
+{
+    switch (phase) {
+    case PHASE_HOOK_BEFORE: return "a failure ends the release, nothing is touched";
+    case PHASE_PREPARE: return "a node that fails serves on as before";
+    case PHASE_BEFORE:
+    case PHASE_AFTER: return "a failure fails the release";
+    case PHASE_DRAIN: return "a failure gives the node back and stops the release";
+    case PHASE_CHANGE:
+    case PHASE_CHECK: return "a node that fails goes back to what it ran";
+    case PHASE_ENABLE:
+        return "a node that its balancer refuses is left out, one that does not come up goes back";
+    case PHASE_VERIFY:
+        return p->rollback_on_failure ? "a failure takes the release back" : "a failure stops the release";
+    case PHASE_HOOK_AFTER: return "a failure: released, not done; a resume runs it again";
+    case PHASE_FINISH:
+    case PHASE_HOOK_FAILURE: return "a failure is a warning";
+    case PHASE_COUNT: break;
+    }
+    return "";
 }
 
 static const char *phase_where(enum phase phase)
@@ -178,7 +209,8 @@ static void steps(struct buf *out, const struct plan *p)
     for (size_t i = 0; i < p->n_steps; i++) {
         const struct plan_step *s = &p->steps[i];
         if ((int)s->phase != phase)
-            buf_printf(out, "  %s: %s\n", phase_name(s->phase), phase_where(s->phase));
+            buf_printf(out, "  %s: %s; %s\n", phase_name(s->phase), phase_where(s->phase),
+                       phase_failure(p, s->phase));
         phase = (int)s->phase;
         step(out, p, s);
     }

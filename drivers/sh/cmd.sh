@@ -1,10 +1,11 @@
 # needs: guardlib
 # One command of the pillar, as one word to a shell. Output is the command's own.
-#   CMD SHELL CREATES UNLESS ONLYIF BUILT_DIR REV GIT_DIR REV_BEFORE BASE PREVIOUS N_PATHS PATH... OUTPUT...
+#   CMD SHELL CREATES UNLESS ONLYIF BUILT_DIR REV GIT_DIR REV_BEFORE BASE PREVIOUS TREE_SCRIPT TREE
+#   N_PATHS PATH... OUTPUT...
 cmd=$1 shell=$2 creates=$3 unless=$4 onlyif=$5 built_dir=$6 rev=$7 git_dir=$8 rev_before=$9
 shift 9
-base=$1 previous=$2 n_paths=$3
-shift 3
+base=$1 previous=$2 tree_script=$3 tree=$4 n_paths=$5
+shift 5
 
 # when_changed: does any of the paths differ between what the node ran before and the new revision? $unchanged = yes only
 # when git said so for certain.
@@ -70,4 +71,6 @@ if [ -n "$unchanged" ]; then
     fi
 fi
 # shellcheck disable=SC2086
-exec $shell -c "$cmd"
+[ -n "$tree_script" ] || exec $shell -c "$cmd"
+# shellcheck disable=SC2086
+in_checkout "$tree_script" "$tree" $shell -c "$cmd"

@@ -1,4 +1,4 @@
-# needs: lib gitlib
+# needs: lib gitlib builtlib
 # git on the node: the bare repository DIR/repo.git of rolling plans, or the checkout DIR of in-place plans.
 #   ACT LAYOUT DIR REPO REV FORCE
 act=$1 layout=$2 dir=$3 repo=$4 rev=$5 force=$6
@@ -47,13 +47,21 @@ fetch_commit() {
 dirty_files() {
     changed_files "$git_dir" "$dir"
 }
-# Files that git calls modified, though they are as it wrote them, make it refuse another revision: they may be overwritten,
-# a file of somebody else's that a new one would fall upon may not.
+by_hand() {
+    hand_all=$(dirty_files) && [ -n "$hand_all" ] || { printf '%s' "$hand_all"; return; }
+    printf '%s\n' "$hand_all" | not_ours "$git_dir" "$dir"
+}
+# Files that git calls modified, though they are as it or our own build wrote them, make it refuse another revision: they may be
+# overwritten, a file of somebody else's that a new one would fall upon may not.
 may_overwrite() {
-    [ -n "$(g --git-dir="$git_dir" --work-tree="$dir" status --porcelain -uno --ignore-submodules=all 2>/dev/null)" ] || return 1
-    overwrite_first=$(g --git-dir="$git_dir" diff --name-only --no-renames --diff-filter=A HEAD "$rev" -- 2>/dev/null | while IFS= read -r overwrite_one; do
+    overwrite_all=$(g --git-dir="$git_dir" diff --name-only --no-renames --diff-filter=A HEAD "$rev" -- 2>/dev/null | while IFS= read -r overwrite_one; do
         [ ! -e "$dir/$overwrite_one" ] && [ ! -L "$dir/$overwrite_one" ] || printf '%s\n' "$overwrite_one"
-    done | head -n 1)
+    done)
+    overwrite_first=$(printf '%s\n' "$overwrite_all" | not_ours "$git_dir" "$dir" | head -n 1)
+    if [ -z "$(g --git-dir="$git_dir" --work-tree="$dir" status --porcelain -uno --ignore-submodules=all 2>/dev/null)" ]; then
+        [ -n "$overwrite_all" ] && [ -z "$overwrite_first" ]
+        return
+    fi
     [ -z "$overwrite_first" ] || refuse state "$dir/$overwrite_first is in the way: the revision brings a file of that name, and this one is not git's; move it away"
 }
 # Going back, from the commit that our own checkout of this release brought: a build that edits a tracked file (a lock
@@ -69,7 +77,7 @@ want_clean() {
     [ ! -e "$git_dir/release-checkout" ] || return 0
     if made_by_us; then return 0; fi
     g --git-dir="$git_dir" rev-parse -q --verify HEAD >/dev/null || return 0
-    clean_files=$(dirty_files)
+    clean_files=$(by_hand)
     [ -z "$clean_files" ] || refuse state "$dir has $(printf '%s\n' "$clean_files" | wc -l) files changed by hand: $(
         printf '%s\n' "$clean_files" | head -n 10 | tr '\n' ' '
     ); commit or undo them there, or give \`force: yes\` to lose them"
@@ -102,7 +110,7 @@ write_marker() {
     printf 'rev %s\nbefore %s\n' "$rev" "$1" >"$git_dir/release-running.new" &&
         sync "$git_dir/release-running.new" 2>/dev/null
     mv "$git_dir/release-running.new" "$git_dir/release-running" || refuse io "cannot write $git_dir/release-running"
-    rm -f "$git_dir/release-checkout"
+    rm -f "$git_dir/release-checkout" "$git_dir/release-built" "$git_dir/release-building"
 }
 do_checkout() {
     locate

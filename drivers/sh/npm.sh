@@ -1,7 +1,7 @@
 # needs: guardlib
 # npm packages of the current directory, by the lock file where there is one.
-#   ACT BUILT_DIR REV OFFLINE
-act=$1 built_dir=$2 rev=$3 offline=$4
+#   ACT BUILT_DIR REV OFFLINE TREE_SCRIPT TREE
+act=$1 built_dir=$2 rev=$3 offline=$4 tree_script=$5 tree=$6
 
 # What the installed packages were made of: written into node_modules after npm ended well, so it goes with them.
 recipe() {
@@ -23,11 +23,14 @@ already_built "$built_dir" "$rev"
 command -v npm >/dev/null || { echo 'npm is not installed there' >&2; exit 127; }
 npm_words='--no-audit --no-fund'
 [ "$offline" != yes ] || npm_words="$npm_words --offline"
-if [ -f package-lock.json ] || [ -f npm-shrinkwrap.json ]; then
-    # shellcheck disable=SC2086
-    npm ci $npm_words || exit
-else
-    # shellcheck disable=SC2086
-    npm install $npm_words || exit
-fi
-mkdir -p node_modules && recipe >node_modules/.release-installed
+install_all() {
+    if [ -f package-lock.json ] || [ -f npm-shrinkwrap.json ]; then
+        # shellcheck disable=SC2086
+        npm ci $npm_words || return
+    else
+        # shellcheck disable=SC2086
+        npm install $npm_words || return
+    fi
+    mkdir -p node_modules && recipe >node_modules/.release-installed
+}
+in_checkout "$tree_script" "$tree" install_all

@@ -1,4 +1,4 @@
-# needs: lib gitlib dirlib
+# needs: lib gitlib builtlib dirlib
 # For preflight: what is deployed here, and is there room for more?
 #   LAYOUT DIR SHARED...
 layout=$1 dir=$2
@@ -35,6 +35,7 @@ probe_in_place() {
     [ ! -e "$git_dir/release-checkout" ] || report "say a checkout of $(cat "$git_dir/release-checkout") was cut short here; the next one overwrites it"
     report "fact rev_before $(g --git-dir="$git_dir" rev-parse -q --verify 'HEAD^{commit}' 2>/dev/null)"
     probe_dirty=$(changed_files "$git_dir" "$dir") || git_failed "$probe_dirty" "cannot compare $dir with its commit"
+    [ -z "$probe_dirty" ] || probe_dirty=$(printf '%s\n' "$probe_dirty" | not_ours "$git_dir" "$dir")
     if [ -n "$probe_dirty" ]; then
         report "fact dirty $(printf '%s\n' "$probe_dirty" | wc -l)"
         report "fact dirty_files $(printf '%s\n' "$probe_dirty" | head -n 10 | tr '\n' ' ')"

@@ -439,6 +439,68 @@ static void what_git_writes_itself_is_no_change_by_hand(void **state)
     sh("cd $D/work && git checkout -qf main");
 }
 
+static struct answer build(const char *dir, const char *cmd)
+{
+    return rig_ask(&(struct ask){
+        .verb = "cmd.run",
+        .args = PAIRS({"cmd", cmd}),
+        .vars = PAIRS({"dir", dir}, {"release_dir", dir}, {"rev", rev1}, {"phase", "change"}),
+    });
+}
+
+/* A build that edits files of the commit, removes one, and leaves one that the next revision brings: none of
+ * it is in the next release's way, whatever became of the build; what a person changed is. */
+static void what_our_own_build_changed_is_not_by_hand(void **state)
+{
+    (void)state;
+    const char *dir = text("%s/built", rig_dir);
+    sh("cd $D/work && git checkout -q -b built %s && echo lock >lock && echo gone >gone && git add -A && git "
+       "commit -qm lock",
+       rev1);
+    const char *first = sh("cd $D/work && git rev-parse HEAD");
+    const char *second =
+        sh("cd $D/work && echo b >brought && echo 2 >app && git add -A && git commit -qm second && "
+           "git push -q $D/origin.git built && git rev-parse HEAD && git checkout -qf main");
+    WANT_OK(node_git("git.fetch", dir, first, true, "no"));
+    WANT_OK(node_git("git.checkout", dir, first, true, "no"));
+    struct answer ans = build(dir, "env >$D/env; echo built >>lock; rm gone; echo b >brought; chmod +x app");
+    WANT_OK(ans);
+    assert_false(sh_true("grep -q ^GIT_OPTIONAL_LOCKS $D/env")); /* the command's environment is its own */
+    WANT_OK(node_git("git.fetch", dir, second, true, "no"));
+
+    sh("echo mine >>$D/built/lock"); /* over what the build had left there */
+    WANT_REFUSED(node_git("git.checkout", dir, second, true, "no"), "1 files changed by hand: lock");
+    WANT_OK(build(dir, "true")); /* nor does a later step of ours take it for its own */
+    WANT_REFUSED(node_git("git.checkout", dir, second, true, "no"), "1 files changed by hand: lock");
+    sh("cd $D/built && git checkout -q lock && echo mine >brought");
+    WANT_REFUSED(node_git("git.checkout", dir, second, true, "no"), "brought is in the way");
+    sh("echo b >$D/built/brought");
+    WANT_OK(build(dir, "true"));
+    WANT_OK(node_git("git.checkout", dir, second, true, "no"));
+    WANT_OK(node_git("git.checked_out", dir, second, true, "no"));
+    WANT(ans, strcmp(sh("cd $D/built && git status --porcelain; cat lock gone brought | tr '\\n' ' '"),
+                     "lock gone b ") == 0);
+
+    /* A new file alone. */
+    WANT_OK(node_git("git.checkout", dir, first, true, "no"));
+    WANT_OK(build(dir, "echo b >brought"));
+    WANT_OK(node_git("git.checkout", dir, second, true, "no"));
+
+    /* A build that fails, and one whose machine lost power: nobody saw its end. */
+    WANT_REFUSED(build(dir, "echo half >lock; exit 3"), "status 3");
+    WANT_OK(node_git("git.checkout", dir, first, true, "no"));
+    sh("echo mine >$D/built/gone");
+    WANT_REFUSED(build(dir, "echo half >lock; kill -9 $PPID"), "");
+    WANT_REFUSED(node_git("git.checkout", dir, second, true, "no"), "1 files changed by hand: gone");
+    sh("cd $D/built && git checkout -q gone");
+    WANT_OK(node_git("git.checkout", dir, second, true, "no"));
+
+    /* The same revision again is built from its commit, not from what an earlier build left. */
+    WANT_OK(build(dir, "echo built >lock"));
+    WANT_OK(node_git("git.checkout", dir, second, true, "no"));
+    WANT(ans, strcmp(sh("cat $D/built/lock"), "lock") == 0);
+}
+
 static void locks_of_a_killed_git_are_removed(void **state)
 {
     (void)state;
@@ -520,6 +582,7 @@ int main(void)
         cmocka_unit_test(submodules_and_lfs_are_refused_by_name),
         cmocka_unit_test(a_slow_first_fetch_is_not_lost),
         cmocka_unit_test(what_git_writes_itself_is_no_change_by_hand),
+        cmocka_unit_test(what_our_own_build_changed_is_not_by_hand),
         cmocka_unit_test(a_killed_checkout_is_done_again),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -732,14 +732,40 @@ static void the_plan_reads_well(void **state)
         "(on_timeout: proceed)\n",
         "    1  app1  stage 1  10.0.0.1:8080  111111111111 -> f5d985900000\n",
         "    2  app2  stage 2  10.0.0.2:8081  unknown -> f5d985900000\n",
-        "  before: once, on the first node, before any leaves rotation\n",
+        "  before: once, on the first node, before any leaves rotation; a failure fails the release\n",
+        "  change: node by node, inside window and floor; a node that fails goes back to what it ran\n",
         "    git.fetch               repo=https://git.example.org/site.git  [1m00s]\n",
-        "once: on the first node only, can be undone",
+        "once: on the first node only, undone on the way back]\n",
+        ", way: both]\n",
         "told to a webhook: started, failed\n",
     };
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
         if (strstr(text, wanted[i]) == NULL)
             fail_msg("missing: %s", wanted[i]);
+    free(text);
+}
+
+static void the_plan_says_each_hooks_way_and_what_its_failure_means(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    compile(&r,
+            HEAD NODES TAIL
+            "  hooks: {change: [{cmd.run: a}, {cmd.run: {cmd: b, way: forward}},\n"
+            "    {cmd.run: {cmd: c, way: back, if_fails: fail}}, {cmd.run: {cmd: d, if_fails: warn}}],\n"
+            "    after: [{cmd.run: e}]}\n",
+            &plain);
+    static const char *const wanted[] = {
+        "cmd=a  [10m00s, way: both, if it fails on the way back: a warning]\n",
+        "cmd=b  [10m00s, way: forward]\n",
+        "cmd=c  [10m00s, way: back]\n",
+        "cmd=d  [10m00s, way: both, if it fails: a warning]\n",
+        "hook-after: on the controller; a failure: released, not done; a resume runs it again\n",
+    };
+    char *text = plan_text(r.plan);
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+        if (strstr(text, wanted[i]) == NULL)
+            fail_msg("missing: %s in %s", wanted[i], text);
     free(text);
 }
 
@@ -803,6 +829,7 @@ int main(void)
         T(nodes_of_a_top_file_have_their_own_pillar),
         T(the_recipe_changes_with_what_is_built),
         T(the_plan_reads_well),
+        T(the_plan_says_each_hooks_way_and_what_its_failure_means),
         T(mutilated_pillars_are_only_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
