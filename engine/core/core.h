@@ -42,6 +42,7 @@ struct core_step_def {
     bool
         takes_out; /* takes its node out of rotation, wherever it stands: from then on its balancer is owed */
     bool gives_back; /* and gives it back */
+    bool stops; /* ends the application: the one change that a node which ran nothing before goes back by */
     bool has_observe, has_undo, has_escalate, has_kill;
     int64_t timeout_ms, interval_ms, escalate_ms;
 };

@@ -190,7 +190,8 @@ void node_due(struct core *core, struct node *n, int64_t at);
 
 /* A run-once step that this node began, and that is to be undone when the release goes back. */
 bool node_owes_undo_of(const struct core *core, uint32_t i, uint16_t step);
-/* It ran nothing before and was touched: its way back ends where its drain is in force. */
+/* It ran nothing before and was touched: its way back ends where its drain is in force and its application
+ * stopped. */
 bool node_stays_out(const struct core *core, uint32_t i);
 
 /* outcome.c */

@@ -13,7 +13,7 @@ void node_turn(struct core *core, struct update *up, uint32_t i, enum why why)
     const struct node *n = &core->nodes[i];
     bool has_before = core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE;
     if (n->kept.touched && !has_before && n->kept.drained)
-        leave(core, up, i, CORE_NO_STEP, WHY_NOTHING_BEFORE);
+        emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_CHANGE], why);
     else if (n->kept.touched)
         emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_DRAIN], why);
     else if (n->kept.debt)

@@ -95,6 +95,8 @@ static bool step_skipped(const struct core *core, uint32_t i, uint16_t step)
     const struct core_step_def *def = step_def(core, step);
     if (core->kept.life == LIFE_BACK_ONCE)
         return !node_owes_undo_of(core, i, step);
+    if (node_stays_out(core, i) && def->phase == PHASE_CHANGE && !def->stops)
+        return true;
     bool nothing_there = i < core->plan->n_nodes && !(core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE);
     if (node_goes_back(core, &core->nodes[i]) && nothing_there && def->waits && def->phase == PHASE_ENABLE)
         return true; /* given back to its balancer, where it was not up before either */
@@ -136,7 +138,7 @@ uint16_t node_walk_end(const struct core *core, uint32_t i)
     uint16_t first, end;
     const struct node *n = &core->nodes[i];
     if (node_stays_out(core, i))
-        return core->phase_first[PHASE_CHANGE];
+        return core->phase_first[PHASE_CHECK];
     if (n->kept.state == NODE_OUT || n->kept.state == NODE_BACK)
         return core->phase_first[PHASE_AFTER];
     return life_range(core, &first, &end) && !n->kept.gang_done ? end : NODE_NO_WALK;

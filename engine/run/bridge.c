@@ -22,6 +22,12 @@ static bool gives_back(const struct verb *verb)
     return verb->scope == SCOPE_BALANCER && dot && strcmp(dot, ".enable") == 0;
 }
 
+static bool stops(const struct verb *verb)
+{
+    const char *dot = strrchr(verb->name, '.');
+    return verb->scope == SCOPE_NODE && dot && strcmp(dot, ".stop") == 0;
+}
+
 static struct core_step_def step_def(const struct plan_step *step)
 {
     const struct verb *verb = verb_find(step->verb, NULL);
@@ -39,6 +45,7 @@ static struct core_step_def step_def(const struct plan_step *step)
         .forward_only = step->forward_only || verb->forward_only,
         .takes_out = takes_out(verb),
         .gives_back = gives_back(verb),
+        .stops = stops(verb),
         .back_only = step->back_only,
         .warns = step->warns,
         .warns_back = step->warns_back,

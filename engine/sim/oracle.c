@@ -93,9 +93,8 @@ static void undone_in_time(struct sim *s, uint16_t step)
     char name[32];
     for (uint32_t i = 0; s->changes_rev && i < s->plan->core.n_nodes; i++) {
         const struct sim_node *n = &s->nodes[i];
-        bool stays =
-            n->before == REV_NONE && s->plan->n_lbs == 0; /* nobody can be told to send nobody there */
-        if (n->proc.rev == REV_NEW && lb_in_rotation(s, i) && !n->unwanted && !n->hurt && !stays)
+        if (n->proc.rev == REV_NEW && proc_alive(n, s->now) && lb_in_rotation(s, i) && !n->unwanted &&
+            !n->hurt)
             oracle_broken(s, "%s is undone while %s serves the new revision", s->plan->steps[step].label,
                           name_of(s, i, name));
     }
@@ -243,6 +242,8 @@ static void end_of_node(struct sim *s, uint32_t i, int status)
     name_of(s, i, name);
     if (n->unwanted)
         return;
+    if (status == 1 && n->before == REV_NONE && proc_alive(n, s->now) && !n->hurt)
+        oracle_broken(s, "%s ran nothing before and runs, yet the exit status is 1", name);
     if (status != 0 && n->before == REV_NONE && !lb_as_before(s, i)) {
         /* What ran nothing is undone when nobody is sent there. */
         if (lb_in_rotation(s, i) && s->plan->n_lbs > 0)

@@ -68,6 +68,7 @@ static struct core_step_def define(const struct sim_shape *shape, enum phase pha
     def.forward_only = does == DOES_FETCH || does == DOES_CLEAN;
     def.record_before = def.takes_out = does == DOES_DRAIN;
     def.gives_back = does == DOES_ENABLE;
+    def.stops = does == DOES_STOP;
     def.warns_back = does == DOES_CMD && phase == PHASE_CHANGE;
     def.stable = does == DOES_HEALTH ? 3 : 0;
     def.retries = waits(does) ? 0 : shape->retries;
