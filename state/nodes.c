@@ -36,11 +36,11 @@ static bool read_rev(struct store *s, const struct env_key *env, struct node_sta
     if (!query_open(&q, s, SQL_NODE_IN, ARGS(arg_text(env->env), arg_text(n->node), arg_text(env->app)), err))
         return false;
     while (n->rev[0] == '\0' && query_next(&q, err)) {
-        if (*ret_seq == 0) {
+        if (*ret_seq == 0)
             *ret_seq = query_int(&q, 0);
-            told(n, query_int(&q, 1), query_int(&q, 2));
-        }
         n->rev = query_text(&q, 3, arena);
+        if (n->rev[0]) /* a command or a restart brought nothing that it runs since */
+            told(n, query_int(&q, 1), query_int(&q, 2));
     }
     return !q.failed;
 }

@@ -87,6 +87,7 @@ static void release_from_row(const struct query *q, struct arena *arena, struct 
     };
     ret->resumable = exit_resumable(ret->exit_status) && query_int(q, 15) == 0;
     ret->root = query_text(q, 16, arena);
+    ret->back = (enum release_back)query_int(q, 17);
 }
 
 /* A release is not resumable once a later one of its environment ended well. Asked once per environment. */

@@ -18,7 +18,11 @@
     "SELECT r.id, r.of_release, r.started_ms, ifnull(e.at_ms, 0), ifnull(e.exit_status, -1), r.env, r.app, " \
     "r.kind, r.plan_name, r.rev, r.rev_typed, r.who, r.host, r.plan_digest, ifnull(e.summary, ''), "         \
     "EXISTS (SELECT 1 FROM journal j WHERE j.release = r.id AND j.kind = 'order' AND j.code = 'abandon'), "  \
-    "r.root "                                                                                                \
+    "r.root, CASE WHEN ifnull(e.exit_status, -1) <> 1 THEN 0 "                                               \
+    "WHEN EXISTS (SELECT 1 FROM journal j WHERE j.release = r.id AND j.kind = 'order' "                      \
+    "AND j.code = 'rollback') THEN 1 "                                                                       \
+    "WHEN EXISTS (SELECT 1 FROM journal j WHERE j.release = r.id AND j.kind = 'note' "                       \
+    "AND j.code = 'admit') THEN 0 ELSE 2 END "                                                               \
     "FROM releases r LEFT JOIN release_ends e "                                                              \
     "ON e.id = (SELECT max(id) FROM release_ends WHERE release = r.id) "
 

@@ -90,8 +90,13 @@ struct release_info {
     int exit_status; /* -1 while unfinished */
     const char *env, *app, *kind, *plan_name, *rev, *rev_typed, *who, *host, *plan_digest, *summary;
     const char *root; /* the tree it was released from, "" = not known (an older journal) */
-    bool resumable;   /* unfinished, or ended 4, 5, 7, 130, 143 and not abandoned, rolled back or followed by
-                         resume = 0/1 */
+    enum release_back {
+        BACK_BY_ITSELF,
+        BACK_ORDERED,
+        BACK_UNTOUCHED
+    } back;         /* of one that ended with 1: who said so, or that no node had left rotation yet */
+    bool resumable; /* unfinished, or ended 4, 5, 7, 130, 143 and not abandoned, rolled back or followed by
+                       resume = 0/1 */
 };
 /* Newest first; env NULL = all. */
 bool release_list(struct store *s, const char *env, size_t limit, int64_t before_id, struct arena *arena,

@@ -149,6 +149,25 @@ void text_visible(struct buf *out, const char *text, size_t n)
     }
 }
 
+void str_keep(char *dst, size_t n, const char *text)
+{
+    static const char more[] = "...";
+    size_t len = strlen(text), end = n > sizeof(more) ? n - sizeof(more) : 0;
+    if (len < n) {
+        memcpy(dst, text, len + 1);
+        return;
+    }
+    size_t word = end;
+    while (word > 0 && text[word] != ' ')
+        word--;
+    if (word >= end / 2)
+        end = word;
+    while (end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80) /* not inside a character */
+        end--;
+    memcpy(dst, text, end);
+    snprintf(dst + end, n - end, "%s", more);
+}
+
 bool name_valid(const char *s, size_t max)
 {
     size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");

@@ -35,6 +35,10 @@ void quote_sh(struct buf *out, const char *word);
  * (docs/promises.md#s9). */
 void text_visible(struct buf *out, const char *text, size_t n);
 
+/* Copies `text` into dst of n bytes. What does not fit ends in "..." behind a whole word, where there is one.
+ */
+void str_keep(char *dst, size_t n, const char *text);
+
 /* [A-Za-z0-9._-]{1,max}, not beginning with '-' or '.': names of environments, nodes, servers, programs,
  * plans. */
 bool name_valid(const char *s, size_t max);

@@ -55,7 +55,7 @@ static unsigned told_end(struct said *out, const struct row *row, const struct r
     int64_t ms = row->at_ms - r->started_ms;
     int status = (int)row->a;
     tell_release(out, r);
-    say_text(out, ": %s", exit_text(r->kind, status));
+    say_text(out, ": %s", r->exit_status == status ? end_text(r) : exit_text(r->kind, status));
     if (ms >= 0)
         say_text(out, " after %s", duration_text(ms, took, sizeof took));
     if (r->exit_status == status && r->summary[0]) {

@@ -40,7 +40,7 @@ void tell_end(struct said *s, const struct release_info *r)
         return;
     }
     int64_t ms = r->ended_ms - r->started_ms;
-    say_text(s, "%s", exit_text(r->kind, r->exit_status));
+    say_text(s, "%s", end_text(r));
     if (ms >= 0)
         say_text(s, " after %s", duration_text(ms, took, sizeof took));
 }

@@ -20,7 +20,7 @@ static void add_row(struct table *t, struct arena *arena, const struct release_i
                       took, sizeof took);
     const char *result = r->exit_status < 0 ? (r->resumable ? "unfinished" : "unfinished, given up")
                                             : arena_printf(arena, "%d %s%s", r->exit_status,
-                                                           exit_text(r->kind, r->exit_status),
+                                                           end_text(r),
                                                            r->resumable ? " (resumable)" : "");
     const char *what =
         r->of_release ? arena_printf(arena, "%s of %" PRId64, r->kind, r->of_release) : r->kind;

@@ -29,8 +29,8 @@ static const struct option_def options[] = {
 
 /* ---- nodes that are there already */
 
-/* On disk, in its own directory where the node has one to go to, and owing nothing: then only its processes are
- * to be asked. */
+/* On disk, in its own directory where the node has one to go to, and owing nothing: then only its processes
+ * are to be asked. */
 static bool stands_there(const struct plan_node *node)
 {
     const char *now = rollback_fact(node, "release.before"), *dir = now;
@@ -160,7 +160,7 @@ static int finished_by_number(struct session *s, int64_t id, struct release_info
     say_error("rollback: %s %" PRId64 " ended with %d (%s); only a release that was finished can be taken "
               "back by number; '--before %" PRId64 "' goes to what every node ran before it; nothing was "
               "touched",
-              (*ret)->kind, id, (*ret)->exit_status, exit_text((*ret)->kind, (*ret)->exit_status), id);
+              (*ret)->kind, id, (*ret)->exit_status, end_text(*ret), id);
     return EXIT_USAGE;
 }
 
@@ -181,7 +181,7 @@ static void say_which(struct session *s, const struct release_info *r)
                  last->of_release, last->kind, last->id, r->kind, r->id, name);
     else
         say_note("%s %" PRId64 " (%s) stays as it is; this takes back %s %" PRId64 " (%s)", last->kind,
-                 last->id, exit_text(last->kind, last->exit_status), r->kind, r->id, name);
+                 last->id, end_text(last), r->kind, r->id, name);
 }
 
 static const char *left_out(const struct plan *plan)

@@ -78,7 +78,7 @@ static void put_release(struct arena *arena, const struct release_info *r, const
     if (r->exit_status < 0)
         buf_puts(out, r->resumable ? "unfinished\n" : "unfinished, given up\n");
     else
-        buf_printf(out, "%s (exit %d)\n", exit_text(r->kind, r->exit_status), r->exit_status);
+        buf_printf(out, "%s (exit %d)\n", end_text(r), r->exit_status);
 }
 
 static void put_lock(struct cli *cli, const struct env_state *st, struct buf *out)

@@ -133,7 +133,8 @@ static void say_result(struct cli *cli, const struct release_info *r, const stru
                    plan->rev && plan->rev[0] ? " to " : "", plan->rev ? plan->rev : "", summary, took);
     else
         say_error("%s: %s %" PRId64 " %s: %s (%s, exit %d)%s", plan->env, plan->kind, r->id,
-                  exit_text(plan->kind, status), summary, took, status, next);
+                  status == r->exit_status ? end_text(r) : exit_text(plan->kind, status), summary, took,
+                  status, next);
 }
 
 void final_words(struct cli *cli, struct store *store, const struct plan *plan, int64_t release,

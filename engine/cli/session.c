@@ -124,7 +124,7 @@ int session_refuse_unfinished(struct session *s)
               " of %s is unfinished at %s%s%s: 'release resume %s' goes on with it, 'release rollback %s' "
               "takes it back; nothing was touched",
               r->kind, r->id, s->env, last_place(s, r->id), r->exit_status < 0 ? "" : ", ",
-              r->exit_status < 0 ? "" : exit_text(r->kind, r->exit_status), s->env, s->env);
+              r->exit_status < 0 ? "" : end_text(r), s->env, s->env);
     return EXIT_STOPPED;
 }
 

@@ -42,13 +42,38 @@ void ledger_fini(struct ledger *l)
     arena_fini(&l->arena);
 }
 
+/* Who failed first, where and why: the end names it. An outcome comes right before what the core makes of it.
+ */
+static void keep_failure(struct ledger *l, const struct record *record, const struct row *row)
+{
+    bool outcome = record->kind == ROW_OUTCOME && record->code != OUT_OK;
+    bool deadline = record->kind == ROW_NOTE && record->code == NOTE_DEADLINE;
+    bool failed =
+        record->kind == ROW_NOTE && (record->code == NOTE_NODE_FAILED || record->code == NOTE_GANG_BAD ||
+                                     record->code == NOTE_NODE_LEFT || record->code == NOTE_SOAK_FAILED);
+    size_t n = strlen(row->node);
+    if (outcome || deadline)
+        str_keep(l->said, sizeof(l->said), row->text);
+    else if (record->kind == ROW_OUTCOME)
+        l->said[0] = '\0';
+    if (!failed || l->failed[0])
+        return;
+    bool its_own = l->said[0] && strncmp(l->said, row->node, n) == 0 && (n == 0 || l->said[n] == ':');
+    str_keep(l->failed, sizeof(l->failed), its_own ? l->said : row->text);
+}
+
 void ledger_record(struct ledger *l, const struct record *record, const struct facts *facts,
                    const struct job *job)
 {
-    struct row_context ctx = {
-        .plan = l->plan, .release = l->release, .facts = facts, .job = job, .arena = &l->arena};
+    struct row_context ctx = {.plan = l->plan,
+                              .release = l->release,
+                              .facts = facts,
+                              .job = job,
+                              .failed = l->failed,
+                              .arena = &l->arena};
     l->rows = grown(l->rows, l->n_rows, &l->cap_rows, sizeof(*l->rows));
-    rows_from_record(&ctx, record, &l->rows[l->n_rows++]);
+    rows_from_record(&ctx, record, &l->rows[l->n_rows]);
+    keep_failure(l, record, &l->rows[l->n_rows++]);
 }
 
 /* Whose output it is; stream, data and n are the caller's to set. */

@@ -45,7 +45,7 @@ struct loop {
     int64_t abort_at; /* when a SIGTERM turns into an abort */
     int signal_no, signals;
     bool back_told, superseded, paused;
-    char summary[400];
+    char summary[1200];
     struct release_ending end;
     struct err *err;
 };
@@ -165,7 +165,8 @@ static const struct release_ending *ending(struct loop *l, int *ret_exit)
              core_count(l->core, NODE_UNDONE) + core_count(l->core, NODE_PENDING),
              core_count(l->core, NODE_LEFT) + core_count(l->core, NODE_OUT) + core_count(l->core, NODE_BACK) +
                  core_count(l->core, NODE_GONE),
-             core_count(l->core, NODE_FAILED), why != WHY_NONE ? "; " : "", why_name(why));
+             core_count(l->core, NODE_FAILED), why != WHY_NONE ? "; " : "",
+             rows_why(l->plan, why, l->ledger.failed, &l->ledger.arena));
     l->end = (struct release_ending){.exit_status = *ret_exit, .summary = l->summary};
     return &l->end;
 }
@@ -198,7 +199,7 @@ static void tell(struct loop *l, const char *event, const char *what)
     const struct plan *plan = l->plan;
     if (plan->n_events == 0)
         return;
-    auto_buf struct buf text = BUF_INIT(2000);
+    auto_buf struct buf text = BUF_INIT(3000);
     buf_printf(&text, "%s %s: %s %lld%s%.12s by %s: %s", plan->app, plan->env, plan->kind,
                (long long)l->release, plan->rev && *plan->rev ? ", revision " : "",
                plan->rev ? plan->rev : "", l->opt->who, what);
@@ -216,7 +217,7 @@ static void tell_end(struct loop *l, int status)
     const char *event = status == EXIT_RELEASED                               ? "finished"
                         : status == EXIT_ROLLED_BACK || status == EXIT_PERSON ? "failed"
                                                                               : "stopped";
-    auto_buf struct buf text = BUF_INIT(1000);
+    auto_buf struct buf text = BUF_INIT(2000);
     buf_printf(&text, "%s: %s", event, l->summary);
     tell(l, event, buf_str(&text));
 }

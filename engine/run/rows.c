@@ -71,9 +71,49 @@ static const char *outcome_message(const struct row_context *ctx, const struct r
                         *what ? what : outcome_name((enum outcome)r->code));
 }
 
+const char *rows_why(const struct plan *plan, enum why why, const char *failed, struct arena *arena)
+{
+    switch (why) {
+    case WHY_FAILED:
+        if (!*failed)
+            return why_name(why);
+        return plan->max_failed == 0
+                   ? failed
+                   : arena_printf(arena, "%s (max_failed %u): %s", why_name(why), plan->max_failed, failed);
+    case WHY_SOAK:
+    case WHY_VERIFY:
+    case WHY_PREPARE:
+    case WHY_ONCE:
+    case WHY_HOOK:
+    case WHY_UNKNOWN:
+    case WHY_DRAIN:
+    case WHY_BACK_FAILED:
+        return *failed ? arena_printf(arena, "%s: %s", why_name(why), failed) : why_name(why);
+    case WHY_NONE:
+    case WHY_OPERATOR:
+    case WHY_FLOOR:
+    case WHY_BALANCER:
+    case WHY_NOTHING_BEFORE:
+    case WHY_COUNT: break;
+    }
+    return why_name(why);
+}
+
+/* An end, or a stop, names the node that it is about. */
+static const char *why_message(const struct row_context *ctx, const struct record *r)
+{
+    static const char colon[] = ": ";
+    auto_buf struct buf text = BUF_INIT(2000);
+    note_text(&text, (enum note)r->code, "", "", r->a, WHY_NONE);
+    const char *why = rows_why(ctx->plan, (enum why)r->b, ctx->failed, ctx->arena);
+    return arena_printf(ctx->arena, "%s%s%s", buf_str(&text), *why ? colon : "", why);
+}
+
 static const char *note_message(const struct row_context *ctx, const struct record *r, const char *node,
                                 const char *label)
 {
+    if (r->code == NOTE_END || r->code == NOTE_STOPPING)
+        return why_message(ctx, r);
     const char *look = r->code == NOTE_DEADLINE ? facts_get(ctx->facts, r->node, "look") : NULL;
     const char *unknown = r->code == NOTE_DEADLINE ? facts_get(ctx->facts, r->node, "look.unknown") : NULL;
     char spent[DURATION_TEXT_MAX];

@@ -114,8 +114,11 @@ struct row_context {
     int64_t release;
     const struct facts *facts;
     const struct job *job; /* whose outcome caused these records; NULL for timers and orders */
+    const char *failed;    /* what failed first, for people; "" = nothing has */
     struct arena *arena;   /* texts of the rows */
 };
+/* "ended: WHY", with the node that it is about where one is known. In `arena`. */
+const char *rows_why(const struct plan *plan, enum why why, const char *failed, struct arena *arena);
 void rows_from_record(const struct row_context *ctx, const struct record *record, struct row *ret);
 /* ---- ledger.c: rows and output of one turn, and their commit
  * ------------------------------------------------------ */
@@ -134,6 +137,8 @@ struct ledger {
     struct output_chunk **chunks; /* owners of the outputs' bytes */
     int64_t output_since;         /* oldest output not committed, -1 = none */
     struct arena arena;           /* texts of the rows */
+    char said[800];               /* the last thing that went wrong in this turn, "app1: check: ..." */
+    char failed[800];             /* the same of what failed first; "" = nothing has */
 };
 struct release_ending {
     int exit_status;

@@ -93,18 +93,26 @@ static void stage_add(struct fold *f, const struct row *row)
     f->stages[f->n_stages++] = (struct stage_mark){.stage = (int)row->a, .at_ms = row->at_ms};
 }
 
-/* An order to go on moves many nodes at once. */
-static void apply_order(struct fold *f, const struct row *row)
+/* An order to go on moves many nodes at once, and so does the end. */
+static void apply_to_many(struct fold *f, const struct row *row)
 {
     size_t n = f->plan->n_nodes;
-    uint8_t *before = xcalloc(n + 1, 1);
-    for (size_t i = 0; i < n; i++)
-        before[i] = (uint8_t)f->model.nodes[i].state;
+    struct model_node *before = xcalloc(n + 1, sizeof *before);
+    memcpy(before, f->model.nodes, n * sizeof *before);
     model_apply(&f->model, row);
-    for (size_t i = 0; i < n; i++)
-        if (before[i] != f->model.nodes[i].state)
-            move_add(f, (uint32_t)i, before[i], f->model.nodes[i].state, row->at_ms);
+    for (size_t i = 0; i < n; i++) {
+        const struct model_node *is = &f->model.nodes[i];
+        if (before[i].step != is->step)
+            span_add(f, (uint32_t)i, &before[i], (enum outcome)f->outcome[i], row->at_ms);
+        if (before[i].state != is->state)
+            move_add(f, (uint32_t)i, before[i].state, is->state, row->at_ms);
+    }
     free(before);
+}
+
+static bool moves_many(const struct row *row)
+{
+    return row->kind == ROW_ORDER || (row->kind == ROW_NOTE && note_from_name(row->code) == NOTE_END);
 }
 
 /* What a step ended with: its own outcome, or failed when the node turned round in it. */
@@ -134,8 +142,8 @@ static void apply_node(struct fold *f, int i, const struct row *row)
 static void apply(struct fold *f, const struct row *row)
 {
     int i = row->node[0] ? model_find(&f->model, row->node) : -1;
-    if (row->kind == ROW_ORDER)
-        apply_order(f, row);
+    if (moves_many(row))
+        apply_to_many(f, row);
     else if (i >= 0)
         apply_node(f, i, row);
     else

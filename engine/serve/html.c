@@ -102,7 +102,7 @@ static void put_result(struct buf *out, const struct release_info *r)
 {
     const char *kind = r->exit_status == 0 ? "good" : r->exit_status < 0 ? "busy" : "bad";
     buf_printf(out, "<span class=\"is-%s\">", kind);
-    html_text(out, exit_text(r->kind, r->exit_status));
+    html_text(out, end_text(r));
     if (r->exit_status >= 0)
         buf_printf(out, " (exit %d)", r->exit_status);
     buf_puts(out, r->resumable ? ", can be resumed</span>" : "</span>");

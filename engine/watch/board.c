@@ -17,9 +17,10 @@ struct pen {
 };
 
 static const char *const colours[SHOWN_COUNT] = {
-    [SHOWN_WAITING] = "\x1b[2m", [SHOWN_PREPARING] = "",      [SHOWN_PREPARED] = "",
-    [SHOWN_OUT] = "\x1b[36m",    [SHOWN_DONE] = "\x1b[32m",   [SHOWN_BACK] = "\x1b[33m",
-    [SHOWN_UNDONE] = "\x1b[33m", [SHOWN_FAILED] = "\x1b[31m", [SHOWN_LEFT] = "\x1b[31;1m",
+    [SHOWN_WAITING] = "\x1b[2m",   [SHOWN_PREPARING] = "",      [SHOWN_PREPARED] = "",
+    [SHOWN_OUT] = "\x1b[36m",      [SHOWN_DONE] = "\x1b[32m",   [SHOWN_BACK] = "\x1b[33m",
+    [SHOWN_UNDONE] = "\x1b[33m",   [SHOWN_FAILED] = "\x1b[31m", [SHOWN_LEFT] = "\x1b[31;1m",
+    [SHOWN_UNTOUCHED] = "\x1b[2m",
 };
 
 /* East Asian characters take two columns; to count too many only cuts a line early. */
@@ -62,8 +63,9 @@ static void put_line(struct pen *pen, const char *text)
 static void put_life(const struct model *m, int64_t now_ms, struct buf *line)
 {
     char text[DURATION_TEXT_MAX];
-    buf_printf(line, "%s", m->started_ms ? life_name(m->life) : "starting");
-    if (m->life == LIFE_ROLL && m->plan->n_stages > 1)
+    struct release_info end = {.kind = m->plan->kind, .exit_status = m->exit_status, .back = m->back};
+    buf_puts(line, m->ended ? end_text(&end) : m->started_ms ? life_name(m->life) : "starting");
+    if (m->life == LIFE_ROLL && m->plan->n_stages > 1 && !m->ended)
         buf_printf(line, ", stage %" PRIu32 " of %zu", m->stage + 1, m->plan->n_stages);
     if (m->soak_until_ms > now_ms && !m->ended)
         buf_printf(line, ", judging for %s", duration_text(m->soak_until_ms - now_ms, text, sizeof text));
@@ -132,9 +134,9 @@ static void put_node(const struct model *m, uint32_t i, int name_cols, int64_t n
 }
 
 /* What needs eyes first. */
-static const enum shown by_interest[SHOWN_COUNT] = {SHOWN_LEFT,      SHOWN_FAILED,   SHOWN_BACK,
-                                                    SHOWN_OUT,       SHOWN_UNDONE,   SHOWN_DONE,
-                                                    SHOWN_PREPARING, SHOWN_PREPARED, SHOWN_WAITING};
+static const enum shown by_interest[SHOWN_COUNT] = {
+    SHOWN_LEFT, SHOWN_FAILED,    SHOWN_BACK,     SHOWN_OUT,     SHOWN_UNDONE,
+    SHOWN_DONE, SHOWN_PREPARING, SHOWN_PREPARED, SHOWN_WAITING, SHOWN_UNTOUCHED};
 
 static void put_some_nodes(const struct model *m, int lines, int64_t now_ms, struct pen *pen)
 {

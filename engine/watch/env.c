@@ -132,9 +132,10 @@ static json_t *release_json(const struct release_info *r)
 {
     if (!r)
         return json_null();
-    return json_pack("{s:I, s:s, s:o, s:o, s:o, s:I, s:i, s:b}", "release", (json_int_t)r->id, "what",
+    return json_pack("{s:I, s:s, s:o, s:o, s:o, s:I, s:i, s:s, s:b}", "release", (json_int_t)r->id, "what",
                      r->kind, "rev", text(r->rev), "who", text(r->who), "host", text(r->host), "started",
-                     (json_int_t)r->started_ms, "exit", r->exit_status, "resumable", (int)r->resumable);
+                     (json_int_t)r->started_ms, "exit", r->exit_status, "result", end_text(r), "resumable",
+                     (int)r->resumable);
 }
 
 json_t *env_lock_json(const struct lock_info *l, struct arena *arena)

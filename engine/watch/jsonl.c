@@ -126,6 +126,7 @@ json_t *watch_release_json(const struct release_info *r)
         json_object_set_new(o, "of", json_integer(r->of_release));
     json_object_set_new(o, "ended", r->ended_ms ? json_integer(r->ended_ms) : json_null());
     json_object_set_new(o, "exit", r->exit_status >= 0 ? json_integer(r->exit_status) : json_null());
+    set_text(o, "result", end_text(r));
     json_object_set_new(o, "resumable", json_boolean(r->resumable));
     set_text(o, "summary", r->summary);
     return o;

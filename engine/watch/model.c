@@ -22,7 +22,7 @@ static int by_id(const void *a, const void *b, void *ids)
 
 void model_init(struct model *m, const struct watch_plan *plan)
 {
-    *m = (struct model){.plan = plan, .failed_node = -1, .failed_step = -1};
+    *m = (struct model){.plan = plan, .failed_node = -1, .failed_step = -1, .back = BACK_UNTOUCHED};
     m->nodes = xcalloc(plan->n_nodes + 1, sizeof *m->nodes);
     m->by_name = xcalloc(plan->n_nodes + 1, sizeof *m->by_name);
     m->spent_ms = xcalloc(plan->n_steps + 1, sizeof *m->spent_ms);
@@ -67,11 +67,7 @@ static void keep_text(char *dst, size_t size, const char *text)
     for (size_t i = 0; i < safe.len; i++)
         if (safe.data[i] == '\n' || safe.data[i] == '\t')
             safe.data[i] = ' ';
-    snprintf(dst, size, "%s", buf_str(&safe));
-    /* A character that was cut in two at the end would spoil the terminal. */
-    size_t n = strlen(dst);
-    while (safe.len > n && n > 0 && ((unsigned char)safe.data[n] & 0xc0) == 0x80)
-        dst[--n] = '\0';
+    str_keep(dst, size, buf_str(&safe));
 }
 
 static void node_state(struct model *m, struct model_node *n, enum shown state, int64_t at_ms)
@@ -154,7 +150,10 @@ static void apply_node_note(struct model *m, int i, enum note note, const struct
 {
     struct model_node *n = &m->nodes[i];
     switch (note) {
-    case NOTE_ADMIT: node_state(m, n, m->life == LIFE_BACK ? SHOWN_BACK : SHOWN_OUT, row->at_ms); break;
+    case NOTE_ADMIT:
+        m->back = m->back == BACK_ORDERED ? BACK_ORDERED : BACK_BY_ITSELF;
+        node_state(m, n, m->life == LIFE_BACK ? SHOWN_BACK : SHOWN_OUT, row->at_ms);
+        break;
     case NOTE_NODE_TURN:
         node_state(m, n, SHOWN_BACK, row->at_ms);
         step_begin(n, -1, row->at_ms);
@@ -207,6 +206,20 @@ static void apply_node_note(struct model *m, int i, enum note note, const struct
     }
 }
 
+/* Nobody works on them any more, and what had not begun will not: until an order to go on. */
+static void apply_end(struct model *m, const struct row *row)
+{
+    m->ended = true;
+    m->exit_status = (int)row->a;
+    for (uint32_t i = 0; i < m->plan->n_nodes; i++) {
+        struct model_node *n = &m->nodes[i];
+        if (n->state == SHOWN_WAITING || n->state == SHOWN_PREPARING) {
+            node_state(m, n, SHOWN_UNTOUCHED, row->at_ms);
+            step_begin(n, -1, row->at_ms);
+        }
+    }
+}
+
 static void apply_release_note(struct model *m, enum note note, const struct row *row)
 {
     if (note == NOTE_LIFE) {
@@ -220,14 +233,15 @@ static void apply_release_note(struct model *m, enum note note, const struct row
     m->soak_until_ms = note == NOTE_SOAK ? row->at_ms + row->b : 0;
     if (note == NOTE_STOPPING)
         m->stopping = true;
-    if (note == NOTE_END) {
-        m->ended = true;
-        m->exit_status = (int)row->a;
-    }
+    if (note == NOTE_END)
+        apply_end(m, row);
     if (note == NOTE_STAGE || (note == NOTE_END && !row->b)) /* the head has it */
         return;
-    auto_buf struct buf text = BUF_INIT(1000);
-    note_text(&text, note, "", "", row->a, row->b);
+    auto_buf struct buf text = BUF_INIT(4000);
+    if (row->text && row->text[0])
+        buf_puts(&text, row->text);
+    else
+        note_text(&text, note, "", "", row->a, row->b);
     keep_text(m->text, sizeof m->text, buf_str(&text));
 }
 
@@ -241,14 +255,17 @@ static void apply_order(struct model *m, const struct row *row)
     }
     if (order != ORDER_RESUME && order != ORDER_ROLLBACK)
         return;
-    if (order == ORDER_ROLLBACK)
+    if (order == ORDER_ROLLBACK) {
         m->life = LIFE_BACK;
+        m->back = BACK_ORDERED;
+    }
     bool back = m->life == LIFE_BACK || m->life == LIFE_BACK_ONCE || m->life == LIFE_BACK_VERIFY;
     for (uint32_t i = 0; i < m->plan->n_nodes; i++) {
         struct model_node *n = &m->nodes[i];
         if (n->state == SHOWN_LEFT)
             node_state(m, n, back ? SHOWN_BACK : SHOWN_OUT, row->at_ms);
-        else if (n->state == SHOWN_FAILED || (n->state == SHOWN_UNDONE && !back))
+        else if (n->state == SHOWN_FAILED || n->state == SHOWN_UNTOUCHED ||
+                 (n->state == SHOWN_UNDONE && !back))
             node_state(m, n, SHOWN_WAITING, row->at_ms);
     }
     m->ended = m->stopping = false;

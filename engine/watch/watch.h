@@ -53,7 +53,8 @@ struct watch_plan {
     X(BACK, "going back")                                                                                    \
     X(UNDONE, "back on the old")                                                                             \
     X(FAILED, "failed")                                                                                      \
-    X(LEFT, "left out")
+    X(LEFT, "left out")                                                                                      \
+    X(UNTOUCHED, "not touched")
 #define SHOWN_ENUM(n, t) SHOWN_##n,
 enum shown { SHOWN_LIST(SHOWN_ENUM) SHOWN_COUNT };
 const char *shown_name(enum shown s);
@@ -67,7 +68,7 @@ struct model_node {
     int64_t step_ms;  /* when its step began */
     int64_t out_ms;   /* how long it was out of rotation, once it is back; 0 = was not */
     int64_t gauge;    /* sessions left, healthy in a row; -1 = none */
-    char text[200];   /* last message for people, safe to show */
+    char text[400];   /* last message for people, safe to show */
 };
 
 struct model {
@@ -83,10 +84,11 @@ struct model {
     enum order told; /* ORDER_STOP or ORDER_ABORT: what the operator ordered last; ORDER_START = neither */
     bool ours;       /* set by whoever renders: ctrl-C here reaches the engine */
     int exit_status; /* once ended */
+    enum release_back back;
     int failed_node; /* first that failed, -1 = none */
     int failed_step;
-    char failed_text[200]; /* why it failed */
-    char text[200];        /* last sentence about the release as a whole */
+    char failed_text[400]; /* why it failed */
+    char text[400];        /* last sentence about the release as a whole */
 };
 void model_init(struct model *m, const struct watch_plan *plan);
 void model_fini(struct model *m);
@@ -124,6 +126,8 @@ const char *watch_message(const struct watch_plan *plan, const struct row *row);
 /* "done and verified" and the like, for history and messages; kind is the release's (release, rollback, task,
  * exec). */
 const char *exit_text(const char *kind, int exit_status);
+/* The same of a release that the journal knows: the one wording for all who tell how it ended. */
+const char *end_text(const struct release_info *r);
 
 /* What a step counts while it waits: " sessions left"; "" when there is no word for it. */
 const char *watch_gauge_word(const char *verb);

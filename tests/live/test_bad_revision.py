@@ -1,7 +1,9 @@
 """Revisions that do not work: what was good goes on serving, and nobody fails a request."""
+import json
+
 import oracle
 from load import Load
-from scene import expect_world, release
+from scene import expect_world, release, run
 
 FLEET = {"varnish": None}
 
@@ -19,6 +21,8 @@ def goes_back(fleet, version, good):
 def test_health_check_fails(fleet):
     text = goes_back(fleet, "v3", "v1")
     assert "app1" in text and "500" in text
+    last = text.splitlines()[-1]
+    assert "failed, back on the old revision" in last and "app1: http.check" in last and "500" in last, last
 
 
 def test_does_not_start(fleet):
@@ -32,6 +36,12 @@ def test_does_not_build(fleet):
     text = goes_back(fleet, "v6", "v1")
     assert "module 'theme' not found" in text, "the build's own words are missing"
     assert before == [oracle.pid_listening(n.host, n.port) for n in fleet.nodes], "a process was restarted"
+    assert "failed, nothing was switched" in text and "max_failed" not in text, text
+    for verb in ("status", "history"):
+        assert "failed, nothing was switched" in run(fleet, verb, "prod").stdout
+    told = json.loads(run(fleet, "history", "prod", "--json").stdout.splitlines()[0])
+    assert told["result"] == "failed, nothing was switched"
+    assert "app" in told["summary"] and "module 'theme' not found" in told["summary"], told
 
 
 def test_slow_start_is_waited_for(fleet):

@@ -281,9 +281,30 @@ static void arenas_give_zeroed_aligned_memory(void **state)
     assert_string_equal(s, "x-7");
 }
 
+static void what_is_cut_is_cut_behind_a_word(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *out;
+        size_t n;
+    } rows[] = {
+        {"", "", 8},
+        {"seven c", "seven c", 8},
+        {"a whole sentence of words", "a whole...", 13},
+        {"onewordthatislong", "oneword...", 11},
+        {"\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4", "\xc3\xa4\xc3\xa4...", 9},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[32];
+        str_keep(text, rows[i].n, rows[i].in);
+        assert_string_equal(text, rows[i].out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_cut_is_cut_behind_a_word),
         cmocka_unit_test(durations_need_units),
         cmocka_unit_test(durations_read_well),
         cmocka_unit_test(sizes_are_powers_of_1024),

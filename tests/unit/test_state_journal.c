@@ -229,6 +229,29 @@ static void a_rollback_of_n_makes_it_as_before_n(void **state)
     assert_int_equal(r->id, 2);
 }
 
+static void an_end_with_1_says_who_went_back_and_from_where(void **state)
+{
+    (void)state;
+    struct err err;
+    auto_arena struct arena arena = {0};
+    static const struct {
+        enum row_kind kind;
+        const char *code;
+        enum release_back back;
+    } cases[] = {{ROW_NOTE, "admit", BACK_BY_ITSELF},
+                 {ROW_NOTE, "gang-bad", BACK_UNTOUCHED},
+                 {ROW_ORDER, "rollback", BACK_ORDERED}};
+    auto_store struct store *s = store_write("j.db");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct release_info *r;
+        int64_t id = release_of(s, "prod", "release");
+        row_add(s, (struct row){.release = id, .kind = cases[i].kind, .node = "app1", .code = cases[i].code});
+        ok(release_end(s, id, 1, "", 2000, &err));
+        ok(release_get(s, id, &arena, &r, &err));
+        assert_int_equal(r->back, cases[i].back);
+    }
+}
+
 static void history_is_newest_first_and_knows_what_is_resumable(void **state)
 {
     (void)state;
@@ -389,6 +412,9 @@ static void nodes_run_are_and_owe_what_the_journal_says(void **state)
                             .role = "run",
                             .code = "ok",
                             .facts = "{\"identity\":\"m-3\"}"});
+    int64_t command = release_of(s, "prod", "exec"); /* brings nothing that a node runs since */
+    node_note(s, command, "app1", "node-in", "");
+    node_note(s, command, "app2", "gang-ok", "");
     struct node_state_info *nodes;
     size_t n;
     ok(node_states(s, "prod", &a, &nodes, &n, &err));
@@ -471,6 +497,7 @@ int main(void)
         in_scratch(unfinished_is_what_can_be_gone_on_with),
         in_scratch(what_came_later_decides_what_is_unfinished),
         in_scratch(a_rollback_of_n_makes_it_as_before_n),
+        in_scratch(an_end_with_1_says_who_went_back_and_from_where),
         in_scratch(history_is_newest_first_and_knows_what_is_resumable),
         in_scratch(step_times_are_medians_of_finished_steps),
         in_scratch(the_way_back_and_a_clock_that_jumped_give_no_times),

@@ -114,6 +114,38 @@ static void a_failing_node_says_why_and_goes_back(void **state)
     model_fini(&m);
 }
 
+static void the_end_leaves_nobody_at_work(void **state)
+{
+    (void)state;
+    struct model m;
+    model_init(&m, &fixture_plan);
+    apply(&m, NOTE_ROW(1000, "", NOTE_LIFE, LIFE_PREPARE, 0));
+    apply(&m, fixture_row(1100, ROW_INTENT, "app1", 0, "run", "run", 1, 0));
+    apply(&m, fixture_row(1100, ROW_INTENT, "app2", 0, "run", "run", 1, 0));
+    has(line_of(render(&m, 1200, 100, 24, false), "app2"), "preparing");
+    struct row bad = fixture_row(1300, ROW_OUTCOME, "app1", 0, "run", "failed", 1, 0);
+    auto_buf struct buf said = BUF_INIT(4000);
+    buf_puts(&said, "app1: prepare: ");
+    for (int i = 0; i < 100; i++)
+        buf_puts(&said, "stylesheet ");
+    bad.text = buf_str(&said);
+    apply(&m, bad);
+    apply(&m, NOTE_ROW(1300, "app1", NOTE_GANG_BAD, PHASE_PREPARE, 0));
+    struct row end = NOTE_ROW(1400, "", NOTE_END, 1, WHY_PREPARE);
+    end.text = "release ended: a node could not be prepared: app1: no space left";
+    apply(&m, end);
+    const char *board = render(&m, 1500, 200, 24, false);
+    has(line_of(board, "app1"), "failed");
+    has(line_of(board, "app2"), "not touched");
+    has(board, "app1: no space left"); /* the row's own words, which name the node */
+    hasnt(board, "preparing");
+    const char *last = strrchr(m.failed_text, ' ');
+    assert_string_equal(last, " stylesheet...");
+    apply(&m, fixture_row(2000, ROW_ORDER, "", -1, "", "resume", 0, 0));
+    has(line_of(render(&m, 2000, 100, 24, false), "app2"), "waiting");
+    model_fini(&m);
+}
+
 static void a_resume_takes_up_what_was_left(void **state)
 {
     (void)state;
@@ -272,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_node_walks_through_its_states),
         cmocka_unit_test(a_failing_node_says_why_and_goes_back),
+        cmocka_unit_test(the_end_leaves_nobody_at_work),
         cmocka_unit_test(a_resume_takes_up_what_was_left),
         cmocka_unit_test(an_order_to_stop_is_acknowledged_at_once),
         cmocka_unit_test(the_time_left_comes_from_the_past_and_from_now),

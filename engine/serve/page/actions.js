@@ -177,7 +177,7 @@ class Dialog {
     const plan = await get(releasePath(of.release, '/plan'));
     const nodes = plan.nodes || [];
     const { last } = this.env;
-    const back = last && result(last.exit, last.what).word;
+    const back = last && result(last.exit, last.what, last.result).word;
     this.say(further('rollback', this.env) && el('p', { class: 'warn' }, last.exit === 1
       ? `! ${last.what} ${last.release} failed and is back already; this takes back ${of.what} ${of.release}.`
       : `! ${last.what} ${last.release} (${back}) stays as it is; this takes back ${of.what} ${of.release}.`),

@@ -73,7 +73,7 @@ class EnvView {
   lastLine() {
     const last = this.env.last;
     if (!last) return el('p', { class: 'quiet' }, 'No release yet.');
-    const done = result(last.exit, last.what);
+    const done = result(last.exit, last.what, last.result);
     return el('p', {}, 'Last: ', el('a', { href: `/release/${Number(last.release)}` }, `${last.what} ${last.release}`), ' to ',
       el('span', { class: 'mono' }, short(last.rev)), `, ${ago(last.started)}, by ${last.who}: `,
       el('span', { class: `is-${done.kind}` }, `${done.sign} ${done.word}`));

@@ -17,7 +17,7 @@ function card(env) {
   const n = env.nodes || { total: 0, owed: 0 };
   const up = n.in_rotation === null || n.in_rotation === undefined ? plural(n.total, 'node')
     : `${n.in_rotation} of ${n.total} nodes in rotation`;
-  const last = env.last && result(env.last.exit, env.last.what);
+  const last = env.last && result(env.last.exit, env.last.what, env.last.result);
   return el('li', { class: 'card' },
     el('div', { class: 'title' }, el('h2', {}, el('a', { href }, env.env)), el('p', { class: `pill is-${state.kind}` }, `${state.sign} ${state.word}`)),
     env.running && el('p', {}, el('a', { href: `/release/${Number(env.running.release)}` }, `Watch ${env.running.what} ${env.running.release}`)),

@@ -15,7 +15,7 @@ export function releaseTable(list, choose) {
 }
 
 function releaseRow(r, choose) {
-  const done = result(r.exit, r.what);
+  const done = result(r.exit, r.what, r.result);
   return el('tr', {},
     choose && el('td', { 'data-label': 'diff' }, el('input', { type: 'checkbox', 'aria-label': `compare the plan of ${r.release}`,
       onchange: (event) => choose(r.release, event.target) })),
@@ -38,7 +38,7 @@ function chart(list) {
   const sorted = done.map((r) => r.ended - r.at).sort((a, b) => a - b);
   const middle = sorted[Math.floor(sorted.length / 2)];
   const bars = done.map((r) => {
-    const end = result(r.exit, r.what);
+    const end = result(r.exit, r.what, r.result);
     const took = r.ended - r.at;
     const bar = el('span', { class: `column is-${end.kind}` });
     bar.style.height = `${Math.max(3, Math.round((took / most) * 72))}px`;

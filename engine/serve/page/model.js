@@ -5,7 +5,7 @@
 
 import { DRAIN, ENABLE, LIFE_BACK, LIFE_BACK_ONCE, LIFE_BACK_VERIFY, PHASE_OF, PREPARE, STATES, STATE_OF } from './words.js';
 
-export const WAITING = 0, PREPARING = 1, PREPARED = 2, OUT = 3, DONE = 4, BACK = 5, UNDONE = 6, FAILED = 7, LEFT = 8;
+export const WAITING = 0, PREPARING = 1, PREPARED = 2, OUT = 3, DONE = 4, BACK = 5, UNDONE = 6, FAILED = 7, LEFT = 8, UNTOUCHED = 9;
 
 const isOut = (state) => state === OUT || state === BACK;
 const isTrouble = (state) => state === FAILED || state === LEFT;
@@ -205,11 +205,19 @@ export class Model {
     }
     this.soakUntil = row.code === 'soak' ? row.at + row.b : 0;
     if (row.code === 'stopping') this.stopping = true;
-    if (row.code === 'end') {
-      this.ended = true;
-      this.exit = row.a;
-    }
-    if (row.code !== 'stage' && !(row.code === 'end' && !row.b)) this.text = row.sentence || '';
+    if (row.code === 'end') this.end(row);
+    if (row.code !== 'stage' && !(row.code === 'end' && !row.b)) this.text = row.text || row.sentence || '';
+  }
+
+  // Nobody works on them any more, and what had not begun will not: until an order to go on.
+  end(row) {
+    this.ended = true;
+    this.exit = row.a;
+    this.nodes.forEach((n, i) => {
+      if (n.state !== WAITING && n.state !== PREPARING) return;
+      this.begin(i, -1, row.at);
+      this.setState(i, UNTOUCHED, row.at);
+    });
   }
 
   // An order to go on makes an ended release live again, and takes up the nodes that were given up.
@@ -223,7 +231,7 @@ export class Model {
     const back = [LIFE_BACK, LIFE_BACK_ONCE, LIFE_BACK_VERIFY].includes(this.life);
     this.nodes.forEach((n, i) => {
       if (n.state === LEFT) this.setState(i, back ? BACK : OUT, row.at);
-      else if (n.state === FAILED || (n.state === UNDONE && !back)) this.setState(i, WAITING, row.at);
+      else if (n.state === FAILED || n.state === UNTOUCHED || (n.state === UNDONE && !back)) this.setState(i, WAITING, row.at);
     });
     this.ended = this.stopping = false;
     this.told = '';

@@ -40,7 +40,7 @@ class ReleaseView {
     this.failure = el('p', { class: 'banner is-bad' });
     this.bar = el('div', { class: 'bar', role: 'img' });
     this.parts = STATES.map((s) => el('span', { class: `b-${s.key}` }));
-    this.bar.append(...[4, 6, 3, 5, 7, 8, 2, 1, 0].map((i) => this.parts[i]));
+    this.bar.append(...[4, 6, 3, 5, 7, 8, 2, 1, 0, 9].map((i) => this.parts[i]));
     this.facts = new Map();
     this.actions = el('div', { class: 'actions' });
     this.events = el('ol', { class: 'events' });
@@ -85,7 +85,7 @@ class ReleaseView {
   phaseLegend() {
     const used = new Set(this.release.steps.map((s) => s.phase));
     const shown = this.track.banded
-      ? STATES.filter((s) => s.key !== 'waiting').map((s) => [`state s-${s.key}`, s.sign, s.word])
+      ? STATES.filter((s) => s.key !== 'waiting' && s.key !== 'untouched').map((s) => [`state s-${s.key}`, s.sign, s.word])
       : [['p-prepare', 'P', 'prepare'], ['p-drain', 'D', 'drain'], ['p-change', 'C', 'change'], ['p-check', 'H', 'check'],
         ['p-enable', 'E', 'enable'], ['p-verify', 'V', 'verify']].filter(([, , name]) => used.has(name));
     return el('ul', { class: 'phase-legend' }, shown.map(([key, letter, name]) => el('li', {},
@@ -128,10 +128,9 @@ class ReleaseView {
   }
 
   async onEnd() {
-    const done = result(this.model.exit, this.release.what);
-    announce(`${this.release.what} ${this.release.release}: ${done.word}`);
     this.log.more();
-    this.reload();
+    await this.reload();
+    announce(`${this.release.what} ${this.release.release}: ${this.lifeWord().word}`);
   }
 
   // The release's own row: its end, its summary.
@@ -183,7 +182,9 @@ class ReleaseView {
 
   lifeWord() {
     const m = this.model;
-    if (m.ended || this.release.ended) return result(m.exit ?? this.release.exit, this.release.what);
+    if (m.ended || this.release.ended) {
+      return result(m.exit ?? this.release.exit, this.release.what, this.release.ended && this.release.result);
+    }
     let word = m.started ? LIVES[m.life] : 'starting';
     if (m.life === LIFE_ROLL && this.release.stage_end.length > 1) word += `, stage ${m.stage + 1} of ${this.release.stage_end.length}`;
     if (m.soakUntil > Date.now()) word += `, judging for ${ticking(m.soakUntil - Date.now())}`;

@@ -11,6 +11,7 @@ export const STATES = [
   { word: 'back on the old', key: 'undone', sign: '↩' },
   { word: 'failed', key: 'failed', sign: '✕' },
   { word: 'left out', key: 'left', sign: '!' },
+  { word: 'not touched', key: 'untouched', sign: '·' },
 ];
 export const STATE_OF = new Map(STATES.map((s, i) => [s.word, i]));
 
@@ -49,8 +50,14 @@ const EXITS = new Map([
   [143, ['stopped by a signal', 'warn', '!']],
 ]);
 
-// {word, kind, sign} of an exit status; null and -1 are unfinished. kind: good, warn, bad, busy.
-export function result(exit, what) {
+// {word, kind, sign} of an exit status; null and -1 are unfinished. kind: good, warn, bad, busy. told: the server's own
+// words of that end ("result" of a release), once they are known.
+export function result(exit, what, told) {
+  const end = plainResult(exit, what);
+  return told && exit >= 0 ? { ...end, word: told } : end;
+}
+
+function plainResult(exit, what) {
   if (exit === null || exit === undefined || exit < 0) return { word: 'unfinished', kind: 'busy', sign: '◔' };
   const [word, kind, sign] = EXITS.get(exit) || ['ended', 'bad', '✕'];
   const plain = what === 'task' || what === 'exec';
