@@ -14,7 +14,7 @@ install(FILES packaging/serve.yml DESTINATION /etc/release PERMISSIONS ${read_by
 install(FILES packaging/release.yml DESTINATION /etc/release
     PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ ${service})
 file(GLOB pages CONFIGURE_DEPENDS docs/*.md)
-install(FILES ${pages} README.md packaging/copyright ${PROJECT_BINARY_DIR}/packaging/changelog
+install(FILES ${pages} README.md CHANGELOG.md SECURITY.md packaging/copyright ${PROJECT_BINARY_DIR}/packaging/changelog
     DESTINATION /usr/share/doc/release ${service})
 install(DIRECTORY docs/chatops DESTINATION /usr/share/doc/release ${service})
 install(FILES packaging/lintian-overrides DESTINATION /usr/share/lintian/overrides RENAME release ${service})
