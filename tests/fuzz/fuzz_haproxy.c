@@ -1,6 +1,6 @@
 /* HAProxy's answers and the addresses of its sockets. First byte: which parser. A server is only ever found
  * under its exact name, with numbers in their range: that is what the floor and every drain are judged by. */
-#include "drivers/haproxy.h"
+#include "drivers/balancer/haproxy/haproxy.h"
 #include "fuzz.h"
 
 static void check_rows(const struct hap_table *t, bool with_stat)

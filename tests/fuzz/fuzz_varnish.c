@@ -3,7 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "drivers/varnish.h"
+#include "drivers/balancer/varnish/varnish.h"
 #include "fuzz.h"
 
 static void frames(const uint8_t *data, size_t n, int what)

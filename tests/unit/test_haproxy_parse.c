@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "drivers/haproxy.h"
+#include "drivers/balancer/haproxy/haproxy.h"
 
 #define STATE_HEAD                                                                                           \
     "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight\n"

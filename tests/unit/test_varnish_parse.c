@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "drivers/varnish.h"
+#include "drivers/balancer/varnish/varnish.h"
 
 static void heads(void **state)
 {

@@ -1,5 +1,5 @@
 /* Varnish's answers as data. Pure, so that the tests and the fuzzer can feed it anything. */
-#include "drivers/varnish.h"
+#include "drivers/balancer/varnish/varnish.h"
 
 #include <ctype.h>
 #include <jansson.h>

@@ -1,6 +1,6 @@
 /* The dialog with HAProxy's runtime API over TCP, a local socket, or the socket of the balancer's host
  * through SSH. */
-#include "drivers/haproxy.h"
+#include "drivers/balancer/haproxy/haproxy.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* The dialog with Varnish's CLI: frames, login, and the two lists that every verb needs. */
-#include "drivers/varnish.h"
+#include "drivers/balancer/varnish/varnish.h"
 
 #include <poll.h>
 #include <errno.h>

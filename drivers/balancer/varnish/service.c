@@ -7,8 +7,8 @@
  * hands everything else, through a label, to the VCL that was active before; that one keeps its backends and
  * what their probes know, so nothing starts cold, neither now nor on the way back. Or two commands of the
  * pillar do it. */
-#include "drivers/haproxy.h"
-#include "drivers/varnish.h"
+#include "drivers/balancer/haproxy/haproxy.h"
+#include "drivers/balancer/varnish/varnish.h"
 
 #include <ctype.h>
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* haproxy: the table of its verbs. haproxy_drain.c, haproxy_enable.c and haproxy_fleet.c hold them,
  * haproxy_cli.c the dialog, haproxy_parse.c the answers. */
-#include "drivers/haproxy.h"
+#include "drivers/balancer/haproxy/haproxy.h"
 
 #define P_SOCKETS                                                                                            \
     {                                                                                                        \

@@ -1,5 +1,5 @@
 /* varnish: what the Varnishes say of a backend now, and what they said before the release. */
-#include "drivers/varnish.h"
+#include "drivers/balancer/varnish/varnish.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* haproxy: what the balancers say of all servers: the floor is read here, and `release lb` shows it. */
-#include "drivers/haproxy.h"
+#include "drivers/balancer/haproxy/haproxy.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

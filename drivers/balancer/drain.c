@@ -3,7 +3,7 @@
  *
  * A server counts as out only by its admin bits: one that is merely DOWN would come back by itself the moment
  * its application answers. */
-#include "drivers/haproxy.h"
+#include "drivers/balancer/haproxy/haproxy.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* varnish: what concerns all nodes: the floor, `release lb`, and the cache. */
-#include "drivers/varnish.h"
+#include "drivers/balancer/varnish/varnish.h"
 
 #include <inttypes.h>
 #include <string.h>

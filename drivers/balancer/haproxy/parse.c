@@ -1,5 +1,5 @@
 /* HAProxy's answers as data. Pure, so that the tests and the fuzzer can feed it anything. */
-#include "drivers/haproxy.h"
+#include "drivers/balancer/haproxy/haproxy.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
  * A health set by hand belongs to one VCL. So verbs act on the backend in every VCL that may get requests
  * now, the active one and those that labels point to, each by its exact name, and judge by what these say
  * *now*: after a vcl.use that forgot us the backend shows as back, and the core drains it again. */
-#include "drivers/varnish.h"
+#include "drivers/balancer/varnish/varnish.h"
 
 #include <inttypes.h>
 #include <poll.h>

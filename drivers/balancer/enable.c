@@ -1,5 +1,5 @@
 /* haproxy: giving a server back what it had before the release, all at once or by a weight ramp. */
-#include "drivers/haproxy.h"
+#include "drivers/balancer/haproxy/haproxy.h"
 
 #include <stdlib.h>
 #include <string.h>
