@@ -28,6 +28,7 @@
 #include "base/words.h"
 
 struct op;
+struct balancer; /* drivers/balancer/balancer.h */
 
 enum param_type {
     PARAM_STR,
@@ -78,6 +79,7 @@ struct verb {
     /* Are these arguments, as one node gets them, sound? Asked when a plan is made, without touching
      * anything; NULL = nothing to ask beyond the types. */
     bool (*check)(const struct op_pair *args, size_t n, struct arena *a, struct err *err);
+    const struct balancer *balancer; /* of which kind, for the verbs of drivers/balancer; else NULL */
     enum outcome (*run)(struct op *);
 };
 
@@ -111,6 +113,7 @@ const char *op_var(const struct op *op, const char *name);
  */
 const char *op_recall(const struct op *op, const char *fact);
 bool op_going_back(const struct op *op); /* on the way back to the earlier revision */
+const struct verb *op_verb(const struct op *op);
 
 /* ---- waiting
  * ------------------------------------------------------------------------------------------------ */

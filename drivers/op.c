@@ -192,6 +192,11 @@ bool op_going_back(const struct op *op)
     return op->spec.going_back;
 }
 
+const struct verb *op_verb(const struct op *op)
+{
+    return op->spec.verb;
+}
+
 struct arena *op_arena(struct op *op)
 {
     return &op->arena;

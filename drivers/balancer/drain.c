@@ -1,275 +1,303 @@
-/* haproxy: taking a server out of rotation, waiting until nothing runs on it, and looking whether it stays
- * out.
+/* The verbs that take a server out of rotation, wait until nothing runs on it, and look whether it stays out.
  *
- * A server counts as out only by its admin bits: one that is merely DOWN would come back by itself the moment
- * its application answers. */
-#include "drivers/balancer/haproxy/haproxy.h"
+ * A server counts as out only by an administrator's word: one that is merely down would come back by itself
+ * the moment its application answers. */
+#include "drivers/balancer/balancer.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 /* ---- observe, drain -------------------------------------------------------- */
 
-static bool balancers_agree(const struct hap *h)
+/* In or out, and where out, how. Each pool for itself: a server may be in one and out of another. */
+static bool balancers_agree(const struct lb *lb)
 {
-    for (size_t i = 1; i < h->n; i++) {
-        if (hap_admin_of(&h->now[i]) != hap_admin_of(&h->now[0]))
-            return false;
-    }
-    return true;
-}
-
-static bool out_everywhere(const struct hap *h)
-{
-    for (size_t i = 0; i < h->n; i++) {
-        if (!hap_is_out(&h->now[i]))
+    size_t each = lb->n / lb->n_peers;
+    for (size_t i = each; i < lb->n; i++) {
+        enum lb_state here = lb_place_state(&lb->at[i]), first = lb_place_state(&lb->at[i % each]);
+        if (here != first && (lb_state_is_out(here) || lb_state_is_out(first)))
             return false;
     }
     return true;
 }
 
 /* An agent check that runs can undo a drain at any moment. */
-static bool agents_quiet(const struct hap *h)
+static bool agents_quiet(const struct lb *lb)
 {
-    for (size_t i = 0; i < h->n; i++) {
-        if (h->now[i].agent)
+    for (size_t i = 0; i < lb->n; i++) {
+        if (lb_place_agent(&lb->at[i]))
             return false;
     }
     return true;
 }
 
-bool hap_serving_everywhere(const struct hap *h)
+/* Preflight asks what this balancer is able to do, where only it can say. */
+static void report_can(struct lb *lb)
 {
-    for (size_t i = 0; i < h->n; i++) {
-        if (!hap_is_serving(&h->now[i]))
-            return false;
+    static const struct {
+        enum lb_can can;
+        const char *word;
+    } rows[] = {
+#define ROW(c, w) {LB_CAN_##c, w},
+        LB_CAN_WORDS(ROW)
+#undef ROW
+    };
+    auto_buf struct buf b = BUF_INIT(200);
+    if (lb->can == lb->kind->can)
+        return;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (lb->can & rows[i].can)
+            buf_printf(&b, "%s%s", b.len ? "," : "", rows[i].word);
     }
-    return true;
+    op_fact(lb->op, LB_FACT_CAN, "%s", buf_str(&b));
 }
 
-enum outcome haproxy_run_observe(struct op *op)
+enum outcome lb_run_observe(struct op *op)
 {
-    struct hap h;
-    if (!hap_open_read(op, &h) || !hap_look_all(&h, false))
+    auto_lb struct lb lb;
+    if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_STATE))
         return op_end(op);
-    op_fact(op, "lb.state", "%s", hap_text(&h));
-    op_fact(op, "in_rotation", "%s", hap_serving_everywhere(&h) ? "yes" : "no");
-    if (!hap_before_recorded(&h) && !balancers_agree(&h))
-        return op_refused(op, E_STATE,
-                          "balancers disagree: %s of backend %s; make them agree by hand, then try again",
-                          hap_text(&h), h.backend);
-    if (!hap_report_before(&h))
+    op_fact(op, LB_FACT_STATE, "%s", lb_text(&lb));
+    op_fact(op, "in_rotation", "%s", lb_all_serving(&lb) ? "yes" : "no");
+    report_can(&lb);
+    if (!lb_recorded(&lb) && !balancers_agree(&lb))
+        return op_refused(op, E_STATE, "%s disagree: %s; make them agree by hand, then try again",
+                          lb.kind->many, lb_text(&lb));
+    if (!lb_report_before(&lb))
         return op_end(op);
-    hap_report_address(&h);
-    op_ready(op, out_everywhere(&h) && agents_quiet(&h));
+    lb_report_address(&lb);
+    op_ready(op, lb_all_out(&lb) && agents_quiet(&lb));
     return OUT_OK;
 }
 
-/* What this op did on one balancer. */
+/* What this op did in one place. */
 struct touched {
     bool drained, held_off;
+    enum lb_state was;
 };
 
-/* Row 23: one balancer refused after others were drained by this op. They get back what they had: ready and
- * an agent check that runs, else this op would not have touched them. */
-static bool put_back(struct hap *h, const struct touched *mine)
+/* Row 23: one refused after others were drained by this op. They get back what they had. */
+static bool put_back(struct lb *lb, const struct touched *mine)
 {
     bool all = true;
-    for (size_t i = 0; i < h->n; i++) {
+    for (size_t i = 0; i < lb->n; i++) {
         const char *refusal = NULL;
-        if (mine[i].drained && (!hap_put(h, i, HAP_READY, &refusal) || refusal))
+        if (mine[i].drained && (!lb_put(lb, &lb->at[i], mine[i].was, &refusal) || refusal))
             all = false;
-        if (mine[i].held_off && (!hap_put_agent(h, i, true, &refusal) || refusal))
+        if (mine[i].held_off && (!lb_put_agent(lb, &lb->at[i], true, &refusal) || refusal))
             all = false;
     }
     return all;
 }
 
-static enum outcome drain_refused(struct hap *h, size_t i, const struct touched *mine, const char *words)
+static enum outcome drain_refused(struct lb *lb, size_t i, const struct touched *mine, const char *words)
 {
-    if (put_back(h, mine))
-        return op_refused(h->op, E_REFUSED, "%s: %s/%s: wanted drain, the balancer said: %s%s",
-                          h->socks[i].text, h->backend, h->server, words,
-                          h->n > 1 ? "; the other balancers are as before" : "");
-    return op_unknown(
-        h->op, E_REFUSED,
-        "%s: %s/%s: wanted drain, the balancer said: %s; another balancer could not be put back",
-        h->socks[i].text, h->backend, h->server, words);
+    const char *who = lb->peers[lb->at[i].peer].text, *server = lb_place_text(lb, &lb->at[i]);
+    const char *wanted = lb_word(lb, LB_DRAIN);
+    if (put_back(lb, mine))
+        return op_refused(lb->op, E_REFUSED, "%s: %s: wanted %s, the balancer said: %s%s", who, server,
+                          wanted, words, lb->n > 1 ? "; the other balancers are as before" : "");
+    return op_unknown(lb->op, E_REFUSED,
+                      "%s: %s: wanted %s, the balancer said: %s; another balancer could not be put back", who,
+                      server, wanted, words);
 }
 
-/* The agent check first: it may say "ready" at any moment. false: op failed, or *ret_refusal says why not. */
-static bool drain_one(struct hap *h, size_t i, struct touched *mine, const char **ret_refusal)
+/* The agent check first: it may say "ready" at any moment. false: op failed, or *ret_refusal says why not.
+ * What may have been done is noted before it is told. */
+static bool drain_one(struct lb *lb, struct lb_place *p, struct touched *mine, const char **ret_refusal)
 {
     *ret_refusal = NULL;
-    op_sending(h->op);
-    if (h->now[i].agent) {
-        if (!hap_put_agent(h, i, false, ret_refusal) || *ret_refusal)
-            return false;
+    op_sending(lb->op);
+    if (lb_place_agent(p)) {
         mine->held_off = true;
+        if (!lb_put_agent(lb, p, false, ret_refusal))
+            return false;
+        mine->held_off = !*ret_refusal;
+        if (*ret_refusal)
+            return false;
     }
-    if (hap_is_out(&h->now[i]))
+    if (lb_state_is_out(lb_place_state(p)))
         return true;
-    if (!hap_put(h, i, HAP_DRAIN, ret_refusal) || *ret_refusal)
-        return false;
+    mine->was = lb_place_state(p);
     mine->drained = true;
-    return true;
+    if (!lb_put(lb, p, LB_DRAIN, ret_refusal))
+        return false;
+    if (*ret_refusal) /* a part of it may have taken it */
+        mine->drained = !lb_see_peer(lb, p->peer, LB_ASK_STATE) || !lb_place_is(p, mine->was);
+    return !*ret_refusal;
 }
 
-enum outcome haproxy_run_drain(struct op *op)
+enum outcome lb_run_drain(struct op *op)
 {
-    struct hap h;
-    struct touched mine[HAP_BALANCERS_MAX] = {{.drained = false}};
+    auto_lb struct lb lb;
     bool changed = false;
-    if (!hap_open(op, &h) || !hap_look_all(&h, false))
+    if (!lb_open(op, &lb) || !lb_see(&lb, LB_ASK_STATE))
         return op_end(op);
-    op_fact(op, "lb.debt", "haproxy %s/%s drained%s, before: %s", h.backend, h.server,
-            agents_quiet(&h) ? "" : " and its agent check held off", hap_text(&h));
-    for (size_t i = 0; i < h.n; i++) {
+    struct touched *mine = arena_array(op_arena(op), lb.n, sizeof *mine);
+    op_fact(op, LB_FACT_DEBT, "%s %s %s%s, before: %s", lb.kind->name, lb_place_text(&lb, &lb.at[0]),
+            lb.kind->deed, agents_quiet(&lb) ? "" : " and its agent check held off", lb_text(&lb));
+    for (size_t i = 0; i < lb.n; i++) {
+        struct lb_place *p = &lb.at[i];
         const char *refusal;
-        if (hap_is_out(&h.now[i]) && !h.now[i].agent)
+        if (lb_state_is_out(lb_place_state(p)) && !lb_place_agent(p))
             continue;
-        if (!drain_one(&h, i, &mine[i], &refusal)) {
+        if (!drain_one(&lb, p, &mine[i], &refusal)) {
             if (refusal)
-                return drain_refused(&h, i, mine, refusal);
-            put_back(&h, mine);
+                return drain_refused(&lb, i, mine, refusal);
+            put_back(&lb, mine);
             return op_end(op);
         }
         changed = true;
     }
-    op_fact(op, "lb.state", "%s", hap_text(&h));
+    op_fact(op, LB_FACT_STATE, "%s", lb_text(&lb));
     op_changed(op, changed);
     return OUT_OK;
 }
 
 /* ---- wait_idle, guard ------------------------------------------------------ */
 
-/* A balancer that shows the server ready again has forgotten the drain: reload, restart, or somebody's hand.
+/* A balancer that shows the server in again has forgotten the drain: reload, restart, or somebody's hand.
  * So has one whose agent check runs again, only later. The core drains again. */
-static bool drain_lost(struct hap *h)
+static bool drain_lost(struct lb *lb)
 {
-    bool out = out_everywhere(h);
-    if (out && agents_quiet(h))
+    bool out = lb_all_out(lb);
+    if (out && agents_quiet(lb))
         return false;
-    op_lost(h->op);
-    op_ready(h->op, false);
-    op_say(h->op, "%s: %s", out ? "the agent check runs again" : "the drain is gone", hap_text(h));
+    op_lost(lb->op);
+    op_ready(lb->op, false);
+    op_say(lb->op, "%s%s: %s", out ? "the agent check runs again" : "the drain is gone",
+           !out && (lb->can & LB_CAN_FORGET) ? lb->kind->forgets : "", lb_text(lb));
     return true;
 }
 
-enum outcome haproxy_run_wait_idle(struct op *op)
+enum outcome lb_run_wait_idle(struct op *op)
 {
-    struct hap h;
-    if (!hap_open_read(op, &h) || !hap_look_all(&h, true))
+    auto_lb struct lb lb;
+    int64_t left;
+    if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_COUNTS))
         return op_end(op);
-    int64_t left = hap_count_sessions(&h);
-    if (!drain_lost(&h))
-        op_ready(op, left == 0);
+    bool lost = drain_lost(&lb);
+    if (lost && lb.kind->count) /* not worth another question */
+        return OUT_OK;
+    if (!lb_idle_count(&lb, &left))
+        return op_end(op);
+    op_ready(op, !lost && left == 0);
     return OUT_OK;
 }
 
-enum outcome haproxy_run_guard(struct op *op)
+enum outcome lb_run_guard(struct op *op)
 {
-    struct hap h;
-    if (!hap_open_read(op, &h) || !hap_look_all(&h, false))
+    auto_lb struct lb lb;
+    if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_STATE))
         return op_end(op);
-    if (!drain_lost(&h))
+    if (!drain_lost(&lb))
         op_ready(op, true);
     return OUT_OK;
 }
 
 /* ---- maint, kill ----------------------------------------------------------- */
 
-/* "lb.maint=ours" tells `enable` that the maintenance it finds is not an operator's. */
-static bool maint_everywhere(struct hap *h, bool *ret_changed)
+static bool farthest_everywhere(const struct lb *lb)
 {
-    for (size_t i = 0; i < h->n; i++) {
+    for (size_t i = 0; i < lb->n; i++) {
+        if (!lb_place_is(&lb->at[i], lb_farthest(lb)))
+            return false;
+    }
+    return true;
+}
+
+/* LB_OURS tells `enable` that the maintenance it finds is not an operator's. */
+static bool put_farthest(struct lb *lb, bool *ret_changed)
+{
+    enum lb_state want = lb_farthest(lb);
+    for (size_t i = 0; i < lb->n; i++) {
         const char *refusal;
-        if (hap_admin_of(&h->now[i]) == HAP_MAINT)
+        if (lb_place_is(&lb->at[i], want))
             continue;
-        op_sending(h->op);
-        if (!hap_put(h, i, HAP_MAINT, &refusal))
+        op_sending(lb->op);
+        if (!lb_put(lb, &lb->at[i], want, &refusal))
             return false;
         if (refusal) {
-            hap_refused(h, i, "maint", refusal);
+            lb_refused(lb, &lb->at[i], lb_word(lb, want), refusal);
             return false;
         }
         *ret_changed = true;
     }
-    op_fact(h->op, "lb.maint", "ours");
+    op_fact(lb->op, LB_FACT_MAINT, LB_OURS);
     return true;
 }
 
-enum outcome haproxy_run_maint(struct op *op)
+enum outcome lb_run_maint(struct op *op)
 {
-    struct hap h;
+    auto_lb struct lb lb;
     bool changed = false;
-    if (!hap_open(op, &h) || !hap_look_all(&h, false) || !maint_everywhere(&h, &changed))
+    if (!lb_open(op, &lb) || !lb_see(&lb, LB_ASK_STATE) || !put_farthest(&lb, &changed))
         return op_end(op);
+    if (!(lb.can & LB_CAN_MAINT))
+        op_say(op, "%s: this balancer knows no maintenance: drained is as far out as it takes a server",
+               lb.server);
     op_changed(op, changed);
     return OUT_OK;
 }
 
-static bool in_maint(const struct hap *h)
+enum outcome lb_run_in_maint(struct op *op)
 {
-    for (size_t i = 0; i < h->n; i++) {
-        if (hap_admin_of(&h->now[i]) != HAP_MAINT)
+    auto_lb struct lb lb;
+    if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_STATE))
+        return op_end(op);
+    bool there = farthest_everywhere(&lb);
+    if (there)
+        op_fact(op, LB_FACT_MAINT, LB_OURS);
+    op_ready(op, there);
+    return OUT_OK;
+}
+
+static bool end_sessions(struct lb *lb)
+{
+    for (size_t i = 0; i < lb->n; i++) {
+        const char *refusal = NULL;
+        op_sending(lb->op);
+        if (!lb->kind->kill(lb, &lb->at[i], &refusal))
             return false;
+        if (refusal) {
+            lb_refused(lb, &lb->at[i], "its sessions ended", refusal);
+            return false;
+        }
     }
     return true;
 }
 
-enum outcome haproxy_run_in_maint(struct op *op)
-{
-    struct hap h;
-    if (!hap_open_read(op, &h) || !hap_look_all(&h, false))
-        return op_end(op);
-    if (in_maint(&h))
-        op_fact(op, "lb.maint", "ours");
-    op_ready(op, in_maint(&h));
-    return OUT_OK;
-}
-
-static bool shut_sessions(struct hap *h, size_t i)
-{
-    const char *refusal;
-    op_sending(h->op);
-    if (!hap_tell(h, i, &refusal, "shutdown sessions server %s/%s", h->backend, h->server))
-        return false;
-    if (refusal)
-        hap_refused(h, i, "its sessions ended", refusal);
-    return !refusal;
-}
-
 /* Clients see these sessions break: the last resort, by on_timeout kill, and always reported. */
-enum outcome haproxy_run_kill(struct op *op)
+enum outcome lb_run_kill(struct op *op)
 {
-    struct hap h;
+    auto_lb struct lb lb;
     bool changed = false;
-    if (!hap_open(op, &h) || !hap_look_all(&h, true))
+    int64_t killed, left;
+    if (!lb_open(op, &lb) || !lb_see(&lb, LB_ASK_COUNTS))
         return op_end(op);
-    int64_t killed = hap_count_sessions(&h);
-    if (!maint_everywhere(&h, &changed))
+    if (!(lb.can & LB_CAN_KILL))
+        return op_refused(op, E_CONFIG,
+                          "%s: this balancer cannot end sessions (on_timeout: restore or proceed)",
+                          lb_place_text(&lb, &lb.at[0]));
+    if (!lb_idle_count(&lb, &killed) || !put_farthest(&lb, &changed) || (killed > 0 && !end_sessions(&lb)))
         return op_end(op);
-    for (size_t i = 0; killed > 0 && i < h.n; i++) {
-        if (!shut_sessions(&h, i))
-            return op_end(op);
-    }
     op_fact(op, "killed", "%" PRId64, killed);
     if (killed > 0)
-        op_say(op, "%s: ended %" PRId64 " sessions that did not finish; their clients saw an error", h.server,
-               killed);
+        op_say(op, "%s: ended %" PRId64 " sessions that did not finish; their clients saw an error",
+               lb.server, killed);
     op_changed(op, changed || killed > 0);
-    if (!hap_look_all(&h, true))
+    if (!lb_see(&lb, LB_ASK_COUNTS) || !lb_idle_count(&lb, &left))
         return op_end(op);
-    op_ready(op, hap_count_sessions(&h) == 0);
+    op_ready(op, left == 0);
     return OUT_OK;
 }
 
-enum outcome haproxy_run_killed(struct op *op)
+enum outcome lb_run_killed(struct op *op)
 {
-    struct hap h;
-    if (!hap_open_read(op, &h) || !hap_look_all(&h, true))
+    auto_lb struct lb lb;
+    int64_t left;
+    if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_COUNTS) || !lb_idle_count(&lb, &left))
         return op_end(op);
-    op_ready(op, hap_count_sessions(&h) == 0 && in_maint(&h));
+    op_ready(op, left == 0 && farthest_everywhere(&lb));
     return OUT_OK;
 }

@@ -1,27 +1,27 @@
-/* haproxy: giving a server back what it had before the release, all at once or by a weight ramp. */
-#include "drivers/balancer/haproxy/haproxy.h"
+/* The verbs that give a server back what it had before the release, all at once or by a weight ramp. */
+#include "drivers/balancer/balancer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define RAMP_MAX 20
 
-/* What balancer i should show once the node is back. */
-static struct hap_before wanted(const struct hap *h, size_t i)
+/* What a place should show once the node is back. */
+static struct lb_before wanted(const struct lb *lb, const struct lb_place *p)
 {
-    struct hap_before b = {.admin = HAP_READY, .weight = -1};
-    hap_recall_before(h, i, &b);
-    if (b.weight < 0)
-        b.weight = h->now[i].weight;
+    struct lb_before b = {.state = LB_READY, .weight = -1};
+    if (!lb_recall(lb, p, &b))
+        b = (struct lb_before){.state = LB_READY, .weight = -1};
+    if (b.weight < 0 && (lb->can & LB_CAN_WEIGHT))
+        b.weight = lb_place_weight(p);
     return b;
 }
 
 /* We drain; only `maint` and `kill` put a server into maintenance, and say so. Any other maintenance that was
  * not there before is somebody's hand: it stays (row 27). */
-static bool kept_by_hand(const struct hap *h, size_t i)
+static bool kept_by_hand(const struct lb *lb, const struct lb_place *p)
 {
-    const char *ours = op_recall(h->op, "lb.maint");
-    return hap_admin_of(&h->now[i]) == HAP_MAINT && !ours;
+    return lb_place_state(p) == LB_MAINT && !op_recall(lb->op, LB_FACT_MAINT);
 }
 
 static size_t ramp_of(struct op *op, int *ret_percent)
@@ -50,39 +50,53 @@ static size_t ramp_of(struct op *op, int *ret_percent)
 
 static int share(int weight, int percent)
 {
-    int w = weight * percent / 100;
-    return w > 0 || weight == 0 ? w : 1;
+    int w = (int)((int64_t)weight * percent / 100);
+    return w > 0 || weight <= 0 ? w : 1;
 }
 
-/* Weight first, so that a server never comes back with more than it should get. */
-static bool give_back(struct hap *h, size_t i, int percent, bool *io_changed)
+static void say_kept(struct lb *lb, const struct lb_place *p, const struct lb_before *want)
 {
-    struct hap_before want = wanted(h, i);
-    const char *refusal;
-    if (kept_by_hand(h, i) || want.admin != HAP_READY) {
-        op_fact(h->op, "kept", "%s", hap_admin_name(want.admin == HAP_READY ? HAP_MAINT : want.admin));
-        op_say(h->op, "%s: stays in %s on %s, %s", h->server,
-               hap_admin_name(want.admin == HAP_READY ? HAP_MAINT : want.admin), h->socks[i].text,
-               want.admin == HAP_READY ? "set by hand meanwhile" : "as before this release");
-    }
-    if (kept_by_hand(h, i))
+    bool by_hand = lb_state_is_in(want->state);
+    const char *word = lb_word(lb, by_hand ? LB_MAINT : want->state);
+    op_fact(lb->op, "kept", "%s", word);
+    op_say(lb->op, "%s: stays in %s on %s, %s", lb->server, word, lb->peers[p->peer].text,
+           by_hand ? "set by hand meanwhile" : "as before this release");
+}
+
+static bool give_back_state(struct lb *lb, struct lb_place *p, enum lb_state want, const char **ret_refusal)
+{
+    return lb_place_is(p, want) || lb_put(lb, p, want, ret_refusal);
+}
+
+/* Weight first, so that a server never comes back with more than it should get; one that is not listed has
+ * none before it is. */
+static bool give_back(struct lb *lb, struct lb_place *p, int percent, bool *io_changed)
+{
+    struct lb_before want = wanted(lb, p);
+    const char *refusal = NULL;
+    if (kept_by_hand(lb, p) || lb_state_is_out(want.state))
+        say_kept(lb, p, &want);
+    if (kept_by_hand(lb, p))
         return true;
-    int weight = want.admin == HAP_READY ? share(want.weight, percent) : want.weight;
-    bool differs = h->now[i].weight != weight || hap_admin_of(&h->now[i]) != want.admin;
-    if (!hap_put_weight(h, i, weight, &refusal))
+    int weight = lb_state_is_in(want.state) && want.weight >= 0 ? share(want.weight, percent) : want.weight;
+    bool weighs = lb->can & LB_CAN_WEIGHT, late = p->rows[0].absent;
+    bool differs = !lb_place_is(p, want.state) || (weighs && weight >= 0 && lb_place_weight(p) != weight);
+    if (weighs && !late && !lb_put_weight(lb, p, weight, &refusal))
         return false;
-    if (!refusal && hap_admin_of(&h->now[i]) != want.admin && !hap_put(h, i, want.admin, &refusal))
+    if (!refusal && !give_back_state(lb, p, want.state, &refusal))
+        return false;
+    if (!refusal && weighs && late && !lb_put_weight(lb, p, weight, &refusal))
         return false;
     if (refusal)
-        hap_refused(h, i, hap_admin_name(want.admin), refusal);
+        lb_refused(lb, p, lb_word(lb, want.state), refusal);
     *io_changed = *io_changed || differs;
     return !refusal;
 }
 
-static bool give_back_all(struct hap *h, int percent, bool *io_changed)
+static bool give_back_all(struct lb *lb, int percent, bool *io_changed)
 {
-    for (size_t i = 0; i < h->n; i++) {
-        if (!give_back(h, i, percent, io_changed))
+    for (size_t i = 0; i < lb->n; i++) {
+        if (!give_back(lb, &lb->at[i], percent, io_changed))
             return false;
     }
     return true;
@@ -90,16 +104,16 @@ static bool give_back_all(struct hap *h, int percent, bool *io_changed)
 
 /* Last, for from then on state and weight are the agent's. Also where somebody's maintenance stays: what we
  * held off was not theirs. */
-static bool agents_back(struct hap *h, bool *io_changed)
+static bool agents_back(struct lb *lb, bool *io_changed)
 {
-    for (size_t i = 0; i < h->n; i++) {
+    for (size_t i = 0; i < lb->n; i++) {
         const char *refusal;
-        if (!wanted(h, i).agent || h->now[i].agent)
+        if (!wanted(lb, &lb->at[i]).agent || lb_place_agent(&lb->at[i]))
             continue;
-        if (!hap_put_agent(h, i, true, &refusal))
+        if (!lb_put_agent(lb, &lb->at[i], true, &refusal))
             return false;
         if (refusal) {
-            hap_refused(h, i, "its agent check again", refusal);
+            lb_refused(lb, &lb->at[i], "its agent check again", refusal);
             return false;
         }
         *io_changed = true;
@@ -115,73 +129,86 @@ static bool pause_ramp(struct op *op)
     return op_wait_ms(op, -1, 0, (int)op_arg_ms(op, "ramp_step"), &late) || late;
 }
 
-enum outcome haproxy_run_enable(struct op *op)
+enum outcome lb_run_enable(struct op *op)
 {
-    struct hap h;
+    auto_lb struct lb lb = {.op = op};
     int percent[RAMP_MAX + 1];
     bool changed = false;
     size_t n = ramp_of(op, percent);
-    if (op_failed(op) || !hap_open(op, &h))
+    if (op_failed(op) || !lb_open(op, &lb))
         return op_end(op);
     /* A balancer that cannot be asked says nothing about the node: UNKNOWN, so that the core keeps asking
      * instead of turning a healthy node round (row 22). */
     op_sending(op);
-    if (!hap_look_all(&h, false))
+    if (!lb_see(&lb, LB_ASK_STATE))
         return op_end(op);
     /* Already in rotation (an earlier attempt): no reason to starve it again. */
-    if (hap_serving_everywhere(&h))
+    if (lb_all_serving(&lb) || !(lb.can & LB_CAN_WEIGHT))
         n = 0;
     percent[n] = 100;
     for (size_t i = 0; i <= n; i++) {
         if (i > 0 && !pause_ramp(op))
             return op_end(op);
-        if (!give_back_all(&h, percent[i], &changed))
+        if (!give_back_all(&lb, percent[i], &changed))
             return op_end(op);
         if (n > 0)
-            op_say(op, "%s: at %d %% of its weight", h.server, percent[i]);
+            op_say(op, "%s: at %d %% of its weight", lb.server, percent[i]);
     }
-    if (!agents_back(&h, &changed))
+    if (!agents_back(&lb, &changed))
         return op_end(op);
-    op_fact(op, "lb.state", "%s", hap_text(&h));
+    op_fact(op, LB_FACT_STATE, "%s", lb_text(&lb));
     op_changed(op, changed);
     return OUT_OK;
 }
 
-enum outcome haproxy_run_enabled(struct op *op)
+/* The agent may say another weight. */
+static bool is_back(const struct lb *lb, const struct lb_place *p)
 {
-    struct hap h;
+    struct lb_before want = wanted(lb, p);
+    bool weighs = want.weight < 0 || !(lb->can & LB_CAN_WEIGHT) || lb_place_weight(p) == want.weight ||
+                  lb_place_agent(p);
+    return (kept_by_hand(lb, p) || (lb_place_is(p, want.state) && weighs)) &&
+           (!want.agent || lb_place_agent(p));
+}
+
+enum outcome lb_run_enabled(struct op *op)
+{
+    auto_lb struct lb lb;
     bool all = true;
-    if (!hap_open_read(op, &h) || !hap_look_all(&h, false))
+    if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_STATE))
         return op_end(op);
-    for (size_t i = 0; i < h.n; i++) {
-        struct hap_before want = wanted(&h, i);
-        bool weighs = h.now[i].weight == want.weight || h.now[i].agent; /* the agent may say another one */
-        if (!kept_by_hand(&h, i) && (hap_admin_of(&h.now[i]) != want.admin || !weighs))
-            all = false;
-        if (want.agent && !h.now[i].agent)
-            all = false;
-    }
-    op_fact(op, "lb.state", "%s", hap_text(&h));
+    for (size_t i = 0; i < lb.n; i++)
+        all = all && is_back(&lb, &lb.at[i]);
+    op_fact(op, LB_FACT_STATE, "%s", lb_text(&lb));
     op_ready(op, all);
     return OUT_OK;
 }
 
-enum outcome haproxy_run_wait_up(struct op *op)
+static void say_not_up(struct lb *lb, const struct lb_place *p)
 {
-    struct hap h;
+    for (size_t k = 0; k < p->n; k++) {
+        const struct lb_server *s = &p->rows[k];
+        if (!s->up)
+            op_say(lb->op, "%s: status %s, state %s on %s (last check %s); wanted %s", lb->server,
+                   s->status && *s->status ? s->status : "not told", lb_word(lb, s->state),
+                   lb->peers[p->peer].text, s->check && *s->check ? s->check : "none", lb->kind->up_words);
+    }
+}
+
+enum outcome lb_run_wait_up(struct op *op)
+{
+    auto_lb struct lb lb;
     int64_t up = 0;
-    if (!hap_open_read(op, &h) || !hap_look_all(&h, true))
+    if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_COUNTS))
         return op_end(op);
-    for (size_t i = 0; i < h.n; i++) {
-        struct hap_before want = wanted(&h, i);
-        bool fine = want.admin != HAP_READY || kept_by_hand(&h, i) || hap_is_up(&h.now[i]);
+    for (size_t i = 0; i < lb.n; i++) {
+        const struct lb_place *p = &lb.at[i];
+        bool fine = lb_state_is_out(wanted(&lb, p).state) || kept_by_hand(&lb, p) || lb_place_up(p);
         up += fine;
         if (!fine)
-            op_say(op, "%s: status %s, state %s on %s (last check %s); wanted UP and ready", h.server,
-                   h.now[i].status, hap_admin_name(hap_admin_of(&h.now[i])), h.socks[i].text,
-                   *h.now[i].check_status ? h.now[i].check_status : "none");
+            say_not_up(&lb, p);
     }
     op_gauge(op, up);
-    op_ready(op, up == (int64_t)h.n);
+    op_ready(op, up == (int64_t)lb.n);
     return OUT_OK;
 }

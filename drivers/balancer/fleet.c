@@ -1,91 +1,140 @@
-/* haproxy: what the balancers say of all servers: the floor is read here, and `release lb` shows it. */
-#include "drivers/balancer/haproxy/haproxy.h"
+/* The verbs about all servers: the floor is read here, `release lb` shows them, and preflight asks who else
+ * sends to a node. */
+#include "drivers/balancer/balancer.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/str.h"
+#include "base/auto.h"
+
+/* ---- capacity --------------------------------------------------------------------------------------------
+ */
+
+/* In every pool, and in every row of it. *ret_known false: one of the pools does not have it. */
+static bool serves(const struct lb *lb, const struct lb_table *t, const char *name, const char **ret_missing)
+{
+    bool all = true;
+    size_t pools = lb->n_pools ? lb->n_pools : 1;
+    for (size_t k = 0; k < pools; k++) {
+        const char *pool = lb->n_pools ? lb->pools[k] : NULL;
+        if (!lb_table_find(t, pool, name) && !(lb->can & LB_CAN_MEMBERSHIP))
+            *ret_missing = pool ? pool : "";
+        if (!lb_table_find(t, pool, name))
+            all = false;
+    }
+    for (size_t i = 0; i < t->n; i++)
+        all = all && (strcmp(t->rows[i].name, name) != 0 || t->rows[i].serving);
+    return all;
+}
 
 /* serving: for each of `servers`, '1' as long as every balancer asked so far sends it requests. */
-static bool count_serving(struct hap *h, size_t i, char *serving, int64_t *ret)
+static bool count_serving(struct lb *lb, size_t peer, char *serving, int64_t *ret)
 {
-    struct hap_table t;
+    struct lb_table t;
     size_t n;
-    const char *const *names = op_arg_list(h->op, "servers", &n);
+    const char *const *names = op_arg_list(lb->op, "servers", &n);
     *ret = 0;
-    if (!hap_table(h, i, false, &t))
+    if (!lb->kind->list(lb, peer, LB_ASK_STATE, &t))
         return false;
     for (size_t k = 0; n == 0 && k < t.n; k++)
-        *ret += hap_is_serving(&t.rows[k]);
+        *ret += t.rows[k].serving;
     for (size_t k = 0; k < n; k++) {
-        const struct hap_server *s = hap_table_find(&t, names[k]);
-        if (!s) {
-            op_refused(h->op, E_NOTFOUND,
-                       "%s: backend %s has no server \"%s\"; check `lb_server:` of the pillar",
-                       h->socks[i].text, h->backend, names[k]);
+        const char *missing = NULL;
+        bool fine = serves(lb, &t, names[k], &missing);
+        if (missing) {
+            op_refused(lb->op, E_NOTFOUND, "%s: %s%s%s has no %s \"%s\"; check `lb_server:` of the pillar",
+                       lb->peers[peer].text, lb->kind->pool_noun, *missing ? " " : "", missing,
+                       lb->kind->server_noun, names[k]);
             return false;
         }
-        *ret += hap_is_serving(s);
-        if (!hap_is_serving(s))
+        *ret += fine;
+        if (!fine)
             serving[k] = '0';
     }
     return true;
 }
 
 /* Two balancers may each have another server down: counted is who serves on all of them. */
-enum outcome haproxy_run_capacity(struct op *op)
+enum outcome lb_run_capacity(struct op *op)
 {
-    struct hap h;
+    auto_lb struct lb lb;
     size_t n;
     int64_t min = INT64_MAX, everywhere = 0;
     (void)op_arg_list(op, "servers", &n);
     char *serving = arena_alloc(op_arena(op), n + 1);
     memset(serving, '1', n);
     serving[n] = '\0';
-    op_sending(op); /* as hap_open_read */
-    if (!hap_open_fleet(op, &h))
+    if (!lb_open_fleet(op, &lb))
         return op_end(op);
-    for (size_t i = 0; i < h.n; i++) {
+    for (size_t i = 0; i < lb.n_peers; i++) {
         int64_t up;
-        if (!count_serving(&h, i, serving, &up))
+        if (!count_serving(&lb, i, serving, &up))
             return op_end(op);
-        op_fact(op, arena_printf(op_arena(op), "lb.up.%s", h.socks[i].text), "%" PRId64, up);
+        op_fact(op, arena_printf(op_arena(op), LB_FACT_UP "%s", lb.peers[i].text), "%" PRId64, up);
         min = up < min ? up : min;
     }
     for (size_t k = 0; k < n; k++)
         everywhere += serving[k] == '1';
     if (n > 0)
-        op_fact(op, "lb.serving", "%s", serving);
+        op_fact(op, LB_FACT_SERVING, "%s", serving);
     op_gauge(op, n > 0 ? everywhere : min);
     return OUT_OK;
 }
 
-static void show_server(struct hap *h, size_t i, const struct hap_server *s)
+/* ---- show ------------------------------------------------------------------------------------------------
+ */
+
+static void set_text(struct op *op, json_t *row, const char *key, const char *text)
 {
-    auto_buf struct buf status = BUF_INIT(100), check = BUF_INIT(100), name = BUF_INIT(300);
-    text_visible(&status, s->status, strcspn(s->status, "\"\\"));
-    text_visible(&check, s->check_status, strcspn(s->check_status, "\"\\"));
-    text_visible(&name, s->name, strcspn(s->name, "\"\\"));
-    op_fact(h->op, arena_printf(op_arena(h->op), "lb.%s.%s", h->socks[i].text, buf_str(&name)),
-            "{\"backend\":\"%s\",\"server\":\"%s\",\"state\":\"%s\",\"admin\":\"%s\",\"sessions\":%" PRId64
-            ",\"queued\":%" PRId64 ",\"weight\":%d,\"check\":\"%s\",\"serving\":%s}",
-            h->backend, buf_str(&name), buf_str(&status), hap_admin_name(hap_admin_of(s)), s->sessions,
-            s->queued, s->weight, buf_str(&check), hap_is_serving(s) ? "true" : "false");
+    if (text)
+        json_object_set_new(row, key, json_string(lb_first_line(op, text)));
 }
 
-enum outcome haproxy_run_show(struct op *op)
+static void set_number(json_t *row, const char *key, int64_t n)
 {
-    struct hap h;
-    op_sending(op); /* as hap_open_read */
-    if (!hap_open_fleet(op, &h))
+    if (n >= 0)
+        json_object_set_new(row, key, json_integer(n));
+}
+
+/* What was not told is not there. */
+static void show_server(struct lb *lb, size_t peer, const struct lb_server *s)
+{
+    struct op *op = lb->op;
+    json_t *row = json_object();
+    const char *name = lb_first_line(op, s->name), *pool = lb_first_line(op, s->pool);
+    set_text(op, row, "balancer", lb->peers[peer].text);
+    set_text(op, row, "backend", pool);
+    set_text(op, row, "server", name);
+    set_text(op, row, "state", s->status);
+    set_text(op, row, "admin", lb_word(lb, s->state));
+    set_number(row, "sessions", s->sessions);
+    set_number(row, "queued", s->queued);
+    set_number(row, "weight", s->weight);
+    set_text(op, row, "check", s->check);
+    json_object_set_new(row, "serving", json_boolean(s->serving));
+    auto_free char *text = json_dumps(row, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER);
+    json_decref(row);
+    /* The same name in several pools is several rows. */
+    op_fact(op,
+            lb->n_pools > 1 || !lb->kind->pools_param
+                ? arena_printf(op_arena(op), LB_FACT_SHOW "%s.%s/%s", lb->peers[peer].text, pool, name)
+                : arena_printf(op_arena(op), LB_FACT_SHOW "%s.%s", lb->peers[peer].text, name),
+            "%s", text);
+}
+
+enum outcome lb_run_show(struct op *op)
+{
+    auto_lb struct lb lb;
+    if (!lb_open_fleet(op, &lb))
         return op_end(op);
-    for (size_t i = 0; i < h.n; i++) {
-        struct hap_table t;
-        if (!hap_table(&h, i, true, &t))
+    for (size_t i = 0; i < lb.n_peers; i++) {
+        struct lb_table t;
+        if (!lb.kind->list(&lb, i, LB_ASK_COUNTS, &t))
             return op_end(op);
         for (size_t k = 0; k < t.n; k++)
-            show_server(&h, i, &t.rows[k]);
+            show_server(&lb, i, &t.rows[k]);
     }
     return OUT_OK;
 }
@@ -94,55 +143,55 @@ enum outcome haproxy_run_show(struct op *op)
 
 static int by_address(const void *a, const void *b)
 {
-    const struct hap_server *x = a, *y = b;
+    const struct lb_server *x = a, *y = b;
     int order = strcmp(x->addr, y->addr);
     return order ? order : (x->port > y->port) - (x->port < y->port);
 }
 
-static bool is_ignored(struct op *op, const char *backend)
+static bool is_ignored(struct op *op, const char *pool)
 {
     size_t n;
     const char *const *names = op_arg_list(op, "ignore_backends", &n);
     for (size_t i = 0; i < n; i++) {
-        if (!strcmp(names[i], backend))
+        if (!strcmp(names[i], pool))
             return true;
     }
     return false;
 }
 
-/* Servers that stand for one address; those in maintenance, and those of backends that the pillar says to
+/* Servers that stand for one address; those in maintenance, and those of pools that the pillar says to
  * ignore, are left out. */
-static void report_shared(struct hap *h, size_t i, const struct hap_server *rows, size_t n)
+static void report_shared(struct lb *lb, size_t peer, const struct lb_server *rows, size_t n)
 {
     auto_buf struct buf names = BUF_INIT(8192);
     size_t used = 0;
     for (size_t k = 0; k < n; k++) {
-        if (hap_admin_of(&rows[k]) == HAP_MAINT || is_ignored(h->op, rows[k].backend))
+        if (rows[k].state == LB_MAINT || is_ignored(lb->op, rows[k].pool))
             continue;
-        buf_printf(&names, "%s%s/%s", used++ ? " " : "", rows[k].backend, rows[k].name);
+        buf_printf(&names, "%s%s/%s", used++ ? " " : "", rows[k].pool, rows[k].name);
     }
     if (used > 1)
-        op_fact(h->op,
-                arena_printf(op_arena(h->op), "lb.at.%s %s:%d", h->socks[i].text, rows->addr, rows->port),
+        op_fact(lb->op,
+                arena_printf(op_arena(lb->op), LB_FACT_SHARED "%s %s:%d", lb->peers[peer].text, rows->addr,
+                             rows->port),
                 "%s%s", buf_str(&names), names.cut ? "..." : "");
 }
 
-enum outcome haproxy_run_survey(struct op *op)
+enum outcome lb_run_survey(struct op *op)
 {
-    struct hap h;
-    op_sending(op); /* as hap_open_read */
-    if (!hap_open_fleet(op, &h))
+    auto_lb struct lb lb;
+    if (!lb_open_fleet(op, &lb))
         return op_end(op);
-    for (size_t i = 0; i < h.n; i++) {
-        struct hap_table t;
-        if (!hap_table_all(&h, i, &t))
+    for (size_t i = 0; i < lb.n_peers; i++) {
+        struct lb_table t;
+        if (!lb.kind->list(&lb, i, LB_ASK_ALL, &t))
             return op_end(op);
         qsort(t.rows, t.n, sizeof *t.rows, by_address);
         for (size_t from = 0, to; from < t.n; from = to) {
             for (to = from + 1; to < t.n && by_address(&t.rows[from], &t.rows[to]) == 0;)
                 to++;
             if (to > from + 1 && t.rows[from].port > 0)
-                report_shared(&h, i, t.rows + from, to - from);
+                report_shared(&lb, i, t.rows + from, to - from);
         }
     }
     return OUT_OK;

@@ -11,15 +11,6 @@ static const struct option_def options[] = {
     OPTION_END,
 };
 
-/* The BALANCER of a fact "lb.BALANCER.SERVER"; both may have dots, and the row says which server it is. */
-static const char *balancer_of(struct arena *arena, const char *fact, const char *server)
-{
-    size_t all = strlen(fact), n = strlen(server);
-    bool is_it = str_starts(fact, "lb.") && n > 0 && all > n + 4 && fact[all - n - 1] == '.' &&
-                 strcmp(fact + all - n, server) == 0;
-    return is_it ? arena_strndup(arena, fact + 3, all - n - 4) : NULL;
-}
-
 static const char *field(struct arena *arena, json_t *row, const char *key)
 {
     json_t *v = json_object_get(row, key);
@@ -72,10 +63,8 @@ static void print_probe(struct view *v, const struct probe *probe)
 {
     for (size_t k = 0; k < probe->n_facts; k++) {
         json_t *row = json_loads(probe->facts[k].value, 0, NULL);
-        const char *lb = json_is_object(row) ? balancer_of(&v->cli->arena, probe->facts[k].name,
-                                                           field(&v->cli->arena, row, "server"))
-                                             : NULL;
-        if (lb && !seen_already(v->seen, &v->cli->arena, lb, row))
+        const char *lb = field(&v->cli->arena, row, "balancer");
+        if (*lb && !seen_already(v->seen, &v->cli->arena, lb, row))
             put_row(v->cli, &v->table, &v->out, v->env, lb, row);
         json_decref(row);
     }

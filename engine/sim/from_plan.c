@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "drivers/balancer/balancer.h"
 #include "run/bridge.h"
 
 #define SESSION_MS 1500
@@ -68,17 +69,19 @@ static const char *arg_of(const struct plan_step *step, const char *name)
     return NULL;
 }
 
-/* As many as the drain names sockets, within reason. */
+/* As many as the first drain names balancers, within reason. */
 static uint32_t count_lbs(const struct plan *plan)
 {
     for (size_t i = 0; i < plan->n_steps; i++) {
-        const char *sockets = plan->steps[i].phase == PHASE_DRAIN ? arg_of(&plan->steps[i], "sockets") : NULL;
+        const struct plan_step *step = &plan->steps[i];
+        const struct verb *verb = step->phase == PHASE_DRAIN ? verb_find(step->verb, NULL) : NULL;
+        const char *names = verb && verb->balancer ? arg_of(step, verb->balancer->peers_param) : NULL;
         uint32_t n = 0;
-        for (; sockets && *sockets; sockets++)
-            n += *sockets == '"';
+        for (; names && *names; names++)
+            n += *names == '"';
         if (n > 0)
             return n / 2 < SIM_LBS_MAX ? n / 2 : SIM_LBS_MAX;
-        if (plan->steps[i].phase == PHASE_DRAIN)
+        if (step->phase == PHASE_DRAIN)
             return 1;
     }
     return 0;

@@ -12,7 +12,7 @@ static void check_rows(const struct hap_table *t, bool with_stat)
         must(s->name != NULL && s->op_state >= 0 && s->op_state <= 3 && s->weight >= 0 && s->weight <= 256);
         must(!with_stat || (s->sessions >= 0 && s->queued >= 0 && s->status && s->check_status));
         must(!(hap_is_out(s) && hap_is_serving(s)));
-        must(strlen(hap_admin_name(hap_admin_of(s))) > 0);
+        must(hap_state_of(s) != LB_UNKNOWN);
         must(strcmp(hap_table_find(t, s->name)->name, s->name) == 0);
     }
 }
@@ -61,11 +61,11 @@ static void name(const char *text)
 
 static void before(const uint8_t *data, size_t n)
 {
-    struct hap_before b;
+    struct lb_before b;
     char *fact = fuzz_text(data, n);
-    if (hap_before_find(fact, "tcp://lb1:9999", "web", "app1", &b)) {
+    if (lb_before_find(fact, "tcp://lb1:9999", "web", "app1", &b)) {
         must(!b.agent || b.weight >= 0);
-        must(b.admin >= HAP_READY && b.admin <= HAP_MAINT && b.weight >= -1 && b.weight <= 256);
+        must(b.state > LB_UNKNOWN && b.state < LB_STATES && b.weight >= -1);
         must(strstr(fact, "tcp://lb1:9999 web/app1="));
     }
     free(fact);

@@ -87,11 +87,11 @@ static void state_is_judged_by_admin_bits(void **state)
     struct err err = {0};
     assert_true(hap_parse_state(state_text, "web", &a, &t, &err));
     assert_int_equal(t.n, 3);
-    assert_int_equal(hap_admin_of(hap_table_find(&t, "web1")), HAP_READY);
+    assert_int_equal(hap_state_of(hap_table_find(&t, "web1")), LB_READY);
     assert_true(hap_is_serving(hap_table_find(&t, "web1")));
     /* 12: drained, and once "disabled" in the configuration: that bit stays and means nothing */
-    assert_int_equal(hap_admin_of(hap_table_find(&t, "web2")), HAP_DRAIN);
-    assert_int_equal(hap_admin_of(hap_table_find(&t, "web3")), HAP_MAINT);
+    assert_int_equal(hap_state_of(hap_table_find(&t, "web2")), LB_DRAIN);
+    assert_int_equal(hap_state_of(hap_table_find(&t, "web3")), LB_MAINT);
     assert_false(hap_is_serving(hap_table_find(&t, "web2")));
     assert_int_equal(hap_table_find(&t, "web1")->weight, 50);
     assert_null(hap_table_find(&t, "web4"));
@@ -250,30 +250,6 @@ static void agent_and_address_come_by_header(void **state)
         assert_false(hap_parse_state(arena_printf(&a, "%s%s", head, bad[i]), NULL, &a, &t, &err));
 }
 
-static void before_is_found_by_balancer_and_server(void **state)
-{
-    (void)state;
-    static const char fact[] =
-        "tcp://a:1 web/w1=ready,w100;tcp://b:1 web/w1=maint,w0;tcp://b:1 web/w11=drain";
-    struct hap_before b;
-    assert_true(hap_before_find(fact, "tcp://a:1", "web", "w1", &b));
-    assert_int_equal(b.admin, HAP_READY);
-    assert_int_equal(b.weight, 100);
-    assert_true(hap_before_find(fact, "tcp://b:1", "web", "w1", &b));
-    assert_int_equal(b.admin, HAP_MAINT);
-    assert_int_equal(b.weight, 0);
-    assert_true(hap_before_find(fact, "tcp://b:1", "web", "w11", &b));
-    assert_int_equal(b.weight, -1);
-    assert_false(hap_before_find(fact, "tcp://a:1", "web", "w11", &b));
-    assert_false(hap_before_find(NULL, "tcp://a:1", "web", "w1", &b));
-    assert_false(hap_before_find("tcp://a:1 web/w1=asleep", "tcp://a:1", "web", "w1", &b));
-    assert_false(hap_before_find("tcp://a:1 web/w1=ready,x9", "tcp://a:1", "web", "w1", &b));
-    assert_true(hap_before_find("tcp://a:1 web/w1=drain,w7,agent", "tcp://a:1", "web", "w1", &b));
-    assert_true(b.agent && b.weight == 7 && b.admin == HAP_DRAIN);
-    assert_false(hap_before_find("tcp://a:1 web/w1=drain,w7,agents", "tcp://a:1", "web", "w1", &b));
-    assert_false(hap_before_find("tcp://a:1 web/w1=drain,w7,", "tcp://a:1", "web", "w1", &b));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,7 +264,6 @@ int main(void)
         cmocka_unit_test(rows_of_a_namesake_are_not_ours),
         cmocka_unit_test(up_is_up_in_every_way_that_it_is_written),
         cmocka_unit_test(agent_and_address_come_by_header),
-        cmocka_unit_test(before_is_found_by_balancer_and_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

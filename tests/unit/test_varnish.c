@@ -286,7 +286,7 @@ static void capacity_show_and_names(void **state)
     assert_int_equal(glob.r->outcome, OUT_FAILED);
     assert_true(admin_health_is(&one, "boot.web1", "probe"));
     RUN(&show, "varnish.show", {"admin", one.text}, SECRET);
-    snprintf(key, sizeof key, "lb.%s.web2", one.text);
+    snprintf(key, sizeof key, "lb.%s.boot/web2", one.text);
     assert_says(rig_fact(&show, key), "\"admin\":\"sick\",\"serving\":false");
 }
 

@@ -1,6 +1,175 @@
-/* haproxy: the table of its verbs. haproxy_drain.c, haproxy_enable.c and haproxy_fleet.c hold them,
- * haproxy_cli.c the dialog, haproxy_parse.c the answers. */
+/* haproxy: HAProxy's servers listed and put by its runtime API. cli.c has the dialog, parse.c the answers. */
 #include "drivers/balancer/haproxy/haproxy.h"
+
+#include <string.h>
+
+#include "base/str.h"
+
+#define OPERATOR_LEVEL "this socket may only read; give it `level admin` in the balancer's configuration"
+
+static const struct hap_socket *socket_of(const struct lb *lb, size_t peer)
+{
+    return lb->peers[peer].own;
+}
+
+static bool hap_open(struct lb *lb)
+{
+    struct arena *a = op_arena(lb->op);
+    for (size_t i = 0; i < lb->n_peers; i++) {
+        struct hap_socket *s = arena_alloc(a, sizeof *s);
+        struct err err = {0};
+        if (!hap_socket_parse(lb->peers[i].text, a, s, &err)) {
+            op_refused(lb->op, err.code, "%s", err.text);
+            return false;
+        }
+        lb->peers[i].own = s;
+    }
+    return true;
+}
+
+/* ---- list ------------------------------------------------------------------ */
+
+static bool not_understood(struct lb *lb, size_t peer, const struct err *err)
+{
+    op_fail(lb->op, err->code, "%s: %s", lb->peers[peer].text, err->text);
+    return false;
+}
+
+static bool add_stat(struct lb *lb, size_t peer, const char *backend, struct hap_table *io)
+{
+    struct err err = {0};
+    if (io->n == 0)
+        return true;
+    /* By number: a frontend may have the backend's name, and HAProxy would find that first. */
+    const char *command = arena_printf(op_arena(lb->op), "show stat #%d 4 -1", io->rows[0].backend_id);
+    char *answer = hap_ask(lb->op, socket_of(lb, peer), command);
+    if (!answer)
+        return false;
+    return hap_parse_stat(answer, backend, op_arena(lb->op), io, &err) || not_understood(lb, peer, &err);
+}
+
+static bool one_backend(struct lb *lb, size_t peer, const char *backend, enum lb_ask ask,
+                        struct hap_table *ret)
+{
+    struct err err = {0};
+    struct arena *a = op_arena(lb->op);
+    char *answer =
+        hap_ask(lb->op, socket_of(lb, peer),
+                backend ? arena_printf(a, "show servers state %s", backend) : "show servers state");
+    if (!answer)
+        return false;
+    if (backend && (str_starts(answer, "Can't find backend") || str_starts(answer, "No such backend"))) {
+        op_refused(lb->op, E_NOTFOUND, "%s: has no backend \"%s\"; check `backend:` of the pillar",
+                   lb->peers[peer].text, backend);
+        return false;
+    }
+    if (!hap_parse_state(answer, backend, a, ret, &err))
+        return not_understood(lb, peer, &err);
+    return ask != LB_ASK_COUNTS || add_stat(lb, peer, backend, ret);
+}
+
+static struct lb_server row_of(const struct hap_server *s)
+{
+    return (struct lb_server){.pool = s->backend,
+                              .name = s->name,
+                              .state = hap_state_of(s),
+                              .serving = hap_is_serving(s),
+                              .up = hap_is_up(s),
+                              .agent = s->agent,
+                              .weight = s->weight,
+                              .sessions = s->sessions,
+                              .queued = s->queued,
+                              .status = s->status,
+                              .check = s->check_status,
+                              .addr = s->addr,
+                              .port = s->port};
+}
+
+static bool hap_list(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_table *ret)
+{
+    struct hap_table tables[LB_POOLS_MAX];
+    size_t n = ask == LB_ASK_ALL ? 1 : lb->n_pools, all = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!one_backend(lb, peer, ask == LB_ASK_ALL ? NULL : lb->pools[i], ask, &tables[i]))
+            return false;
+        all += tables[i].n;
+    }
+    *ret = (struct lb_table){.rows = arena_array(op_arena(lb->op), all + 1, sizeof *ret->rows)};
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < tables[i].n; k++)
+            ret->rows[ret->n++] = row_of(&tables[i].rows[k]);
+    return true;
+}
+
+/* ---- put ------------------------------------------------------------------- */
+
+/* A silent success is exactly "\n"; any other answer to a write is a refusal. */
+static bool tell(struct lb *lb, const struct lb_place *p, const char *command, const char **ret_refusal)
+{
+    const char *answer = hap_ask(lb->op, socket_of(lb, p->peer), command);
+    if (!answer)
+        return false;
+    if (!strcmp(answer, "\n"))
+        return true;
+    *ret_refusal = lb_first_line(lb->op, answer);
+    if (str_starts(answer, "Permission denied"))
+        *ret_refusal = arena_printf(op_arena(lb->op), "%s: %s", *ret_refusal, OPERATOR_LEVEL);
+    return true;
+}
+
+static bool hap_put(struct lb *lb, const struct lb_place *p, enum lb_state want, const char **ret_refusal)
+{
+    return tell(
+        lb, p,
+        arena_printf(op_arena(lb->op), "set server %s/%s state %s", p->pool, lb->server, lb_word(lb, want)),
+        ret_refusal);
+}
+
+static bool hap_weigh(struct lb *lb, const struct lb_place *p, int weight, const char **ret_refusal)
+{
+    return tell(lb, p,
+                arena_printf(op_arena(lb->op), "set server %s/%s weight %d", p->pool, lb->server, weight),
+                ret_refusal);
+}
+
+static bool hap_agent(struct lb *lb, const struct lb_place *p, bool on, const char **ret_refusal)
+{
+    return tell(
+        lb, p,
+        arena_printf(op_arena(lb->op), "%s agent %s/%s", on ? "enable" : "disable", p->pool, lb->server),
+        ret_refusal);
+}
+
+static bool hap_kill(struct lb *lb, const struct lb_place *p, const char **ret_refusal)
+{
+    return tell(lb, p, arena_printf(op_arena(lb->op), "shutdown sessions server %s/%s", p->pool, lb->server),
+                ret_refusal);
+}
+
+const struct balancer haproxy_balancer = {
+    .name = "haproxy",
+    .can = LB_CAN_MAINT | LB_CAN_KILL | LB_CAN_WEIGHT | LB_CAN_COUNTS | LB_CAN_FORGET,
+    .peers_param = "sockets",
+    .pools_param = "backend",
+    .server_param = "server",
+    .words = {[LB_READY] = "ready", [LB_DRAIN] = "drain", [LB_MAINT] = "maint"},
+    .pool_noun = "backend",
+    .server_noun = "server",
+    .deed = "drained",
+    .up_words = "UP and ready",
+    .many = "balancers",
+    .forgets = "",
+    .stuck = " (a tracked server?)",
+    .name_valid = hap_name_valid,
+    .open = hap_open,
+    .list = hap_list,
+    .put = hap_put,
+    .weigh = hap_weigh,
+    .agent = hap_agent,
+    .kill = hap_kill,
+};
+
+/* ---- table ----------------------------------------------------------------- */
 
 #define P_SOCKETS                                                                                            \
     {                                                                                                        \
@@ -9,7 +178,8 @@
     }
 #define P_BACKEND                                                                                            \
     {                                                                                                        \
-        .name = "backend", .type = PARAM_STR, .required = true, .help = "backend that holds the servers"     \
+        .name = "backend", .type = PARAM_LIST, .required = true,                                             \
+        .help = "backend that holds the servers, or a list of those that each node stands in"                \
     }
 #define P_SERVER                                                                                             \
     {                                                                                                        \
@@ -48,115 +218,35 @@ static const struct param enable_params[] = {
 };
 
 static const struct verb verbs[] = {
-    {.name = "haproxy.observe",
-     .help = "is the server out of rotation on every balancer? records state and weight before the release",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_BALANCER,
-     .default_timeout_ms = 15000,
-     .params = node_params,
-     .run = haproxy_run_observe},
-    {.name = "haproxy.drain",
-     .help = "no new sessions for the server, on every balancer; running ones finish",
-     .effect = EFFECT_CHANGE,
-     .scope = SCOPE_BALANCER,
-     .observe = "haproxy.observe",
-     .record_before = true,
-     .default_timeout_ms = 30000,
-     .params = node_params,
-     .run = haproxy_run_drain},
-    {.name = "haproxy.wait_idle",
+    {LB_OBSERVE_ROW("haproxy"), LB_OF(haproxy_balancer, node_params),
+     .help = "is the server out of rotation on every balancer? records state and weight before the release"},
+    {LB_DRAIN_ROW("haproxy"), LB_OF(haproxy_balancer, node_params),
+     .help = "no new sessions for the server, on every balancer; running ones finish"},
+    {LB_WAIT_IDLE_ROW("haproxy", 500), LB_OF(haproxy_balancer, node_params),
      .help = "waits until sessions and queue of the server are 0 on all balancers together",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_BALANCER,
-     .escalate = "haproxy.maint",
-     .kill = "haproxy.kill",
-     .waits = true,
-     .default_timeout_ms = 60000,
-     .interval_ms = 500,
-     .params = node_params,
-     .run = haproxy_run_wait_idle},
-    {.name = "haproxy.maint",
-     .help = "maintenance instead of drain: clients with a sticky cookie go elsewhere too",
-     .effect = EFFECT_CHANGE,
-     .scope = SCOPE_BALANCER,
-     .observe = "haproxy.in_maint",
-     .default_timeout_ms = 30000,
-     .params = node_params,
-     .run = haproxy_run_maint},
-    {.name = "haproxy.in_maint",
-     .help = "is the server in maintenance on every balancer?",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_BALANCER,
-     .default_timeout_ms = 15000,
-     .params = node_params,
-     .run = haproxy_run_in_maint},
-    {.name = "haproxy.kill",
-     .help = "maintenance, and ends the sessions that are left: their clients see an error",
-     .effect = EFFECT_CHANGE,
-     .scope = SCOPE_BALANCER,
-     .observe = "haproxy.killed",
-     .default_timeout_ms = 30000,
-     .params = node_params,
-     .run = haproxy_run_kill},
-    {.name = "haproxy.killed",
-     .help = "is the server in maintenance with no session left on every balancer?",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_BALANCER,
-     .default_timeout_ms = 15000,
-     .params = node_params,
-     .run = haproxy_run_killed},
-    {.name = "haproxy.enable",
-     .help = "gives the server back the state and weight it had before the release",
-     .effect = EFFECT_CHANGE,
-     .scope = SCOPE_BALANCER,
-     .observe = "haproxy.enabled",
-     .default_timeout_ms = 120000,
-     .params = enable_params,
-     .run = haproxy_run_enable},
-    {.name = "haproxy.enabled",
-     .help = "has the server the state and weight it had before the release, on every balancer?",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_BALANCER,
-     .default_timeout_ms = 15000,
-     .params = enable_params,
-     .run = haproxy_run_enabled},
-    {.name = "haproxy.wait_up",
-     .help = "waits until every balancer says UP (or the server was out of rotation before)",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_BALANCER,
-     .waits = true,
-     .default_timeout_ms = 60000,
-     .interval_ms = 250,
-     .params = node_params,
-     .run = haproxy_run_wait_up},
-    {.name = "haproxy.guard",
-     .help = "is the server that we hold still out on every balancer? a reload forgets drains",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_BALANCER,
-     .default_timeout_ms = 15000,
-     .params = node_params,
-     .run = haproxy_run_guard},
-    {.name = "haproxy.capacity",
-     .help = "how many servers get requests from every balancer",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_FLEET,
-     .default_timeout_ms = 15000,
-     .params = fleet_params,
-     .run = haproxy_run_capacity},
-    {.name = "haproxy.show",
-     .help = "every server of the backend as each balancer sees it",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_FLEET,
-     .default_timeout_ms = 15000,
-     .params = fleet_params,
-     .run = haproxy_run_show},
-    {.name = "haproxy.survey",
-     .help = "addresses that more than one server stands for, over all backends of each balancer",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_FLEET,
-     .default_timeout_ms = 30000,
-     .params = survey_params,
-     .run = haproxy_run_survey},
+     .escalate = "haproxy.maint", .kill = "haproxy.kill"},
+    {LB_MAINT_ROW("haproxy"), LB_OF(haproxy_balancer, node_params),
+     .help = "maintenance instead of drain: clients with a sticky cookie go elsewhere too"},
+    {LB_IN_MAINT_ROW("haproxy"), LB_OF(haproxy_balancer, node_params),
+     .help = "is the server in maintenance on every balancer?"},
+    {LB_KILL_ROW("haproxy"), LB_OF(haproxy_balancer, node_params),
+     .help = "maintenance, and ends the sessions that are left: their clients see an error"},
+    {LB_KILLED_ROW("haproxy"), LB_OF(haproxy_balancer, node_params),
+     .help = "is the server in maintenance with no session left on every balancer?"},
+    {LB_ENABLE_ROW("haproxy", 120000), LB_OF(haproxy_balancer, enable_params),
+     .help = "gives the server back the state and weight it had before the release"},
+    {LB_ENABLED_ROW("haproxy"), LB_OF(haproxy_balancer, enable_params),
+     .help = "has the server the state and weight it had before the release, on every balancer?"},
+    {LB_WAIT_UP_ROW("haproxy"), LB_OF(haproxy_balancer, node_params),
+     .help = "waits until every balancer says UP (or the server was out of rotation before)"},
+    {LB_GUARD_ROW("haproxy"), LB_OF(haproxy_balancer, node_params),
+     .help = "is the server that we hold still out on every balancer? a reload forgets drains"},
+    {LB_CAPACITY_ROW("haproxy"), LB_OF(haproxy_balancer, fleet_params),
+     .help = "how many servers get requests from every balancer"},
+    {LB_SHOW_ROW("haproxy"), LB_OF(haproxy_balancer, fleet_params),
+     .help = "every server of the backend as each balancer sees it"},
+    {LB_SURVEY_ROW("haproxy"), LB_OF(haproxy_balancer, survey_params),
+     .help = "addresses that more than one server stands for, over all backends of each balancer"},
     {0},
 };
 

@@ -21,22 +21,16 @@
 #define ROWS_MAX    100000
 #define COLUMNS_MAX 256
 
-const char *hap_admin_name(enum hap_admin v)
-{
-    static const char *const names[] = {[HAP_READY] = "ready", [HAP_DRAIN] = "drain", [HAP_MAINT] = "maint"};
-    return names[v];
-}
-
-enum hap_admin hap_admin_of(const struct hap_server *s)
+enum lb_state hap_state_of(const struct hap_server *s)
 {
     if (s->admin_bits & ADMIN_MAINT)
-        return HAP_MAINT;
-    return s->admin_bits & ADMIN_DRAIN ? HAP_DRAIN : HAP_READY;
+        return LB_MAINT;
+    return s->admin_bits & ADMIN_DRAIN ? LB_DRAIN : LB_READY;
 }
 
 bool hap_is_out(const struct hap_server *s)
 {
-    return hap_admin_of(s) != HAP_READY;
+    return lb_state_is_out(hap_state_of(s));
 }
 
 bool hap_is_serving(const struct hap_server *s)
@@ -380,48 +374,4 @@ bool hap_parse_stat(const char *text, const char *backend, struct arena *a, stru
                            backend, io->rows[i].name);
     }
     return true;
-}
-
-/* ---- lb.before ------------------------------------------------------------- */
-
-static bool before_value(const char *s, size_t n, struct hap_before *ret)
-{
-    char word[32];
-    if (n >= sizeof word)
-        return false;
-    memcpy(word, s, n);
-    word[n] = '\0';
-    char *comma = strchr(word, ','), *more = comma ? strchr(comma + 1, ',') : NULL;
-    *ret = (struct hap_before){.weight = -1};
-    if (more) {
-        *more = '\0';
-        ret->agent = !strcmp(more + 1, "agent");
-        if (!ret->agent)
-            return false;
-    }
-    if (comma) {
-        *comma = '\0';
-        if (comma[1] != 'w' || !number(comma + 2, 0, 256, &ret->weight))
-            return false;
-    }
-    for (int i = HAP_READY; i <= HAP_MAINT; i++) {
-        ret->admin = (enum hap_admin)i;
-        if (!strcmp(word, hap_admin_name(ret->admin)))
-            return true;
-    }
-    return false;
-}
-
-bool hap_before_find(const char *fact, const char *socket, const char *backend, const char *server,
-                     struct hap_before *ret)
-{
-    auto_buf struct buf key = BUF_INIT(1024);
-    buf_printf(&key, "%s %s/%s=", socket, backend, server);
-    while (fact && *fact) {
-        size_t n = strcspn(fact, ";");
-        if (n > key.len && !memcmp(fact, key.data, key.len))
-            return before_value(fact + key.len, n - key.len, ret);
-        fact += n + (fact[n] == ';');
-    }
-    return false;
 }

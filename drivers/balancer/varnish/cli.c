@@ -12,8 +12,6 @@
 
 #define DIALOG_MS 10000 /* one frame: a Varnish that hangs must not eat the step's deadline */
 
-enum { CLIS_UNKNOWN = 101, CLIS_AUTH = 107, CLIS_OK = 200 };
-
 bool varnish_admin_parse(const char *text, struct arena *a, struct varnish_admin *ret, struct err *err)
 {
     const char *rest = str_starts(text, "tcp://") ? text + 6 : "";
@@ -76,6 +74,8 @@ static bool dialog(struct vcli *c, const char *line, int *ret_status, char **ret
         (!line || op_write_all(c->op, c->fd, line, strlen(line))) && read_frame(c, ret_status, ret_body);
     op_asking(c->op, NULL);
     op_deadline_set(c->op, deadline);
+    if (!fine) /* a late answer must not pass for that to the next question */
+        vcli_close(c);
     return fine;
 }
 
@@ -89,14 +89,6 @@ bool vcli_ask(struct vcli *c, int *ret_status, char **ret_body, const char *fmt,
     return dialog(c, arena_printf(op_arena(c->op), "%s\n", command), ret_status, ret_body);
 }
 
-static const char *first_line(struct op *op, const char *text)
-{
-    auto_buf struct buf b = BUF_INIT(300);
-    text += strspn(text, "\r\n ");
-    text_visible(&b, text, strcspn(text, "\r\n"));
-    return arena_strdup(op_arena(op), buf_str(&b));
-}
-
 bool vcli_want(struct vcli *c, char **ret_body, const char *fmt, ...)
 {
     va_list ap;
@@ -106,14 +98,14 @@ bool vcli_want(struct vcli *c, char **ret_body, const char *fmt, ...)
     va_end(ap);
     if (!vcli_ask(c, &status, ret_body, "%s", command))
         return false;
-    if (status == CLIS_OK)
+    if (status == VARNISH_OK)
         return true;
-    if (status == CLIS_UNKNOWN && strstr(*ret_body, "child not running"))
+    if (status == VARNISH_UNKNOWN && strstr(*ret_body, "child not running"))
         op_fail(c->op, E_STATE, "%s: Varnish's child process is not running; `start` it first",
                 c->admin->text);
     else
         op_refused(c->op, E_REFUSED, "%s: %.*s: Varnish said %d %s", c->admin->text,
-                   (int)strcspn(command, " "), command, status, first_line(c->op, *ret_body));
+                   (int)strcspn(command, " "), command, status, lb_first_line(c->op, *ret_body));
     return false;
 }
 
@@ -145,7 +137,7 @@ static bool log_in(struct vcli *c, const char *challenge, const char *secret, bo
     varnish_auth(challenge, secret, answer);
     if (!vcli_ask(c, &status, &body, "auth %s", answer))
         return false;
-    *ret_no = status != CLIS_OK;
+    *ret_no = status != VARNISH_OK;
     return true;
 }
 
@@ -167,9 +159,9 @@ bool vcli_open(struct op *op, const struct varnish_admin *admin, struct vcli *re
         vcli_close(ret);
         if (!connect_to(op, admin, ret, &status, &body))
             return false;
-        if (status == CLIS_OK)
+        if (status == VARNISH_OK)
             return true;
-        if (status != CLIS_AUTH || !secret) {
+        if (status != VARNISH_AUTH || !secret) {
             op_refused(op, E_AUTH,
                        "%s: the CLI wants a login (answer %d); give `secret: file:PATH` in the pillar",
                        admin->text, status);

@@ -227,11 +227,11 @@ static enum outcome run_command(struct op *op, const char *param)
 
 static enum outcome run_drain(struct op *op)
 {
-    struct hap h;
-    if (!hap_open(op, &h) || !hap_look_all(&h, false))
+    auto_lb struct lb lb;
+    if (!lb_open(op, &lb) || !lb_see(&lb, LB_ASK_STATE))
         return op_end(op);
-    op_fact(op, "lb.debt", "varnish-service %s/%s fails its probe, before: %s", h.backend, h.server,
-            hap_text(&h));
+    op_fact(op, LB_FACT_DEBT, "varnish-service %s fails its probe, before: %s", lb_place_text(&lb, &lb.at[0]),
+            lb_text(&lb));
     return by_command(op) ? run_command(op, "down_cmd") : leave_by_vcl(op);
 }
 
@@ -240,29 +240,20 @@ static enum outcome run_enable(struct op *op)
     return by_command(op) ? run_command(op, "up_cmd") : return_by_vcl(op);
 }
 
-static bool serving_somewhere(const struct hap *h)
-{
-    for (size_t i = 0; i < h->n; i++) {
-        if (hap_is_serving(&h->now[i]))
-            return true;
-    }
-    return false;
-}
-
 /* Is the node leaving as we told it? A Varnish that does not answer its CLI (a later step may have stopped
  * it) is judged by the balancers alone. */
-static bool still_leaving(struct hap *h, bool *ret)
+static bool still_leaving(struct lb *lb, bool *ret)
 {
     auto_vcli struct vcli c = {.fd = -1};
     struct varnish_admin admin;
     struct varnish_vcls now;
     struct err err = {0};
-    *ret = !serving_somewhere(h);
-    if (by_command(h->op) || !varnish_admin_parse(admin_text(h->op), op_arena(h->op), &admin, &err))
+    *ret = !lb_any_serving(lb);
+    if (by_command(lb->op) || !varnish_admin_parse(admin_text(lb->op), op_arena(lb->op), &admin, &err))
         return true;
     if (*ret) /* out in the eyes of every balancer: no more needs to be known */
         return true;
-    if (!vcli_open(h->op, &admin, &c) || !vcli_vcls(&c, &now))
+    if (!vcli_open(lb->op, &admin, &c) || !vcli_vcls(&c, &now))
         return false;
     *ret = is_down(&now);
     return true;
@@ -270,15 +261,15 @@ static bool still_leaving(struct hap *h, bool *ret)
 
 static enum outcome run_observe(struct op *op)
 {
-    struct hap h;
+    auto_lb struct lb lb;
     bool leaving;
-    if (!hap_open_read(op, &h) || !hap_look_all(&h, false))
+    if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_STATE))
         return op_end(op);
-    op_fact(op, "lb.state", "%s", hap_text(&h));
-    op_fact(op, "in_rotation", "%s", hap_serving_everywhere(&h) ? "yes" : "no");
-    if (!hap_report_before(&h))
+    op_fact(op, LB_FACT_STATE, "%s", lb_text(&lb));
+    op_fact(op, "in_rotation", "%s", lb_all_serving(&lb) ? "yes" : "no");
+    if (!lb_report_before(&lb))
         return op_end(op);
-    if (!still_leaving(&h, &leaving))
+    if (!still_leaving(&lb, &leaving))
         return op_end(op);
     op_ready(op, leaving);
     return OUT_OK;
@@ -286,21 +277,24 @@ static enum outcome run_observe(struct op *op)
 
 static enum outcome run_wait_idle(struct op *op)
 {
-    struct hap h;
+    auto_lb struct lb lb;
     bool leaving;
-    if (!hap_open_read(op, &h) || !hap_look_all(&h, true))
+    int64_t left;
+    if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_COUNTS))
         return op_end(op);
-    int64_t left = hap_count_sessions(&h);
-    bool seen = !serving_somewhere(&h);
-    if (!seen && !still_leaving(&h, &leaving))
+    if (!lb_idle_sum(&lb, &left))
+        return op_end(op);
+    bool seen = !lb_any_serving(&lb);
+    if (!seen && !still_leaving(&lb, &leaving))
         return op_end(op);
     if (!seen && !leaving) {
         op_lost(op);
-        op_say(op, "%s: its own VCL is active again, so it does not leave", h.server);
+        op_say(op, "%s: its own VCL is active again, so it does not leave", lb.server);
     }
-    for (size_t i = 0; i < h.n; i++) {
-        if (hap_is_serving(&h.now[i]))
-            op_say(op, "%s: still %s on %s (wanted DOWN)", h.server, h.now[i].status, h.socks[i].text);
+    for (size_t i = 0; i < lb.n; i++) {
+        if (lb_place_serving(&lb.at[i]))
+            op_say(op, "%s: still %s on %s (wanted DOWN)", lb.server, lb.at[i].rows[0].status,
+                   lb.peers[lb.at[i].peer].text);
     }
     op_ready(op, seen && left == 0);
     return OUT_OK;
@@ -308,14 +302,14 @@ static enum outcome run_wait_idle(struct op *op)
 
 static enum outcome run_guard(struct op *op)
 {
-    struct hap h;
-    if (!hap_open_read(op, &h) || !hap_look_all(&h, false))
+    auto_lb struct lb lb;
+    if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_STATE))
         return op_end(op);
-    bool out = !serving_somewhere(&h);
+    bool out = !lb_any_serving(&lb);
     op_ready(op, out);
     if (!out) {
         op_lost(op);
-        op_say(op, "%s: a balancer sends it requests again", h.server);
+        op_say(op, "%s: a balancer sends it requests again", lb.server);
     }
     return OUT_OK;
 }
@@ -325,12 +319,12 @@ static enum outcome run_enabled(struct op *op)
     auto_vcli struct vcli c = {.fd = -1};
     struct varnish_admin admin;
     struct varnish_vcls now;
-    struct hap h;
-    op_sending(op); /* as hap_open_read */
+    auto_lb struct lb lb = {.op = op};
+    op_sending(op); /* as lb_open_read */
     if (by_command(op)) {
-        if (!hap_open_read(op, &h) || !hap_look_all(&h, false))
+        if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_STATE))
             return op_end(op);
-        op_ready(op, serving_somewhere(&h) || !hap_was_in(&h));
+        op_ready(op, lb_any_serving(&lb) || !lb_was_in(&lb));
         return OUT_OK;
     }
     if (!open_vcli(op, &c, &admin) || !vcli_vcls(&c, &now))
@@ -348,8 +342,8 @@ static enum outcome run_enabled(struct op *op)
     }
 #define P_BACKEND                                                                                            \
     {                                                                                                        \
-        .name = "backend", .type = PARAM_STR, .required = true,                                              \
-        .help = "HAProxy backend that holds the Varnishes"                                                   \
+        .name = "backend", .type = PARAM_LIST, .required = true,                                             \
+        .help = "HAProxy backend that holds the Varnishes, or a list of such"                                \
     }
 #define P_SERVER                                                                                             \
     {                                                                                                        \
@@ -395,7 +389,7 @@ static const struct verb verbs[] = {
      .effect = EFFECT_READ,
      .scope = SCOPE_BALANCER,
      .default_timeout_ms = 15000,
-     .params = params,
+     LB_OF(haproxy_balancer, params),
      .run = run_observe},
     {.name = "varnish-service.drain",
      .help = "makes the balancers' probe see the node leave; it goes on serving",
@@ -404,7 +398,7 @@ static const struct verb verbs[] = {
      .observe = "varnish-service.observe",
      .record_before = true,
      .default_timeout_ms = 30000,
-     .params = params,
+     LB_OF(haproxy_balancer, params),
      .run = run_drain},
     {.name = "varnish-service.wait_idle",
      .help = "waits until every balancer says DOWN and has no session left on the node",
@@ -413,7 +407,7 @@ static const struct verb verbs[] = {
      .waits = true,
      .default_timeout_ms = 60000,
      .interval_ms = 500,
-     .params = params,
+     LB_OF(haproxy_balancer, params),
      .run = run_wait_idle},
     {.name = "varnish-service.enable",
      .help = "lets the probe succeed again",
@@ -421,14 +415,14 @@ static const struct verb verbs[] = {
      .scope = SCOPE_BALANCER,
      .observe = "varnish-service.enabled",
      .default_timeout_ms = 30000,
-     .params = params,
+     LB_OF(haproxy_balancer, params),
      .run = run_enable},
     {.name = "varnish-service.enabled",
      .help = "does the node's Varnish serve by its own VCL again?",
      .effect = EFFECT_READ,
      .scope = SCOPE_BALANCER,
      .default_timeout_ms = 15000,
-     .params = params,
+     LB_OF(haproxy_balancer, params),
      .run = run_enabled},
     {.name = "varnish-service.wait_up",
      .help = "waits until every balancer says UP",
@@ -437,32 +431,33 @@ static const struct verb verbs[] = {
      .waits = true,
      .default_timeout_ms = 60000,
      .interval_ms = 250,
-     .params = params,
-     .run = haproxy_run_wait_up},
+     LB_OF(haproxy_balancer, params),
+     .run = lb_run_wait_up},
     {.name = "varnish-service.guard",
      .help = "does no balancer send the node that we hold requests?",
      .effect = EFFECT_READ,
      .scope = SCOPE_BALANCER,
      .default_timeout_ms = 15000,
-     .params = params,
+     LB_OF(haproxy_balancer, params),
      .run = run_guard},
     {.name = "varnish-service.capacity",
      .help = "how many Varnishes get requests from every balancer",
      .effect = EFFECT_READ,
      .scope = SCOPE_FLEET,
      .default_timeout_ms = 15000,
-     .params = fleet_params,
-     .run = haproxy_run_capacity},
+     LB_OF(haproxy_balancer, fleet_params),
+     .run = lb_run_capacity},
     {.name = "varnish-service.show",
      .help = "every server of the backend as each balancer sees it",
      .effect = EFFECT_READ,
      .scope = SCOPE_FLEET,
      .default_timeout_ms = 15000,
-     .params = fleet_params,
-     .run = haproxy_run_show},
+     LB_OF(haproxy_balancer, fleet_params),
+     .run = lb_run_show},
     {0},
 };
 
+extern const struct driver varnish_service_driver;
 const struct driver varnish_service_driver = {
     .name = "varnish-service",
     .help = "Nodes whose own Varnish is probed by HAProxies in front: the node leaves by failing that probe, "

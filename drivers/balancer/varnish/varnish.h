@@ -1,5 +1,5 @@
 /* What the varnish and varnish-service drivers share: Varnish's CLI (6.0 and later; 7.1 is what the tests
- * run). Inside drivers/ only.
+ * run).
  *
  * The CLI's frames are a 13-byte head (status, length) and a body. A health set by hand belongs to one VCL:
  * after vcl.load / vcl.use the new VCL's backends are back to their probes (docs/protocols.md#varnish).
@@ -7,11 +7,12 @@
 #ifndef RELEASE_DRIVERS_VARNISH_H
 #define RELEASE_DRIVERS_VARNISH_H
 
-#include "drivers/driver.h"
+#include "drivers/balancer/balancer.h"
 
-/* ---- pure: varnish_parse.c ------------------------------------------------------------------------ */
+/* ---- pure: parse.c ------------------------------------------------------------------------ */
 
 #define VARNISH_HEAD 13
+enum { VARNISH_UNKNOWN = 101, VARNISH_AUTH = 107, VARNISH_OK = 200 };
 /* "200 19      \n". false: not a head, or more than we accept. */
 bool varnish_head_parse(const char head[VARNISH_HEAD], int *ret_status, size_t *ret_len);
 /* 64 hex digits: sha256(challenge "\n" secret challenge "\n"). */
@@ -48,7 +49,7 @@ bool varnish_ban_parse(const char *json, const char *ban, double max_age_s, bool
 /* [A-Za-z0-9_.-], no glob, no space: a backend's name as one word of a command (docs/promises.md#s21). */
 bool varnish_name_valid(const char *s);
 
-/* ---- dialog: varnish_cli.c ------------------------------------------------------------------------- */
+/* ---- dialog: cli.c ------------------------------------------------------------------------- */
 
 struct varnish_admin {
     const char *text, *host;
@@ -73,50 +74,16 @@ bool vcli_want(struct vcli *c, char **ret_body, const char *fmt, ...) __attribut
 bool vcli_vcls(struct vcli *c, struct varnish_vcls *ret);
 bool vcli_backends(struct vcli *c, struct varnish_backends *ret);
 
-/* ---- looking: varnish_look.c ----------------------------------------------------------------------- */
+/* ---- the kind: varnish.c, count.c, ban.c ------------------------------------------------------------- */
 
-#define VARN_ADMINS_MAX 32
+extern const struct balancer varnish_balancer;
 
-/* One backend, in one Varnish. */
-struct place {
-    struct varnish_backend *at; /* in every VCL that may get requests */
-    size_t n;
-};
-struct varn {
-    struct op *op;
-    const char *backend;
-    struct varnish_admin *admins;
-    struct place *now; /* per Varnish */
-    size_t n;
-};
+/* The CLI of one Varnish of the list, open and logged in as long as the op runs. NULL: op failed. */
+struct vcli *varnish_cli(struct lb *lb, size_t peer);
+/* What runs on our backend, by varnishstat or on the node, as `idle` says. */
+bool varnish_count(struct lb *lb, int64_t *ret);
 
-/* From the arguments `admin` (and `backend`). false: op failed. varn_open_read: for READ verbs, a Varnish
- * that cannot be asked leaves the answer UNKNOWN. */
-bool varn_open(struct varn *v);
-bool varn_open_node(struct op *op, struct varn *ret);
-bool varn_open_read(struct op *op, struct varn *ret);
-/* Backends of one name (NULL: all) in the VCLs that may get requests; directors are left out. */
-bool varn_live(struct vcli *c, const char *name, struct place *ret);
-/* Our backend in Varnish i into v->now[i]; an unknown one is a refusal. */
-bool varn_look(struct varn *v, struct vcli *c, size_t i);
-bool varn_look_all(struct varn *v);
-/* "sick" only when every VCL says so; else the word of the first that does not. */
-const char *varn_word(const struct place *p);
-bool varn_is_out(const struct varn *v, size_t i);
-bool varn_out_everywhere(const struct varn *v);
-bool varn_backend_serving(const struct varnish_backend *b);
-bool varn_serving(const struct place *p);
-const char *varn_text(struct varn *v);
-/* What lb.before says of Varnish i; NULL: nothing. Reported once a release: later looks see our own drain. */
-const char *varn_before(struct varn *v, size_t i);
-bool varn_recorded(struct varn *v);
-void varn_report_before(struct varn *v);
-
-enum outcome varnish_run_capacity(struct op *op);
-enum outcome varnish_run_show(struct op *op);
 enum outcome varnish_run_ban(struct op *op);
 enum outcome varnish_run_banned(struct op *op);
-
-extern const struct driver varnish_driver, varnish_service_driver;
 
 #endif
