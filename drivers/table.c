@@ -3,11 +3,14 @@
 
 #include <string.h>
 
-extern const struct driver haproxy_driver, http_driver, notify_driver, varnish_driver, varnish_service_driver;
-extern const struct driver cmd_driver, git_driver, npm_driver, release_driver, service_driver, supervisord_driver;
+extern const struct driver command_driver, haproxy_driver, http_driver, notify_driver, varnish_driver,
+    varnish_service_driver;
+extern const struct driver cmd_driver, git_driver, npm_driver, release_driver, service_driver,
+    supervisord_driver;
 
 const struct driver *const driver_table[] = {
     &cmd_driver,
+    &command_driver,
     &git_driver,
     &haproxy_driver,
     &http_driver,

@@ -28,9 +28,12 @@ enum lb_can {
     LB_CAN_FORGET = 16,     /* may lose what it was told: a reload, a new configuration */
     LB_CAN_MEMBERSHIP = 32, /* out may mean: not listed any more. Who was listed before, and is not, is out */
 };
+#define LB_CAN_ALL                                                                                           \
+    (LB_CAN_MAINT | LB_CAN_KILL | LB_CAN_WEIGHT | LB_CAN_COUNTS | LB_CAN_FORGET | LB_CAN_MEMBERSHIP)
 #define LB_CAN_WORDS(X)                                                                                      \
     X(MAINT, "maint")                                                                                        \
-    X(KILL, "kill") X(WEIGHT, "weight") X(COUNTS, "counts") X(FORGET, "forget") X(MEMBERSHIP, "membership")
+    X(KILL, LB_WORD_KILL)                                                                                    \
+    X(WEIGHT, "weight") X(COUNTS, "counts") X(FORGET, "forget") X(MEMBERSHIP, "membership")
 
 /* One server of one pool, as one balancer shows it now. Strings live as long as the op. */
 struct lb_server {

@@ -143,6 +143,8 @@ enum outcome lb_run_enable(struct op *op)
     if (!lb_see(&lb, LB_ASK_STATE))
         return op_end(op);
     /* Already in rotation (an earlier attempt): no reason to starve it again. */
+    if (n > 0 && !(lb.can & LB_CAN_WEIGHT))
+        op_say(op, "%s: this balancer knows no weights: no ramp, it comes back at once", lb.server);
     if (lb_all_serving(&lb) || !(lb.can & LB_CAN_WEIGHT))
         n = 0;
     percent[n] = 100;

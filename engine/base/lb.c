@@ -128,6 +128,15 @@ void lb_before_add(struct buf *out, const char *balancer, const char *pool, cons
         buf_printf(out, ",w%d%s", was->weight, was->agent ? ",agent" : "");
 }
 
+bool lb_can_has(const char *fact, const char *word)
+{
+    size_t n = strlen(word);
+    for (; fact && *fact; fact += strcspn(fact, ","), fact += *fact == ',')
+        if (strcspn(fact, ",") == n && memcmp(fact, word, n) == 0)
+            return true;
+    return !fact;
+}
+
 bool lb_before_returns(const char *fact)
 {
     struct lb_entry e;

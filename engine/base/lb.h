@@ -25,8 +25,9 @@ enum lb_state {
  * another version wrote, and that is not in it, is LB_UNKNOWN. */
 #define LB_WORDS(X)                                                                                          \
     X("ready", READY)                                                                                        \
-    X("drain", DRAIN) X("maint", MAINT)                         /* haproxy, command */                       \
-        X("probe", READY) X("healthy", FORCED) X("sick", DRAIN) /* varnish */
+    X("drain", DRAIN)                                                                                        \
+    X("maint", MAINT)                                       /* haproxy, command */                           \
+    X("probe", READY) X("healthy", FORCED) X("sick", DRAIN) /* varnish */
 
 enum lb_state lb_state_of_word(const char *word, size_t n);
 /* Out by an administrator's word. One that is merely down comes back by itself: not out. */
@@ -42,14 +43,16 @@ bool lb_state_is_in(enum lb_state s);
 #define LB_FACT_DEBT    "lb.debt"    /* for people */
 #define LB_FACT_MAINT   "lb.maint"   /* LB_OURS: the maintenance is this release's */
 #define LB_FACT_RETURNS "lb.returns" /* of preflight: not in rotation, and nobody's will */
-#define LB_FACT_SERVING "lb.serving" /* "1101": server by server, whether every balancer sends it requests   \
-                                      */
-#define LB_FACT_AT     "lb.at"       /* where balancers send what a server gets */
-#define LB_FACT_SHARED "lb.at."      /* + "BALANCER ADDRESS:PORT": servers of one address */
-#define LB_FACT_UP     "lb.up."      /* + BALANCER: how many it sends requests */
-#define LB_FACT_SHOW   "lb."         /* + "BALANCER.SERVER": a row for `release lb` */
-#define LB_FACT_CAN    "lb.can"      /* what this balancer is able to do, where that depends on it */
+#define LB_FACT_SERVING                                                                                      \
+    "lb.serving"                /* "1101": server by server, whether every balancer sends it requests        \
+                                 */
+#define LB_FACT_AT     "lb.at"  /* where balancers send what a server gets */
+#define LB_FACT_SHARED "lb.at." /* + "BALANCER ADDRESS:PORT": servers of one address */
+#define LB_FACT_UP     "lb.up." /* + BALANCER: how many it sends requests */
+#define LB_FACT_SHOW   "lb."    /* + "BALANCER.SERVER": a row for `release lb` */
+#define LB_FACT_CAN    "lb.can" /* what this balancer is able to do, where that depends on it */
 #define LB_OURS        "ours"
+#define LB_WORD_KILL   "kill" /* in LB_FACT_CAN: it ends sessions */
 
 /* One entry of lb.before: "BALANCER POOL/SERVER=ready,w100,agent"; entries are parted by ';'. */
 struct lb_before {
@@ -70,6 +73,8 @@ bool lb_before_find(const char *fact, const char *balancer, const char *pool, co
 /* word: the kind's own for was->state, of LB_WORDS. */
 void lb_before_add(struct buf *out, const char *balancer, const char *pool, const char *server,
                    const char *word, const struct lb_before *was);
+/* Is the word in a fact LB_FACT_CAN? A balancer that reports none is able to do all that its verbs say. */
+bool lb_can_has(const char *fact, const char *word);
 /* Every entry says that the server was in, and there is one: with its application it comes back. */
 bool lb_before_returns(const char *fact);
 

@@ -235,6 +235,18 @@ static void take_facts(struct preflight *p, struct plan_node *node, const struct
     node->n_facts = n;
 }
 
+/* Sessions that do not finish are to be ended, by the kind of balancer that this verb is of. */
+static bool wants_kill(const struct plan *plan, const struct verb *of)
+{
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const struct verb *verb = verb_find(plan->steps[i].verb, NULL);
+        if (verb && verb->kill && verb->balancer == of->balancer &&
+            plan->steps[i].on_timeout == ON_TIMEOUT_KILL)
+            return true;
+    }
+    return false;
+}
+
 /* Its state before a drain is recorded again right before that drain: an operator may change it until then.
  */
 static void take_balancer(struct preflight *p, struct plan_node *node, const struct asked *a)
@@ -244,6 +256,13 @@ static void take_balancer(struct preflight *p, struct plan_node *node, const str
         const char *in = preflight_fact(a->balancer[k], "in_rotation");
         if (!preflight_good(a->balancer[k]))
             add_problem(p, node, a->balancer[k]);
+        else if (wants_kill(p->plan, a->balancer[k]->spec.verb) &&
+                 !lb_can_has(preflight_fact(a->balancer[k], LB_FACT_CAN), LB_WORD_KILL))
+            problems_add(
+                p->problems,
+                "%s: 'on_timeout: kill' is wanted, and its balancer cannot end sessions; say 'restore' "
+                "or 'proceed'",
+                node->id);
         else if (in && strcmp(in, "no") == 0)
             node->was_up = false;
     }
