@@ -183,6 +183,7 @@ static bool unknown_env(struct pillar *p, struct sls_reader *r, const struct val
     const char *there = arena_printf(a, "unknown environment '%s'%s: known in %s/ are %s", p->env, hint,
                                      r->dir, n == 0 ? "none" : names_text(a, known, n));
     struct mention m;
+    p->unknown = n > 0;
     if (n == 0)
         problems_add(r->problems,
                      "unknown environment '%s': no pillar in %s/ (wanted: %s/%s.sls, or choose another place "

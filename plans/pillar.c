@@ -160,7 +160,7 @@ bool pillar_load(const char *root, const char *env, const char *const *overrides
     return pillar_load_as(&req, ret, problems);
 }
 
-bool pillar_known(const char *root, const char *env, struct problems *problems)
+enum pillar_known pillar_known(const char *root, const char *env, struct problems *problems)
 {
     struct pillar *p = pillar_new(env);
     struct sls_reader r = {.arena = &p->arena, .problems = problems, .dir = pillar_dir(root, &p->arena)};
@@ -170,8 +170,9 @@ bool pillar_known(const char *root, const char *env, struct problems *problems)
     p->rule = release_yml_env(&p->yml, env);
     ok =
         ok && ((p->rule != NULL && pillar_renderer(p)->renderer != RENDERER_OWN) || env_find(p, &r, &source));
+    enum pillar_known known = ok ? PILLAR_KNOWN_YES : p->unknown ? PILLAR_KNOWN_NO : PILLAR_KNOWN_CANNOT_TELL;
     pillar_free(p);
-    return ok;
+    return known;
 }
 
 bool pillar_state(const char *root, struct arena *arena, const char **ret, struct problems *problems)

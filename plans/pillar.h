@@ -41,8 +41,10 @@ struct pillar_request {
 };
 bool pillar_load_as(const struct pillar_request *req, struct pillar **ret,
                     struct problems *problems) MUST_CHECK;
-/* Whether ENV is known at all; its files are not read. */
-bool pillar_known(const char *root, const char *env, struct problems *problems);
+/* Whether ENV is known at all; its files are not read. CANNOT_TELL: there is no pillar, or it has mistakes that
+ * are in the way. Anything but YES: problems filled. */
+enum pillar_known { PILLAR_KNOWN_YES, PILLAR_KNOWN_NO, PILLAR_KNOWN_CANNOT_TELL };
+enum pillar_known pillar_known(const char *root, const char *env, struct problems *problems);
 /* "role, share:b": what some nodes have otherwise, so that the tree lacks it; NULL: nothing. */
 const char *pillar_differs(const struct pillar *p);
 /* One file on its own (`release pillar --file F`); what it includes only when there is a root to find it

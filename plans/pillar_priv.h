@@ -17,6 +17,7 @@ struct pillar {
     struct top top;              /* layers of top.sls; n 0 = one file for all nodes */
     const struct value **overrides;
     size_t n_overrides;
+    bool unknown;                /* there are environments, and this is none of them */
     bool per_node;               /* nodes may have different pillars */
     struct sls_reader reader;    /* of its files */
     struct layering *layering;   /* trees of nodes (layers.c) */

@@ -5,7 +5,9 @@
  * MAC. One node, or whoever stands between, must not end the release of all others. So the C library's
  * __assert_fail is ours: an assertion that fails inside one of these calls leads back out of it. The session
  * is then condemned: nothing of it is used or freed any more, its socket is closed, and the node is one whose
- * connection was lost. An assertion anywhere else ends the program, as ever. */
+ * connection was lost. An assertion anywhere else ends the program, as ever.
+ *
+ * This needs the C library's cooperation (glibc, musl), and is the build's option RELEASE_LIBSSH2_GUARD. */
 #include "drivers/ssh/ssh_priv.h"
 
 #undef NDEBUG /* for the declaration of __assert_fail */
@@ -21,6 +23,7 @@ struct guard {
 };
 static _Thread_local struct guard *innermost;
 
+#ifdef RELEASE_LIBSSH2_GUARD
 void __assert_fail(const char *expression, const char *file, unsigned line, const char *function)
 {
     struct guard *g = innermost;
@@ -29,6 +32,7 @@ void __assert_fail(const char *expression, const char *file, unsigned line, cons
     fprintf(stderr, "%s:%u: %s: assertion '%s' failed\n", file, line, function ? function : "?", expression);
     abort();
 }
+#endif
 
 /* Nothing of the frame that calls setjmp is changed behind it, so nothing of it is lost. */
 #define GUARDED(type, wrong, name, parameters, call)                                                         \

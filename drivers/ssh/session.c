@@ -171,6 +171,7 @@ static enum link_end handshake(struct op *op, struct session *s, const struct ss
             set->name, set->host);
         return LINK_REFUSED;
     }
+    s->dropped = true;
     session_err(s, err, E_NET, "%s: %s port %d: the SSH handshake broke off", set->name, set->host,
                 set->port);
     return LINK_LOST;
@@ -324,6 +325,8 @@ static bool jump_target(struct op *op, const struct target *t, const char *word,
     return *host && (!colon || (ret->port > 0 && ret->port < 65536));
 }
 
+/* *outer: the session through which it goes, if any; then the new one, also one that did not come about: to be
+ * looked at and closed. */
 static enum link_end open_over(struct op *op, struct conns *conns, const struct target *t,
                                struct session **outer, struct err *err)
 {
@@ -333,16 +336,11 @@ static enum link_end open_over(struct op *op, struct conns *conns, const struct 
         return end;
     struct session *s = session_new();
     struct session *below = *outer;
-    *outer = NULL;
-    end = hop(op, s, below, set, err);
-    if (end != LINK_OK) {
-        if (!s->outer)
-            session_close(below);
-        session_close(s);
-        return end;
-    }
     *outer = s;
-    return LINK_OK;
+    end = hop(op, s, below, set, err);
+    if (!s->outer)
+        session_close(below);
+    return end;
 }
 
 /* As ssh has it: of several jump hosts the first is reached as the configuration says of *it*, which may be
@@ -372,27 +370,21 @@ static enum link_end way_open(struct op *op, struct conns *conns, const struct t
     return end == LINK_OK ? open_over(op, conns, t, at, err) : end;
 }
 
-static enum link_end open_once(struct op *op, struct conns *conns, const struct target *t,
-                               struct session **ret, struct err *err)
-{
-    struct session *at = NULL;
-    enum link_end end = way_open(op, conns, t, 0, &at, err);
-    if (end != LINK_OK)
-        session_close(at);
-    *ret = end == LINK_OK ? at : NULL;
-    return end;
-}
-
 enum link_end session_open(struct op *op, struct conns *conns, const struct target *t, struct session **ret,
                            struct err *err)
 {
     struct pollfd none = {.fd = -1};
     for (int attempt = 0;; attempt++) {
-        enum link_end end = open_once(op, conns, t, ret, err);
+        struct session *at = NULL;
+        enum link_end end = way_open(op, conns, t, 0, &at, err);
+        *ret = end == LINK_OK ? at : NULL;
+        if (end == LINK_OK)
+            return LINK_OK;
+        bool dropped = at && at->dropped;
+        session_close(at);
         /* sshd drops connections at random while more than MaxStartups are logging in: that is not an answer.
          */
-        if (end != LINK_LOST || attempt == 3 ||
-            (!strstr(err->text, "broke off") && !strstr(err->text, "ended the connection")))
+        if (end != LINK_LOST || attempt == 3 || !dropped)
             return end;
         enum wait w = op_poll(op, &none, 1, clock_mono_ms() + (100 << attempt) + clock_mono_ms() % 100);
         if (w != WAIT_BOUND)

@@ -174,6 +174,7 @@ struct session {
     struct proxy *proxy;   /* ProxyCommand at the other end of fd, owned */
     int64_t heard_ms;      /* when anything came last: liveness, apart from progress */
     int64_t asked_ms;      /* when we last asked for a sign of life */
+    bool dropped;          /* the other side went away before it had said who it is */
     bool condemned;        /* libssh2 fell over what the server sent: only its socket may still be closed */
     int64_t turn_end_ms;   /* libssh2 gets nothing more to read before session_wait was asked again */
 };

@@ -42,6 +42,7 @@ void str_keep(char *dst, size_t n, const char *text);
 /* [A-Za-z0-9._-]{1,max}, not beginning with '-' or '.': names of environments, nodes, servers, programs,
  * plans. */
 bool name_valid(const char *s, size_t max);
+#define NAME_WANTED "wanted letters, digits, '.', '_' and '-', not beginning with '.' or '-'"
 /* A git revision as typed: [0-9a-f]{4,40}, or a branch/tag by git's own ref rules minus leading '-', "..",
  * "@{", control bytes, spaces, ~^:?*[\ and what is not UTF-8 (docs/promises.md#s1). */
 bool rev_valid(const char *s);

@@ -16,7 +16,7 @@ static int run(struct cli *cli)
     if (!env)
         return EXIT_USAGE;
     if (!env_valid(env)) {
-        say_error("lock: '%s' cannot be an environment's name", env);
+        say_error("lock: '%s' cannot be an environment's name: " NAME_WANTED, env);
         return EXIT_USAGE;
     }
     if (!reason || !reason[0]) {

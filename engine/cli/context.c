@@ -80,15 +80,12 @@ int cli_env_known(struct cli *cli, struct store *store, const char *env)
     size_t n = 0;
     if (!release_list(store, env, 1, 0, &cli->arena, &list, &n, &err))
         return say_err(&err);
-    if (n > 0 || pillar_known(cli_root(cli), env_bare(env), &problems))
+    /* Where it cannot be told, it is there and damaged, or this is a controller without a pillar. */
+    if (n > 0 || pillar_known(cli_root(cli), env_bare(env), &problems) != PILLAR_KNOWN_NO)
         return 0;
-    const char *const *envs = pillar_envs(cli_root(cli), &cli->arena);
-    for (size_t i = 0; envs[0] && i < problems.n; i++)
-        if (str_starts(problems.lines[i], "unknown environment")) {
-            say_error("%s: %s", cli->command->name, problems.lines[i]);
-            return EXIT_USAGE;
-        }
-    return 0; /* it is there and damaged, or this is a controller without a pillar */
+    for (size_t i = 0; i < problems.n; i++)
+        say_error("%s: %s", cli->command->name, problems.lines[i]);
+    return EXIT_USAGE;
 }
 
 /* One mistake in the pillar may be met on several ways through it. */

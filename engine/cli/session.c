@@ -46,7 +46,7 @@ static int name_env(struct session *s, const char *env, enum store_mode mode)
     struct cli *cli = s->cli;
     struct err err;
     if (!env_valid(env)) {
-        say_error("%s: '%s' cannot be an environment's name", cli->command->name, env);
+        say_error("%s: '%s' cannot be an environment's name: " NAME_WANTED, cli->command->name, env);
         return EXIT_USAGE;
     }
     if (!cli->app && mode == STORE_WRITE)

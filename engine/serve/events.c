@@ -156,7 +156,8 @@ static void events(struct request *r, struct reply *reply)
     struct stream *st = stream_new(r->serve->streams);
     bool ok = request_number(r, "release", 0, &st->release, reply) && cursor_of(r, &st->after, reply);
     if (ok && env && env[0] && !env_valid(env))
-        ok = reply_error(reply, 400, "usage", "env: '%s' cannot be an environment's name", env);
+        ok = reply_error(reply, 400, "usage", "env: '%.100s' cannot be an environment's name: " NAME_WANTED,
+                         env);
     if (ok && env)
         snprintf(st->env, sizeof st->env, "%s", env);
     st->token = r->actor.token;

@@ -30,17 +30,39 @@
 
 /* ---- words of a wish */
 
-static bool word_ok(const char *what, const char *text, const char *accept, size_t max, struct err *err)
+#define DIGITS  "0123456789"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+struct word_rule {
+    const char *what, *accept;
+    size_t max;
+    const char *wanted; /* for people */
+};
+static const struct word_rule stages_rule = {
+    "stages", DIGITS ",%", 200, "numbers of nodes or percentages with commas between: 1,25%,100%"};
+static const struct word_rule window_rule = {"window", DIGITS "%", 8,
+                                             "a number of nodes or a percentage: 2, 25%"};
+static const struct word_rule only_rule = {"only", LETTERS DIGITS "._,-", 8000,
+                                           "nodes' ids with commas between"};
+
+static bool word_ok(const struct word_rule *rule, const char *text, struct err *err)
 {
     if (!text)
         return true;
-    size_t n = strspn(text, accept);
-    return (n > 0 && text[n] == '\0' && n <= max && text[0] != '-') ||
-           err_set(err, E_USAGE, "%s: '%s' cannot be one", what, text);
+    size_t n = strspn(text, rule->accept);
+    return (n > 0 && text[n] == '\0' && n <= rule->max && text[0] != '-') ||
+           err_set(err, E_USAGE, "%s: '%.100s' was given; wanted %s", rule->what, text, rule->wanted);
 }
 
-#define DIGITS  "0123456789"
-#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+static bool person_ok(const char *what, const char *text, struct err *err)
+{
+    return operator_valid(text) ||
+           err_set(
+               err, E_USAGE,
+               "%s: '%.100s' cannot be a person's name: wanted at most 64 letters, digits and . _ @ + -, the door "
+               "they come in by before a colon",
+               what, text);
+}
 
 static bool reason_ok(const char *text, struct err *err)
 {
@@ -55,32 +77,34 @@ static bool reason_ok(const char *text, struct err *err)
 bool serve_wish_ok(const struct order_wish *w, struct err *err)
 {
     if (!w->env || !env_valid(w->env))
-        return err_set(err, E_USAGE, "env: '%s' cannot be an environment's name", w->env ? w->env : "");
+        return err_set(err, E_USAGE, "env: '%.100s' cannot be an environment's name: " NAME_WANTED,
+                       w->env ? w->env : "");
     if (w->digest && (strlen(w->digest) != 64 || !is_hex(w->digest, 64)))
-        return err_set(err, E_USAGE, "digest: '%s' is not one", w->digest);
-    if (w->approved_by && !operator_valid(w->approved_by))
-        return err_set(err, E_USAGE, "approved by: '%s' cannot be a person's name", w->approved_by);
-    if (!w->who || !operator_valid(w->who))
-        return err_set(err, E_USAGE, "who: '%s' cannot be a person's name", w->who ? w->who : "");
+        return err_set(err, E_USAGE,
+                       "digest: '%.100s' was given; wanted the 64 hex digits that the plan came with",
+                       w->digest);
+    if (w->approved_by && !person_ok("approved by", w->approved_by, err))
+        return false;
+    if (!person_ok("who", w->who ? w->who : "", err))
+        return false;
     if (w->rev && !rev_valid(w->rev))
         return err_set(err, E_USAGE,
                        "rev: '%s' is not a revision (wanted a commit in hex, a branch or a tag)", w->rev);
     if (w->plan && !name_valid(w->plan, 64))
-        return err_set(err, E_USAGE, "plan: '%s' cannot be a plan's name", w->plan);
-    return word_ok("stages", w->stages, DIGITS ",%", 200, err) &&
-           word_ok("window", w->window, DIGITS "%", 8, err) &&
-           word_ok("only", w->only, LETTERS DIGITS "._,-", 8000, err) && reason_ok(w->reason, err);
+        return err_set(err, E_USAGE, "plan: '%.100s' cannot be a plan's name: " NAME_WANTED, w->plan);
+    return word_ok(&stages_rule, w->stages, err) && word_ok(&window_rule, w->window, err) &&
+           word_ok(&only_rule, w->only, err) && reason_ok(w->reason, err);
 }
 
 /* ---- the command line: values stand behind '=', so none of them can be taken for an option */
 
-struct words {
+struct command_line {
     struct arena *arena;
     char *argv[ARGV_MAX];
     size_t n;
 };
 
-static void word_add(struct words *w, const char *option, const char *value)
+static void word_add(struct command_line *w, const char *option, const char *value)
 {
     must(w->n + 1 < ARGV_MAX);
     if (value)
@@ -93,7 +117,7 @@ static bool is(const struct order_wish *w, const char *verb)
     return strcmp(w->verb, verb) == 0;
 }
 
-static bool words_of(struct serve *s, const struct order_wish *w, struct words *ret, struct err *err)
+static bool words_of(struct serve *s, const struct order_wish *w, struct command_line *ret, struct err *err)
 {
     bool run = is(w, "run"), plan = is(w, "plan"), lock = is(w, "lock"), unlock = is(w, "unlock");
     if (!run && !plan && !lock && !unlock && !is(w, "rollback") && !is(w, "resume"))
@@ -133,7 +157,7 @@ static bool words_of(struct serve *s, const struct order_wish *w, struct words *
 }
 
 /* NULL: a word is no text (a path, say); it would drop out of the record. */
-static const char *words_json(const struct words *w, struct arena *arena, struct err *err)
+static const char *words_json(const struct command_line *w, struct arena *arena, struct err *err)
 {
     json_t *list = json_array();
     bool ok = true;
@@ -263,8 +287,8 @@ static int file_make(const char *path)
 }
 
 /* The waiting process, and in *ret_go the pipe that lets it begin. -1: err says why. */
-static pid_t waiter_start(struct serve *s, int64_t id, struct words *words, struct arena *arena, int *ret_go,
-                          struct err *err)
+static pid_t waiter_start(struct serve *s, int64_t id, struct command_line *words, struct arena *arena,
+                          int *ret_go, struct err *err)
 {
     int go[2] = {-1, -1};
     auto_fd int out = file_make(order_file(s, id, "out", arena));
@@ -334,7 +358,8 @@ void orders_end(struct serve *s, int64_t id, int exit_status, const char *text)
         serve_log("order %" PRId64 ": its end cannot be written: %s", id, err.text);
 }
 
-static bool begin(struct serve *s, int64_t id, struct words *words, struct arena *arena, struct err *err)
+static bool begin(struct serve *s, int64_t id, struct command_line *words, struct arena *arena,
+                  struct err *err)
 {
     auto_fd int go = -1;
     pid_t pid = waiter_start(s, id, words, arena, &go, err);
@@ -351,7 +376,7 @@ static bool begin(struct serve *s, int64_t id, struct words *words, struct arena
 static bool start_child(struct serve *s, const struct order_wish *wish, int64_t *ret_id, struct err *err)
 {
     auto_arena struct arena arena = {0};
-    struct words words = {.arena = &arena};
+    struct command_line words = {.arena = &arena};
     if (!words_of(s, wish, &words, err))
         return false;
     const char *argv = words_json(&words, &arena, err);

@@ -226,8 +226,9 @@ static void no_name_is_guessed(void **state)
     assert_loads("prod", "release:app_servers", "[\"a\"]");
     assert_loads("qa", "release:app_servers", "[\"q\"]");
     auto_problems struct problems problems = {.n = 0};
-    assert_true(pillar_known(dir, "qa", &problems));
-    assert_false(pillar_known(dir, "qaa", &problems));
+    assert_int_equal(pillar_known(dir, "qa", &problems), PILLAR_KNOWN_YES);
+    assert_int_equal(pillar_known(dir, "qaa", &problems), PILLAR_KNOWN_NO);
+    assert_int_equal(pillar_known("/nonexistent", "qa", &problems), PILLAR_KNOWN_CANNOT_TELL);
 }
 
 static void two_places_for_one_name_are_refused(void **state)
