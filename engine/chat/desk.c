@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "chat/tell.h"
+#include "watch/json.h"
 
 /* A sentence that says why not: it may quote people and nodes. */
 static void sorry(struct said *out, const struct err *err)
@@ -78,12 +79,29 @@ static void say_targets(const struct visit *v, const struct release_info *r, str
     say_quote(out, plan_before_text(plan, v->arena));
 }
 
+/* What was done last is not what would go back. */
+static bool say_story(const struct visit *v, const struct words *w, const struct release_info *r,
+                      struct said *out, struct err *err)
+{
+    struct env_state st;
+    if (!env_state_brief(v->store, w->env, v->arena, &st, err))
+        return false;
+    const char *story = st.unfinished ? "" : back_story(&st, r, v->arena);
+    if (*story) {
+        say_quote(out, story);
+        say_text(out, ".\n");
+    }
+    return true;
+}
+
 /* What a rollback or a resume is about: the journal knows without asking anybody. */
 static bool say_subject(const struct visit *v, const struct words *w, struct order_wish *wish,
                         struct said *out, struct err *err)
 {
     struct release_info *r = NULL;
     if (!ask_subject(v->store, wish, v->arena, &r, err))
+        return false;
+    if (w->verb != CHAT_RESUME && !say_story(v, w, r, out, err))
         return false;
     say_text(out, w->verb == CHAT_RESUME ? "Go on with " : "Take back ");
     tell_release(out, r);

@@ -8,10 +8,12 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "base/lb.h"
 #include "cli/choose.h"
 #include "cli/confirm.h"
 #include "cli/watching.h"
 #include "run/look.h"
+#include "watch/json.h"
 
 static const struct option_def options[] = {
     {.name = "release", .arg = "N", .help = "take back release N instead of the last one"},
@@ -38,7 +40,7 @@ static bool stands_there(const struct plan_node *node)
         if (strcmp(node->vars[i].name, "release_dir") == 0)
             dir = node->vars[i].value;
     return strcmp(node->rev_before, node->rev) == 0 && strcmp(dir, now) == 0 &&
-           *rollback_fact(node, "lb.returns") == '\0' && *rollback_fact(node, "lb.before") == '\0';
+           *rollback_fact(node, LB_FACT_RETURNS) == '\0' && *rollback_fact(node, LB_FACT_BEFORE) == '\0';
 }
 
 /* Nodes that are seen to run what they would go to leave the plan: nothing is restarted for nothing. */
@@ -96,34 +98,19 @@ static bool can_be_taken_back(const struct release_info *r)
     return r->exit_status == EXIT_RELEASED && rollback_is_kind(r);
 }
 
-/* The newest release or rollback, however it ended; NULL: none, or the journal cannot be read. */
-static struct release_info *newest(struct session *s)
-{
-    struct release_info *list;
-    struct err err;
-    int64_t before = 0;
-    size_t n;
-    do {
-        if (!release_list(s->store, s->env, 50, before, &s->cli->arena, &list, &n, &err))
-            return NULL;
-        for (size_t i = 0; i < n; i++) {
-            before = list[i].id;
-            if (rollback_is_kind(&list[i]))
-                return &list[i];
-        }
-    } while (n == 50);
-    return NULL;
-}
-
 static int last_finished(struct session *s, struct release_info **ret)
 {
+    struct env_state st;
     struct err err;
-    if (!release_rollback_of(s->store, s->env, &s->cli->arena, ret, &err))
+    if (!release_rollback_of(s->store, s->env, &s->cli->arena, ret, &err) ||
+        !env_state_brief(s->store, s->env, &s->cli->arena, &st, &err))
         return say_err(&err);
+    if (*ret && *back_story(&st, *ret, &s->cli->arena))
+        say_note("%s", back_story(&st, *ret, &s->cli->arena));
     int status = *ret ? 0 : cli_env_known(s->cli, s->store, s->env);
     if (*ret || status)
         return status;
-    const struct release_info *last = newest(s);
+    const struct release_info *last = st.last;
     if (last && last->exit_status == EXIT_RELEASED && strcmp(last->kind, "rollback") == 0 &&
         last->of_release == 0)
         say_error("rollback: rollback %" PRId64 " went to %s, a revision that was named: what comes before "
@@ -165,24 +152,6 @@ static int finished_by_number(struct session *s, int64_t id, struct release_info
 }
 
 /* ---- what is said first */
-
-/* It is not the newest one that goes back: that one failed, or was taken back before. */
-static void say_which(struct session *s, const struct release_info *r)
-{
-    const struct release_info *last = newest(s);
-    const char *name = release_name(&s->cli->arena, r);
-    if (!last || last->id <= r->id)
-        return;
-    if (last->exit_status == EXIT_ROLLED_BACK)
-        say_note("%s %" PRId64 " failed and is back already; this takes back %s %" PRId64 " (%s)", last->kind,
-                 last->id, r->kind, r->id, name);
-    else if (last->of_release > r->id)
-        say_note("release %" PRId64 " was taken back by %s %" PRId64 "; this takes back %s %" PRId64 " (%s)",
-                 last->of_release, last->kind, last->id, r->kind, r->id, name);
-    else
-        say_note("%s %" PRId64 " (%s) stays as it is; this takes back %s %" PRId64 " (%s)", last->kind,
-                 last->id, end_text(last), r->kind, r->id, name);
-}
 
 static const char *left_out(const struct plan *plan)
 {
@@ -246,7 +215,7 @@ static int refuse_never_begun(struct session *s)
     struct err err;
     if (!lock_get(s->store, s->env, &s->cli->arena, &lock, &err))
         return say_err(&err);
-    if (!lock.held || lock.release != 0 || lock.holder != HOLDER_DEAD)
+    if (!lock_never_begun(&lock))
         return 0;
     say_error("rollback: %s is %s; that one died before its plan was frozen, so nothing of it was touched "
               "and there is nothing of it to take back. %s; nothing was touched",
@@ -275,10 +244,9 @@ static int last_back(struct session *s)
 {
     struct release_info *r;
     int status = refuse_never_begun(s);
-    if (status || (status = last_finished(s, &r)))
-        return status;
-    say_which(s, r);
-    return rollback_finished(s, r);
+    if (!status)
+        status = last_finished(s, &r);
+    return status ? status : rollback_finished(s, r);
 }
 
 static int rollback(struct session *s)

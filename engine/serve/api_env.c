@@ -104,6 +104,8 @@ static void one(struct request *r, struct reply *reply)
     json_t *o = env_state_json(&st, r->arena);
     add_parts(r, st.env, o);
     json_object_set_new(o, "rollback_of", back ? json_integer(back->id) : json_null());
+    const char *story = back && !st.unfinished ? back_story(&st, back, r->arena) : "";
+    json_object_set_new(o, "rollback_note", *story ? watch_text_json(story, strlen(story)) : json_null());
     json_object_set_new(o, "can", verbs_json(r->actor.right));
     reply_json(reply, 200, o);
 }

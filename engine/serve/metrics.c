@@ -111,16 +111,15 @@ bool counts_nodes(struct serve *s, struct store *store, const char *env, struct 
                   struct err *err)
 {
     auto_arena struct arena arena = {0};
-    struct node_state_info *nodes;
-    size_t n;
+    struct env_state st; /* nodes that left the pillar are not among its nodes */
     int64_t now = clock_mono_ms();
     pthread_mutex_lock(&s->counts->lock);
     struct node_sum *sum = sum_of(s->counts, env);
     bool ok = sum->at_ms != 0 && now - sum->at_ms < SUMS_MS;
-    if (!ok && node_states(store, env, &arena, &nodes, &n, err)) {
+    if (!ok && env_state_read(store, env, &arena, &st, err)) {
         ok = true;
         sum->at_ms = now;
-        count_nodes(nodes, n, &sum->n);
+        count_nodes(st.nodes, st.n_nodes, &sum->n);
     }
     *ret = sum->n;
     pthread_mutex_unlock(&s->counts->lock);

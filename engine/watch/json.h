@@ -24,7 +24,7 @@ struct env_state {
     size_t n_nodes;
     const char **gone; /* nodes that the newest release of the whole environment did not have any more */
     size_t n_gone;
-    int64_t gone_since; /* that release */
+    int64_t gone_since;           /* that release */
     struct release_info *running; /* the lock's release while its engine lives */
 };
 /* Everything lives in `arena`. */
@@ -33,6 +33,10 @@ bool env_state_read(struct store *store, const char *env, struct arena *arena, s
 /* The same without its nodes, which take a question each: for many environments at once. */
 bool env_state_brief(struct store *store, const char *env, struct arena *arena, struct env_state *ret,
                      struct err *err) MUST_CHECK;
+/* Why a plain rollback takes back release `back` and not what was done last; "" when that is the last. */
+const char *back_story(const struct env_state *st, const struct release_info *back, struct arena *arena);
+/* Its order died before its plan was frozen: nothing of it was touched. */
+bool lock_never_begun(const struct lock_info *lock);
 json_t *env_state_json(const struct env_state *st, struct arena *arena);
 /* null when it is free */
 json_t *env_lock_json(const struct lock_info *l, struct arena *arena);

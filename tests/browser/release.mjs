@@ -111,7 +111,7 @@ async function failedOne(page, good) {
   await page.click('button[data-verb=rollback]'); // by its name: the page makes its buttons anew when something happens
   await page.waitForSelector('dialog #f-confirm');
   const text = await page.textContent('dialog .preview');
-  assert(text.includes(`release ${n} failed and is back already; this takes back release ${good}`), text);
+  assert(text.includes(`release ${n} failed and switched nothing; this takes back release ${good}`), text);
   await page.keyboard.press('Escape');
   await go(page, '/');
   await page.waitForFunction((live) => [...document.querySelectorAll('.card')].some((c) => c.textContent.includes('live')

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from rooms import Room
-from scene import drained, expect_world, run, wait_for
+from scene import drained, expect_world, release, run, wait_for
 from serving import Serving
 
 FLEET = {"varnish": None, "balancers": 1, "n_nodes": 2}
@@ -122,7 +122,10 @@ def test_mattermost(fleet, room, server):
     status, answer, _ = room.mattermost(server, "status prod")
     assert status == 200 and "prod: free" in answer["text"], answer
     room.forget()
+    release(fleet, "v6", status=1)
+    room.wait_said(["failed, nothing was switched", "app", "cmd.run", "module 'theme' not found"], room.hooks)
     status, answer, _ = room.mattermost(server, "rollback prod")
+    assert "failed and switched nothing; this takes back release" in answer["text"], answer
     assert f"go back to {fleet.revs['v1'][:12]} (app1" in answer["text"], answer  # where to, not only what is left
     back, cancel = answer["attachments"][0]["actions"]
     assert (back["name"], back["style"], cancel["style"]) == ("Roll back", "danger", "default"), answer

@@ -95,7 +95,7 @@ def test_one_that_failed_by_itself_is_not_gone_too_far_behind(fleet):
     refused(fleet, ["rollback", "--before", number, "--yes", "prod"], 0, "nothing to change")
     told = run(fleet, "rollback", "--yes", "prod").stderr
     last = int(number)
-    assert f"release {last} failed and is back already; this takes back release {last - 1}" in told, told
+    assert f"release {last} failed and switched nothing; this takes back release {last - 1}" in told, told
     expect_world(fleet, "v7")
 
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "watch/json.h"
 #include "base/auto.h"
 #include "base/clock.h"
 #include "unit/watch_fixture.h"
@@ -500,9 +501,57 @@ static void the_board_puts_the_cursor_back(void **state)
 }
 
 #define WITH_JOURNAL(f) cmocka_unit_test_setup_teardown(f, journal_setup, journal_teardown)
+static void a_way_back_says_why_it_is_not_the_last(void **state)
+{
+    (void)state;
+    auto_arena struct arena arena = {0};
+    struct release_info back = {.id = 9, .kind = "release", .rev = "f5d98590aaaabbbb", .rev_typed = "v7"};
+    static const struct {
+        struct release_info last;
+        struct lock_info lock;
+        const char *said;
+    } rows[] = {
+        {{.id = 9, .kind = "release"}, {0}, ""},
+        {{.id = 10, .kind = "release", .exit_status = 1},
+         {0},
+         "release 10 failed and is back already; this takes back release 9 (v7 f5d98590aaaa)"},
+        {{.id = 10, .kind = "release", .exit_status = 1, .back = BACK_UNTOUCHED},
+         {0},
+         "release 10 failed and switched nothing; this takes back release 9 (v7 f5d98590aaaa)"},
+        {{.id = 10, .kind = "release", .exit_status = 1, .back = BACK_ORDERED},
+         {0},
+         "release 10 is taken back already; this takes back release 9 (v7 f5d98590aaaa)"},
+        {{.id = 11, .kind = "rollback", .of_release = 10},
+         {0},
+         "release 10 was taken back by rollback 11; this takes back release 9 (v7 f5d98590aaaa)"},
+        {{.id = 10, .kind = "release", .exit_status = 4},
+         {0},
+         "release 10 (stopped part-way) stays as it is; this takes back release 9 (v7 f5d98590aaaa)"},
+        {{.id = 9, .kind = "release"},
+         {.held = true,
+          .holder = HOLDER_DEAD,
+          .who = "ann",
+          .host = "ctl",
+          .why = "releasing v8",
+          .since_ms = 1,
+          .pid = 12},
+         "nothing of it was touched; this takes back release 9 (v7 f5d98590aaaa)"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct release_info last = rows[i].last;
+        struct env_state st = {.env = "prod", .last = &last, .lock = rows[i].lock};
+        const char *said = back_story(&st, &back, &arena);
+        if (rows[i].lock.held)
+            assert_non_null(strstr(said, rows[i].said));
+        else
+            assert_string_equal(said, rows[i].said);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_way_back_says_why_it_is_not_the_last),
         cmocka_unit_test(each_event_is_one_line),
         cmocka_unit_test(looks_that_say_nothing_make_no_line),
         cmocka_unit_test(colours_only_when_asked_for),

@@ -3,7 +3,7 @@
 
 import { announce, el, fill, put } from './dom.js';
 import { envPath, get, post, releasePath } from './api.js';
-import { duration, plural, result, short } from './words.js';
+import { duration, plural, short } from './words.js';
 
 const TEXTS = {
   run: ['Release', 'Release a revision'],
@@ -21,7 +21,7 @@ const PRIMARY = new Set(['run', 'resume']); // never both at once
 function sensible(verb, env) {
   const running = Boolean(env.running);
   const held = Boolean(env.lock);
-  const byHand = held && !env.lock.release; // nothing is released until it is freed
+  const byHand = held && !env.lock.release && env.lock.holder !== 'dead'; // nothing is released until it is freed
   switch (verb) {
     case 'run': return !running && !byHand && !env.unfinished; // first that one is gone on with, or taken back
     case 'pause': case 'abort': return running;
@@ -33,9 +33,10 @@ function sensible(verb, env) {
   }
 }
 
-// The last release failed and is back already, or was taken back: another way back is about an older one, which was good.
+// The last release failed and is back already, was taken back, or never began: another way back is about an older one,
+// which was good. The note says which.
 function further(verb, env) {
-  return verb === 'rollback' && !env.unfinished && env.last && env.rollback_of !== env.last.release;
+  return verb === 'rollback' && Boolean(env.rollback_note);
 }
 
 function title(verb, env) {
@@ -176,11 +177,7 @@ class Dialog {
     const of = await get(releasePath(this.env.rollback_of));
     const plan = await get(releasePath(of.release, '/plan'));
     const nodes = plan.nodes || [];
-    const { last } = this.env;
-    const back = last && result(last.exit, last.what, last.result).word;
-    this.say(further('rollback', this.env) && el('p', { class: 'warn' }, last.exit === 1
-      ? `! ${last.what} ${last.release} failed and is back already; this takes back ${of.what} ${of.release}.`
-      : `! ${last.what} ${last.release} (${back}) stays as it is; this takes back ${of.what} ${of.release}.`),
+    this.say(further('rollback', this.env) && el('p', { class: 'warn' }, `! ${this.env.rollback_note}.`),
     el('p', {}, `Takes back ${of.what} ${of.release} (${short(of.rev)}): ${plural(nodes.length, 'node')} `
       + 'return, in reverse, inside window and floor, to what each ran before.'),
     el('ul', { class: 'moves' }, nodes.slice(0, 12).map((n) => el('li', {}, el('b', {}, n.id), ' ',

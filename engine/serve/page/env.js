@@ -92,10 +92,12 @@ class EnvView {
     const table = el('table', { class: 'stack' }, el('thead', {}, el('tr', {}, ['node', 'revision', 'since', 'now'].map((h) => el('th', { scope: 'col' }, h)),
       names.map((b) => el('th', { scope: 'col' }, b.replace(/^tcp:\/\//, ''))))),
     el('tbody', {}, rows.slice(0, this.shown).map((n) => this.nodeRow(n, names, by))));
+    const gone = this.env.gone || [];
     const revs = new Map();
     for (const n of rows) revs.set(n.rev, (revs.get(n.rev) || 0) + 1);
     refill(this.nodes, el('p', { class: 'sums' }, plural(rows.length, 'node'), ': ',
       [...revs].map(([rev, n], i) => el('span', {}, i ? ', ' : '', `${n} on `, el('span', { class: 'mono' }, short(rev))))),
+    gone.length > 0 && el('p', { class: 'quiet' }, `No nodes of ${this.env.env} any more: ${gone.join(', ')}.`),
     el('div', { class: 'scroll' }, table),
     rows.length > this.shown && el('button', { type: 'button', class: 'button', onclick: () => {
       this.shown += 500;
