@@ -16,7 +16,7 @@ install(FILES packaging/release.yml DESTINATION /etc/release
 file(GLOB pages CONFIGURE_DEPENDS docs/*.md)
 install(FILES ${pages} README.md CHANGELOG.md SECURITY.md packaging/copyright ${PROJECT_BINARY_DIR}/packaging/changelog
     DESTINATION /usr/share/doc/release ${service})
-install(DIRECTORY docs/chatops DESTINATION /usr/share/doc/release ${service})
+install(DIRECTORY docs/chatops docs/examples USE_SOURCE_PERMISSIONS DESTINATION /usr/share/doc/release ${service})
 install(FILES packaging/lintian-overrides DESTINATION /usr/share/lintian/overrides RENAME release ${service})
 
 set(CPACK_GENERATOR DEB)

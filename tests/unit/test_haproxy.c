@@ -4,6 +4,8 @@
 
 #include <sys/un.h>
 
+#include "base/lb.h"
+
 static int port_a, port_b, port_b_read, front_a, app_port, agent_port;
 static pid_t proxy_a, proxy_b, master, app, agent;
 static char socks[256], sock_a[64], sock_b[64];
@@ -192,6 +194,65 @@ static void our_own_maintenance_is_given_back(void **state)
     assert_ok(&enable);
     /* "ready" on a server whose checks are running: up at once, or after its next good check */
     rig_until(both_are("web1", "2 0 50"));
+}
+
+/* What preflight takes out of a debt of the first version: of a release that was given up while web2 was in
+ * maintenance by its own hand. */
+static void a_debt_of_an_earlier_version_is_paid(void **state)
+{
+    (void)state;
+    auto_arena struct arena a = {0};
+    auto_call struct call observe, enable;
+    const char *debt =
+        arena_printf(&a,
+                     "haproxy.drain: out of rotation by release 41; before: %s web/web2=ready,w33;"
+                     "%s web/web2=ready,w44; haproxy.maint: maintenance by release 41; lb.maint=ours",
+                     sock_a, sock_b);
+    rig_talk(port_a, "set server web/web2 state maint\n");
+    rig_talk(port_b, "set server web/web2 state maint\n");
+    rig_remember(&(struct op_pair){"lb.before", lb_debt_before(debt, &a)});
+    assert_true(lb_debt_is_maint(debt));
+    rig_remember(&(struct op_pair){"lb.maint", "ours"});
+    RUN(&observe, "haproxy.observe", BOTH("web2"));
+    assert_ok(&observe);
+    assert_null(rig_fact(&observe, "lb.before"));
+    RUN(&enable, "haproxy.enable", BOTH("web2"));
+    assert_ok(&enable);
+    assert_string_equal(rig_state(port_a, "web2"), "2 0 33");
+    assert_string_equal(rig_state(port_b, "web2"), "2 0 44");
+}
+
+/* A server that is in one backend of a balancer and out of another before the release stays so. */
+static void a_server_stands_in_two_backends(void **state)
+{
+    (void)state;
+#define TWO {"sockets", socks}, {"backend", "[\"web\",\"other\"]"}, {"server", "web1"}
+    auto_call struct call before, drain, guard, idle, lost, enable, show, one;
+    char name[128];
+    RUN(&before, "haproxy.observe", TWO);
+    assert_ok(&before);
+    assert_says(rig_fact(&before, "lb.before"), "web/web1=ready,w50");
+    assert_says(rig_fact(&before, "lb.before"), "other/web1=ready,w1");
+    RUN(&drain, "haproxy.drain", TWO);
+    assert_ok(&drain);
+    assert_says(rig_fact(&drain, "lb.state"), "drain in other on tcp://");
+    RUN(&guard, "haproxy.guard", TWO);
+    assert_true(guard.r->ready);
+    RUN(&idle, "haproxy.wait_idle", TWO);
+    assert_true(idle.r->ready);
+    rig_talk(port_b, "set server other/web1 state ready\n");
+    RUN(&lost, "haproxy.guard", TWO);
+    assert_true(lost.r->lost);
+    RUN(&enable, "haproxy.enable", TWO);
+    assert_ok(&enable);
+    assert_true(both_are("web1", "2 0 50"));
+    RUN(&show, "haproxy.show", {"sockets", socks}, {"backend", "[\"web\",\"other\"]"});
+    snprintf(name, sizeof name, "lb.%s.other/web1", sock_b);
+    assert_says(rig_fact(&show, name), "\"admin\":\"ready\"");
+    RUN(&one, "haproxy.capacity", {"sockets", socks}, {"backend", "[\"web\",\"other\"]"},
+        {"servers", "[\"web2\"]"});
+    assert_int_equal(one.r->outcome, OUT_FAILED);
+    assert_says(one.r->err.text, "backend other has no server \"web2\"");
 }
 
 static void balancers_that_disagree_are_told(void **state)
@@ -704,6 +765,8 @@ int main(void)
         T(a_server_in_maintenance_before_stays_so),
         T(maintenance_set_by_hand_meanwhile_stays),
         T(our_own_maintenance_is_given_back),
+        T(a_debt_of_an_earlier_version_is_paid),
+        T(a_server_stands_in_two_backends),
         T(balancers_that_disagree_are_told),
         T(a_refusal_gives_the_other_balancer_back),
         T(unknown_names_are_refused_by_name),

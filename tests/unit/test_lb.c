@@ -115,6 +115,14 @@ static void debts_of_earlier_versions_are_owed(void **state)
                         "haproxy.kill: maintenance by release 7; lb.maint=ours");
 }
 
+static void who_says_nothing_can_all(void **state)
+{
+    (void)state;
+    assert_true(lb_can_has(NULL, LB_WORD_KILL));
+    assert_true(lb_can_has("counts,kill", LB_WORD_KILL) && lb_can_has("kill,counts", LB_WORD_KILL));
+    assert_false(lb_can_has("counts,overkill,kills", LB_WORD_KILL) || lb_can_has("", LB_WORD_KILL));
+}
+
 static void who_serves_on_both(void **state)
 {
     (void)state;
@@ -133,6 +141,7 @@ int main(void)
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(only_who_was_in_everywhere_comes_back),
         cmocka_unit_test(debts_of_earlier_versions_are_owed),
+        cmocka_unit_test(who_says_nothing_can_all),
         cmocka_unit_test(who_serves_on_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
