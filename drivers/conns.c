@@ -33,6 +33,7 @@ struct conns {
     struct idle *idle[BUCKETS];
     struct setting *settings[BUCKETS];
     char dir[64]; /* "" = none made yet */
+    struct hops *hops;
 };
 
 struct lease {
@@ -46,6 +47,7 @@ struct conns *conns_new(void)
     struct conns *c = xcalloc(1, sizeof(*c));
     pthread_mutex_init(&c->lock, NULL);
     pthread_mutex_init(&c->asking, NULL);
+    c->hops = hops_new();
     return c;
 }
 
@@ -76,6 +78,7 @@ void conns_free(struct conns *c)
             free(e);
         }
     }
+    hops_free(c->hops);
     if (c->dir[0])
         dir_remove(c->dir);
     pthread_mutex_destroy(&c->lock);
@@ -96,6 +99,11 @@ const char *conns_dir(struct conns *c, struct err *err)
     }
     pthread_mutex_unlock(&c->lock);
     return c->dir[0] ? c->dir : NULL;
+}
+
+struct hops *conns_hops(struct conns *c)
+{
+    return c->hops;
 }
 
 static size_t bucket(const char *key)

@@ -127,6 +127,11 @@ void ssh_settings_free(struct ssh_settings *s);
 /* Held while one asks what serves all. */
 void conns_ask_lock(struct conns *c);
 void conns_ask_unlock(struct conns *c);
+/* Logins to jump hosts that nodes share (ssh/hop.c); they end after the links that go through them. */
+struct hops;
+struct hops *hops_new(void);
+void hops_free(struct hops *all);
+struct hops *conns_hops(struct conns *c);
 /* Private 0700 directory for control sockets, made at first use and removed by conns_free. */
 const char *conns_dir(struct conns *c, struct err *err);
 

@@ -296,8 +296,7 @@ static enum link_end hop(struct op *op, struct session *s, struct session *outer
     return end == LINK_OK ? session_login(op, s, set, err) : end;
 }
 
-/* "user@host:port" -> a target that inherits the rest. False: not of that form. */
-static bool jump_target(struct op *op, const struct target *t, const char *word, struct target *ret)
+bool jump_target(struct op *op, const struct target *t, const char *word, struct target *ret)
 {
     struct arena *arena = op_arena(op);
     char *text = arena_strdup(arena, word), *at = strrchr(text, '@');

@@ -208,6 +208,36 @@ static enum link_end settings_of_any(struct op *op, struct conns *conns, const s
     return LINK_OK;
 }
 
+/* What the configuration says of t, by the shortest way. */
+static enum link_end settings_read(struct op *op, struct conns *conns, const struct target *t,
+                                   struct ssh_settings *s, struct err *err)
+{
+    const char *agent = getenv("SSH_AUTH_SOCK");
+    s->agent = agent ? arena_strdup(&s->arena, agent) : NULL;
+    s->name = arena_strdup(&s->arena, t->id);
+    if (t->ssh_config && strcmp(t->ssh_config, "none") == 0) {
+        settings_default(s);
+        return LINK_OK;
+    }
+    if (ssh_config_uniform(t->ssh_config ? ssh_tilde(&s->arena, t->ssh_config) : NULL, ssh_home(&s->arena)))
+        return settings_of_any(op, conns, t, s, err);
+    return settings_ask(op, t, s, err);
+}
+
+enum link_end ssh_jump_find(struct op *op, struct conns *conns, const struct target *t, const char **ret,
+                            struct err *err)
+{
+    if (t->proxy_jump) {
+        *ret = jump_none(t->proxy_jump) ? NULL : t->proxy_jump;
+        return LINK_OK;
+    }
+    struct ssh_settings *s = xcalloc(1, sizeof(*s));
+    enum link_end end = settings_read(op, conns, t, s, err);
+    *ret = end == LINK_OK && s->proxy_jump ? arena_strdup(op_arena(op), s->proxy_jump) : NULL;
+    ssh_settings_free(s);
+    return end;
+}
+
 enum link_end ssh_settings_find(struct op *op, struct conns *conns, const struct target *t,
                                 const struct ssh_settings **ret, struct err *err)
 {
@@ -219,17 +249,7 @@ enum link_end ssh_settings_find(struct op *op, struct conns *conns, const struct
     if ((*ret = conns_settings_get(conns, key)))
         return LINK_OK;
     struct ssh_settings *s = xcalloc(1, sizeof(*s));
-    const char *agent = getenv("SSH_AUTH_SOCK");
-    s->agent = agent ? arena_strdup(&s->arena, agent) : NULL;
-    s->name = arena_strdup(&s->arena, t->id);
-    enum link_end end = LINK_OK;
-    if (t->ssh_config && strcmp(t->ssh_config, "none") == 0)
-        settings_default(s);
-    else if (ssh_config_uniform(t->ssh_config ? ssh_tilde(&s->arena, t->ssh_config) : NULL,
-                                ssh_home(&s->arena)))
-        end = settings_of_any(op, conns, t, s, err);
-    else
-        end = settings_ask(op, t, s, err);
+    enum link_end end = settings_read(op, conns, t, s, err);
     if (end == LINK_OK) {
         settings_override(s, t);
         end = settings_finish(s, err) ? LINK_OK : LINK_REFUSED;

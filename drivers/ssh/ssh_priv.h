@@ -43,6 +43,11 @@ enum link_end ssh_settings_find(struct op *op, struct conns *conns, const struct
                                 const struct ssh_settings **ret, struct err *err);
 /* `proxy_jump` of a pillar: no host at all? */
 bool jump_none(const char *jump);
+/* ProxyJump of t alone, NULL = none: the pillar's, else the configuration's. */
+enum link_end ssh_jump_find(struct op *op, struct conns *conns, const struct target *t, const char **ret,
+                            struct err *err);
+/* session.c: "user@host:port" -> a target that inherits the rest. False: not of that form. */
+bool jump_target(struct op *op, const struct target *t, const char *word, struct target *ret);
 /* settings_words.c: what `ssh -G` printed, into s; paths of keys as they were written. For tests, too. */
 void ssh_settings_parse(struct ssh_settings *s, char *text);
 bool ssh_setting_known(const char *name);

@@ -61,7 +61,7 @@ static void keys_make(void)
 }
 
 /* SHLVL keeps bash from reading the rc files of whoever runs the tests. `more`: further lines of sshd_config,
- * before ours: the first value counts. */
+ * before ours: the first value counts, but of MaxStartups the last. */
 static struct sshd sshd_start(const char *name, const char *host_key, const char *more)
 {
     struct sshd d = {.port = free_port()};
@@ -69,11 +69,11 @@ static struct sshd sshd_start(const char *name, const char *host_key, const char
     FILE *f = fopen(config, "w");
     assert_non_null(f);
     fprintf(f,
-            "%s\nListenAddress 127.0.0.1\nPort %d\nHostKey %s/%s\nAuthorizedKeysFile %s/authorized\n"
+            "MaxStartups 200\n%s\n%sPort %d\nHostKey %s/%s\nAuthorizedKeysFile %s/authorized\n"
             "PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n"
-            "KbdInteractiveAuthentication no\nSetEnv SHLVL=5\nMaxStartups 200\nMaxSessions 50\nLogLevel "
-            "VERBOSE\n",
-            more ? more : "", d.port, scratch, host_key, scratch);
+            "KbdInteractiveAuthentication no\nSetEnv SHLVL=5\nMaxSessions 50\nLogLevel VERBOSE\n",
+            more ? more : "", more && strstr(more, "ListenAddress") ? "" : "ListenAddress 127.0.0.1\n",
+            d.port, scratch, host_key, scratch);
     fclose(f);
     char *log = scratch_path("sshd.log");
     d.pid = fork();
