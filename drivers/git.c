@@ -79,7 +79,7 @@ static enum outcome node_call(struct op *op, const char *act, const char *tree,
     const char *dir = arg_or_var(op, "dir"), *rev = arg_or_var(op, "rev"), *repo = arg_or_var(op, "repo");
     if (!want_path(op, "dir", dir) || !want_rev(op, rev))
         return op_end(op);
-    if (strcmp(act, "fetch") == 0 && !want_repo(op, repo))
+    if ((strcmp(act, "fetch") == 0 || strcmp(act, "readable") == 0) && !want_repo(op, repo))
         return op_end(op);
     /* On the way back what differs from the commit was made by this release: it began with a clean tree. */
     const char *force = op_arg_bool(op, "force") ? "yes" : op_going_back(op) ? "ours" : "no";
@@ -90,6 +90,11 @@ static enum outcome node_call(struct op *op, const char *act, const char *tree,
 static enum outcome git_fetch(struct op *op)
 {
     return node_call(op, "fetch", layout(op), report_change);
+}
+
+static enum outcome git_readable(struct op *op)
+{
+    return node_call(op, "readable", layout(op), report_read);
 }
 
 static enum outcome git_fetched(struct op *op)
@@ -190,6 +195,13 @@ static const struct verb verbs[] = {
      .default_timeout_ms = 600000,
      .params = node_params,
      .run = git_fetch},
+    {.name = "git.readable",
+     .help = "can the node read the repository, where it does not have the commit? Asked by preflight",
+     .effect = EFFECT_READ,
+     .scope = SCOPE_NODE,
+     .default_timeout_ms = 30000,
+     .params = node_params,
+     .run = git_readable},
     {.name = "git.fetched",
      .help = "is the commit there?",
      .effect = EFFECT_READ,

@@ -94,8 +94,8 @@ const struct target *op_target_host(struct op *op, const char *host);
 bool target_read(struct op *op, const struct target *t, const struct node_cmd *cmd, struct node_result *ret);
 
 /* For preflight: connects, learns identity ("hostname:machine-id"), home, free bytes of dir, and whether sh,
- * flock, setsid (and sudo or runuser when runas is given) are there. Facts: identity, home, fence,
- * free_bytes, uname. */
-enum outcome node_probe(struct op *op, const char *dir, const char *runas);
+ * flock, setsid are there and sh can be run as each of users (NULL: none; ends with NULL), as a step would
+ * be. Facts: identity, home, fence, free_bytes, uname. */
+enum outcome node_probe(struct op *op, const char *dir, const char *const *users);
 
 #endif

@@ -94,6 +94,12 @@ void nodes_prove(struct compiler *c);
 /* For a rehearsal: as many nodes as were asked for, copies of the ones that there are. */
 void nodes_rehearse(struct compiler *c);
 
+/* place.c: the node's directory when its names had to be put in, NULL: as it is written; and the runner's
+ * place, with its lock and fence. A directory has one: whoever works in it, whatever the environment is
+ * called, meets the others there. Without a directory it is the node's own. */
+const char *place_dir(struct compiler *c, const struct plan_node *node, const struct entry *own);
+const char *place_state_dir(struct compiler *c, const struct plan_node *node);
+
 /* args.c: adds the step to the plan when it is sound. */
 void step_add(struct compiler *c, const struct item *item);
 /* Adds nothing to the plan; false: problems has why. */

@@ -2,9 +2,7 @@
 #include "plans/compile_priv.h"
 
 #include "base/auto.h"
-#include "base/hash.h"
 
-#include <ctype.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,7 +188,7 @@ static bool is_own_key(const struct reading *r, const char *key)
 static void vars_set(struct compiler *c, struct plan_node *node, const struct reading *r)
 {
     const struct value *map = r->map;
-    struct op_pair *vars = arena_array(c->r.arena, (map == NULL ? 0 : map->n) + 4, sizeof(*vars));
+    struct op_pair *vars = arena_array(c->r.arena, (map == NULL ? 0 : map->n) + 5, sizeof(*vars));
     size_t n = 0;
     const struct value *lb = value_of(c, r, "lb_server", r->shape->lb_server);
     var_add(vars, &n, "node", node->id);
@@ -204,31 +202,13 @@ static void vars_set(struct compiler *c, struct plan_node *node, const struct re
     }
     node->vars = vars;
     node->n_vars = n;
-}
-
-/* The runner's place on the node, with its lock and fence. A directory has one: whoever works in it, whatever
- * the environment is called, meets the others there. Without a directory it is the node's own. */
-static const char *state_dir_of(struct compiler *c, const struct plan_node *node)
-{
-    char hex[SHA256_HEX_LEN + 1];
-    struct arena *a = c->r.arena;
-    const char *own = pair_get(node->vars, node->n_vars, "dir"), *dir = own != NULL ? own : c->b.dir;
-    if (dir == NULL || dir[0] == '\0')
-        return arena_printf(a, ".release/%s+%s/%s", c->plan->app, c->pillar->env, node->id);
-    auto_buf struct buf whole = BUF_INIT(8192);
-    for (const char *s = dir; *s != '\0'; s++)
-        if (str_starts(s, "{node}")) {
-            buf_puts(&whole, node->id);
-            s += strlen("{node}") - 1;
-        } else if (*s != '/' || (s[1] != '/' && s[1] != '\0')) {
-            buf_add(&whole, s, 1); /* "/srv//x/" is "/srv/x" */
+    const char *dir = place_dir(c, node, map_entry(map, "dir"));
+    for (size_t i = 0; i < n && dir != NULL; i++)
+        if (strcmp(vars[i].name, "dir") == 0) {
+            vars[i].value = dir;
+            return;
         }
-    sha256_hex(whole.data, whole.len, hex);
-    const char *last = strrchr(buf_str(&whole), '/');
-    auto_buf struct buf name = BUF_INIT(40);
-    for (const char *s = last == NULL ? "" : last + 1; *s != '\0' && name.len < 30; s++)
-        buf_printf(&name, "%c", isalnum((unsigned char)*s) ? *s : '_');
-    return arena_printf(a, ".release/at/%s-%.12s", buf_str(&name), hex);
+    var_add(vars, &node->n_vars, "dir", dir);
 }
 
 static bool seen_before(struct compiler *c, struct node_list *list, const char *key, struct place at,
@@ -334,7 +314,7 @@ static void node_add(struct compiler *c, struct node_list *list, const struct se
     const struct value *identity = value_of(c, &r, "identity", shape->identity);
     node->target.identity = identity == NULL ? NULL : identity->text;
     vars_set(c, node, &r);
-    node->target.state_dir = state_dir_of(c, node);
+    node->target.state_dir = place_state_dir(c, node);
     check_twins(c, list, node, e->at);
 }
 

@@ -99,6 +99,12 @@ do_fetch() {
     # Kept by a name of our own, so that no housekeeping drops a commit whose branch moved on.
     keep_out=$(g --git-dir="$git_dir" update-ref "refs/release/$rev" "$rev" 2>&1) || git_failed "$keep_out" "cannot keep $rev"
 }
+# Could this node fetch what it does not have? Asked before anything is touched.
+do_readable() {
+    locate
+    [ -z "$git_dir" ] || ! has_whole "$git_dir" "$rev" || return 0
+    readable_out=$(g ls-remote -- "$repo" HEAD 2>&1) || git_failed "$readable_out" "cannot read $repo"
+}
 do_fetched() {
     locate
     [ -n "$git_dir" ] && has_whole "$git_dir" "$rev" || wait_more "$dir does not have commit $rev yet"
@@ -153,6 +159,7 @@ do_checked_out() {
 
 case $act in
 fetch) do_fetch ;;
+readable) do_readable ;;
 fetched) do_fetched ;;
 checkout) do_checkout ;;
 checked_out) do_checked_out ;;

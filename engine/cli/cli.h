@@ -37,6 +37,8 @@ struct command {
 extern const struct command *const command_table[];
 extern const struct option_def common_options[];
 const struct command *command_find(const char *name);
+/* The common option that a word like "--root=X" gives, NULL: none. */
+const struct option_def *common_option(const char *word);
 
 #define CLI_OPTIONS_MAX 64
 #define CLI_WORDS_MAX   8

@@ -88,7 +88,8 @@ static void say_left(const struct model *m, int status)
     const char *next = status == EXIT_ROLLED_BACK ? "; the next 'release run' takes it in" : "";
     for (size_t i = 0; i < m->plan->n_nodes; i++)
         if (m->nodes[i].state == SHOWN_LEFT)
-            say_note("%s: left out of rotation%s%s%s", m->plan->nodes[i], m->nodes[i].text[0] ? ": " : "",
+            say_note("%s: left %s%s%s%s", m->plan->nodes[i],
+                     m->nodes[i].stays ? "as it is" : "out of rotation", m->nodes[i].text[0] ? ": " : "",
                      m->nodes[i].text, next);
 }
 

@@ -40,6 +40,28 @@ static int show_help(const char *topic)
     return 0;
 }
 
+/* `release --root X check`: options that every verb knows may stand before it. They are moved behind it. */
+static bool verb_first(int argc, char **argv, struct err *err)
+{
+    int at = 1;
+    for (; at < argc && argv[at][0] == '-' && strcmp(argv[at], "--") != 0; at++) {
+        const struct option_def *def = common_option(argv[at]);
+        if (!def)
+            return err_set(
+                err, E_USAGE,
+                "'%s' stands before the verb, and not every verb knows it: write 'release VERB %s'; "
+                "'release help' lists the verbs",
+                argv[at], argv[at]);
+        at += def->arg && !strchr(argv[at], '=');
+    }
+    if (at >= argc)
+        return err_set(err, E_USAGE, "'%s' is no verb, and none follows; 'release help' lists them", argv[1]);
+    char *verb = argv[at];
+    memmove(argv + 2, argv + 1, (size_t)(at - 1) * sizeof(*argv));
+    argv[1] = verb;
+    return true;
+}
+
 static int run_command(const struct command *command, int argc, char **argv)
 {
     static struct cli cli; /* static: the commands' data hang on its arena until the very end */
@@ -74,6 +96,10 @@ int main(int argc, char **argv)
         int status = show_help(topic[0] && (page || topic[0] != '-') ? topic : NULL);
         return argc > 1 ? status : EXIT_USAGE;
     }
+    struct err err;
+    if (verb[0] == '-' && !verb_first(argc, argv, &err))
+        return say_err(&err);
+    verb = argv[1];
     const struct command *command = command_find(verb);
     return command ? run_command(command, argc - 2, argv + 2) : unknown_command(verb);
 }

@@ -28,6 +28,11 @@ static const struct option_def *option_in(const struct option_def *defs, const c
     return NULL;
 }
 
+const struct option_def *common_option(const char *word)
+{
+    return str_starts(word, "--") ? option_in(common_options, word + 2, strcspn(word + 2, "=")) : NULL;
+}
+
 static bool unknown_option(const struct command *command, const char *name, size_t n, struct err *err)
 {
     const char *names[2 * CLI_OPTIONS_MAX];

@@ -11,16 +11,19 @@
 /* Less than this free where releases are unpacked: the release would fill the disk half-way. */
 #define FREE_BYTES_MIN (64 * 1024 * 1024)
 
+/* Users of steps, each an argument of its own: "user0", "user1" ... */
 static enum outcome probe_run(struct op *op)
 {
-    return node_probe(op, op_var(op, "dir"), op_var(op, "user"));
+    const char *users[PLAN_STEPS_MAX + 2] = {NULL}, *user;
+    for (size_t n = 0; n <= PLAN_STEPS_MAX && (user = op_arg(op, arena_printf(op_arena(op), "user%zu", n)));)
+        users[n++] = user;
+    return node_probe(op, op_var(op, "dir"), users);
 }
 static const struct verb probe_verb = {.name = "node.probe",
                                        .help = "can the node be used at all",
                                        .effect = EFFECT_READ,
                                        .scope = SCOPE_NODE,
                                        .run = probe_run};
-static const struct plan_step probe_step = {.verb = "node.probe", .label = "preflight", .timeout_ms = 30000};
 
 const char *preflight_fact(const struct job *job, const char *name)
 {
@@ -35,13 +38,46 @@ bool preflight_good(const struct job *job)
     return job && job->result->outcome == OUT_OK;
 }
 
+const char *preflight_dir(const struct preflight *p, const struct plan_node *node)
+{
+    for (size_t v = 0; v < node->n_vars; v++)
+        if (strcmp(node->vars[v].name, "dir") == 0)
+            return node->vars[v].value;
+    return p->plan->dir;
+}
+
 /* "node: what went wrong"; many of the drivers' messages name the node already. */
-static void add_problem(struct preflight *p, const struct plan_node *node, const struct job *job)
+void preflight_problem(struct preflight *p, const struct plan_node *node, const struct job *job)
 {
     const char *text = job->result->err.text;
     size_t n = strlen(node->id);
     bool named = strncmp(text, node->id, n) == 0 && strncmp(text + n, ": ", 2) == 0;
     problems_add(p->problems, "%s%s%s", named ? "" : node->id, named ? "" : ": ", text);
+}
+
+/* As whom will steps run there? `user:` of the plan, and each step's own. Templates still, for every node. */
+static const struct plan_step *probe_step(const struct plan *plan, struct arena *arena)
+{
+    struct plan_step *probe = arena_alloc(arena, sizeof(*probe));
+    struct op_pair *args = arena_array(arena, plan->n_steps + 1, sizeof(*args));
+    *probe =
+        (struct plan_step){.verb = "node.probe", .label = "preflight", .timeout_ms = 30000, .args = args};
+    args[probe->n_args++] = (struct op_pair){.name = "user0", .value = plan->user ? plan->user : ""};
+    for (size_t s = 0; s < plan->n_steps; s++) {
+        const struct plan_step *step = &plan->steps[s];
+        const struct verb *verb = verb_find(step->verb, NULL);
+        for (size_t k = 0; k < step->n_args && verb && verb->scope == SCOPE_NODE; k++) {
+            bool known = strcmp(step->args[k].name, "runas") != 0 || !*step->args[k].value;
+            for (size_t u = 0; u < probe->n_args && !known; u++)
+                known = strcmp(args[u].value, step->args[k].value) == 0;
+            if (!known) {
+                args[probe->n_args] = (struct op_pair){.name = arena_printf(arena, "user%zu", probe->n_args),
+                                                       .value = step->args[k].value};
+                probe->n_args++;
+            }
+        }
+    }
+    return probe;
 }
 
 /* What starts and stops the application can be asked too: a supervisord that is not there, or an orphan that
@@ -55,12 +91,12 @@ static void ask_app(struct preflight *p, struct asked *a, const struct plan_node
 }
 
 /* All of a node's questions are lined up before the first is asked, so that they share its one connection. */
-static void ask_node(struct preflight *p, size_t i)
+static void ask_node(struct preflight *p, size_t i, const struct plan_step *probe)
 {
     struct asked *a = &p->asked[i];
     const struct plan *plan = p->plan;
     const struct plan_node *node = &plan->nodes[i];
-    a->node = batch_later(p->batch, &probe_step, &probe_verb, node);
+    a->node = batch_later(p->batch, probe, &probe_verb, node);
     ask_app(p, a, node);
     if (plan->probe_step.verb)
         a->runs = batch_add_after(p->batch, a->node, &plan->probe_step,
@@ -87,8 +123,9 @@ static void ask(struct preflight *p)
             batch_add(p->batch, &plan->capacity_step, verb_find(plan->capacity_step.verb, NULL), NULL);
     if (plan->survey_step.verb)
         p->survey = batch_add(p->batch, &plan->survey_step, verb_find(plan->survey_step.verb, NULL), NULL);
+    const struct plan_step *probe = probe_step(plan, p->arena);
     for (size_t i = 0; i < plan->n_nodes; i++)
-        ask_node(p, i);
+        ask_node(p, i, probe);
     batch_wait(p->batch);
 }
 
@@ -177,7 +214,7 @@ static bool held_elsewhere(struct preflight *p, const struct plan_node *node, co
 static void check_node(struct preflight *p, struct plan_node *node, const struct job *job)
 {
     if (!preflight_good(job)) {
-        add_problem(p, node, job);
+        preflight_problem(p, node, job);
         return;
     }
     const char *fence = preflight_fact(job, "fence");
@@ -193,7 +230,8 @@ static void check_node(struct preflight *p, struct plan_node *node, const struct
     const char *free_bytes = preflight_fact(job, "free_bytes");
     if (free_bytes && *free_bytes && strtoll(free_bytes, NULL, 10) < FREE_BYTES_MIN)
         problems_add(p->problems, "%s: %lld MiB free for %s, wanted at least %d MiB: make room", node->id,
-                     strtoll(free_bytes, NULL, 10) / 1048576, p->plan->dir, FREE_BYTES_MIN / 1048576);
+                     strtoll(free_bytes, NULL, 10) / 1048576, preflight_dir(p, node),
+                     FREE_BYTES_MIN / 1048576);
 }
 
 /* A checkout changed by hand would lose those changes, unless the pillar says that it may. */
@@ -212,7 +250,7 @@ static void check_tree(struct preflight *p, const struct plan_node *node, const 
         problems_add(p->problems,
                      "%s: %s has %s files changed by hand: %s; commit or undo them there, or give `force: "
                      "yes` to lose them",
-                     node->id, p->plan->dir, dirty, files ? files : "");
+                     node->id, preflight_dir(p, node), dirty, files ? files : "");
 }
 
 static void take_facts(struct preflight *p, struct plan_node *node, const struct job *runs)
@@ -220,7 +258,7 @@ static void take_facts(struct preflight *p, struct plan_node *node, const struct
     if (!runs)
         return;
     if (!preflight_good(runs)) {
-        add_problem(p, node, runs);
+        preflight_problem(p, node, runs);
         return;
     }
     const char *before = preflight_fact(runs, "rev_before");
@@ -255,7 +293,7 @@ static void take_balancer(struct preflight *p, struct plan_node *node, const str
     for (size_t k = 0; k < a->n_balancers; k++) {
         const char *in = preflight_fact(a->balancer[k], "in_rotation");
         if (!preflight_good(a->balancer[k]))
-            add_problem(p, node, a->balancer[k]);
+            preflight_problem(p, node, a->balancer[k]);
         else if (wants_kill(p->plan, a->balancer[k]->spec.verb) &&
                  !lb_can_has(preflight_fact(a->balancer[k], LB_FACT_CAN), LB_WORD_KILL))
             problems_add(
@@ -404,7 +442,7 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
             check_tree(&p, node, p.asked[i].runs);
             preflight_paths(&p, i);
             if (preflight_good(p.asked[i].node) && p.asked[i].app && !preflight_good(p.asked[i].app))
-                add_problem(&p, node, p.asked[i].app);
+                preflight_problem(&p, node, p.asked[i].app);
             take_balancer(&p, node, &p.asked[i]);
             take_debt(&p, node, known, n_known);
             take_return(&p, node, &p.asked[i]);
@@ -414,6 +452,7 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
             look_take_app(&looks[i], p.asked[i].app, arena);
             preflight_tried(&p, i);
         }
+        preflight_git(&p);
         preflight_sites(plan, arena, opt, problems);
         look_check(plan, arena, opt, looks, problems);
         check_floor(&p);

@@ -27,10 +27,7 @@ static struct shared_word word_read(struct arena *arena, const char *word)
 static void judge(struct preflight *p, const struct plan_node *node, const struct shared_word *w,
                   const char *trouble, bool in_revision)
 {
-    const char *dir = p->plan->dir;
-    for (size_t v = 0; v < node->n_vars; v++)
-        if (strcmp(node->vars[v].name, "dir") == 0)
-            dir = node->vars[v].value;
+    const char *dir = preflight_dir(p, node);
     bool missing = strcmp(trouble, "missing") == 0;
     if (!missing)
         problems_add(p->problems, "%s: %s/shared/%s %s", node->id, dir, w->path, trouble);

@@ -24,6 +24,12 @@ struct preflight {
 /* A fact that a job reported, NULL when it did not. */
 const char *preflight_fact(const struct job *job, const char *name);
 bool preflight_good(const struct job *job);
+void preflight_problem(struct preflight *p, const struct plan_node *node, const struct job *job);
+/* The node's own directory, else the plan's. */
+const char *preflight_dir(const struct preflight *p, const struct plan_node *node);
+
+/* Can every node read the repository, where it does not have the revision? */
+void preflight_git(struct preflight *p);
 
 /* Servers of other backends that stand for a node's address, and that no drain of the plan takes out. */
 void preflight_shared(struct preflight *p);

@@ -2,7 +2,7 @@
 import os
 
 import pytest
-from scene import refused
+from scene import refused, run
 
 FLEET = {"varnish": None, "balancers": 1, "n_nodes": 2}
 RUN = ["run", "--rev", "v2", "--yes", "prod"]
@@ -105,6 +105,53 @@ ARGUMENTS = [
     (["lock", "prdo", "--reason", "x"], 2, ["prdo", "prod"]),
     (["task", "rolling", "prod"], 2, ["git.fetch", "--plan rolling"]),
 ]
+
+
+BEFORE_VERB = [
+    (["--rev", "v2", "run", "prod"], ["'--rev' stands before the verb", "release VERB --rev"]),
+    (["--rve", "run", "prod"], ["'--rve' stands before the verb"]),
+    (["--root", "."], ["'--root' is no verb", "release help"]),
+]
+
+
+@pytest.mark.parametrize("args,words", BEFORE_VERB, ids=[" ".join(a[0]) for a in BEFORE_VERB])
+def test_options_before_the_verb_are_refused_by_name(fleet, args, words):
+    refused(fleet, args, 2, *words)
+
+
+def test_common_options_may_stand_before_the_verb(fleet):
+    fleet.write_pillar()
+    run(fleet, "--root", fleet.root, f"--state={fleet.state}", "check", "prod", status=0)
+
+
+def test_preflight_asks_for_the_users_of_steps(fleet):
+    """`runas:` of one build step: nobody there has that name."""
+    fleet.write_pillar(build="[{cmd.run: {cmd: sh build.sh, runas: no-such-one, timeout: 60s}}]")
+    refused(fleet, RUN, 6, "app1 and 1 more: steps cannot run as the user they should", "there is no user 'no-such-one'")
+
+
+def test_preflight_asks_git_from_the_nodes(fleet):
+    """The controller reads the repository through its mirror; nodes have the address, and find nothing there."""
+    fleet.write_pillar()
+    run(fleet, "check", "--rev", fleet.revs["v2"], "prod", status=0)
+    os.rename(fleet.origin, fleet.origin + ".away")
+    try:
+        refused(fleet, ["run", "--rev", fleet.revs["v2"], "--yes", "prod"], 6, "app1", "cannot read", "does not")
+    finally:
+        os.rename(fleet.origin + ".away", fleet.origin)
+
+
+def test_a_directory_with_the_nodes_name(fleet):
+    """`dir: /x/{node}/srv` is each node's own; a name that stands for nothing is refused where it is written."""
+    servers = "\n".join(f"    {n.id}: {{host: {n.host}, port: {n.port}, ssh: {{port: {n.ssh_port}}}}}"
+                        for n in fleet.nodes)
+    fleet.write_pillar(servers=servers)
+    with_text(fleet, f"dir: {fleet.dir}/srv", f"dir: '{fleet.dir}/nodes/{{node}}/srv'")
+    text = run(fleet, "status", "--probe", "prod", status=0).stdout
+    assert text.count(fleet.revs["v1"][:7]) >= len(fleet.nodes), text
+    with_text(fleet, "/nodes/{node}/srv", "/nodes/{nodde}/srv")
+    assert refused(fleet, RUN, 2, "prod.sls:", "{nodde}").count("{nodde}") == 1
+    fleet.write_pillar()
 
 
 @pytest.mark.parametrize("args,status,words", ARGUMENTS, ids=[" ".join(a[0]) for a in ARGUMENTS])

@@ -509,6 +509,37 @@ static void change_with_much_output_is_complete(void **state)
     ask_free(&a);
 }
 
+/* The next lock grant cuts what ended steps printed down to its end. */
+static void change_leaves_no_long_outputs(void **state)
+{
+    (void)state;
+    char place[160];
+    snprintf(place, sizeof(place), "%s/state/long", scratch);
+    struct target t = *the_target();
+    t.state_dir = place;
+    struct ask a = {.act = ACT_CHANGE,
+                    .key = "60-1",
+                    .fence = 8,
+                    .target = &t,
+                    .cmd = {.script = "head -c 3000000 /dev/zero | tr '\\0' e; echo end"}};
+    ask_ok(&a);
+    ask_free(&a);
+    struct stat st;
+    assert_int_equal(stat(scratch_path("state/long/jobs/60-1.out"), &st), 0);
+    assert_int_equal(st.st_size, 3000004);
+    struct ask b = {
+        .act = ACT_CHANGE,
+        .key = "61-1",
+        .fence = 9,
+        .target = &t,
+        .cmd = {.script = "tail -c 4 \"$1\"", .args = ARGS(scratch_path("state/long/jobs/60-1.out"))}};
+    ask_ok(&b);
+    assert_string_equal(b.out, "end\n");
+    ask_free(&b);
+    assert_int_equal(stat(scratch_path("state/long/jobs/60-1.out"), &st), 0);
+    assert_int_equal(st.st_size, 65536);
+}
+
 static void change_runs_as_another_user(void **state)
 {
     (void)state;
@@ -597,7 +628,7 @@ static void probe_tells_who_the_node_is(void **state)
         cmocka_unit_test(change_ends_what_another_step_left), cmocka_unit_test(job_tells_never_and_ended),   \
         cmocka_unit_test(change_that_vanished_is_unknown),                                                   \
         cmocka_unit_test(change_with_much_output_is_complete),                                               \
-        cmocka_unit_test(change_runs_as_another_user), cmocka_unit_test(secrets_never_reach_the_log),        \
-        cmocka_unit_test(probe_tells_who_the_node_is)
+        cmocka_unit_test(change_leaves_no_long_outputs), cmocka_unit_test(change_runs_as_another_user),      \
+        cmocka_unit_test(secrets_never_reach_the_log), cmocka_unit_test(probe_tells_who_the_node_is)
 
 #endif

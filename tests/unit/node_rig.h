@@ -82,7 +82,7 @@ static enum outcome ask_run(struct op *op)
 {
     struct node_result r = {0};
     if (now->act == ACT_PROBE)
-        return node_probe(op, now->dir, now->runas);
+        return node_probe(op, now->dir, (const char *[]){now->runas, NULL});
     if (now->act == ACT_JOB) {
         now->good = node_job(op, &now->job, &now->job_status);
         return op_end(op);

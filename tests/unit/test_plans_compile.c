@@ -541,6 +541,30 @@ static void several_balancers_and_checks_make_several_steps(void **state)
     }
 }
 
+/* Names in `dir:` are put in for each node; one that stands for nothing is one mistake, where it is written.
+ */
+static void a_directory_may_name_its_node(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL}, bad = {.plan = NULL};
+    put_pillar("prod.sls",
+               "release:\n  app: a\n  repo: r\n  dir: '/d/{node}/{app}'\n  branch: main\n" TAIL
+               "  app_servers: {n1: {host: h1, port: 1}, n2: {host: h1, port: 1}, n3: {host: h3, dir: "
+               "'/e/{zone}', zone: z}}\n");
+    assert_true(rig_compile(&r, &plain));
+    static const char *const dirs[] = {"/d/n1/a", "/d/n2/a", "/e/z"};
+    for (size_t i = 0; i < 3; i++) {
+        size_t n;
+        const struct op_pair *vars = plan_vars(r.plan, &r.plan->nodes[i], false, &r.arena, &n);
+        assert_string_equal(pair_get(vars, n, "dir"), dirs[i]);
+        assert_true(str_starts(pair_get(vars, n, "release_dir"), dirs[i]));
+    }
+    put_pillar("prod.sls", "release:\n  app: a\n  repo: r\n  dir: '/d/{nodde}'\n  branch: main\n" NODES TAIL);
+    assert_false(rig_compile(&bad, &plain));
+    assert_non_null(strstr(said(&bad.problems), "prod.sls:4:3: dir: '{nodde}' names nothing"));
+    assert_int_equal(bad.problems.n, 1);
+}
+
 /* Several processes on a host: each block drains and counts the server that it names itself. */
 static void blocks_may_name_their_own_servers(void **state)
 {
@@ -820,6 +844,7 @@ int main(void)
         T(stages_window_and_floor_round_with_care),
         T(one_node_behind_a_balancer_needs_a_word),
         T(several_balancers_and_checks_make_several_steps),
+        T(a_directory_may_name_its_node),
         T(blocks_may_name_their_own_servers),
         T(hosts_in_urls_have_brackets_when_they_need_them),
         T(a_check_with_its_own_url_takes_the_rest_from_the_block),

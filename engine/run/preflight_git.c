@@ -1,0 +1,34 @@
+/* Preflight of git: the controller has named the revision; can the nodes bring it? */
+#include <string.h>
+
+#include "run/preflight_priv.h"
+
+static const struct plan_step *fetch_step(const struct plan *plan)
+{
+    for (size_t s = 0; s < plan->n_steps; s++)
+        if (strcmp(plan->steps[s].verb, "git.fetch") == 0)
+            return &plan->steps[s];
+    return NULL;
+}
+
+void preflight_git(struct preflight *p)
+{
+    const struct plan *plan = p->plan;
+    const struct plan_step *step = fetch_step(plan);
+    /* A way back goes to what is there already. */
+    if (!step || strcmp(plan->kind, "release") != 0 || !preflight_good(p->resolve) || !plan->rev)
+        return;
+    struct job **jobs = arena_array(p->arena, plan->n_nodes + 1, sizeof(struct job *));
+    struct batch *b = batch_new(plan, p->opt);
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        jobs[i] = preflight_good(p->asked[i].node)
+                      ? batch_add(b, step, verb_find("git.readable", NULL), &plan->nodes[i])
+                      : NULL;
+    batch_wait(b);
+    for (size_t i = 0; i < plan->n_nodes && !b->canceled; i++)
+        if (jobs[i] && !preflight_good(jobs[i]))
+            preflight_problem(p, &plan->nodes[i], jobs[i]);
+    if (b->canceled)
+        problems_add(p->problems, "preflight: stopped by a signal");
+    batch_free(b);
+}
