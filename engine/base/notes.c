@@ -63,16 +63,27 @@ static void put_deadline_name(struct buf *out, const char *step)
     buf_printf(out, "; `%.*s_timeout` allows more", (int)n, dot + 1);
 }
 
+/* No number that was not learnt, and nobody leaves a rotation that he is not in. */
+static const char *sentence_of(enum note n, int64_t a, int64_t b)
+{
+    bool stays = b == WHERE_IT_WAS;
+    if (n == NOTE_NODE_LEFT && a == WHY_NOTHING_BEFORE) /* as undone as it can be */
+        return stays ? "{node}: left out" : "{node}: left out of rotation";
+    if (n == NOTE_NODE_LEFT && stays)
+        return "{node}: left as it is, needs a person";
+    if (n == NOTE_NODE_IN && stays)
+        return a ? "{node}: back" : "{node}: done";
+    if (n == NOTE_ADMIT && a < 0)
+        return a == ADMIT_NO_BALANCER ? "{node}: begins" : "{node}: leaves rotation";
+    return sentences[n];
+}
+
 void note_text(struct buf *out, enum note n, const char *node, const char *step, int64_t a, int64_t b)
 {
     if ((size_t)n >= NOTE_COUNT)
         return;
     char text[DURATION_TEXT_MAX];
-    const char *sentence = sentences[n];
-    if (n == NOTE_NODE_LEFT && a == WHY_NOTHING_BEFORE)
-        sentence = "{node}: left out of rotation"; /* as undone as it can be */
-    if (n == NOTE_ADMIT && a < 0)
-        sentence = "{node}: leaves rotation";
+    const char *sentence = sentence_of(n, a, b);
     for (const char *p = sentence; *p;) {
         size_t plain = strcspn(p, "{");
         buf_add(out, p, plain);

@@ -27,8 +27,8 @@
     X(PROCEED, "proceed", "{node}: {step}: going on with {a} left")                                          \
     X(NODE_FAILED, "node-failed", "{node}: failed at {step}") /* counts against max_failed */                \
     X(NODE_TURN, "node-turn", "{node}: going back")           /* a = first step, b = why */                  \
-    X(NODE_IN, "node-in", "{node}: in rotation")              /* a = 0 new, 1 earlier revision */            \
-    X(NODE_LEFT, "node-left", "{node}: left out of rotation, needs a person") /* a = enum left_why */        \
+    X(NODE_IN, "node-in", "{node}: in rotation") /* a = 0 new, 1 earlier revision; b = enum whereabouts */   \
+    X(NODE_LEFT, "node-left", "{node}: left out of rotation, needs a person") /* a = why, b as above */      \
     X(GANG_OK, "gang-ok", "{node}: done")                                     /* a = phase */                \
     X(GANG_BAD, "gang-bad", "{node}: failed")                                 /* a = phase */                \
     X(STOPPING, "stopping", "stopping: finishing the nodes that are out, starting no other") /* a = why */   \
@@ -36,6 +36,13 @@
     X(NODE_OUT, "node-out", "{node}: done; out of rotation, as it was told, until it is given back")         \
     X(WENT_ON, "went-on", "{node}: {step}: failed, going on without it") /* a = its outcome is unknown */    \
     X(GIVEN_UP, "given-up", "{node}: the release ends without it, as ordered")
+
+/* NOTE_ADMIT's a where nothing was read, and where no balancer takes part. */
+#define ADMIT_UNREAD      (-1)
+#define ADMIT_NO_BALANCER (-2)
+/* Where a node of NOTE_NODE_IN or NOTE_NODE_LEFT is: as the sentence says, or without having left anything.
+ */
+enum whereabouts { WHERE_TOLD, WHERE_IT_WAS };
 
 #define NOTE_ENUM(n, t, s) NOTE_##n,
 enum note { NOTE_LIST(NOTE_ENUM) NOTE_COUNT };

@@ -88,9 +88,8 @@ static void say_left(const struct model *m, int status)
     const char *next = status == EXIT_ROLLED_BACK ? "; the next 'release run' takes it in" : "";
     for (size_t i = 0; i < m->plan->n_nodes; i++)
         if (m->nodes[i].state == SHOWN_LEFT)
-            say_note("%s: left %s%s%s%s", m->plan->nodes[i],
-                     m->nodes[i].stays ? "as it is" : "out of rotation", m->nodes[i].text[0] ? ": " : "",
-                     m->nodes[i].text, next);
+            say_note("%s: left %s%s%s%s", m->plan->nodes[i], m->nodes[i].stays ? "out" : "out of rotation",
+                     m->nodes[i].text[0] ? ": " : "", m->nodes[i].text, next);
 }
 
 static const char *next_step(struct cli *cli, const struct plan *plan, int64_t release, int status)

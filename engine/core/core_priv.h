@@ -143,6 +143,8 @@ void apply_first(struct core *core); /* before the first row */
 void core_apply(struct core *core, const struct record *row);
 /* Applies a record and puts it into the update. */
 void emit(struct core *core, struct update *up, struct record row);
+/* Whom no balancer knows leaves no rotation and comes back to none. */
+enum whereabouts where_walked(const struct core *core);
 void emit_note(struct core *core, struct update *up, enum note code, uint32_t node, uint16_t step, int64_t a,
                int64_t b);
 bool has_room(struct core *core, const struct update *up);

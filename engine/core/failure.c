@@ -3,7 +3,9 @@
 
 static void leave(struct core *core, struct update *up, uint32_t i, uint16_t step, enum why why)
 {
-    emit_note(core, up, NOTE_NODE_LEFT, i, step, why, 0);
+    enum node_state s = core->nodes[i].kept.state;
+    bool serves = where_walked(core) == WHERE_IT_WAS || s == NODE_DONE || s == NODE_UNDONE;
+    emit_note(core, up, NOTE_NODE_LEFT, i, step, why, serves ? WHERE_IT_WAS : WHERE_TOLD);
 }
 
 /* Back to where this release found it. Only what was touched is walked: a node that never left rotation, or
@@ -20,7 +22,7 @@ void node_turn(struct core *core, struct update *up, uint32_t i, enum why why)
         emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_ENABLE], why);
     else {
         emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_AFTER], why);
-        emit_note(core, up, NOTE_NODE_IN, i, CORE_NO_STEP, 1, 0);
+        emit_note(core, up, NOTE_NODE_IN, i, CORE_NO_STEP, 1, where_walked(core));
     }
 }
 

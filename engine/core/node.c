@@ -159,16 +159,22 @@ uint16_t node_step(const struct core *core, const struct node *n)
     return end == NODE_NO_WALK ? n->kept.step : step_before(core, i, end);
 }
 
+enum whereabouts where_walked(const struct core *core)
+{
+    bool balanced = core->drain_step != CORE_NO_STEP || core->takes_elsewhere;
+    return balanced ? WHERE_TOLD : WHERE_IT_WAS;
+}
+
 static void walk_finished(struct core *core, struct update *up, uint32_t i)
 {
     struct node *n = &core->nodes[i];
     enum phase phase;
     if (node_stays_out(core, i))
-        emit_note(core, up, NOTE_NODE_LEFT, i, CORE_NO_STEP, WHY_NOTHING_BEFORE, 0);
+        emit_note(core, up, NOTE_NODE_LEFT, i, CORE_NO_STEP, WHY_NOTHING_BEFORE, where_walked(core));
     else if ((n->kept.state == NODE_OUT || n->kept.state == NODE_BACK) && n->kept.debt && !core->gives_back)
         emit_note(core, up, NOTE_NODE_OUT, i, CORE_NO_STEP, n->kept.state == NODE_BACK, 0);
     else if (n->kept.state == NODE_OUT || n->kept.state == NODE_BACK)
-        emit_note(core, up, NOTE_NODE_IN, i, CORE_NO_STEP, n->kept.state == NODE_BACK, 0);
+        emit_note(core, up, NOTE_NODE_IN, i, CORE_NO_STEP, n->kept.state == NODE_BACK, where_walked(core));
     else if (life_gang_phase((enum life)core->kept.life, &phase))
         emit_note(core, up, NOTE_GANG_OK, i, CORE_NO_STEP, phase, 0);
 }

@@ -190,7 +190,10 @@ static void admit(struct core *core, struct update *up, uint32_t i)
      */
     bool counted = serves(core, i);
     bool known = core->cap_valid && core->cap_avail >= 0; /* not asked for a node that serves nobody */
-    emit_note(core, up, NOTE_ADMIT, i, CORE_NO_STEP, known ? core->cap_avail : -1, core->plan->min_up);
+    int64_t read = where_walked(core) == WHERE_IT_WAS ? ADMIT_NO_BALANCER
+                   : known                            ? core->cap_avail
+                                                      : ADMIT_UNREAD;
+    emit_note(core, up, NOTE_ADMIT, i, CORE_NO_STEP, read, core->plan->min_up);
     core->cap_avail -= counted;
     core->floor_since = -1;
     core->nodes[i].judged_at = core->now;

@@ -166,6 +166,7 @@ static void apply_node_note(struct model *m, int i, enum note note, const struct
         break;
     case NOTE_NODE_LEFT:
         node_state(m, n, SHOWN_LEFT, row->at_ms);
+        n->stays = row->b == WHERE_IT_WAS;
         node_failed(m, i, row);
         break;
     case NOTE_NODE_FAILED: node_failed(m, i, row); break;

@@ -63,6 +63,7 @@ struct model_node {
     enum shown state;
     int step;     /* being worked on, -1 = none */
     bool unknown; /* the last outcome was unknown: the engine is finding out */
+    bool stays;   /* left, and it has not left its balancer */
     int attempt;
     int64_t since_ms; /* when it entered this state; 0 = not yet */
     int64_t step_ms;  /* when its step began */

@@ -37,7 +37,7 @@ def test_a_failed_first_release_leaves_nothing_running(fleet):
             path = f"{n.srv}/{name}"
             os.remove(path) if os.path.islink(path) else shutil.rmtree(path)
     failed = release(fleet, "v3", status=1)
-    assert "app1: left out of rotation: it ran nothing before this release" in failed.stdout, told(failed)
+    assert "app1: left out: it ran nothing before this release" in failed.stdout, told(failed)
     for n in fleet.nodes:
         assert n.running_rev() == "" and "STOPPED" in n.supervisorctl("status", "site"), n.id
     release(fleet, "v1")

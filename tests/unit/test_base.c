@@ -257,8 +257,25 @@ static void notes_read_as_sentences(void **state)
     buf_reset(&b);
     note_text(&b, NOTE_GANG_BAD, "", "cmd.local notify", PHASE_HOOK_AFTER, 0);
     assert_string_equal(buf_str(&b), "controller: failed");
-    buf_reset(&b);
-    note_text(&b, NOTE_DEADLINE, "web-07", "drain", 14, 60000);
+    static const struct {
+        enum note note;
+        int64_t a, b;
+        const char *sentence;
+    } places[] = {{NOTE_ADMIT, 3, 2, "n1: leaves rotation (3 nodes up, 2 must stay)"},
+                  {NOTE_ADMIT, ADMIT_UNREAD, 2, "n1: leaves rotation"},
+                  {NOTE_ADMIT, ADMIT_NO_BALANCER, 2, "n1: begins"},
+                  {NOTE_NODE_IN, 0, WHERE_TOLD, "n1: in rotation"},
+                  {NOTE_NODE_IN, 0, WHERE_IT_WAS, "n1: done"},
+                  {NOTE_NODE_IN, 1, WHERE_IT_WAS, "n1: back"},
+                  {NOTE_NODE_LEFT, WHY_NONE, WHERE_TOLD, "n1: left out of rotation, needs a person"},
+                  {NOTE_NODE_LEFT, WHY_NONE, WHERE_IT_WAS, "n1: left as it is, needs a person"},
+                  {NOTE_NODE_LEFT, WHY_NOTHING_BEFORE, WHERE_IT_WAS,
+                   "n1: left out: it ran nothing before this release"}};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        buf_reset(&b);
+        note_text(&b, places[i].note, "n1", NULL, places[i].a, places[i].b);
+        assert_string_equal(buf_str(&b), places[i].sentence);
+    }
     buf_reset(&b);
     note_text(&b, NOTE_STOPPING, NULL, NULL, 0, WHY_FLOOR);
     assert_true(str_starts(buf_str(&b), "stopping: "));
