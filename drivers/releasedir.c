@@ -11,29 +11,32 @@
 #include "drivers/running.h"
 #include "drivers/scripts.h"
 
-static const struct param dir_params[] = {
-    {.name = "dir",
-     .type = PARAM_STR,
-     .help = "holds repo.git, releases/, shared/ and current; default {dir}"},
-    {.name = "release_dir",
-     .type = PARAM_STR,
-     .help = "the directory of this release; default {release_dir}"},
-    {.name = "rev", .type = PARAM_STR, .help = "40 hex digits; default {rev}"},
-    {.name = "user", .type = PARAM_STR, .help = "whose files these are; default {user}"},
-    {.name = "shared",
-     .type = PARAM_LIST,
-     .help = "paths kept in shared/ and linked into every release; a slash at the end means a directory, "
-             "which may "
-             "begin empty; {path:, file: yes, required: yes, mount: yes} says more"},
-    PARAM_END,
-};
+/* What all of them take, and what some do. */
+#define DIR_PARAMS                                                                                           \
+    {.name = "dir",                                                                                          \
+     .type = PARAM_STR,                                                                                      \
+     .help = "holds repo.git, releases/, shared/ and current; default {dir}"},                               \
+        {.name = "release_dir",                                                                              \
+         .type = PARAM_STR,                                                                                  \
+         .help = "the directory of this release; default {release_dir}"},                                    \
+        {.name = "rev", .type = PARAM_STR, .help = "40 hex digits; default {rev}"},                          \
+        {.name = "user", .type = PARAM_STR, .help = "whose files these are; default {user}"},                \
+    {                                                                                                        \
+        .name = "shared", .type = PARAM_LIST,                                                                \
+        .help = "paths kept in shared/ and linked into every release; a slash at the end means a "           \
+                "directory, which may begin empty; {path:, file: yes, required: yes, mount: yes} says more"  \
+    }
+#define KEEP_PARAM                                                                                           \
+    {                                                                                                        \
+        .name = "keep", .type = PARAM_INT, .deflt = "5",                                                     \
+        .help = "complete releases to keep, beside current, the one before and those in use"                 \
+    }
+static const struct param dir_params[] = {DIR_PARAMS, PARAM_END};
+static const struct param unpack_params[] = {DIR_PARAMS, KEEP_PARAM, PARAM_END};
 static const struct param clean_params[] = {
     {.name = "dir", .type = PARAM_STR, .help = "holds releases/ and current; default {dir}"},
     {.name = "user", .type = PARAM_STR, .help = "whose files these are; default {user}"},
-    {.name = "keep",
-     .type = PARAM_INT,
-     .deflt = "5",
-     .help = "complete releases to keep, beside current, the one before and those in use"},
+    KEEP_PARAM,
     PARAM_END,
 };
 static const struct param probe_params[] = {
@@ -69,11 +72,15 @@ static enum outcome dir_call(struct op *op, const char *act, bool with_shared,
         return op_end(op);
     size_t n = 0, i = 0;
     const char *const *shared = with_shared ? op_arg_list(op, "shared", &n) : NULL;
-    const char **args = arena_array(op_arena(op), n + 5, sizeof *args);
+    const char **args = arena_array(op_arena(op), n + 7, sizeof *args);
     args[i++] = act;
     args[i++] = dir;
     args[i++] = release;
     args[i++] = rev;
+    if (strcmp(act, "unpack") == 0) {
+        args[i++] = arena_printf(op_arena(op), "%" PRId64, op_arg_int(op, "keep"));
+        args[i++] = recall_or_empty(op, "release.before");
+    }
     for (size_t s = 0; s < n; s++)
         args[i++] = shared[s];
     return run(
@@ -164,14 +171,14 @@ static const struct verb verbs[] = {
      .observe = "release.unpacked",
      .forward_only = true,
      .default_timeout_ms = 600000,
-     .params = dir_params,
+     .params = unpack_params,
      .run = release_unpack},
     {.name = "release.unpacked",
      .help = "are the files there?",
      .effect = EFFECT_READ,
      .scope = SCOPE_NODE,
      .default_timeout_ms = 15000,
-     .params = dir_params,
+     .params = unpack_params,
      .run = release_unpacked},
     {.name = "release.seal",
      .help = "mark the directory complete, after the last build step",

@@ -234,13 +234,20 @@ fence_before() {
     [ "${#stored}" -gt 18 ] || ! fence_held "$2" "$3"
 }
 
-# Once per lock grant: the last 50 jobs stay, for people who want to look.
+# Once per lock grant: the last 50 jobs stay, for people who want to look, and of what they printed the end; the
+# journal has it all.
 jobs_prune() {
     set -- jobs/*.pid
-    [ $# -gt 60 ] || return 0
-    for old in $(ls -t jobs/*.pid | tail -n +51); do
-        old=${old%.pid}
-        rm -f "$old.pid" "$old.out" "$old.err" "$old.rc" "$old.polled" "$old.stop"
+    if [ $# -gt 60 ]; then
+        for old in $(ls -t jobs/*.pid | tail -n +51); do
+            old=${old%.pid}
+            rm -f "$old.pid" "$old.out" "$old.err" "$old.rc" "$old.polled" "$old.stop"
+        done
+    fi
+    ls -sk jobs | while read -r kib name; do
+        case $name in *.out | *.err) ;; *) continue ;; esac
+        [ "$kib" -gt 1024 ] && job_ended "${name%.*}" || continue
+        tail -c 65536 "jobs/$name" >jobs/cut && mv jobs/cut "jobs/$name"
     done
 }
 

@@ -1,8 +1,14 @@
 # Release directories: DIR/releases/NAME, complete when .release-complete is there, which is written last.
 
-# The revision a complete directory holds; status 1 when it is not complete.
+# The revision a complete directory holds; status 1 when it is not complete. One that Capistrano made says it in REVISION;
+# ours has .incomplete for as long as it has no marker.
 marker_rev() {
-    { read -r marker_word marker_value <"$1/.release-complete"; } 2>/dev/null || return 1
+    if ! { read -r marker_word marker_value <"$1/.release-complete"; } 2>/dev/null; then
+        [ ! -e "$1/.incomplete" ] && { read -r marker_value <"$1/REVISION"; } 2>/dev/null || return 1
+        case $marker_value in *[!0-9a-f]*) return 1 ;; esac
+        [ ${#marker_value} -eq 40 ] && printf '%s' "$marker_value"
+        return
+    fi
     [ "$marker_word" = rev ] && [ -n "$marker_value" ] && printf '%s' "$marker_value"
 }
 # Everything under $1, or more, is on disk.
@@ -33,6 +39,35 @@ current_target() {
     /*) printf '%s' "$current_link" ;;
     *) printf '%s' "$dir/$current_link" ;;
     esac
+}
+# clean_releases DIR KEEP BEFORE SELF: removes what unpack made and nobody needs: incomplete directories, and complete ones
+# behind the KEEP newest. `current`, BEFORE, SELF and those that processes work in stay. Sets clean_gone, clean_failed.
+clean_releases() {
+    clean_gone='' clean_failed=''
+    [ ! -L "$1/releases" ] || refuse state "$1/releases is a symbolic link; nothing was cleaned"
+    cd "$1/releases" 2>/dev/null || return 0
+    clean_current=$(current_target)
+    clean_used=$(inside "$1/releases" | sed 's/^[0-9]* //')
+    # Complete ones, newest first, of which the first KEEP stay.
+    # shellcheck disable=SC2012
+    clean_keep=$(ls -dt -- */.release-complete 2>/dev/null | sed 's|/.release-complete$||' | head -n "$2")
+    for clean_one in *; do
+        [ -d "$clean_one" ] && [ ! -L "$clean_one" ] || continue
+        # Only what unpack made: nobody else's directory is ours to remove.
+        [ -e "$clean_one/.release-complete" ] || [ -e "$clean_one/.incomplete" ] || continue
+        clean_path=$1/releases/$clean_one
+        case $clean_path in "$clean_current" | "$3" | "$4") continue ;; esac
+        printf '%s\n' "$clean_keep" | grep -qxF -e "$clean_one" && continue
+        printf '%s\n' "$clean_used" | grep -qF -e "$clean_path" && continue
+        # Without its marker first: cut short, it is an incomplete one, never a target, and known as ours to the end.
+        true >"$clean_one/.incomplete" && rm -f "$clean_one/.release-complete" &&
+            find "./$clean_one" -mindepth 1 -maxdepth 1 ! -name .incomplete -exec rm -rf {} + && rm -rf "./$clean_one"
+        if [ -d "$clean_one" ]; then
+            clean_failed="$clean_failed $clean_one"
+        else
+            clean_gone="$clean_gone $clean_one"
+        fi
+    done
 }
 # A word of `shared:`: a path, with a slash at its end for a directory, or /FLAGS/PATH (f a file, d a directory, r must be
 # there, m must be a mount point). Sets shared_path, and shared_flags in the same letters.

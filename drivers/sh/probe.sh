@@ -14,7 +14,7 @@ probe_rolling() {
     [ -L "$dir/current" ] || refuse state "$dir/current is not a symbolic link; move it away, \`current\` belongs to release"
     probe_target=$(current_target)
     [ -d "$probe_target" ] || refuse state "$dir/current leads to $probe_target, which is not there; correct or remove the link"
-    probe_rev=$(marker_rev "$probe_target") || refuse state "$dir/current leads to $probe_target, which has no .release-complete, so its revision cannot be named and nobody could go back to it; if you know it, write the line 'rev <40 digits>' into $probe_target/.release-complete"
+    probe_rev=$(marker_rev "$probe_target") || refuse state "$dir/current leads to $probe_target, which has no .release-complete (nor a REVISION), so its revision cannot be named and nobody could go back to it; if you know it, write the line 'rev <40 digits>' into $probe_target/.release-complete"
     printf '%s\n' "$probe_rev" | grep -qxE '[0-9a-f]{40}' || refuse state "$probe_target/.release-complete does not name a revision of 40 hex digits"
     report "fact rev_before $probe_rev"
     report "fact release.before $probe_target"

@@ -1,6 +1,7 @@
 # needs: lib gitlib dirlib proc
 # Making release directories.
-#   unpack|unpacked DIR RELEASE_DIR REV SHARED...   seal|sealed DIR RELEASE_DIR REV
+#   unpack DIR RELEASE_DIR REV KEEP BEFORE SHARED...   unpacked DIR RELEASE_DIR REV SHARED...
+#   seal|sealed DIR RELEASE_DIR REV
 act=$1
 shift
 
@@ -70,8 +71,8 @@ link_shared() {
 }
 
 do_unpack() {
-    dir=$1 release_dir=$2 rev=$3
-    shift 3
+    dir=$1 release_dir=$2 rev=$3 keep=$4 before=$5
+    shift 5
     want_place
     if unpack_has=$(marker_rev "$release_dir"); then
         [ "$unpack_has" = "$rev" ] || refuse state "$release_dir is complete, but for $unpack_has; remove it by hand if nothing uses it"
@@ -91,6 +92,8 @@ do_unpack() {
         rm -rf "$release_dir" || refuse io "cannot remove the incomplete $release_dir"
         report 'say removed an incomplete directory of an earlier attempt'
     fi
+    # What failed attempts left does not wait for the next success to be removed: disks fill up.
+    (clean_releases "$dir" "$keep" "$before" "$release_dir")
     unpack_out=$(mkdir -p "$release_dir" 2>&1 && this_boot >"$release_dir/.incomplete") || say_space "$unpack_out" "cannot make $release_dir"
     # Through an index of its own, not `git archive`, which would leave out what .gitattributes calls export-ignore; and
     # the index can then tell whether every file is there.

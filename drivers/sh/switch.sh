@@ -1,4 +1,4 @@
-# needs: lib dirlib
+# needs: lib gitlib dirlib
 # The link `current`, and what may be removed.
 #   switch|switched DIR TARGET REV   clean DIR KEEP BEFORE
 act=$1
@@ -47,34 +47,25 @@ do_switched() {
     report "fact current $switched_now"
     [ -n "$release_dir" ] && [ "$switched_now" = "$release_dir" ] || wait_more "$dir/current leads to ${switched_now:-nothing}"
 }
+# Our names for commits (git.fetch) of which no release directory is left: git's own housekeeping may then drop them.
+prune_refs() {
+    [ -d "$dir/repo.git" ] || return 0
+    prune_keep=$(for prune_one in "$dir"/releases/*; do
+        marker_rev "$prune_one" && echo
+    done; marker_rev "$(current_target)" && echo)
+    prune_gone=$(g --git-dir="$dir/repo.git" for-each-ref --format='%(refname)' refs/release/ 2>/dev/null | while IFS= read -r prune_ref; do
+        printf '%s\n' "$prune_keep" | grep -qxF -e "${prune_ref##*/}" || printf 'delete %s\n' "$prune_ref"
+    done)
+    [ -n "$prune_gone" ] || return 0
+    # Names that stay cost only space: no release fails for them.
+    prune_out=$(printf '%s\n' "$prune_gone" | g --git-dir="$dir/repo.git" update-ref --stdin 2>&1) ||
+        report "say old names of commits stay in $dir/repo.git: $(printf '%s\n' "$prune_out" | tail_line)"
+}
 do_clean() {
-    dir=$1 keep=$2 before=$3
-    [ ! -L "$dir/releases" ] || refuse state "$dir/releases is a symbolic link; nothing was cleaned"
-    cd "$dir/releases" 2>/dev/null || { report 'changed no'; return 0; }
-    clean_current=$(current_target)
-    clean_used=$(inside "$dir/releases" | sed 's/^[0-9]* //')
-    # Complete ones, newest first, of which the first KEEP stay.
-    # shellcheck disable=SC2012
-    clean_keep=$(ls -dt -- */.release-complete 2>/dev/null | sed 's|/.release-complete$||' | head -n "$keep")
-    clean_gone='' clean_failed=''
-    for clean_one in *; do
-        [ -d "$clean_one" ] && [ ! -L "$clean_one" ] || continue
-        # Only what unpack made: nobody else's directory is ours to remove.
-        [ -e "$clean_one/.release-complete" ] || [ -e "$clean_one/.incomplete" ] || continue
-        clean_path=$dir/releases/$clean_one
-        [ "$clean_path" != "$clean_current" ] && [ "$clean_path" != "$before" ] || continue
-        printf '%s\n' "$clean_keep" | grep -qxF -e "$clean_one" && continue
-        printf '%s\n' "$clean_used" | grep -qF -e "$clean_path" && continue
-        # Without its marker first: cut short, it is an incomplete one, never a target, and known as ours to the end.
-        true >"$clean_one/.incomplete" && rm -f "$clean_one/.release-complete" &&
-            find "./$clean_one" -mindepth 1 -maxdepth 1 ! -name .incomplete -exec rm -rf {} + && rm -rf "./$clean_one"
-        if [ -d "$clean_one" ]; then
-            clean_failed="$clean_failed $clean_one"
-        else
-            clean_gone="$clean_gone $clean_one"
-        fi
-    done
+    dir=$1
+    clean_releases "$dir" "$2" "$3" ''
     rm -f "$dir/.current.new"
+    prune_refs
     report "fact removed ${clean_gone# }"
     [ -n "$clean_gone$clean_failed" ] || report 'changed no'
     [ -z "$clean_failed" ] || refuse io "could not remove$clean_failed in $dir/releases; whose files are in there?"

@@ -289,6 +289,56 @@ static void cleaning_keeps_what_may_be_needed(void **state)
                            "tr '\\n' ' '",
                            rev1, rev2));
     assert_true(sh_true("test -e $D/g/outside/.incomplete"));
+    /* Names of commits go with the last directory that needs them. */
+    sh("cd $D/g/srv/repo.git && git update-ref refs/release/0000000000000000000000000000000000000001 %s",
+       rev1);
+    WANT_OK(step_with("release.clean", "g", rev2, "[]", recall, false));
+    assert_string_equal(sh("git --git-dir=$D/g/srv/repo.git for-each-ref --format='%%(refname)' "
+                           "refs/release | tr '\n' ' '"),
+                        sh("printf 'refs/release/%%s\n' %s %s | sort | tr '\n' ' '", rev1, rev2));
+}
+
+/* Attempts that failed, one release after another: there are never more than `keep` and the one that is made.
+ */
+static void failed_attempts_do_not_pile_up(void **state)
+{
+    (void)state;
+    deploy("pile", rev1);
+    sh("cd $D/pile/srv/releases && for i in 1 2 3 4; do cp -a %.12s-abcdef 00000000000$i-abcdef && "
+       "touch -d \"2020-01-0$i\" 00000000000$i-abcdef/.release-complete; done && mkdir half && touch "
+       "half/.incomplete",
+       rev1);
+    WANT_OK(step("git.fetch", "pile", rev2));
+    WANT_OK(step_with("release.unpack", "pile", rev2, "[]",
+                      PAIRS({"release.before", text("%s/releases/000000000002-abcdef", dir_of("pile"))}),
+                      false));
+    assert_string_equal(
+        sh("cd $D/pile/srv/releases && ls | tr '\n' ' '"),
+        sh("printf '%%s\n' %.12s-abcdef %.12s-abcdef 000000000002-abcdef 000000000004-abcdef | "
+           "LC_ALL=C sort | tr '\n' ' '",
+           rev1, rev2));
+}
+
+/* Coming over from Capistrano: its REVISION says what is there, and a way back leads there. */
+static void a_revision_file_names_what_is_there(void **state)
+{
+    (void)state;
+    deploy("cap", rev1);
+    sh("cd $D/cap/srv && mv releases/%.12s-abcdef releases/20240102030405 && cd releases/20240102030405 && "
+       "rm .release-complete && echo %s >REVISION && ln -sfn releases/20240102030405 $D/cap/srv/current",
+       rev1, rev1);
+    struct answer a = rig_ask(&(struct ask){.verb = "release.probe",
+                                            .args = PAIRS({"dir", dir_of("cap")}, {"layout", "rolling"}),
+                                            .vars = PAIRS({"dir", dir_of("cap")})});
+    WANT_OK(a);
+    assert_string_equal(fact(&a, "rev_before"), rev1);
+    WANT_OK(step("git.fetch", "cap", rev2));
+    WANT_OK(step("release.unpack", "cap", rev2));
+    WANT_OK(step("release.seal", "cap", rev2));
+    WANT_OK(step("release.switch", "cap", rev2));
+    WANT_OK(step_with("release.switch", "cap", rev1, "[]",
+                      PAIRS({"release.before", text("%s/releases/20240102030405", dir_of("cap"))}), true));
+    assert_string_equal(sh("readlink $D/cap/srv/current"), "releases/20240102030405");
 }
 
 /* The processes are asked, not the disk. */
@@ -515,6 +565,8 @@ int main(void)
         cmocka_unit_test(shared_paths_are_linked_and_nothing_moves_silently),
         cmocka_unit_test(a_hostile_revision_reaches_nothing_outside),
         cmocka_unit_test(cleaning_keeps_what_may_be_needed),
+        cmocka_unit_test(failed_attempts_do_not_pile_up),
+        cmocka_unit_test(a_revision_file_names_what_is_there),
         cmocka_unit_test(the_running_revision_is_that_of_the_processes),
         cmocka_unit_test(age_alone_is_never_verified),
         cmocka_unit_test(a_tree_is_looked_at_as_its_owner),
