@@ -182,6 +182,21 @@ static bool create(int dir, const char *path, struct err *err)
     return ok;
 }
 
+/* Does the journal's name still lead to the file that SQLite has open? Asked of SQLite: what bears the name
+ * by now says nothing about that. */
+static bool has_its_name(struct sqlite *s)
+{
+    int moved = 1;
+    return file_id_at(s->dir, s->path, &s->file) &&
+           sqlite3_file_control(s->conn, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && !moved;
+}
+
+/* The -wal that was there before must still be there: another one belongs to another journal. */
+static bool has_its_wal(struct sqlite *s, const struct file_id *before)
+{
+    return file_id_at(s->dir, s->wal_path, &s->wal) && (!before || file_id_same(before, &s->wal));
+}
+
 /* *ret_gone: it was there a moment ago, and what we opened has no name any more: put back from a backup, say.
  */
 static bool connect_once(struct sqlite *s, bool again, bool *ret_gone, struct err *err)
@@ -195,15 +210,17 @@ static bool connect_once(struct sqlite *s, bool again, bool *ret_gone, struct er
         return err_set(err, E_JOURNAL, "journal %s went away while it was opened", s->path);
     if (state == FILE_MISSING && !create(s->dir, s->path, err))
         return false;
+    struct file_id wal;
+    bool has_wal = file_id_at(s->dir, s->wal_path, &wal);
     if (!connect(s, err))
         return false;
     checkpoint_at_close(s, false);
-    if (!schema_vet(s, err))
-        return false;
-    checkpoint_at_close(s, true);
-    if (file_id_at(s->dir, s->path, &s->file) && file_id_at(s->dir, s->wal_path, &s->wal))
-        return true;
-    *ret_gone = true;
+    bool fit = schema_vet(s, err);
+    *ret_gone = !has_its_name(s) || (fit && !has_its_wal(s, has_wal ? &wal : NULL));
+    if (!*ret_gone) {
+        checkpoint_at_close(s, fit);
+        return fit;
+    }
     return err_set(err, E_JOURNAL, "journal %s went away while it was opened", s->path);
 }
 

@@ -242,7 +242,90 @@ static void a_failure_before_the_commit_ends_all_writing_too(void **state)
     assert_int_equal(journal_last_seq(again), 0);
 }
 
-int main(void)
+/* ---- a journal that is put back while it is opened */
+
+static struct {
+    char name[64];
+    int left; /* times that it still happens */
+    bool put_back;
+} away;
+
+/* Between SQLite's opening of the file and its first look into it: a backup takes its name. */
+static void taken_away(struct shim_file *f, const char *name)
+{
+    size_t n = strlen(away.name);
+    (void)f;
+    if (!name || away.left == 0 || strlen(name) < n || strcmp(name + strlen(name) - n, away.name) != 0)
+        return;
+    away.left--;
+    char from[64], wal[80];
+    snprintf(from, sizeof(from), "%s.bak%d", away.name, away.left);
+    snprintf(wal, sizeof(wal), "%s-wal", away.name);
+    unlink(scratch(away.name));
+    unlink(scratch(wal));
+    if (away.put_back)
+        assert_int_equal(rename(scratch(from), scratch(away.name)), 0);
+}
+
+static void backups_make(const char *name, int n)
+{
+    struct store *s = store_write(name);
+    release_of(s, "prod", "release");
+    store_close(s);
+    for (int i = 0; i < n; i++) {
+        char command[600];
+        snprintf(command, sizeof(command), "cp %s/%s %s/%s.bak%d", scratch_dir, name, scratch_dir, name, i);
+        assert_int_equal(system(command), 0);
+    }
+    snprintf(away.name, sizeof(away.name), "%s", name);
+    shim_hooks.opened = taken_away;
+}
+
+/* What is written then is in the file that has the name, not in one that nobody finds again. */
+static void a_journal_put_back_while_it_is_opened_is_the_one_that_is_written(void **state)
+{
+    (void)state;
+    for (int times = 1; times <= 2; times++) {
+        char name[32];
+        snprintf(name, sizeof(name), "back%d.db", times);
+        backups_make(name, times);
+        away.left = times;
+        away.put_back = true;
+        struct store *s = store_write(name);
+        assert_int_equal(away.left, 0);
+        row_add(s, (struct row){.release = 1, .kind = ROW_NOTE, .code = "life", .a = 7});
+        store_close(s);
+        shim_hooks.opened = NULL;
+        struct err err;
+        auto_arena struct arena a = {0};
+        auto_store struct store *again = store_write(name);
+        struct row *rows;
+        size_t n;
+        ok(journal_read(again, 0, 0, 10, &a, &rows, &n, &err));
+        assert_int_equal(n, 1);
+        assert_int_equal(rows[0].a, 7);
+    }
+}
+
+/* Gone for good, or never still: said, and no new one is made in its place. */
+static void a_journal_that_goes_away_while_it_is_opened_is_not_made_anew(void **state)
+{
+    (void)state;
+    for (int put_back = 0; put_back <= 1; put_back++) {
+        char name[32];
+        struct err err;
+        struct store *s = NULL;
+        snprintf(name, sizeof(name), "gone%d.db", put_back);
+        backups_make(name, 5);
+        away.left = 5;
+        away.put_back = put_back;
+        refused(store_open(scratch(name), STORE_WRITE, &s, &err), E_JOURNAL, "went away while it was opened");
+        shim_hooks.opened = NULL;
+        assert_int_equal(access(scratch(name), F_OK) == 0, put_back);
+    }
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         in_scratch(the_nth_write_fails),
@@ -250,7 +333,10 @@ int main(void)
         in_scratch(the_nth_write_or_sync_fails_and_the_process_dies),
         in_scratch(a_failure_before_the_commit_ends_all_writing_too),
         in_scratch(a_full_disk_is_said_in_plain_words),
+        in_scratch(a_journal_put_back_while_it_is_opened_is_the_one_that_is_written),
+        in_scratch(a_journal_that_goes_away_while_it_is_opened_is_not_made_anew),
     };
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     shim_hooks = (struct shim_hooks){.write = failing_write, .sync = failing_sync};
     shim_install();
     return cmocka_run_group_tests(tests, NULL, NULL);
