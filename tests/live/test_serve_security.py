@@ -235,6 +235,9 @@ def test_words_of_an_order_cannot_be_options(server):
                  {"window": "$(id)"}, {"rev": ["a"]}, {"rev": 12}, {"revv": "a"}, {"rev": "a\nb"}):
         status, _ = server.post("/api/v1/envs/prod/plan", server.tokens["operator"], **body)
         assert status == 400, body
+    for body in ({"stages": "1;2"}, {"window": "$(id)"}, {"only": "-a"}, {"plan": "../x"}):
+        answer = server.post("/api/v1/envs/prod/plan", server.tokens["operator"], **body)[1]
+        assert "wanted" in answer["error"]["text"], answer
     assert server.post("/api/v1/envs/-x/plan", server.tokens["operator"])[0] == 404
     assert server.post("/api/v1/envs/nowhere/plan", server.tokens["operator"])[0] == 404
     assert server.post("/api/v1/envs/prod/lock", server.tokens["operator"], reason="a\nb")[0] == 400
