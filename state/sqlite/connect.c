@@ -197,6 +197,11 @@ static bool has_its_wal(struct sqlite *s, const struct file_id *before)
     return file_id_at(s->dir, s->wal_path, &s->wal) && (!before || file_id_same(before, &s->wal));
 }
 
+static bool went_away(const struct sqlite *s, struct err *err)
+{
+    return err_set(err, E_JOURNAL, "journal %s went away while it was opened", s->path);
+}
+
 /* *ret_gone: it was there a moment ago, and what we opened has no name any more: put back from a backup, say.
  */
 static bool connect_once(struct sqlite *s, bool again, bool *ret_gone, struct err *err)
@@ -207,13 +212,16 @@ static bool connect_once(struct sqlite *s, bool again, bool *ret_gone, struct er
     if (!way_open(s->path, s->mode, &s->dir, err) || !file_check(s->dir, s->path, s->mode, &state, err))
         return false;
     if (state == FILE_MISSING && again) /* half-way through being put back: no new one in its place */
-        return err_set(err, E_JOURNAL, "journal %s went away while it was opened", s->path);
+        return went_away(s, err);
     if (state == FILE_MISSING && !create(s->dir, s->path, err))
         return false;
-    struct file_id wal;
-    bool has_wal = file_id_at(s->dir, s->wal_path, &wal);
-    if (!connect(s, err))
-        return false;
+    struct file_id wal, file;
+    bool has_wal = file_id_at(s->dir, s->wal_path, &wal), has_file = file_id_at(s->dir, s->path, &file);
+    if (!connect(s, err)) {
+        /* What SQLite says of a file that vanished under it sounds like a broken disk. */
+        *ret_gone = !has_file || !file_id_at(s->dir, s->path, &s->file) || !file_id_same(&file, &s->file);
+        return *ret_gone ? went_away(s, err) : false;
+    }
     checkpoint_at_close(s, false);
     bool fit = schema_vet(s, err);
     *ret_gone = !has_its_name(s) || (fit && !has_its_wal(s, has_wal ? &wal : NULL));
@@ -221,7 +229,7 @@ static bool connect_once(struct sqlite *s, bool again, bool *ret_gone, struct er
         checkpoint_at_close(s, fit);
         return fit;
     }
-    return err_set(err, E_JOURNAL, "journal %s went away while it was opened", s->path);
+    return went_away(s, err);
 }
 
 /* Nothing was written yet, so what bears the name by now is opened as well as what did. */
@@ -229,7 +237,7 @@ bool connect_write(struct sqlite *s, struct err *err)
 {
     bool gone = true;
     for (int attempt = 0; gone && attempt < 3; attempt++) {
-        if (attempt > 0) {
+        if (attempt > 0 && s->conn) {
             checkpoint_at_close(s, false);
             disconnect(s);
         }
