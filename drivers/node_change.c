@@ -256,7 +256,8 @@ static enum verdict judge(struct change *ch, const struct feed *feed, struct nod
 static const char *deadline_key(struct op *op)
 {
     const char *name = op->spec.verb ? strchr(op->spec.verb->name, '.') : NULL;
-    return !name || strcmp(name, ".run") == 0 ? "timeout" : arena_printf(op_arena(op), "%s_timeout", name + 1);
+    return !name || strcmp(name, ".run") == 0 ? "timeout"
+                                              : arena_printf(op_arena(op), "%s_timeout", name + 1);
 }
 
 /* The deadline is gone: the command must not go on behind our back. A bounded time of its own, in which the

@@ -19,8 +19,7 @@ static void add_row(struct table *t, struct arena *arena, const struct release_i
                                                            : r->ended_ms - r->started_ms,
                       took, sizeof took);
     const char *result = r->exit_status < 0 ? (r->resumable ? "unfinished" : "unfinished, given up")
-                                            : arena_printf(arena, "%d %s%s", r->exit_status,
-                                                           end_text(r),
+                                            : arena_printf(arena, "%d %s%s", r->exit_status, end_text(r),
                                                            r->resumable ? " (resumable)" : "");
     const char *what =
         r->of_release ? arena_printf(arena, "%s of %" PRId64, r->kind, r->of_release) : r->kind;

@@ -80,9 +80,9 @@ static int outdated(struct session *s, struct plan **plan)
         *plan = NULL;
         return 0;
     }
-    return n_left == (*plan)->n_nodes ? 0
-                                      : cli_plan_only(cli, s->env, s->pillar,
-                                                      arena_strdup(&cli->arena, buf_str(&only)), plan);
+    return n_left == (*plan)->n_nodes
+               ? 0
+               : cli_plan_only(cli, s->env, s->pillar, arena_strdup(&cli->arena, buf_str(&only)), plan);
 }
 
 static int run_locked(struct session *s, struct plan *plan)

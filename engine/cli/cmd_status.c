@@ -117,7 +117,8 @@ static void put_nodes(struct cli *cli, const struct env_state *st, struct buf *o
     for (size_t i = 0; i < st->n_gone; i++)
         buf_printf(out, "%s%s", i == 0 ? "  gone       " : ", ", st->gone[i]);
     if (st->n_gone)
-        buf_printf(out, ": no nodes of %s any more since release %" PRId64 "\n", env_bare(st->env), st->gone_since);
+        buf_printf(out, ": no nodes of %s any more since release %" PRId64 "\n", env_bare(st->env),
+                   st->gone_since);
 }
 
 static void put_env(struct cli *cli, struct store *store, const struct env_state *st, struct buf *out)

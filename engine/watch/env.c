@@ -103,7 +103,8 @@ static void set_gone_apart(struct store *store, struct env_state *st, struct are
 bool env_state_read(struct store *store, const char *env, struct arena *a, struct env_state *st,
                     struct err *err)
 {
-    if (!env_state_brief(store, env, a, st, err) || !node_states(store, env, a, &st->nodes, &st->n_nodes, err))
+    if (!env_state_brief(store, env, a, st, err) ||
+        !node_states(store, env, a, &st->nodes, &st->n_nodes, err))
         return false;
     if (st->n_nodes > 0)
         set_gone_apart(store, st, a);

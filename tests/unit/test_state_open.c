@@ -396,7 +396,7 @@ static void the_default_name_follows_the_environment(void **state)
     setenv("HOME", scratch("home"), 1);
     ok(store_open(NULL, STORE_READ, &s, &err));
     assert_string_equal(store_place(s), geteuid() == 0 ? "/var/lib/release/release.db"
-                                                      : scratch("home/.local/state/release/release.db"));
+                                                       : scratch("home/.local/state/release/release.db"));
     store_close(s);
     unsetenv("XDG_STATE_HOME");
     char cwd[1024];
