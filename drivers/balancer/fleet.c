@@ -12,7 +12,8 @@
 /* ---- capacity --------------------------------------------------------------------------------------------
  */
 
-/* In every pool, and in every row of it. *ret_known false: one of the pools does not have it. */
+/* In every pool, and in every row of it. *ret_missing: a pool that does not have it ("" where pools have no
+ * names). */
 static bool serves(const struct lb *lb, const struct lb_table *t, const char *name, const char **ret_missing)
 {
     bool all = true;

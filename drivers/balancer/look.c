@@ -11,7 +11,7 @@
 #include "drivers/node.h"
 
 #define BEFORE_MAX 60000
-#define LINE_MAX_  200
+#define TOLD_MAX   200
 #define NAMES_MAX  300
 
 /* On the node: established connections to its port, "$1" in hex as the kernel prints it. */
@@ -120,7 +120,7 @@ const struct lb_server *lb_table_find(const struct lb_table *t, const char *pool
 
 const char *lb_first_line(struct op *op, const char *text)
 {
-    auto_buf struct buf b = BUF_INIT(LINE_MAX_);
+    auto_buf struct buf b = BUF_INIT(TOLD_MAX);
     text += strspn(text, "\r\n ");
     text_visible(&b, text, strcspn(text, "\r\n"));
     return arena_strdup(op_arena(op), buf_str(&b));
