@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The lock on the node (drivers/node.h): the runner's fence file names the journal that the node belongs to,
  * written complete in one step under the node's flock. Every changing step asks it again (node_change.c). */
 #include "drivers/node_priv.h"

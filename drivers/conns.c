@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Open links, kept for the next op of the same target.
  *
  * A link is used by one thread at a time: leased by an op, given back at its end, dropped when broken. The

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* What a command on a node prints, sorted into log, result and the runner's lines (feed.h). */
 #include "drivers/feed.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a command on a node prints, on its way to the log and the result; and the lines in between by which
  * the runner talks to us: "\001NONCE words\n" on stderr. The nonce is new for every call, so no output can
  * imitate it by accident. */

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* One HTTP request by libcurl under op_wait; link-local addresses are refused (http_call.h). */
 #include "drivers/http_call.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One HTTP request for one op: libcurl's multi interface under op_wait. Used by http and notify.
  *
  * Never follows redirects, never asks a proxy, verifies TLS (1.2 or later), refuses link-local addresses, and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Shared by cmd.c and npm.c. */
 #include "drivers/jobrun.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What cmd.run and npm.install share: where a command of the pillar runs, as whom, with which environment,
  * and how its end is reported. */
 #ifndef RELEASE_DRIVERS_JOBRUN_H

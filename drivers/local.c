@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Transport `local`: commands on the controller itself, through /bin/sh in a process group of their own.
  *
  * The process itself is drivers/process.c, which the openssh transport uses too. */

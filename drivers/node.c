@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Commands on a node that observe (drivers/node.h): read, job, probe; and how a command becomes one string
  * for a login shell. Changes are in node_change.c. */
 #include "drivers/node_priv.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Commands on a node, over whatever transport its target names.
  *
  * A script is a constant of the driver, POSIX sh; data reach it as positional parameters "$1".. (quoted

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Between node.c (reading, probing) and node_change.c. */
 #ifndef RELEASE_DRIVERS_NODE_PRIV_H
 #define RELEASE_DRIVERS_NODE_PRIV_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* node_probe: can a node be used at all, and in every way that a step will use it? */
 #include "drivers/node_priv.h"
 

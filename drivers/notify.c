@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* notify: tells a chat room, by a webhook that takes Slack's JSON (Slack, Mattermost, Rocket.Chat).
  *
  * The URL is the credential: it never appears in a message, fact or log. */

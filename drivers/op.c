@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The op: what a verb was asked, its one way to wait, and what it reports (drivers/driver.h).
  *
  * An op belongs to one worker thread from op_new to op_free. Nothing here blocks but op_poll, which honours

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Making and running ops: for engine/run, the simulator and driver tests. Drivers see drivers/driver.h only.
  */
 #ifndef RELEASE_DRIVERS_OP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The op's own sockets: connect, write, read, all under op_wait. */
 #include "drivers/op_priv.h"
 

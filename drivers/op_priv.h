@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the transports and the op share, and no driver sees: the op itself, waiting that does not fail the op,
  * and links (an open way to a target) with calls (one command running over it).
  *

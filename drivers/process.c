@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Starting, feeding, reading and ending a program on the controller (process.h). */
 #include "drivers/process.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A program on the controller: pipes, own process group, reaped by pidfd. One thread each. */
 #ifndef RELEASE_DRIVERS_PROCESS_H
 #define RELEASE_DRIVERS_PROCESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Hiding secrets by value (docs/promises.md#s8): as they are, in base64 (all three alignments) and URL form.
  *
  * Output comes in pieces cut anywhere, so what may be the beginning of a secret is held back. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads the reports of node scripts. What a node says is data: it sets facts of its own op and nothing else.
  */
 #include "drivers/report.h"

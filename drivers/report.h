@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What node scripts answer (drivers/sh/lib.sh): lines of facts and refusals, applied to the op, so that a
  * verb is its arguments, its script and one call. Only for scripts of drivers/sh that source lib.sh. */
 #ifndef RELEASE_DRIVERS_REPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Asks the processes, not the disk (docs/promises.md#what-they-rest-on): see drivers/sh/running.sh. */
 #include "drivers/running.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which revision do the processes of a node run? One question for two layouts: release.running and
  * git.running. */
 #ifndef RELEASE_DRIVERS_RUNNING_H

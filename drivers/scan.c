@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Finding marked lines in a stream that comes in pieces (scan.h). */
 #include "drivers/scan.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Finds lines of ours in a stream of somebody else's bytes: "\001NONCE words\n". The nonce is new each time,
  * so no output imitates it by accident; what goes before and after arrives exactly as it was, whatever the
  * pieces. */

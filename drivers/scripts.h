@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The node scripts of drivers/sh, made into constants by cmake/embed_scripts.cmake. */
 #ifndef RELEASE_DRIVERS_SCRIPTS_H
 #define RELEASE_DRIVERS_SCRIPTS_H

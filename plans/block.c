@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The release: block of the pillar, typed (docs/pillar.md). */
 #include "plans/compile_priv.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The compiler with the drivers of the program. Apart, so that tests of the compiler bring their own. */
 #include "plans/compile_priv.h"
 

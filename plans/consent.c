@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What an environment asks of people before it is changed (`confirm:` and `approval:` of its release: block),
  * and what their yes is bound to. */
 #include <stdlib.h>

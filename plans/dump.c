@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Printing a value tree: JSON typed as Salt types it, and YAML with the place of every value behind it. */
 #include "plans/value.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Where an environment's pillar is: an entry of release.yml, a section of top.sls, a file; or why it is unknown. */
 #include "plans/environment.h"
 
 #include <dirent.h>

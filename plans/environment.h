@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which environments there are. A name is known only where a person wrote it: a section of top.sls, a file
  * ENV.*, or an entry of release.yml; there is no falling back, for a mistyped name would then release
  * something else. Private to plans/. */

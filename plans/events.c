@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* notify: -> (event, arguments of notify.webhook). A webhook's address is a secret: a literal one stays in
  * the pillar, and the plan only says where. */
 #include "plans/compile_priv.h"

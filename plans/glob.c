@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Globs as Python's fnmatch reads them; the classes that are let through are the plain ones (glob_plain). */
 #include "plans/glob.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Globs as Python's fnmatch reads them (Salt's targets): '*', '?', '[abc]', '[!abc]', nothing else special,
  * no backslash. The C library's fnmatch differs in '[^', '[[:alpha:]]' and the backslash. Private to plans/.
  */

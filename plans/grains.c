@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Grains and addresses of a node, asked as Salt asks (salt.utils.data.subdict_match, traverse_dict_and_list,
  * the matcher ipcidr): "roles:web" is true when the grain is web, has a member web, or a key web; deeper
  * paths are tried first. A file that lists a node's grains lists those that matter, not all: a grain that is

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* app_servers from a program that lists them: an Ansible inventory, or a script in our own form (inventory.h). */
 #include "plans/inventory.h"
 
 #include <string.h>

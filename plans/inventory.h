@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Node lists that another program knows: `app_servers: {command: [...]}` and `{match: 'G@roles:web'}`. What
  * it answers becomes an ordinary app_servers map, so that nobody else has to know. Private to plans/. */
 #ifndef RELEASE_PLANS_INVENTORY_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* JSON as a value tree with places, equal parts kept once (json.h). */
 #include "plans/json.h"
 
 #include <stdlib.h>

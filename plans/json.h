@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* JSON of other programs -> the value tree that YAML becomes. Private to plans/.
  *
  * Rendered pillars of thousands of nodes are mostly the same: a part that reads byte for byte like one before

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which layers of top.sls a node gets, and what Salt would make of them for it: the files of all targets that
  * match, each once, at its first place, rendered one after another for this node. Nodes with the same files
  * share one tree. */

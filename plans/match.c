@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Targets as Salt's matchers read them (salt/matchers). A compound becomes a list of words, node groups put
  * in their places as salt.utils.minions.nodegroup_comp does it, and is asked with Python's precedence: not,
  * and, or. What Salt answers with "nobody" because the expression is none (`web1 web2`, `(web1`) is a mistake

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who a target of top.sls is for, as Salt's matchers decide: compound where nothing else is said. What a
  * matcher asks about a node - its id, its grains, the groups of nodes - is answered from what is written down
  * in ROOT; where that does not say, the answer is "not known", never "no". Private to plans/. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Salt's merge (salt.utils.dictupdate): maps merge deep, anything else is replaced by the later one, order of
  * first appearance is kept. Many trees are summed up in one walk over each: maps that this sum made are
  * changed in place, those of the files never.

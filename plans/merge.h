@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Summing up pillar trees as Salt merges them. Private to plans/; value_merge (value.h) is the same for two.
  */
 #ifndef RELEASE_PLANS_MERGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* app_servers: in its many shapes (servers.c) -> nodes of the plan, in the order written. */
 #include "plans/compile_priv.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Finding and merging an environment's pillar (docs/pillar.md): top.sls section, else ENV.sls, ENV.yml,
  * ENV/init.sls, then the --pillar texts on top. */
 #include "plans/environment.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pillar: reading an environment's data as Salt reads its own, with the place of every value
  * (docs/protocols.md#salts-pillar), and compiling it with a plan file into a plan.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An environment's merged data, as the rest of plans/ sees it. */
 #ifndef RELEASE_PLANS_PILLAR_PRIV_H
 #define RELEASE_PLANS_PILLAR_PRIV_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where a node keeps what is released, and where the runner keeps its files there. */
 #include "plans/compile_priv.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What can only be judged with the values of each node in place: which server of a balancer is whose, and
  * arguments that a verb itself calls wrong. */
 #include "plans/compile_priv.h"

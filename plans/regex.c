@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A walk over the pattern lets through what means the same to Python's `re` and to PCRE2; then PCRE2 decides.
  * Without back references, possessive quantifiers and look-behind both accept the same texts, whatever path
  * they take to it. Node ids and grains are matched: ASCII without control bytes, so classes like \w and the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Regular expressions that Python's `re` and PCRE2 read alike, for Salt's matchers E@ and P@. What the two
  * read in different ways, or one of them not at all, is refused by name. Private to plans/. */
 #ifndef RELEASE_PLANS_REGEX_H

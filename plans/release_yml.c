@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Keys are strict here: a word that is spelled wrong in this file could send a release to other servers. */
 #include "plans/release_yml.h"
 

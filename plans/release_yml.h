@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ROOT/release.yml: what the pillar cannot say of itself - which environments there are beside top.sls and
  * the files ENV.*, where each one's pillar comes from, who renders it, and what Salt's matchers ask about
  * nodes. Ours, beside pillar/. Private to plans/.

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* A pillar rendered by another program: the user's own Salt, or a command (render.h). */
 #include "plans/render.h"
 
 #include <fnmatch.h>

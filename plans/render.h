@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pillars that somebody else renders: the user's own Salt, or any program (docs/pillar.md). One process for
  * all nodes, without a shell, under a deadline, its output bounded; what it says on stderr is shown when it
  * fails. Private to plans/.

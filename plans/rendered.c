@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An environment whose pillar, or whose list of nodes, another program knows: asked here, then it is as if it
  * had been read from files. */
 #include "plans/environment.h"

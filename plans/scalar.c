@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* YAML 1.1 typing as Salt does it, done only where a type is asked for: PyYAML's patterns decide what a plain
  * scalar is, Salt's constructors what it is worth. So 0644 is 644 but -0644 is -420, 08 and dates stay text,
  * 12:30 is 750, 0o17 and 12e4567 stay text. What Salt itself dies of, and numbers that JSON has no word for,

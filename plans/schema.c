@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading a map by its table of keys (schema.h). */
 #include "plans/schema.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Typed reading of maps: one table per block says which keys there are and where their values go. Unknown
  * keys, wrong types and bad values are reported with their place, and reading goes on. Private to plans/. */
 #ifndef RELEASE_PLANS_SCHEMA_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Secrets: read when a release starts, handed to ops, never stored. The plan holds only where each one is. */
 #include "plans/pillar.h"
 

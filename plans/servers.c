@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* app_servers as it is written, before anybody asks what the nodes are: a map keyed by id, a list of ids, a
  * list of {id: {...}}, a list of {name: ID, host: ...}, or `pillar: PATH` to any of these elsewhere. */
 #include "plans/pillar_priv.h"

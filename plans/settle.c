@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whose environment is this? The ids of its nodes stand in the release: block, and which block there is
  * depends on the node: so every id that any block could mean is asked what its own pillar says, and a node
  * belongs to the environment when the block of its own pillar lists it. All of them must have the same block.

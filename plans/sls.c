@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pillar files as Salt finds them and puts them together (salt/pillar/__init__.py, render_pstate): what a
  * file includes comes under it, what a node's files include is rendered once for the node - the second time a
  * file is included its own values alone count, not what it includes - and nothing in one node's pillar

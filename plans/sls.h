@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading pillar files: names and include (sls.c), shebang lines and permissions (sls_read.c). Private to
  * plans/. */
 #ifndef RELEASE_PLANS_SLS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One pillar file, read and rendered as Salt renders it, as far as plain YAML goes. What needs Jinja or
  * another renderer is refused by name, with the way to have it rendered: reading half of a template would
  * release the wrong thing. */

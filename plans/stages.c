@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Numbers of nodes: stages, window, floor, budget. Window and stages round up to at least 1, the floor rounds
  * up, the budget of failures rounds down: every rounding is the careful one. */
 #include "plans/compile_priv.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The plan files that are compiled in; ROOT/plans/NAME.yml wins over them. */
 #ifndef RELEASE_PLANS_STOCK_H
 #define RELEASE_PLANS_STOCK_H

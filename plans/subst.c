@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* {name} in texts: proved when a plan is made, filled in at dispatch (subst.h). */
 #include "plans/subst.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Templates: {name} in arguments. Private to plans/.
  *
  * As written: {{ and }} are literal braces, and so is a brace that encloses no name (shell: awk '{print

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Proving the {names} of a template at compile time, so that expanding it later cannot fail. */
 #include "plans/compile_priv.h"
 

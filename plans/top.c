@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* top.sls as Salt has it (salt/pillar/__init__.py, get_tops, merge_tops): section -> target -> files, targets
  * in the order written unless they say `order:`, a target that another top file includes and names again
  * replaced where it stands. Salt passes over much in silence - an include that is not there, a number among

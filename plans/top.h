@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* top.sls: which files make up an environment, and which of them only some nodes get. Private to plans/. */
 #ifndef RELEASE_PLANS_TOP_H
 #define RELEASE_PLANS_TOP_H

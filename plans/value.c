@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The value tree: maps with the order of writing and quick look-up, paths, and the messages that carry a
  * place. */
 #include "plans/value.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The value tree that YAML becomes: private to plans/.
  *
  * Every scalar keeps its text as written and its place; typing is lazy, so that a revision is never a number.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libyaml events -> value tree, with the limits that make hostile input cheap (docs/promises.md#s5): 1 MiB a
  * file, depth 64 counted on events (libyaml is quadratic on nested '['; we stop before it burns time),
  * 100,000 values with every alias counted where it stands, 256 anchors, no self-reference, no NUL, no

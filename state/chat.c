@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What chat rooms wait for and were told: asks, seen requests, messages, notices. queue.c has the queue. */
 #include "state/chat.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the chat rooms' side of the server has to remember over a restart: requests that wait for a yes, who
  * waits for the lock, requests that were seen already, and what was said where.
  *

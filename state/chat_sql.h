@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The statements of state/chat.c and state/queue.c: part of SQL_LIST (state/sql.h). */
 #ifndef RELEASE_STATE_CHAT_SQL_H
 #define RELEASE_STATE_CHAT_SQL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How far each observer has got. An observer that never said anything stands at 0. */
 #include "state/store_priv.h"
 

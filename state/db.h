@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The seam between what the store keeps (releases, journal, lock, orders ...) and the database that keeps it.
  *
  * A kind of database fills the table below; nothing above it includes a database's own headers, and nothing

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which environment a name means. An environment is (application, name): two applications may have a `prod`
  * each, in one journal. People say `prod` in their own tree and `shop:prod` anywhere; everything here takes
  * both, and whatever comes out of the journal bears the shortest name that leads back to it.

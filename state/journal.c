@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The journal: rows go in at the end and are read by number. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The lock of an environment: one unique row, a history that only grows, and fences that only rise.
  *
  * There is no expiry (docs/promises.md#lock): a lock whose holder died stays until resume or rollback takes

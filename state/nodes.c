@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What each node was last known to run, be and owe, read off the journal by three partial indexes.
  *
  * The facts this rests on (docs/journal.md): a note node-in carries "rev"; any row of a node may carry

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Orders that the server took: written before they begin, and how they ended (orders.h). */
 #include "state/orders.h"
 
 #include "state/process.h"

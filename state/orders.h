@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Orders: what people told the server to do, who and from where, written before it is done; and what became
  * of each (append-only, as the journal). */
 #ifndef RELEASE_STATE_ORDERS_H

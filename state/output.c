@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What steps printed: pieces as they came, and one row of totals when an op ends. Bytes are kept as they are;
  * whoever shows them makes them visible text first (docs/promises.md#s9). */
 #include "state/store_priv.h"

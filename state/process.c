@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether a process that the journal names still lives: a pid alone may have been given to another since. */
 #include "state/process.h"
 

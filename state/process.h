@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Processes as the journal knows them: host, boot, pid and start time. Any thread. */
 #ifndef RELEASE_STATE_PROCESS_H
 #define RELEASE_STATE_PROCESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who waits for the lock of an environment. The lock stays the only authority: a place is a promise that a
  * free lock is kept for somebody for a while, judged in the transaction that takes the lock. */
 #include <string.h>

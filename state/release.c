@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Releases: one row when it begins, its frozen plan beside it, one row per end. */
 #include <string.h>
 

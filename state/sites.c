@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where the nodes of an environment stand, for the lock: two environments with a site in common (an address
  * and port, or a directory of a machine) are one to it. What is written here is the set that an environment
  * took its lock for last, so it holds for a dead holder and for a lock taken by hand, too. */

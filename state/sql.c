@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Statements and questions of the store, by whatever database keeps it. */
 #include "state/sql.h"
 

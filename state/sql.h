@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every statement of the store, and the way to run them.
  *
  * X(NAME, "sql"). One place, so that the benchmark and a reader see which index serves which question. Values

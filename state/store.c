@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Open, close, transactions, and what becomes of a store that failed.
  *
  * After a failed commit, memory is ahead of what is kept, and nobody knows how much of it: so a failed store

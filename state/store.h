@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The store: journal, frozen plans, lock, captured output, cursors (docs/journal.md).
  *
  * SQLite: WAL, synchronous=FULL, file 0600 in a 0700 directory, made under a temporary name, synced and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Inside state/ only: the open store, and where its parts meet. */
 #ifndef RELEASE_STATE_STORE_PRIV_H
 #define RELEASE_STATE_STORE_PRIV_H

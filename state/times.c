@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How long steps took before, for the ETA: read off the rows, kept nowhere.
  *
  * A step of a node begins with its first intent row; a READ step has none and begins with the node's previous

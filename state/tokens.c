@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tokens and logins: rows that hold hashes, never what was handed out. */
 #include "state/tokens.h"
 

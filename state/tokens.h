@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who may ask the server: tokens, and browsers that are logged in with one.
  *
  * A token reads "rt3-<64 hex digits>": the row's number and 256 random bits, of which only the SHA-256 is

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* A growing array for rows that are read. */
 #include <stdlib.h>
 #include <string.h>
 

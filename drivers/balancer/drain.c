@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The verbs that take a server out of rotation, wait until nothing runs on it, and look whether it stays out.
  *
  * A server counts as out only by an administrator's word: one that is merely down would come back by itself

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The verbs that give a server back what it had before the release, all at once or by a weight ramp. */
 #include "drivers/balancer/balancer.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ssh-agent, spoken by ourselves: libssh2's own client blocks for as long as the agent likes (a confirmation
  * dialog, a forwarded agent whose connection hangs), and here every wait honours deadline and cancel. */
 #include "drivers/ssh/ssh_priv.h"

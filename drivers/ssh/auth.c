@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Login by public key, in ssh's order: the agent's keys that are named, the files that are named, the agent's
  * others, the files that nobody named. Nothing else is ever tried, and the server is not asked what it would
  * accept: that costs a round trip and sshd's delay for a failed attempt (docs/protocols.md#ssh). */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Does the user's ssh configuration say the same for every host? Then `ssh -G` is asked once, not once for
  * each of two hundred nodes: a process of ten milliseconds each. Only the shape of the files is read here;
  * what they mean is left to ssh. Whatever is not plainly the same for all counts as different. */

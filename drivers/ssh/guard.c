@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Calls into libssh2 that may read what a server sent.
  *
  * libssh2 1.10 asserts where it should refuse: a packet whose length is no multiple of the cipher's block

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Logins to jump hosts, shared by the nodes behind them.
  *
  * One at a time logs in to a jump host; who comes meanwhile waits for how it ends, by a descriptor, so that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Is this the host that known_hosts knows? What is asked of the handshake for that, and the answer. */
 #include "drivers/ssh/ssh_priv.h"
 

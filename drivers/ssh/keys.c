@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Private key files: what libssh2 1.10 can use, told before it fails with words that help nobody ("Callback
  * returned error" for a cipher it does not know, "Username/PublicKey combination invalid" for any RSA key).
  */

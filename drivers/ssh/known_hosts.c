@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* known_hosts, read by ourselves: libssh2's reader lets revoked keys match, knows no wildcards, falls back
  * from
  * "[host]:port" to the plain name, and loses the whole file over one bad line (docs/protocols.md#ssh). */

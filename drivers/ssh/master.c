@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One login of the ssh program that stays: a private ControlMaster, whose clients never connect by
  * themselves.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Logins of the ssh program that stay (master.c), and those to jump hosts, which nodes share (hop.c). */
 #ifndef RELEASE_DRIVERS_SSH_MASTER_H
 #define RELEASE_DRIVERS_SSH_MASTER_H

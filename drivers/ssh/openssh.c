@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Transport `openssh`: the same calls through the system's ssh program, for what libssh2 cannot do (RSA and
  * FIDO keys, certificates, @cert-authority, other ciphers).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ProxyCommand: a program of the user's whose standard input and output are the connection. */
 #include "drivers/ssh/ssh_priv.h"
 

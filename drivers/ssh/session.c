@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One SSH session: connect, host key, jump hosts, liveness. Login is in auth.c.
  *
  * libssh2 is used non-blocking throughout: every call that returns EAGAIN is followed by session_wait, which

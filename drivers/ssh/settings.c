@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where and how to log in: the pillar's words first, then what the user's ssh configuration says, asked
  * through `ssh -G` so that Host, Match and Include mean what they mean to ssh. Asked once for each target. */
 #include "drivers/process.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Paths of the ssh configuration as OpenSSH reads them: `~`, tokens (%d, %h, %r ...), ${VARIABLE}; and the
  * line of `ssh -G` in which several files stand beside each other without quotes. */
 #include "drivers/ssh/ssh_priv.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every setting that `ssh -G` prints, and what becomes of it here: done as ssh does it, of no consequence, or
  * refused by its name. docs/transports.md has the same table for people; tests/unit/test_ssh_config.c holds
  * both to what ssh prints. */

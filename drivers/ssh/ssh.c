@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Transport `ssh`: commands over one libssh2 session per target.
  *
  * A channel costs two round trips, a login shell and whatever its rc files do. So commands are fed as text to

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Inside drivers/ssh/: settings, known hosts, keys, sessions. */
 #ifndef RELEASE_DRIVERS_SSH_PRIV_H
 #define RELEASE_DRIVERS_SSH_PRIV_H

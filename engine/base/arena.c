@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Blocks of an arena, zeroed as they are handed out (arena.h). */
 #include "base/arena.h"
 
 #include <stdalign.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Arena: pointer-bump memory with one owner and one end. Out of memory aborts, so nothing here fails.
  * Not thread-safe: an arena belongs to whoever owns the plan, the op or the call. */
 #ifndef RELEASE_BASE_ARENA_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* What the cleanup attributes call (auto.h). */
 #include "base/auto.h"
 
 #include <errno.h>

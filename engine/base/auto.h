@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cleanup attributes: acquire in a declaration, return anywhere, no goto.
  *   auto_fd int fd = open(...);   auto_free char *s = strdup(...);   auto_close_file FILE *f = ...; */
 #ifndef RELEASE_BASE_AUTO_H

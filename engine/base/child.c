@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Running a helper to its end, within its bounds of time and output (child.h). */
 #include "base/child.h"
 
 #include <errno.h>

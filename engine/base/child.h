@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Running a helper program to its end: what it is told on stdin, what it says within bounds, under a
  * deadline. For what happens outside a release (rendering a pillar, listing nodes); ops have
  * drivers/process.h.

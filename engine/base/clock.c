@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* The two clocks, and durations as text (clock.h). */
 #include "base/clock.h"
 
 #include <stdio.h>

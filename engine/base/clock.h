@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Time. Monotonic for every deadline; wall time for rows and display only (docs/promises.md#clock). */
 #ifndef RELEASE_BASE_CLOCK_H
 #define RELEASE_BASE_CLOCK_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Making, wrapping and printing errors; must() ends here (err.h). */
 #include "base/err.h"
 
 #include <errno.h>

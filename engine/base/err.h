@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Errors and the program's exit statuses.
  *
  * Cannot-happen: must(x) aborts with file, line and expression; on in every build. Can-happen: the function

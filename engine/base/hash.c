@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* SHA-256 by libcrypto (hash.h). */
 #include "base/hash.h"
 
 #include <openssl/crypto.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SHA-256 through libcrypto: plan digests, output hashes, Varnish's challenge, stored tokens. */
 #ifndef RELEASE_BASE_HASH_H
 #define RELEASE_BASE_HASH_H

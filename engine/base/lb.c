@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* The words of balancers, written and read in one place (lb.h). */
 #include "base/lb.h"
 
 #include <ctype.h>

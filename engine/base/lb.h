@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What balancers say of servers, typed, and the one place that writes and reads its text form: in facts
  * ("lb.before"), in debts, in answers. Whoever wants to know whether a node comes back by itself asks here
  * and looks for no words in texts: kinds of balancers have words of their own. */

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Notes of the core as sentences (notes.h). */
 #include "base/notes.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Notes: what the core decided, as codes and two numbers, journaled as rows of kind `note`.
  *
  * X(CODE, "journal text", "sentence"). In the sentence {node} {step} {a} {b} stand for the row's values, {da}

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Starting a program without a shell, its pipes and its process group (spawn.h). */
 #include "base/spawn.h"
 
 #include <errno.h>

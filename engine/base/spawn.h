@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Starting a program on the controller: no shell, three pipes, a process group of its own, watched by a
  * pidfd. */
 #ifndef RELEASE_BASE_SPAWN_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Buffers, quoting, names, durations, and text made safe to show (str.h). */
 #include "base/str.h"
 
 #include <ctype.h>

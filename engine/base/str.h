@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Strings: a growable buffer with a hard limit, shell quoting, names, durations, and text made safe to show.
  */
 #ifndef RELEASE_BASE_STR_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Names of the enumerations in words.h, both ways. */
 #include "base/words.h"
 
 #include <string.h>

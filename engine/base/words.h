@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The shared vocabulary: one meaning each, in code, journal rows and messages (docs/glossary.md).
  *
  * Header-only on purpose: the core includes it and still links to nothing. Every list is an X-macro of

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* What the threads that announce have in common: sinks, cursors, back-off (announce.h). */
 #include "chat/announce.h"
 
 #include "chat/door.h"

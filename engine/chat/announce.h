@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What rooms are told without having asked: rows, locks and notices become sentences. And the threads that
  * send them: one for each webhook, one for the bot's channel, each with cursors of its own, so that none
  * waits for another. */

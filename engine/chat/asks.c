@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests that wait for a yes: confirmations and approvals (asks.h). */
 #include "chat/asks.h"
 
 #include <inttypes.h>

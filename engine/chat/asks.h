@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From a wish to an order: what needs a yes, whose, and what is done with it. The rules of confirmations and
  * approvals; the rows are state/chat.h's. */
 #ifndef RELEASE_CHAT_ASKS_H

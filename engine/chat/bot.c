@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Slack's bot: one message for each release, kept up to date by chat.update, and the news of locks and queue.
  *
  * Which message belongs to which release stands in the store (messages), so a restart goes on with the same

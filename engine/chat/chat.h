@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Chat-ops: slash commands, confirmations and approvals, the lock and its queue in the room, announcements. A
  * part of the server (serve/serve.h); engine/cli/cmd_serve.c puts it in.
  *

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* The chat part of serve.yml: rooms, bots, rules (config.h). */
 #include "chat/config.h"
 
 #include <stdlib.h>

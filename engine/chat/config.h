@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* serve.yml's slack:, mattermost:, webhooks:, allow: and queue:. Secrets come from files and are wiped at the
  * end. */
 #ifndef RELEASE_CHAT_CONFIG_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* What each verb that people type in a room does (desk.h). */
 #include "chat/desk.h"
 
 #include <inttypes.h>

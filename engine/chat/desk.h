@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What each verb does. Called on a worker of the server; everything here is quick: what takes time is a
  * child's, and its answer follows (follow.c). */
 #ifndef RELEASE_CHAT_DESK_H

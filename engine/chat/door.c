@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* The HTTP routes of Slack and Mattermost: who sent it, then to the desk (door.h). */
 #include "chat/door.h"
 
 #include <stdlib.h>

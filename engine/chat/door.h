@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The routes: what Slack and Mattermost post, checked and given to the desk. Also the part's data. */
 #ifndef RELEASE_CHAT_DOOR_H
 #define RELEASE_CHAT_DOOR_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* The thread that sees requests from rooms to their last answer (follow.h). */
 #include "chat/follow.h"
 
 #include <inttypes.h>

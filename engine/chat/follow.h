@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The thread that sees requests from rooms to their last answer: plans that were looked at, questions that
  * lapse, orders that start and end. Everything it has to know stands in the store, so a restart of the server
  * loses no answer. */

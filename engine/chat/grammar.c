@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* What people type in a room, as words; pure (grammar.h). */
 #include "chat/grammar.h"
 
 #include <ctype.h>

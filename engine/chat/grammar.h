@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What people type behind /release: one strict grammar, the words and options of the command line. Pure.
  *
  * Nothing of the text reaches a program but through the same checks that the command line makes (rev_valid,

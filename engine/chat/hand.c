@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The lock in people's hands, and the queue for it: quick, so done here, each in one transaction of the
  * store, and written down as an order. */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Webhooks: {"text": ...} as Slack, Mattermost and Rocket.Chat take it. Each has a thread: a dead one waits
  * alone. */
 #include <stdlib.h>

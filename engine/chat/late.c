@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Answers that would be too late for Slack's three seconds (late.h). */
 #include "chat/late.h"
 
 #include <errno.h>

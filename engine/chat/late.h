@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Slack waits three seconds for an answer, whatever the disk does. A command is served by threads of our own:
  * what is done in time is the answer, what is not follows on its response_url. */
 #ifndef RELEASE_CHAT_LATE_H

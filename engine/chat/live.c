@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* The releases whose message in a room is kept up to date (live.h). */
 #include "chat/live.h"
 
 #include "plans/plan.h"

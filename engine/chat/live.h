@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Releases whose message is not final yet, each folded from the journal as far as it was read. */
 #ifndef RELEASE_CHAT_LIVE_H
 #define RELEASE_CHAT_LIVE_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* The thread that sends answers to response_urls (outbox.h). */
 #include "chat/outbox.h"
 
 #include <pthread.h>

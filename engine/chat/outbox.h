@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Answers on their way to response_urls. A thread of its own: a host that does not answer delays other
  * answers, never the requests that are followed. */
 #ifndef RELEASE_CHAT_OUTBOX_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The part as the server sees it: configuration, threads, what it adds to the API. */
 #include <inttypes.h>
 #include <stdlib.h>

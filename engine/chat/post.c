@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* One HTTPS request out, to configured hosts alone (post.h). */
 #include "chat/post.h"
 
 #include <arpa/inet.h>

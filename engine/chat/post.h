@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One HTTPS request out of the server, on a thread that may wait: to response_urls, webhooks, Slack's Web
  * API.
  *

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* What is said in a room, in each product's form; pure (say.h). */
 #include "chat/say.h"
 
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is said in a room, and its form for Slack, Mattermost and plain webhooks. Pure.
  *
  * A `said` is made of pieces that are already safe: say_text puts texts of ours, say_quote those of anybody

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Slack's signatures; pure (sign.h). */
 #include "chat/sign.h"
 
 #include <openssl/evp.h>

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* What the journal says of a release, as sentences for a room (tell.h). */
 #include "chat/tell.h"
 
 #include <inttypes.h>

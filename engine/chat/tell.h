@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From the journal to sentences: what a room is told about environments and releases. Reads only. */
 #ifndef RELEASE_CHAT_TELL_H
 #define RELEASE_CHAT_TELL_H

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* --only, --exclude and nodes that left the pillar, on a plan that is frozen (choose.h). */
 #include "cli/choose.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which nodes of a frozen plan a way back or a resume is about: --only, --exclude, and today's pillar. */
 #ifndef RELEASE_CLI_CHOOSE_H
 #define RELEASE_CLI_CHOOSE_H

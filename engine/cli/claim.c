@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The lock on the nodes, as the commands use it: taken before the plan is frozen, given back when nothing is
  * left to do. */
 #include "cli/session.h"

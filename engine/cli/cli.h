@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The command line: one `const struct command` per verb, each in its own file, listed in table.c.
  *
  * options.c turns argv into a struct cli by the command's own option table; the commands ask for what was

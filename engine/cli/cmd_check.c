@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release check: pillar, plan and the world, looked at without touching anything. */
 #include "cli/session.h"
 

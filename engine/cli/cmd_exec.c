@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release exec: a command on the nodes of an environment, under the lock and in the journal like any release,
  * but without touching a balancer. One word is text for the node's shell; several are passed on as they are.
  */

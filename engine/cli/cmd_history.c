@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release history: past releases, newest first. */
 #include "cli/session.h"
 

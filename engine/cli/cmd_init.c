@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release init: a commented starting pillar, guessed from the checkout it is called in. It never overwrites.
  */
 #include "cli/session.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release lb: what the balancers themselves say about each server. */
 #include "cli/session.h"
 

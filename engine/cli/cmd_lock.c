@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release lock: hold the lock by hand, so that nobody releases meanwhile. */
 #include "cli/session.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release log: what a release did and what its steps printed. */
 #include "cli/session.h"
 

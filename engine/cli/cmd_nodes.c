@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release nodes: the nodes of an environment in release order, and where each was written. */
 #include "cli/session.h"
 

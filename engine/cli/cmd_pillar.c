@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release pillar: the merged tree, each value with the file and line that it came from. */
 #include "cli/session.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release plan: everything that a release would do, without doing any of it. */
 #include "cli/session.h"
 

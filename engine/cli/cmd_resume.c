@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release resume: go on with what was interrupted, by the plan that was frozen when it began. */
 #include "cli/choose.h"
 

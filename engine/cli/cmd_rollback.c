@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release rollback: every node back to what it ran before. An unfinished release is walked back on its own
  * plan; a finished one gets a new plan whose targets are each node's own earlier revision, out of the
  * journal; a revision, or a moment, that was named gets the environment's plan (rollback_to.c). */

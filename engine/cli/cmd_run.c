@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release run: a new revision on every node of an environment. */
 #include "cli/confirm.h"
 

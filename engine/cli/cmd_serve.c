@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release serve: the journal over HTTP. The parts of the server meet here; none of them knows the others. */
 #include "cli/session.h"
 

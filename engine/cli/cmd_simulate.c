@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release simulate: rehearse a plan. The same rules as `release run` in virtual time, against a simulated
  * fleet. */
 #include "cli/session.h"

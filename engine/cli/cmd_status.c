@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release status: what runs, what ran last, who holds the lock, what is owed, what each node was last known
  * to run. */
 #include "cli/session.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release task: a plan that is not a release (backup, data sync), with the same engine, lock and journal. */
 #include "cli/confirm.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release token: who may ask the server. */
 #include "cli/session.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release unlock: free a lock that was taken by hand; with --force, one whose holder is gone (or, knowingly,
  * lives). */
 #include "cli/session.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The question before anything is changed: what a person has to know in about a dozen lines, then the
  * environment's name to be typed. Who can be asked is decided by who is there, stdin or the terminal that the
  * command was started from, never by where its output goes: `release run ... | tee log` asks, too. Where a

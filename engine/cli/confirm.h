@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The question before anything is changed (`run`, `rollback`, `task`). */
 #ifndef RELEASE_CLI_CONFIRM_H
 #define RELEASE_CLI_CONFIRM_H

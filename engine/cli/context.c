@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which root, environment, pillar, journal and person a command works with. */
 #include "cli/session.h"
 

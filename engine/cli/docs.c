@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reference pages out of the tables that the program itself goes by, so that they cannot drift: docs/cli.md
  * is `release help --markdown`, docs/verbs.md is `release help --verbs`, one verb is `release help
  * haproxy.drain`. A test compares both files with what is printed. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reference pages made of the program's own tables. */
 #ifndef RELEASE_CLI_DOCS_H
 #define RELEASE_CLI_DOCS_H

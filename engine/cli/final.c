@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The last words of a release: what it came to, what a failing step printed last, what to do next. */
 #include "cli/watching.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `release help` and `release VERB --help`, made from the same tables that the parser reads. */
 #include "cli/cli.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* main: hardening, then one row of the command table. */
 #include <stdlib.h>
 #include <string.h>

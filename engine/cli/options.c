@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From argv to a struct cli. Options may stand before or after the words; `--opt=value` and `--opt value` are
  * the same; `--` ends them. Names are never abbreviated: an abbreviation in a script breaks when an option is
  * added. */

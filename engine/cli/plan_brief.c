@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release plan --brief: revision, nodes, capacity and commits in one small object. A room or a page shows it
  * with its question; the digest binds the answer to this plan and no other (release run --digest). */
 #include "cli/plan_brief.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What `release plan` works out beside the plan, for its two forms. */
 #ifndef RELEASE_CLI_PLAN_BRIEF_H
 #define RELEASE_CLI_PLAN_BRIEF_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The parts of `release rollback`: a release's own plan turned round, the environment's plan to a revision or
  * to what ran before a release, and what both have in common. Statuses as in session.h. */
 #ifndef RELEASE_CLI_ROLLBACK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release rollback --to REV and --before N: all nodes of today's pillar, by today's plan, to a revision that
  * was named or to what each of them ran before release N began. What a node ran is what the preflight of the
  * first release since then that had it in its plan has seen and frozen: so nothing is guessed, and it does

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A finished release's own plan turned round: each node to what it ran before that release, in exactly the
  * directory that it ran. */
 #include "cli/rollback.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Words to people: messages to stderr, results to stdout. Whatever came from outside (nodes, files,
  * arguments) is made safe for the terminal here, at the last moment. A reader that has gone away never stops
  * a command. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The one way in which a plan becomes a running release: journal, lock, preflight, freeze, run, free. */
 #include "cli/session.h"
 

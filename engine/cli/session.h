@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the commands share about releases: the environment and its pillar, the journal, and the one way in
  * which a plan becomes a running release (session_*). Each function that can fail for a reason says it and
  * returns the exit status, 0 = go on: a command is then a straight line of `if ((status = ...)) return

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Signals of a command that changes servers. They are blocked before any thread exists and come out of one
  * descriptor: engine/run takes the first as "finish the nodes that are out and stop", the second as "stop
  * now". A closed terminal (SIGHUP) is the first of them, ctrl-Z is ignored: a suspended engine would leave a

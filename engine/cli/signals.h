@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Signals and process limits of the command line. */
 #ifndef RELEASE_CLI_SIGNALS_H
 #define RELEASE_CLI_SIGNALS_H

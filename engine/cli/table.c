@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* All verbs of the command line, in the order of help. */
 #include "cli/cli.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tables for people: gather the cells, measure, print. Text from nodes may be in them, so each cell is made
  * safe. */
 #include "cli/cli.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What watchers need of a plan, in which form, and whether in colour. */
 #include "cli/watching.h"
 

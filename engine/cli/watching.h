@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the command line shows of a release: in which form, and its last words. */
 #ifndef RELEASE_CLI_WATCHING_H
 #define RELEASE_CLI_WATCHING_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The fold: the only place where durable state changes. The live core applies each record as it emits it; a
  * resume applies the journal's rows. Every case must therefore depend on the state and the record alone: no
  * time. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Invariants: what must hold after every step. For harnesses; production does not pay for it. */
 #include "core/core_priv.h"
 

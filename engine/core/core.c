@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The switch on events, and what the outside may ask. */
 #include "core/core_priv.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The core: every rule of a release, as a pure state machine (docs/ARCHITECTURE.md).
  *
  * No I/O, clock, thread, allocation or text. Events go in with their time; out come records (journal rows)

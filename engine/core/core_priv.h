@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Inside of the core: its state and the functions that its files share. Not for other folders. */
 #ifndef RELEASE_CORE_CORE_PRIV_H
 #define RELEASE_CORE_CORE_PRIV_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a failing step means, by where it stands (docs/ARCHITECTURE.md#the-core-is-a-fold-over-its-rows). */
 #include "core/core_priv.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A node that we hold out of rotation stays out: a balancer that reloads forgets our drain, and the next
  * request would meet a stopped application (docs/promises.md#m24). While the node works, a short look repeats
  * beside its own steps. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The release as a whole: which part of its life comes next, when it ends and with what. */
 #include "core/core_priv.h"
 

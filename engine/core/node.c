@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One node's ladder: which step comes next, and what has to be known before it. The same code walks forward
  * and back; a parallel phase is the same walk over its own range of steps. What an outcome means is in
  * outcome.c. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What an outcome means for the step of its node: done, tried again, looked at again, or failed. */
 #include "core/core_priv.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who may leave rotation: window, floor, stages, soak. Forward in node order, back in reverse. */
 #include "core/core_priv.h"
 

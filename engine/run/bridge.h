@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From the plan to the core's view of it: for the shell around the core, and for the simulator. */
 #ifndef RELEASE_RUN_BRIDGE_H
 #define RELEASE_RUN_BRIDGE_H

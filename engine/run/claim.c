@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The lock on the nodes (docs/promises.md#lock, rows 40, 43, 44): beside the journal's own lock, for
  * controllers with journals of their own. Taken between preflight and the frozen plan, given back when
  * nothing of the release is left to do; a dead holder's stays, and is recognised by the journal that resumes.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What ops reported about each node in this release: small, looked up by name. */
 #include "run/run_priv.h"
 

@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Failpoints: kill -9 at the Nth passing of a named place, for the crash tests. Not in users' builds. */
 #include "run/run_priv.h"
 
 #ifdef RELEASE_FAILPOINTS

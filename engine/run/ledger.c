@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The ledger of one turn: rows and output that wait for the next commit, and that commit
  * (docs/promises.md#i4). */
 #include "run/run_priv.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The loop: take finished ops -> core_step for each -> one transaction with all rows -> commit -> only then
  * hand new ops to the workers. If a commit fails, memory is ahead of disk: nothing is dispatched any more,
  * and only a resume from the journal goes on (docs/promises.md#i4). */

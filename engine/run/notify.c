@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Telling chat rooms what a release does: beside it, never in its way. A dead or slow webhook costs the
  * release nothing but a few seconds at its very end. */
 #include "run/probe_priv.h"

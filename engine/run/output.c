@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What an op prints: the worker writes, the loop fetches and journals. Neither waits for the other: beyond
  * the head only the last part is kept, so a flood costs the build nothing but hashing. */
 #include "run/run_priv.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Workers run straight-line driver code, one op at a time. Exactly two shared objects: the work queue and the
  * done queue. */
 #include "run/run_priv.h"

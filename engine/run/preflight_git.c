@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Preflight of git: the controller has named the revision; can the nodes bring it? */
 #include <string.h>
 

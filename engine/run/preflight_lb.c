@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Preflight: a node may stand in more than one backend of a balancer. Drained in those alone that the pillar
  * names, it goes on getting requests through the others, also while it is stopped. */
 #include "run/preflight_priv.h"

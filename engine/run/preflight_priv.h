@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What preflight asked, and what its parts share: preflight.c asks and judges the nodes, preflight_lb.c what
  * the balancers say of more than one server. */
 #ifndef RELEASE_RUN_PREFLIGHT_PRIV_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* READ verbs outside a release: many at once, results in order. */
 #include "run/run_priv.h"
 #include "run/probe_priv.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Many READ ops at once, without core and journal: shared by probes and preflight. */
 #ifndef RELEASE_RUN_PROBE_PRIV_H
 #define RELEASE_RUN_PROBE_PRIV_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Records of the core as journal rows with names and messages, and rows as records for a replay. */
 #include "run/run_priv.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The shell around the core: preflight, loop, worker pool, recovery. One thread calls run_*; it owns the core
  * and the writing store. Workers run ops and hand back copies. */
 #ifndef RELEASE_RUN_RUN_H

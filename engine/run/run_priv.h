@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Inside of engine/run. */
 #ifndef RELEASE_RUN_RUN_PRIV_H
 #define RELEASE_RUN_RUN_PRIV_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where the nodes of a plan stand: what the lock goes by, beside the environment's name (state/sites.c). The
  * address is the plan's; the directory is known by what its machine calls it, which only preflight knows. */
 #include <stdlib.h>

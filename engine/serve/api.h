@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the API's files share. Inside engine/serve. */
 #ifndef RELEASE_SERVE_API_H
 #define RELEASE_SERVE_API_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Environments: what holds, runs and is owed, out of the journal alone. */
 #include <inttypes.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Orders over the API: what people tell an environment, and what became of it. */
 #include <inttypes.h>
 #include <string.h>

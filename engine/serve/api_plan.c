@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Frozen plans, and the difference of two. */
 #include <inttypes.h>
 #include <stdio.h>

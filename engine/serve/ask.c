@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Questions that only the world answers: what the balancers see, what the nodes run now. A child asks
  * (`release lb --json`), one at a time per question, and its answer holds for a while: a page that is open on
  * fifty screens asks the balancers once. */

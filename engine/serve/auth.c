@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who asks: a token in the Authorization header, a browser's login by cookie, or the name that the trusted
  * proxy vouches for. */
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* serve.yml, read through the pillar's own reader: same places, same hints, same refusal of files that others
  * may write. */
 #include "serve/config.h"

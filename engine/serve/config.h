@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ROOT/serve.yml: where to listen, how people come in, and what the parts want to know. Read once at start;
  * every mistake is reported with file, line and column. */
 #ifndef RELEASE_SERVE_CONFIG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* /events: the journal as server-sent events, one stream per page; feed.c feeds them.
  *
  * A row has its place in the journal as id, so a browser that comes again says where it was (Last-Event-ID)

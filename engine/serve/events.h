@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Streams of /events: between http.c, events.c (one stream each) and feed.c (the thread that feeds them).
  * Inside engine/serve. */
 #ifndef RELEASE_SERVE_EVENTS_H

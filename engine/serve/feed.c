@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The thread that feeds all streams: it reads the journal once for those that stand at the same place, and
  * says what changed besides rows. */
 #include <poll.h>

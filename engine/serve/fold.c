@@ -1,3 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* Folds of releases, kept between requests and gone on with (fold.h). */
 #include "serve/fold.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A release as it stands: its frozen plan and the fold of its rows, kept between requests and gone on with
  * from where it was. What is kept is only speed: a restart folds anew. Inside engine/serve. */
 #ifndef RELEASE_SERVE_FOLD_H

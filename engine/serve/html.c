@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* HTML by the server. Every value passes html_text; what is a format string here is a constant. */
 #include "serve/page.h"
 

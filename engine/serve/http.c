@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libmicrohttpd and the limits: one thread that moves bytes and never waits for the journal.
  *
  * A request is taken whole (header 8 KiB, body 64 KiB, 10 s), its connection suspended, and put to the

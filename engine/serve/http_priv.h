@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Between http.c (bytes, through libmicrohttpd) and work.c (threads that answer). */
 #ifndef RELEASE_SERVE_HTTP_PRIV_H
 #define RELEASE_SERVE_HTTP_PRIV_H

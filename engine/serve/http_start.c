@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The listening socket, TLS, and libmicrohttpd's daemon: opened last, closed in the order that answers
  * everybody. */
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The keeper: one thread for what must be done now and then: slow clients, children that ended, token times.
  * It takes up the orders of a server before us: their processes may still run, or have left how they ended.
  */

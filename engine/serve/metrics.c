@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* /metrics in Prometheus' text format. Releases are counted by a cursor on their ends, so a scrape reads what
  * is new; what stands now (locks, debts) is read as it is. After a restart the journal is counted through
  * once more. */

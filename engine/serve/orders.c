@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Orders: written down, then given to a detached child.
  *
  * Between the server and the command stands a small process of our own image that does nothing but wait: it

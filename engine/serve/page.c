@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The page's part of the server: its files, and its views written by the server. Scripts take the views over;
  * without them they stay as they are. */
 #include "serve/page.h"

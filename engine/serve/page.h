@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The page: files that ship inside the program (engine/serve/page), and what the server writes itself, so
  * that status and history are read without script. */
 #ifndef RELEASE_SERVE_PAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What goes back. Content types are always said and never guessed by the browser. */
 #include <stdlib.h>
 #include <string.h>

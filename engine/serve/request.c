@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Names and values of a request. Everything here is pure and total: bytes of strangers go in. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From a request to its handler: the table, who asks, and whether they may. The order of the checks is the
  * order of what they cost a stranger: names, Host, Origin, route, login, right, token of the form. */
 #include <string.h>

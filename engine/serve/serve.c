@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Putting the server together and taking it apart. */
 #include "serve/serve.h"
 

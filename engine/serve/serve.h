@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `release serve`: the journal over HTTP, and orders given by starting the same program.
  *
  * The server is an observer: it reads the journal on READ stores and keeps nothing that a restart loses. What

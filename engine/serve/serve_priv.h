@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Inside of engine/serve: the running server and where its files meet. */
 #ifndef RELEASE_SERVE_SERVE_PRIV_H
 #define RELEASE_SERVE_SERVE_PRIV_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* /healthz: is it there, and can it read the journal. */
 #include <unistd.h>
 

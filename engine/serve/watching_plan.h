@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Between plans and watchers: engine/watch knows no plans, so what it needs of one is copied. For the server
  * and the command line. */
 #ifndef RELEASE_SERVE_WATCHING_PLAN_H

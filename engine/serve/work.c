@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Workers: threads that answer requests, each with a READ store of its own. Requests that start a child and
  * wait for it have workers of their own, so that a slow balancer never holds up a page. */
 #include <stdlib.h>

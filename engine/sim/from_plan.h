@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A compiled plan as something to simulate: what each verb does to the world, and how long it takes. */
 #ifndef RELEASE_SIM_FROM_PLAN_H
 #define RELEASE_SIM_FROM_PLAN_H

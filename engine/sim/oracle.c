@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The oracle: judges what the engine does to the simulated world, by that world alone. It knows no rule of
  * the core and asks it nothing; it reads processes, disks, balancers, and the journal's rows as they become
  * durable. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Why a plain rollback does not take back what was done last: said before it is asked about, everywhere. */
 #include <inttypes.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where an environment stands, out of the journal alone. */
 #include <string.h>
 

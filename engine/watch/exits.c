@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What an exit status means, for people. */
 #include "watch/watch.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Following the journal: a cursor for rows and one for output on an own read-only connection. The engine's
  * eventfd wakes us after a commit; the poll beside it makes a lost wake-up, or an engine in another process,
  * only a little late. */

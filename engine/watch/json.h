@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The objects of docs/json.md, for whoever puts them into larger ones (the server). The caller owns what
  * comes back. */
 #ifndef RELEASE_WATCH_JSON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One JSON object per line, for programs: docs/json.md describes them. Keys are only ever added. Strings from
  * nodes are kept as they are where they are UTF-8; JSON escapes control bytes, so a line is a line. */
 #include "watch/json.h"

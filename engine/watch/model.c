@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What each node does now, folded from journal rows. Only what people look at: the rules are the core's. */
 #include "watch/watch.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writing to whoever watches. A watcher runs beside a release: a reader that stops reading (less, a hung
  * terminal) must not hold the engine's end up, and one that goes away must not kill it. */
 #include "watch/watch_priv.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Drawing the board in place on a terminal: up to where the last frame began, clear, draw. The terminal's
  * modes are not touched, only the cursor is hidden and automatic wrapping is off while drawing; both are put
  * back in the same write or in term_close. The last frame stays, and what is printed afterwards follows below

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Inside of engine/watch. */
 #ifndef RELEASE_WATCH_WATCH_PRIV_H
 #define RELEASE_WATCH_WATCH_PRIV_H

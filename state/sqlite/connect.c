@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Connections to the file: how one is made, to read and to write, and whether it still leads to the file that
  * bears the name. */
 #include <pthread.h>

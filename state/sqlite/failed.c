@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What SQLite said, for people, and what it means for the store. */
 #include <string.h>
 

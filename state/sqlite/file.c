@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The journal as a file: its name, its permissions, its birth. way.c has its directory.
  *
  * Nothing here opens the database itself (see sqlite_priv.h). What the umask takes away or leaves is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The schema and its ladder: one file of SQL per version (schema/N.sql, compiled in), forward only, never
  * destroying anything.
  *

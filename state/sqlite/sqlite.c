@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table of the kind (state/db.h): open, transactions, statements, rows. */
 #include <limits.h>
 #include <stdlib.h>

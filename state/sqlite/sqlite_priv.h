@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Inside state/sqlite only: the open file, and where its parts meet. */
 #ifndef RELEASE_STATE_SQLITE_PRIV_H
 #define RELEASE_STATE_SQLITE_PRIV_H

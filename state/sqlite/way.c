@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The way to the journal's directory, walked by descriptors: each step is looked at, opened without following
  * links, and looked at again as what was opened. Names are never resolved a second time, so nobody can put
  * another directory there between a look and a use. Links on the way are followed here, when they are ours.

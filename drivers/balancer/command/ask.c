@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Running the program: no shell, a process group of its own, a deadline of its own, bounded output. */
 #include <string.h>
 

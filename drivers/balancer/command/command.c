@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command: a balancer that has no driver here, listed and put by a program of the user's. */
 #include "drivers/balancer/command/command.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command: a balancer behind a program of the user's, which is asked in JSON on its stdin and answers in JSON
  * on its stdout (docs/balancers.md has the exact form). */
 #ifndef RELEASE_DRIVERS_BALANCER_COMMAND_H

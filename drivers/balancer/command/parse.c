@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a balancer's program answered, as data. Pure, so that tests can feed it anything. An answer that is
  * not understood is none: nothing is guessed, no field is ignored that is there and wrong. */
 #include "drivers/balancer/command/command.h"

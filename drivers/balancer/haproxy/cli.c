@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The dialog with HAProxy's runtime API over TCP, a local socket, or the socket of the balancer's host
  * through SSH. */
 #include "drivers/balancer/haproxy/haproxy.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* haproxy: HAProxy's servers listed and put by its runtime API. cli.c has the dialog, parse.c the answers. */
 #include "drivers/balancer/haproxy/haproxy.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* HAProxy's runtime API (2.4 and later; 2.6 is what the tests run).
  *
  * One command per connection, answered until HAProxy closes. A silent success is exactly "\n"; any other

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* HAProxy's answers as data. Pure, so that the tests and the fuzzer can feed it anything. */
 #include "drivers/balancer/haproxy/haproxy.h"
 

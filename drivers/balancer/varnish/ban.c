@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* varnish: what concerns the cache. */
 #include "drivers/balancer/varnish/varnish.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The dialog with Varnish's CLI: frames, login, and the two lists that every verb needs. */
 #include "drivers/balancer/varnish/varnish.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* varnish: what runs on a backend. The CLI has no such number. */
 #include "drivers/balancer/varnish/varnish.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* varnish: backends of a Varnish director listed and put through the CLI (cli.c; parse.c has the answers).
  *
  * A health set by hand belongs to one VCL. So the backend is acted on in every VCL that may get requests now,

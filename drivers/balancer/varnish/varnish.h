@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the varnish and varnish-service drivers share: Varnish's CLI (6.0 and later; 7.1 is what the tests
  * run).
  *
