@@ -138,6 +138,7 @@ static const struct verb verbs[] = {
      .help = "run a command on the node",
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_NODE,
+     .on_controller = "cmd.local",
      .observe = "cmd.ran",
      .default_timeout_ms = 600000,
      .interval_ms = 1000,

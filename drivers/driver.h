@@ -60,11 +60,50 @@ struct param {
  * CONTROLLER: runs here. FLEET: talks to balancers about all nodes, has no node (capacity, ban). */
 enum scope { SCOPE_NODE, SCOPE_BALANCER, SCOPE_CONTROLLER, SCOPE_FLEET };
 
+/* What a verb does to a release, whatever driver it is of. Plans, rules, rehearsals and watchers go by this;
+ * a verb's name is for people and journals. OTHER: what its effect says (a look, a command, a message). */
+#define DOES_LIST(X)                                                                                         \
+    X(OTHER, "other")                                                                                        \
+    X(FETCH, "fetch")       /* the revision's objects come to the node */                                    \
+    X(UNPACK, "unpack")     /* its tree is written beside the one that runs */                               \
+    X(CHECKOUT, "checkout") /* its tree is written over the one that runs */                                 \
+    X(BUILD, "build")                                                                                        \
+    X(SEAL, "seal")     /* the tree is complete */                                                           \
+    X(SWITCH, "switch") /* `current` leads to it */                                                          \
+    X(CLEAN, "clean")   /* old trees go */                                                                   \
+    X(DRAIN, "drain")   /* no new sessions */                                                                \
+    X(IDLE, "wait_idle")                                                                                     \
+    X(ENABLE, "enable")                                                                                      \
+    X(WAIT_UP, "wait_up")                                                                                    \
+    X(STOP, "stop") /* the application */                                                                    \
+    X(START, "start")                                                                                        \
+    X(RESTART, "restart")                                                                                    \
+    X(RUNNING, "running")                                                                                    \
+    X(APP_PROBE, "probe") /* what the application does now; for preflight */                                 \
+    X(REREAD, "reread")   /* a configuration that the revision brings */                                     \
+    X(HEALTH, "check")                                                                                       \
+    X(TRY, "try")       /* is the check true of what runs now? for preflight */                              \
+    X(VERIFY, "verify") /* which revision's processes run */                                                 \
+    X(CMD, "cmd")                                                                                            \
+    X(LOOK, "look")                                                                                          \
+    X(TELL, "tell")                                                                                          \
+    X(ONCE, "once") /* rehearsals: a run-once step, whatever its verb */
+#define DOES_ENUM(n, t) DOES_##n,
+enum does { DOES_LIST(DOES_ENUM) DOES_COUNT };
+const char *does_name(enum does does);
+
+/* Where a plan puts the revision. */
+#define LAYOUT_RELEASES "releases" /* dir holds repo.git, releases/, shared/, current */
+#define LAYOUT_IN_PLACE "in-place" /* dir is the checkout */
+
 struct verb {
     const char *name; /* "haproxy.drain": driver, dot, verb */
     const char *help; /* one line */
     enum effect effect;
     enum scope scope;
+    enum does does;
+    const char *counts;         /* a waiting verb's gauge, for people: "sessions left"; NULL = it has none */
+    const char *on_controller;  /* the verb that does the same there, which hooks take; NULL = none */
     const char *observe;        /* verb name; required when effect is CHANGE */
     const char *undo;           /* verb name, or NULL: the backward walk of the plan brings the effect back */
     const char *escalate;       /* for waiting verbs: the verb of ROLE_ESCALATE, or NULL */
@@ -86,12 +125,18 @@ struct verb {
 struct driver {
     const char *name;         /* "haproxy" */
     const char *help;         /* a paragraph: what it talks to, which versions, what it needs there */
+    const char *layout;       /* LAYOUT_*: its verify verb is for trees that lie so; NULL = for none */
     const struct verb *verbs; /* ends with a zeroed row */
 };
 
 /* drivers/table.c: the explicit list, NULL-terminated. */
 extern const struct driver *const driver_table[];
 const struct verb *verb_find(const char *name, const struct driver **ret_driver); /* NULL when unknown */
+enum does verb_does(const char *name); /* DOES_OTHER when unknown */
+/* A driver's first verb that does this; NULL when it has none. */
+const struct verb *driver_verb(const struct driver *driver, enum does does);
+/* The verb that verifies trees of this layout. */
+const struct verb *verb_verifies(const char *layout);
 
 /* ---- what an op was asked -------------------------------------------------------------------------------
  */

@@ -14,9 +14,7 @@
 
 static const struct param node_params[] = {
     {.name = "repo", .type = PARAM_STR, .help = "address of the repository: https, ssh, git, or a path"},
-    {.name = "dir",
-     .type = PARAM_STR,
-     .help = "rolling: holds repo.git; in place: the checkout; default {dir}"},
+    {.name = "dir", .type = PARAM_STR, .help = "holds repo.git, or is the checkout itself; default {dir}"},
     {.name = "rev", .type = PARAM_STR, .help = "40 hex digits; default {rev}"},
     {.name = "user", .type = PARAM_STR, .help = "whose files these are; default {user}"},
     {.name = "force",
@@ -70,7 +68,8 @@ static bool want_repo(struct op *op, const char *repo)
 static const char *layout(struct op *op)
 {
     const char *release_dir = op_var(op, "release_dir");
-    return release_dir != NULL && strcmp(release_dir, arg_or_var(op, "dir")) == 0 ? "in-place" : "rolling";
+    return release_dir != NULL && strcmp(release_dir, arg_or_var(op, "dir")) == 0 ? LAYOUT_IN_PLACE
+                                                                                  : LAYOUT_RELEASES;
 }
 
 static enum outcome node_call(struct op *op, const char *act, const char *tree,
@@ -104,17 +103,17 @@ static enum outcome git_fetched(struct op *op)
 
 static enum outcome git_checkout(struct op *op)
 {
-    return node_call(op, "checkout", "in-place", report_change);
+    return node_call(op, "checkout", LAYOUT_IN_PLACE, report_change);
 }
 
 static enum outcome git_checked_out(struct op *op)
 {
-    return node_call(op, "checked_out", "in-place", report_read);
+    return node_call(op, "checked_out", LAYOUT_IN_PLACE, report_read);
 }
 
 static enum outcome git_running(struct op *op)
 {
-    return running_run(op, "in-place");
+    return running_run(op, LAYOUT_IN_PLACE);
 }
 
 static const char *repo_key(struct op *op, const char *repo)
@@ -190,6 +189,7 @@ static const struct verb verbs[] = {
      .help = "bring a commit to the node, while it serves",
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_NODE,
+     .does = DOES_FETCH,
      .observe = "git.fetched",
      .forward_only = true,
      .default_timeout_ms = 600000,
@@ -213,6 +213,7 @@ static const struct verb verbs[] = {
      .help = "bring the checkout to the revision",
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_NODE,
+     .does = DOES_CHECKOUT,
      .observe = "git.checked_out",
      .default_timeout_ms = 300000,
      .params = node_params,
@@ -228,6 +229,7 @@ static const struct verb verbs[] = {
      .help = "do the processes run the checkout's revision?",
      .effect = EFFECT_READ,
      .scope = SCOPE_NODE,
+     .does = DOES_VERIFY,
      .waits = true,
      .default_timeout_ms = 30000,
      .interval_ms = 500,
@@ -238,6 +240,7 @@ static const struct verb verbs[] = {
 
 const struct driver git_driver = {
     .name = "git",
+    .layout = LAYOUT_IN_PLACE,
     .help = "git 2.30 or later: revisions are named on the controller, fetched and checked out on the nodes.",
     .verbs = verbs,
 };

@@ -58,6 +58,7 @@ static const struct verb verbs[] = {
      .help = "install the packages of package.json, by the lock file where there is one",
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_NODE,
+     .does = DOES_BUILD,
      .observe = "npm.installed",
      .forward_only = false,
      .default_timeout_ms = 1200000,

@@ -44,7 +44,7 @@ static const struct param probe_params[] = {
     {.name = "user", .type = PARAM_STR, .help = "who works on the node; default {user}"},
     {.name = "layout",
      .type = PARAM_CHOICE,
-     .choices = "rolling|in-place",
+     .choices = LAYOUT_RELEASES "|" LAYOUT_IN_PLACE,
      .help = "default: in-place when {release_dir} is {dir}"},
     {.name = "shared", .type = PARAM_LIST, .help = "paths kept in shared/: are they fit?"},
     PARAM_END,
@@ -141,7 +141,7 @@ static enum outcome release_cleaned(struct op *op)
 
 static enum outcome release_running(struct op *op)
 {
-    return running_run(op, "rolling");
+    return running_run(op, LAYOUT_RELEASES);
 }
 
 static enum outcome release_probe(struct op *op)
@@ -150,8 +150,10 @@ static enum outcome release_probe(struct op *op)
                *place = op_var(op, "release_dir");
     if (!want_path(op, "dir", dir))
         return op_end(op);
+    if (layout != NULL && strcmp(layout, "rolling") == 0)
+        layout = LAYOUT_RELEASES; /* as older plans call it */
     if (layout == NULL || *layout == '\0')
-        layout = place != NULL && strcmp(place, dir) == 0 ? "in-place" : "rolling";
+        layout = place != NULL && strcmp(place, dir) == 0 ? LAYOUT_IN_PLACE : LAYOUT_RELEASES;
     const char *user = report_runas(op, "user");
     size_t n = 0;
     const char *const *shared = op_arg_list(op, "shared", &n);
@@ -168,6 +170,7 @@ static const struct verb verbs[] = {
      .help = "the revision's files into a fresh directory, shared paths linked",
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_NODE,
+     .does = DOES_UNPACK,
      .observe = "release.unpacked",
      .forward_only = true,
      .default_timeout_ms = 600000,
@@ -184,6 +187,7 @@ static const struct verb verbs[] = {
      .help = "mark the directory complete, after the last build step",
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_NODE,
+     .does = DOES_SEAL,
      .observe = "release.sealed",
      .forward_only = true,
      .default_timeout_ms = 120000,
@@ -200,6 +204,7 @@ static const struct verb verbs[] = {
      .help = "current -> this release, by one rename",
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_NODE,
+     .does = DOES_SWITCH,
      .observe = "release.switched",
      .default_timeout_ms = 60000,
      .params = dir_params,
@@ -215,6 +220,7 @@ static const struct verb verbs[] = {
      .help = "remove old and incomplete releases that nothing needs",
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_NODE,
+     .does = DOES_CLEAN,
      .observe = "release.cleaned",
      .forward_only = true,
      .default_timeout_ms = 300000,
@@ -231,6 +237,7 @@ static const struct verb verbs[] = {
      .help = "which revision do the processes run?",
      .effect = EFFECT_READ,
      .scope = SCOPE_NODE,
+     .does = DOES_VERIFY,
      .waits = true,
      .default_timeout_ms = 30000,
      .interval_ms = 500,
@@ -248,6 +255,7 @@ static const struct verb verbs[] = {
 
 const struct driver release_driver = {
     .name = "release",
+    .layout = LAYOUT_RELEASES,
     .help = "Release directories: DIR/releases/NAME, DIR/shared, and the link DIR/current.",
     .verbs = verbs,
 };

@@ -8,6 +8,7 @@ extern const struct driver command_driver, haproxy_driver, http_driver, notify_d
 extern const struct driver cmd_driver, git_driver, npm_driver, release_driver, service_driver,
     supervisord_driver;
 
+/* clang-format off */
 const struct driver *const driver_table[] = {
     &cmd_driver,
     &command_driver,
@@ -23,6 +24,7 @@ const struct driver *const driver_table[] = {
     &varnish_service_driver,
     NULL,
 };
+/* clang-format on */
 
 static const struct transport *const transports[] = {
     &transport_ssh,
@@ -40,6 +42,35 @@ const struct verb *verb_find(const char *name, const struct driver **ret_driver)
                 return v;
             }
     return NULL;
+}
+
+enum does verb_does(const char *name)
+{
+    const struct verb *verb = verb_find(name, NULL);
+    return verb ? verb->does : DOES_OTHER;
+}
+
+const struct verb *driver_verb(const struct driver *driver, enum does does)
+{
+    for (const struct verb *v = driver->verbs; v->name; v++)
+        if (v->does == does)
+            return v;
+    return NULL;
+}
+
+const struct verb *verb_verifies(const char *layout)
+{
+    for (const struct driver *const *d = driver_table; *d; d++)
+        if ((*d)->layout && strcmp((*d)->layout, layout) == 0)
+            return driver_verb(*d, DOES_VERIFY);
+    return NULL;
+}
+
+const char *does_name(enum does does)
+{
+#define DOES_NAME(n, t) t,
+    static const char *const names[] = {DOES_LIST(DOES_NAME)};
+    return (size_t)does < DOES_COUNT ? names[does] : "?";
 }
 
 const struct transport *transport_find(const char *name)

@@ -378,7 +378,7 @@ static void waiting_set(struct making *m, const struct step_words *w, struct pla
     const char *sticky = block_choice(m, "sticky", "wait|maint", "maint");
     int64_t stable = w->stable, interval = w->interval_ms;
     const struct value *v = m->block == NULL ? NULL : map_get(m->block->map, "stable");
-    if (stable == 0 && !value_is_null(v) && strstr(m->verb->name, ".check") != NULL)
+    if (stable == 0 && !value_is_null(v) && m->verb->does == DOES_HEALTH)
         m->ok = int_read(&m->c->r, v, arena_printf(m->c->r.arena, "%s: stable", m->block->what), 1, 255,
                          &stable) &&
                 m->ok;
@@ -514,8 +514,11 @@ bool step_make(struct compiler *c, const struct item *item, struct plan_step *re
     m.pairs = arena_array(c->r.arena, NAMES_MAX, sizeof(*m.pairs));
     given_args(&m);
     missing_args(&m);
-    *ret = (struct plan_step){
-        .verb = verb->name, .phase = item->phase, .args = m.pairs, .where = place_text(c->r.arena, item->at)};
+    *ret = (struct plan_step){.verb = verb->name,
+                              .counts = verb->counts,
+                              .phase = item->phase,
+                              .args = m.pairs,
+                              .where = place_text(c->r.arena, item->at)};
     ret->block_where = m.block != NULL && m.args == NULL ? place_text(c->r.arena, m.block->map->at) : NULL;
     words_set(&m, ret);
     ret->n_args = m.n;

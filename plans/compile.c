@@ -105,11 +105,10 @@ static void balancer_set(struct compiler *c)
 static void looking_set(struct compiler *c)
 {
     const struct place at = c->b.map->at;
-    const char *layout = strcmp(c->layout, LAYOUT_IN_PLACE) == 0 ? "in-place" : "rolling";
     struct value *probe = value_map(c->r.arena, at), *resolve = value_map(c->r.arena, at);
     auto_buf struct buf typed = BUF_INIT(10000);
     subst_literal(&typed, c->plan->rev_typed);
-    map_put(c->r.arena, probe, "layout", at, value_scalar(c->r.arena, at, layout));
+    map_put(c->r.arena, probe, "layout", at, value_scalar(c->r.arena, at, c->layout));
     map_put(c->r.arena, resolve, "rev", at,
             value_scalar(c->r.arena, at, arena_strdup(c->r.arena, buf_str(&typed))));
     const struct {
@@ -230,18 +229,17 @@ static bool revision_wanted(struct compiler *c, const struct value *file)
 /* A release's plan run as a task would have no revision to go to. */
 static void revision_missed(struct compiler *c)
 {
-    static const char *const movers[] = {"git.fetch", "git.checkout", "release.unpack", "release.switch"};
-    for (size_t i = 0; !c->revision && i < c->plan->n_steps; i++)
-        for (size_t k = 0; k < sizeof(movers) / sizeof(movers[0]); k++) {
-            const struct plan_step *s = &c->plan->steps[i];
-            if (strcmp(s->verb, movers[k]) != 0)
-                continue;
-            problems_add(c->r.problems,
-                         "%s: plan %s has %s but no revision: 'release run --plan %s' releases one, or "
-                         "'revision: yes' in the plan takes --rev",
-                         s->where, c->plan->name, s->verb, c->plan->name);
-            return;
-        }
+    for (size_t i = 0; !c->revision && i < c->plan->n_steps; i++) {
+        const struct plan_step *s = &c->plan->steps[i];
+        enum does does = verb_does(s->verb);
+        if (does != DOES_FETCH && does != DOES_UNPACK && does != DOES_CHECKOUT && does != DOES_SWITCH)
+            continue;
+        problems_add(c->r.problems,
+                     "%s: plan %s has %s but no revision: 'release run --plan %s' releases one, or "
+                     "'revision: yes' in the plan takes --rev",
+                     s->where, c->plan->name, s->verb, c->plan->name);
+        return;
+    }
 }
 
 /* A task or restart works where the pillar's own plan puts the application. */

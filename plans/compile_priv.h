@@ -9,9 +9,6 @@
 #include "plans/pillar_priv.h"
 #include "plans/schema.h"
 
-#define LAYOUT_RELEASES "releases" /* dir holds repo.git, releases/, shared/, current */
-#define LAYOUT_IN_PLACE "in-place" /* dir is the checkout */
-
 /* A block of the pillar that gives a driver's verbs their arguments. */
 struct driver_block {
     const char *driver;

@@ -48,7 +48,7 @@ static const char *release_dir_of(const struct plan *plan, const struct plan_nod
                *recipe = get(plan->vars, plan->n_vars, "recipe");
     const char *before = node == NULL ? NULL : get(node->facts, node->n_facts, "release.before");
     const char *own = node == NULL ? NULL : get(node->vars, node->n_vars, "release_dir");
-    if (layout != NULL && strcmp(layout, "in-place") == 0)
+    if (layout != NULL && strcmp(layout, LAYOUT_IN_PLACE) == 0)
         return dir;
     if (going_back && before != NULL && before[0] != '\0')
         return before;

@@ -64,6 +64,7 @@ static json_t *step_json(const struct plan_step *s)
     json_t *o = json_object();
     put_text(o, "verb", s->verb);
     put_text(o, "label", s->label);
+    put_text(o, "counts", s->counts);
     put_text(o, "phase", phase_name(s->phase));
     put_text(o, "once", once_name(s->once));
     put_text(o, "on_timeout", on_timeout_name(s->on_timeout));

@@ -22,8 +22,9 @@
 #define PLAN_NODES_MAX  20000
 
 struct plan_step {
-    const char *verb;  /* "haproxy.drain": always a real verb, `balancer.` is resolved */
-    const char *label; /* for people: "drain", "cmd.run env/bin/buildout -N" */
+    const char *verb;   /* "haproxy.drain": always a real verb, `balancer.` is resolved */
+    const char *label;  /* for people: "drain", "cmd.run env/bin/buildout -N" */
+    const char *counts; /* what its gauge is, for people: "sessions left"; NULL = it has none, or is older */
     enum phase phase;
     enum once once;
     enum on_timeout on_timeout;

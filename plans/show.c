@@ -74,7 +74,7 @@ static void drain_policy(struct buf *out, const struct plan *p)
     char a[DURATION_TEXT_MAX], b[DURATION_TEXT_MAX];
     for (size_t i = 0; i < p->n_steps; i++) {
         const struct plan_step *s = &p->steps[i];
-        if (s->phase != PHASE_DRAIN || strstr(s->verb, ".wait_idle") == NULL)
+        if (s->phase != PHASE_DRAIN || verb_does(s->verb) != DOES_IDLE)
             continue;
         static const char *const then[] = {"put back and stop", "go on", "end the sessions"};
         buf_printf(out, "  drain       wait %s for sessions to end",
@@ -219,7 +219,7 @@ static void steps(struct buf *out, const struct plan *p)
 static bool has_check(const struct plan *p)
 {
     for (size_t i = 0; i < p->n_steps; i++)
-        if (p->steps[i].phase == PHASE_CHECK && strcmp(p->steps[i].verb, "http.check") == 0)
+        if (p->steps[i].phase == PHASE_CHECK && verb_does(p->steps[i].verb) == DOES_HEALTH)
             return true;
     return false;
 }

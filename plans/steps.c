@@ -60,14 +60,15 @@ const struct value *plan_file_load(struct compiler *c, const char *name)
     return unknown_plan(c, name, path);
 }
 
-static bool mentions(const struct value *v, const char *verb)
+/* Any verb of the file. */
+static bool mentions(const struct value *v, enum does does)
 {
     if (v->kind == VALUE_SCALAR)
-        return strcmp(v->text, verb) == 0;
+        return verb_does(v->text) == does;
     for (size_t i = 0; i < v->n; i++) {
-        if (v->kind == VALUE_MAP && strcmp(v->entries[i].key, verb) == 0)
+        if (v->kind == VALUE_MAP && verb_does(v->entries[i].key) == does)
             return true;
-        if (mentions(v->kind == VALUE_MAP ? v->entries[i].value : v->items[i], verb))
+        if (mentions(v->kind == VALUE_MAP ? v->entries[i].value : v->items[i], does))
             return true;
     }
     return false;
@@ -78,8 +79,7 @@ const char *plan_file_layout(const struct value *file)
     const struct value *v = map_get(file, "layout");
     if (v != NULL && v->kind == VALUE_SCALAR)
         return v->text;
-    return mentions(file, "git.checkout") && !mentions(file, "release.switch") ? LAYOUT_IN_PLACE
-                                                                               : LAYOUT_RELEASES;
+    return mentions(file, DOES_CHECKOUT) && !mentions(file, DOES_SWITCH) ? LAYOUT_IN_PLACE : LAYOUT_RELEASES;
 }
 
 /* ---- one line
@@ -232,12 +232,12 @@ static void line_add(struct walk *w, const struct value *line, enum phase phase)
         balancer_line(w, &item, item.verb + strlen("balancer."));
     } else if (str_starts(item.verb, "app.")) {
         app_line(w, &item, item.verb + strlen("app."));
-    } else if (is_hook(phase) && strcmp(item.verb, "cmd.run") == 0) {
-        item.verb = "cmd.local"; /* hooks run on the controller */
-        step_add(w->c, &item);
-    } else if (strcmp(item.verb, "http.check") == 0) {
+    } else if (verb_does(item.verb) == DOES_HEALTH) {
         check_line(w, &item);
     } else {
+        const struct verb *verb = table_verb(w->c->table, item.verb);
+        if (is_hook(phase) && verb != NULL && verb->on_controller != NULL)
+            item.verb = verb->on_controller; /* hooks run there */
         step_add(w->c, &item);
     }
 }
@@ -272,8 +272,8 @@ static void default_verify(struct walk *w)
     struct compiler *c = w->c;
     if (map_entry(w->file, "verify") != NULL || !c->revision || c->req->task)
         return;
-    const char *verb = strcmp(c->layout, LAYOUT_IN_PLACE) == 0 ? "git.running" : "release.running";
-    const struct item item = {.verb = verb, .phase = PHASE_VERIFY, .at = w->file->at};
+    const struct item item = {
+        .verb = verb_verifies(c->layout)->name, .phase = PHASE_VERIFY, .at = w->file->at};
     step_add(c, &item);
 }
 
@@ -282,7 +282,7 @@ static void default_verify(struct walk *w)
 static void default_seal(struct walk *w)
 {
     const struct item item = {.verb = "release.seal", .phase = PHASE_PREPARE, .at = w->file->at};
-    if (mentions(w->file, "release.unpack") && !mentions(w->file, "release.seal") &&
+    if (mentions(w->file, DOES_UNPACK) && !mentions(w->file, DOES_SEAL) &&
         table_verb(w->c->table, item.verb) != NULL)
         step_add(w->c, &item);
 }

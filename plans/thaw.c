@@ -89,6 +89,7 @@ static struct plan_step step(struct thaw *t, const json_t *o)
     struct plan_step s = {
         .verb = text(t, o, "verb"),
         .label = text(t, o, "label"),
+        .counts = maybe_text(t, o, "counts"),
         .phase = (enum phase)word(t, o, "phase", phase_from_name),
         .once = (enum once)word(t, o, "once", once_from_name),
         .on_timeout = (enum on_timeout)word(t, o, "on_timeout", on_timeout_from_name),

@@ -212,19 +212,24 @@ enum outcome lb_run_survey(struct op *op);
 #define LB_FLEET_ROW(k, verb, ms)                                                                            \
     .name = k "." #verb, .effect = EFFECT_READ, .scope = SCOPE_FLEET, .default_timeout_ms = (ms),            \
     .run = lb_run_##verb
-#define LB_OBSERVE_ROW(k)       LB_READ_ROW(k, observe, 15000)
-#define LB_DRAIN_ROW(k)         LB_CHANGE_ROW(k, drain, "observe", 30000), .record_before = true
-#define LB_WAIT_IDLE_ROW(k, ms) LB_READ_ROW(k, wait_idle, 60000), .waits = true, .interval_ms = (ms)
-#define LB_MAINT_ROW(k)         LB_CHANGE_ROW(k, maint, "in_maint", 30000)
-#define LB_IN_MAINT_ROW(k)      LB_READ_ROW(k, in_maint, 15000)
-#define LB_KILL_ROW(k)          LB_CHANGE_ROW(k, kill, "killed", 30000)
-#define LB_KILLED_ROW(k)        LB_READ_ROW(k, killed, 15000)
-#define LB_ENABLE_ROW(k, ms)    LB_CHANGE_ROW(k, enable, "enabled", ms)
-#define LB_ENABLED_ROW(k)       LB_READ_ROW(k, enabled, 15000)
-#define LB_WAIT_UP_ROW(k)       LB_READ_ROW(k, wait_up, 60000), .waits = true, .interval_ms = 250
-#define LB_GUARD_ROW(k)         LB_READ_ROW(k, guard, 15000)
-#define LB_CAPACITY_ROW(k)      LB_FLEET_ROW(k, capacity, 15000)
-#define LB_SHOW_ROW(k)          LB_FLEET_ROW(k, show, 15000)
-#define LB_SURVEY_ROW(k)        LB_FLEET_ROW(k, survey, 30000)
+#define LB_OBSERVE_ROW(k) LB_READ_ROW(k, observe, 15000)
+#define LB_DRAIN_ROW(k)                                                                                      \
+    LB_CHANGE_ROW(k, drain, "observe", 30000), .does = DOES_DRAIN, .counts = "sessions left",                \
+                                               .record_before = true
+#define LB_WAIT_IDLE_ROW(k, ms)                                                                              \
+    LB_READ_ROW(k, wait_idle, 60000), .does = DOES_IDLE, .counts = "sessions left", .waits = true,           \
+                                      .interval_ms = (ms)
+#define LB_MAINT_ROW(k)      LB_CHANGE_ROW(k, maint, "in_maint", 30000)
+#define LB_IN_MAINT_ROW(k)   LB_READ_ROW(k, in_maint, 15000)
+#define LB_KILL_ROW(k)       LB_CHANGE_ROW(k, kill, "killed", 30000)
+#define LB_KILLED_ROW(k)     LB_READ_ROW(k, killed, 15000)
+#define LB_ENABLE_ROW(k, ms) LB_CHANGE_ROW(k, enable, "enabled", ms), .does = DOES_ENABLE
+#define LB_ENABLED_ROW(k)    LB_READ_ROW(k, enabled, 15000)
+#define LB_WAIT_UP_ROW(k)                                                                                    \
+    LB_READ_ROW(k, wait_up, 60000), .does = DOES_WAIT_UP, .waits = true, .interval_ms = 250
+#define LB_GUARD_ROW(k)    LB_READ_ROW(k, guard, 15000)
+#define LB_CAPACITY_ROW(k) LB_FLEET_ROW(k, capacity, 15000)
+#define LB_SHOW_ROW(k)     LB_FLEET_ROW(k, show, 15000)
+#define LB_SURVEY_ROW(k)   LB_FLEET_ROW(k, survey, 30000)
 
 #endif

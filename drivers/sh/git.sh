@@ -1,11 +1,11 @@
 # needs: lib gitlib builtlib
-# git on the node: the bare repository DIR/repo.git of rolling plans, or the checkout DIR of in-place plans.
+# git on the node: the bare repository DIR/repo.git of release directories, or the checkout DIR of in-place plans.
 #   ACT LAYOUT DIR REPO REV FORCE
 act=$1 layout=$2 dir=$3 repo=$4 rev=$5 force=$6
 
 locate() {
     git_dir='' git_why="there is no $dir"
-    if [ "$layout" = rolling ]; then
+    if [ "$layout" = releases ]; then
         git_dir=$dir/repo.git
         [ -d "$git_dir" ] || git_dir=''
         return
@@ -18,7 +18,7 @@ locate() {
 # A repository is made under another name and renamed, so that half of one is never found.
 create() {
     mkdir -p "$dir" || refuse io "cannot make $dir; give its parent to $(id -un) or create it"
-    if [ "$layout" = rolling ]; then
+    if [ "$layout" = releases ]; then
         rm -rf "$dir/.repo.git.new"
         create_out=$(g init -q --bare "$dir/.repo.git.new" 2>&1 && { sync -f "$dir/.repo.git.new" 2>/dev/null || sync; } && mv "$dir/.repo.git.new" "$dir/repo.git" 2>&1) ||
             git_failed "$create_out" "cannot make $dir/repo.git"
@@ -29,7 +29,7 @@ create() {
     locate
 }
 all_refs() {
-    if [ "$layout" = rolling ]; then
+    if [ "$layout" = releases ]; then
         g --git-dir="$git_dir" fetch --no-write-fetch-head -- "$repo" '+refs/heads/*:refs/heads/*' '+refs/tags/*:refs/tags/*' 2>&1
     else
         g --git-dir="$git_dir" fetch --no-tags --no-write-fetch-head -- "$repo" '+refs/heads/*:refs/remotes/release/*' '+refs/tags/*:refs/release-tags/*' 2>&1
@@ -85,13 +85,13 @@ want_clean() {
 do_fetch() {
     locate
     [ -n "$git_dir" ] || create
-    [ "$layout" = rolling ] || want_clean
+    [ "$layout" = releases ] || want_clean
     if has_whole "$git_dir" "$rev"; then
         report 'changed no'
         return 0
     fi
     case $layout in
-    rolling) unlock_stale "$git_dir" "$git_dir" ;;
+    releases) unlock_stale "$git_dir" "$git_dir" ;;
     *) unlock_stale "$git_dir" "$dir" ;;
     esac
     fetch_commit

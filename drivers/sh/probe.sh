@@ -4,7 +4,7 @@
 layout=$1 dir=$2
 shift 2
 
-probe_rolling() {
+probe_releases() {
     report "fact repo_present $([ -d "$dir/repo.git" ] && echo yes || echo no)"
     if [ ! -e "$dir/current" ] && [ ! -L "$dir/current" ]; then
         report 'fact rev_before '
@@ -50,14 +50,14 @@ done
 [ -w "${probe_up:-/}" ] || refuse io "$(id -un) cannot write ${probe_up:-/}; give it to that user, or correct \`dir\` and \`user\`"
 report "fact free_bytes $(df -Pk "${probe_up:-/}" | awk 'NR == 2 { printf "%.0f", $4 * 1024 }')"
 report "fact free_inodes $(df -Pi "${probe_up:-/}" 2>/dev/null | awk 'NR == 2 { print $4 }')"
-if [ "$layout" = rolling ]; then
+if [ "$layout" = releases ]; then
     probe_n=0
     for probe_one in "$@"; do
         probe_trouble=$(shared_trouble "$probe_one" | head -n 1)
         [ -z "$probe_trouble" ] || report "fact shared.$probe_n $probe_trouble"
         probe_n=$((probe_n + 1))
     done
-    probe_rolling
+    probe_releases
 else
     probe_in_place
 fi

@@ -73,7 +73,7 @@ origin() {
             text = substr($0, length(how) + 2)
             for (i = 1; i <= 2; i++) {
                 root = i == 1 ? ENVIRON["real"] : ENVIRON["dir"]
-                if (ENVIRON["layout"] != "rolling") {
+                if (ENVIRON["layout"] != "releases") {
                     path = below(root, text)
                     if (path == "" || path ~ /^\/\.git(\/|$)/)
                         continue
@@ -142,7 +142,7 @@ find_old() {
         is_ours "$old_pid" || has_terminal "$old_pid" || printf '%s ' "$old_pid"
     done
 }
-judge_rolling() {
+judge_releases() {
     running_target=$(current_target)
     running_disk=$(marker_rev "$running_target")
     running_old=$(find_old)
@@ -239,8 +239,8 @@ judge_age() {
     cannot_tell state "released, not verified: $age_text"
 }
 
-if [ "$layout" = rolling ]; then
-    judge_rolling
+if [ "$layout" = releases ]; then
+    judge_releases
 else
     judge_in_place
 fi

@@ -10,22 +10,10 @@
 #define FLOOR_WAIT_MS      60000
 #define UNKNOWN_GRACE_MS   30000
 
-/* A balancer's drain: what was before is recorded first. Its enable gives that back. */
+/* A balancer's drain, or its maintenance: what was before is recorded first. */
 static bool takes_out(const struct verb *verb)
 {
     return verb->scope == SCOPE_BALANCER && verb->record_before && verb->effect != EFFECT_READ;
-}
-
-static bool gives_back(const struct verb *verb)
-{
-    const char *dot = strrchr(verb->name, '.');
-    return verb->scope == SCOPE_BALANCER && dot && strcmp(dot, ".enable") == 0;
-}
-
-static bool stops(const struct verb *verb)
-{
-    const char *dot = strrchr(verb->name, '.');
-    return verb->scope == SCOPE_NODE && dot && strcmp(dot, ".stop") == 0;
 }
 
 static struct core_step_def step_def(const struct plan_step *step)
@@ -44,8 +32,8 @@ static struct core_step_def step_def(const struct plan_step *step)
         .record_before = verb->record_before && verb->observe,
         .forward_only = step->forward_only || verb->forward_only,
         .takes_out = takes_out(verb),
-        .gives_back = gives_back(verb),
-        .stops = stops(verb),
+        .gives_back = verb->does == DOES_ENABLE,
+        .stops = verb->does == DOES_STOP,
         .back_only = step->back_only,
         .warns = step->warns,
         .warns_back = step->warns_back,

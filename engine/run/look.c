@@ -33,16 +33,16 @@ void look_init(struct look *look, const struct plan_node *node)
                           .old = ""};
 }
 
-const struct plan_step *look_app_step(const struct plan *plan, struct arena *arena, const struct verb **ret)
+const struct plan_step *look_app_step(const struct plan *plan, const struct verb **ret)
 {
     for (size_t s = 0; s < plan->n_steps; s++) {
         const struct plan_step *step = &plan->steps[s];
-        const char *name = arena_printf(arena, "%.*s.probe", (int)strcspn(step->verb, "."), step->verb);
-        const struct verb *verb = step->phase == PHASE_CHANGE ? verb_find(name, NULL) : NULL;
-        if (verb && verb->effect == EFFECT_READ && verb != verb_find("release.probe", NULL)) {
-            *ret = verb;
-            return step;
-        }
+        const struct driver *driver;
+        if (step->phase != PHASE_CHANGE || !verb_find(step->verb, &driver) ||
+            !driver_verb(driver, DOES_APP_PROBE))
+            continue;
+        *ret = driver_verb(driver, DOES_APP_PROBE);
+        return step;
     }
     return NULL;
 }
@@ -64,8 +64,7 @@ void look_take_app(struct look *look, const struct job *app, struct arena *arena
 static const struct plan_step *running_step(const struct plan *plan)
 {
     for (size_t s = 0; s < plan->n_steps; s++)
-        if (strcmp(plan->steps[s].verb, "release.running") == 0 ||
-            strcmp(plan->steps[s].verb, "git.running") == 0)
+        if (verb_does(plan->steps[s].verb) == DOES_VERIFY)
             return &plan->steps[s];
     return NULL;
 }
@@ -116,7 +115,7 @@ bool run_look(const struct plan *plan, struct arena *arena, const struct run_opt
 {
     const struct verb *probe = plan->probe_step.verb ? verb_find(plan->probe_step.verb, NULL) : NULL;
     const struct verb *app_verb = NULL;
-    const struct plan_step *app_step = look_app_step(plan, arena, &app_verb);
+    const struct plan_step *app_step = look_app_step(plan, &app_verb);
     if (!probe)
         return err_set(err, E_CONFIG, "the plan %s knows no way to ask a node what it runs", plan->name);
     struct look *looks = arena_array(arena, plan->n_nodes + 1, sizeof(*looks));
@@ -193,11 +192,9 @@ static void drop_reread(struct plan *plan, const struct look *looks)
     for (size_t i = 0; i < plan->n_nodes; i++)
         if (looks[i].brings || *looks[i].app_text)
             return;
-    for (size_t s = 0; s < plan->n_steps; s++) {
-        const char *dot = strchr(plan->steps[s].verb, '.');
-        if (!dot || strcmp(dot, ".reread") != 0)
+    for (size_t s = 0; s < plan->n_steps; s++)
+        if (verb_does(plan->steps[s].verb) != DOES_REREAD)
             plan->steps[k++] = plan->steps[s];
-    }
     plan->n_steps = k;
 }
 

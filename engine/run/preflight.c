@@ -85,7 +85,7 @@ static const struct plan_step *probe_step(const struct plan *plan, struct arena 
 static void ask_app(struct preflight *p, struct asked *a, const struct plan_node *node)
 {
     const struct verb *verb = NULL;
-    const struct plan_step *step = look_app_step(p->plan, p->arena, &verb);
+    const struct plan_step *step = look_app_step(p->plan, &verb);
     if (step)
         a->app = batch_add_after(p->batch, a->node, step, verb, node);
 }
@@ -244,7 +244,7 @@ static void check_tree(struct preflight *p, const struct plan_node *node, const 
         bool forced = false;
         for (size_t k = 0; k < step->n_args; k++)
             forced |= strcmp(step->args[k].name, "force") == 0 && strcmp(step->args[k].value, "yes") == 0;
-        checks_out |= strcmp(step->verb, "git.checkout") == 0 && !forced;
+        checks_out |= verb_does(step->verb) == DOES_CHECKOUT && !forced;
     }
     if (checks_out && dirty && strcmp(dirty, "0") != 0)
         problems_add(p->problems,

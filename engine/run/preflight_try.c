@@ -15,9 +15,11 @@ void preflight_try(struct preflight *p, size_t i)
         return; /* a rollback knows it from the release that it takes back */
     for (size_t s = 0; s < plan->n_steps; s++) {
         const struct plan_step *step = &plan->steps[s];
-        const char *name = arena_printf(p->arena, "%.*s.try", (int)strcspn(step->verb, "."), step->verb);
-        const struct verb *verb = step->phase == PHASE_CHECK ? verb_find(name, NULL) : NULL;
-        if (verb && verb->effect == EFFECT_READ)
+        const struct driver *driver;
+        if (step->phase != PHASE_CHECK || !verb_find(step->verb, &driver))
+            continue;
+        const struct verb *verb = driver_verb(driver, DOES_TRY);
+        if (verb)
             a->checks[a->n_checks++] = batch_add_after(p->batch, a->node, step, verb, &plan->nodes[i]);
     }
 }

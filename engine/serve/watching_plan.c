@@ -26,6 +26,7 @@ const struct watch_plan *watching_plan(struct arena *arena, struct store *store,
         steps[i] =
             (struct watch_step){.label = plan->steps[i].label ? plan->steps[i].label : plan->steps[i].verb,
                                 .verb = plan->steps[i].verb,
+                                .counts = plan->steps[i].counts,
                                 .phase = plan->steps[i].phase,
                                 .usual_ms = usual_ms(times, n_times, plan->steps[i].verb, (int)i)};
     struct watch_plan *w = arena_alloc(arena, sizeof *w);

@@ -196,7 +196,7 @@ static void give_back(struct sim *s, struct sim_op *op, bool refuses)
 }
 
 /* A changing verb of the balancers: drain (also the guard's), maint and kill of a waiting step, enable. */
-void lb_change(struct sim *s, struct sim_op *op, enum sim_does does)
+void lb_change(struct sim *s, struct sim_op *op, enum does does)
 {
     enum sim_fault_kind fault = op->has_fault ? (enum sim_fault_kind)op->fault : FAULT_COUNT;
     bool drains = does == DOES_DRAIN;
@@ -242,7 +242,7 @@ static int64_t capacity(struct sim *s)
     return lb_count(s);
 }
 
-void lb_look(struct sim *s, struct sim_op *op, enum sim_does does)
+void lb_look(struct sim *s, struct sim_op *op, enum does does)
 {
     uint32_t i = op->req.node;
     bool garbage = op->has_fault && op->fault == FAULT_LB_GARBAGE, ready = true;

@@ -69,8 +69,7 @@ static bool find_step(const struct sim_plan *plan, const char *name, uint16_t *r
     if (strcmp(name, "*") == 0)
         return true;
     for (uint16_t s = 0; s < plan->core.n_steps; s++)
-        if (strcmp(plan->steps[s].label, name) == 0 ||
-            strcmp(sim_does_name(plan->steps[s].does), name) == 0) {
+        if (strcmp(plan->steps[s].label, name) == 0 || strcmp(does_name(plan->steps[s].does), name) == 0) {
             *ret = s;
             return true;
         }
@@ -177,7 +176,7 @@ void sim_fault_text(const struct sim_plan *plan, const struct sim_fault *f, stru
 
 static bool fits_op(const struct sim *s, enum sim_fault_kind kind, const struct op_req *req)
 {
-    enum sim_does does = sim_op_does(s, req);
+    enum does does = sim_op_does(s, req);
     bool lb = does == DOES_DRAIN || does == DOES_IDLE || does == DOES_ENABLE || does == DOES_WAIT_UP ||
               req->step == CORE_NO_STEP;
     bool changes = req->step != CORE_NO_STEP && s->plan->core.steps[req->step].effect != EFFECT_READ &&

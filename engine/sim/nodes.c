@@ -66,13 +66,13 @@ static uint8_t wanted_rev(const struct sim_node *n, bool back)
     return back ? n->before : REV_NEW;
 }
 
-static bool makes(enum sim_does does)
+static bool makes(enum does does)
 {
     return does == DOES_FETCH || does == DOES_UNPACK || does == DOES_BUILD || does == DOES_SEAL ||
            does == DOES_CHECKOUT;
 }
 
-static bool writes(enum sim_does does)
+static bool writes(enum does does)
 {
     return makes(does) || does == DOES_SWITCH || does == DOES_ONCE || does == DOES_CMD;
 }
@@ -124,7 +124,7 @@ static bool check_out(struct sim *s, struct sim_node *n, uint8_t rev, int bit)
 static bool work(struct sim *s, uint32_t i, uint16_t step, bool back)
 {
     struct sim_node *n = &s->nodes[i];
-    enum sim_does does = s->plan->steps[step].does;
+    enum does does = s->plan->steps[step].does;
     uint8_t rev = wanted_rev(n, back);
     if (n->disk_full && writes(does))
         return false;
@@ -237,7 +237,7 @@ static int64_t job_ms(struct sim *s, const struct sim_op *op)
 }
 
 /* A lie is only possible where nothing could be read back. */
-static bool can_lie(enum sim_does does)
+static bool can_lie(enum does does)
 {
     return does == DOES_START || does == DOES_STOP || does == DOES_SWITCH;
 }
@@ -297,7 +297,7 @@ void job_start(struct sim *s, struct sim_op *op, uint32_t index)
     oracle_effect(s, op);
     if (is_once(s, op->req.step))
         oracle_once(s, op->req.step, op->req.back, TRUTH_RUNNING);
-    enum sim_does does = s->plan->steps[op->req.step].does;
+    enum does does = s->plan->steps[op->req.step].does;
     uint8_t rev = wanted_rev(n, op->req.back);
     if (makes(does) && does != DOES_CHECKOUT && rev != REV_NONE && !node_complete(s, n, rev))
         n->made[rev] &= ~(UINT64_C(1) << s->bit_of[op->req.step]);
@@ -338,7 +338,7 @@ static bool runs_wanted(const struct sim *s, const struct sim_node *n, bool back
     return !s->changes_rev || n->proc.rev == wanted_rev(n, back);
 }
 
-static bool looks_ready(struct sim *s, const struct sim_op *op, enum sim_does does)
+static bool looks_ready(struct sim *s, const struct sim_op *op, enum does does)
 {
     struct sim_node *n = &s->nodes[op->req.node];
     uint8_t rev = wanted_rev(n, op->req.back);
@@ -363,7 +363,7 @@ static bool looks_ready(struct sim *s, const struct sim_op *op, enum sim_does do
     }
 }
 
-void node_look(struct sim *s, struct sim_op *op, enum sim_does does)
+void node_look(struct sim *s, struct sim_op *op, enum does does)
 {
     bool by_job = does == DOES_BUILD || does == DOES_ONCE || does == DOES_CMD || does == DOES_CLEAN;
     if (by_job && op->req.role == ROLE_OBSERVE)

@@ -15,14 +15,14 @@ int64_t sim_op_takes(struct sim *s, int64_t ms)
     return ms / 2 + (int64_t)sim_draw(s, (uint64_t)ms);
 }
 
-enum sim_does sim_op_does(const struct sim *s, const struct op_req *req)
+enum does sim_op_does(const struct sim *s, const struct op_req *req)
 {
     return req->step == CORE_NO_STEP ? DOES_LOOK : s->plan->steps[req->step].does;
 }
 
 static bool is_lb(const struct sim *s, const struct op_req *req)
 {
-    enum sim_does does = sim_op_does(s, req);
+    enum does does = sim_op_does(s, req);
     return req->role == ROLE_CAPACITY || req->role == ROLE_GUARD || req->role == ROLE_ESCALATE ||
            req->role == ROLE_KILL || does == DOES_DRAIN || does == DOES_IDLE || does == DOES_ENABLE ||
            does == DOES_WAIT_UP;
@@ -160,7 +160,7 @@ void sim_op_arrive(struct sim *s, uint32_t index, uint32_t uid)
     if (!op->live || op->uid != uid || op->answered)
         return;
     bool look = is_look(s, &op->req), lb = is_lb(s, &op->req);
-    enum sim_does does = sim_op_does(s, &op->req);
+    enum does does = sim_op_does(s, &op->req);
     if (!op->ghost && lost_on_the_way(s, index, look))
         return;
     if (lb) {

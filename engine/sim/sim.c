@@ -76,7 +76,7 @@ static void world_init(struct sim *s)
     const struct core_plan *plan = &s->plan->core;
     int bit = 0;
     for (uint32_t k = 0; k < plan->n_steps; k++) {
-        enum sim_does does = s->plan->steps[k].does;
+        enum does does = s->plan->steps[k].does;
         bool makes = does == DOES_FETCH || does == DOES_UNPACK || does == DOES_BUILD || does == DOES_SEAL ||
                      does == DOES_CHECKOUT;
         s->bit_of[k] = -1;

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "core/core.h"
+#include "drivers/driver.h"
 
 #define SIM_ANY        UINT32_MAX
 #define SIM_ANY_STEP   UINT16_MAX
@@ -19,36 +20,12 @@
 #define SIM_FAULTS_MAX 32
 #define SIM_LBS_MAX    4
 
-/* What a step does to the world: (name, text, usual duration in ms). */
-#define SIM_DOES_LIST(X)                                                                                     \
-    X(FETCH, "fetch", 2000)                                                                                  \
-    X(UNPACK, "unpack", 800)                                                                                 \
-    X(BUILD, "build", 5000)                                                                                  \
-    X(SEAL, "seal", 100)                                                                                     \
-    X(DRAIN, "drain", 10)                                                                                    \
-    X(IDLE, "wait_idle", 10)                                                                                 \
-    X(STOP, "stop", 1500)                                                                                    \
-    X(SWITCH, "switch", 50)                                                                                  \
-    X(CHECKOUT, "checkout", 1200)                                                                            \
-    X(ONCE, "once", 3000)                                                                                    \
-    X(START, "start", 2000)                                                                                  \
-    X(RESTART, "restart", 3500)                                                                              \
-    X(RUNNING, "running", 20)                                                                                \
-    X(HEALTH, "check", 30)                                                                                   \
-    X(ENABLE, "enable", 10)                                                                                  \
-    X(WAIT_UP, "wait_up", 10)                                                                                \
-    X(VERIFY, "verify", 40)                                                                                  \
-    X(CLEAN, "clean", 300)                                                                                   \
-    X(CMD, "cmd", 1000)                                                                                      \
-    X(LOOK, "look", 30)                                                                                      \
-    X(TELL, "tell", 200)
-#define SIM_DOES_ENUM(n, t, ms) DOES_##n,
-enum sim_does { SIM_DOES_LIST(SIM_DOES_ENUM) DOES_COUNT };
-const char *sim_does_name(enum sim_does does);
+/* How long a step of this sort usually takes, ms. */
+int64_t sim_usual_ms(enum does does);
 
 struct sim_step {
     const char *label;
-    enum sim_does does;
+    enum does does;
     int64_t ms;
 };
 

@@ -154,7 +154,7 @@ struct sim_job *node_job_of(struct sim *s, uint32_t node, uint16_t step, bool ba
 void job_start(struct sim *s, struct sim_op *op, uint32_t op_index);
 void job_event(struct sim *s, uint32_t node, uint32_t slot, uint32_t gen);
 void job_kill(struct sim *s, uint32_t node, uint32_t slot);
-void node_look(struct sim *s, struct sim_op *op, enum sim_does does);
+void node_look(struct sim *s, struct sim_op *op, enum does does);
 
 /* ---- balancers.c */
 bool lb_any_down(const struct sim *s);
@@ -165,8 +165,8 @@ bool lb_as_before(const struct sim *s, uint32_t node);
 bool lb_in_rotation(const struct sim *s, uint32_t node); /* of all balancers */
 int64_t lb_count(struct sim *s);                         /* nodes that every balancer has in rotation */
 void lb_touch(struct sim *s, uint32_t node); /* something about its rotation changed or will by time */
-void lb_change(struct sim *s, struct sim_op *op, enum sim_does does);
-void lb_look(struct sim *s, struct sim_op *op, enum sim_does does);
+void lb_change(struct sim *s, struct sim_op *op, enum does does);
+void lb_look(struct sim *s, struct sim_op *op, enum does does);
 void lb_forget(struct sim *s, uint32_t b);
 void lb_set(struct sim *s, uint32_t b, uint32_t node, enum lb_admin admin);
 
@@ -181,7 +181,7 @@ void sim_ops_forget(struct sim *s); /* the controller is gone */
 /* Marks the key of this op on its node: what of it arrives later starts nothing. */
 void sim_ops_give_up(struct sim *s, const struct sim_op *op);
 int64_t sim_op_takes(struct sim *s, int64_t ms);
-enum sim_does sim_op_does(const struct sim *s, const struct op_req *req);
+enum does sim_op_does(const struct sim *s, const struct op_req *req);
 
 /* ---- faults.c */
 /* At the dispatch of an op: strikes what is to strike; true: *ret stands for how this op goes. */

@@ -8,7 +8,7 @@
 
 struct row {
     enum phase phase;
-    enum sim_does does;
+    enum does does;
 };
 
 static const struct row rolling[] = {
@@ -32,28 +32,32 @@ static const struct row restart[] = {
     {PHASE_ENABLE, DOES_ENABLE}, {PHASE_ENABLE, DOES_WAIT_UP}, {PHASE_COUNT, DOES_COUNT},
 };
 
-static int64_t usual_ms(enum sim_does does)
+int64_t sim_usual_ms(enum does does)
 {
-    static const int64_t ms[] = {
-#define MS(n, t, m) m,
-        SIM_DOES_LIST(MS)
-#undef MS
+    static const int64_t ms[DOES_COUNT] = {
+        [DOES_FETCH] = 2000,   [DOES_UNPACK] = 800, [DOES_CHECKOUT] = 1200, [DOES_BUILD] = 5000,
+        [DOES_SEAL] = 100,     [DOES_SWITCH] = 50,  [DOES_CLEAN] = 300,     [DOES_DRAIN] = 10,
+        [DOES_IDLE] = 10,      [DOES_ENABLE] = 10,  [DOES_WAIT_UP] = 10,    [DOES_STOP] = 1500,
+        [DOES_START] = 2000,   [DOES_RUNNING] = 20, [DOES_RESTART] = 3500,  [DOES_HEALTH] = 30,
+        [DOES_APP_PROBE] = 30, [DOES_VERIFY] = 40,  [DOES_CMD] = 1000,      [DOES_LOOK] = 30,
+        [DOES_TELL] = 200,     [DOES_ONCE] = 3000,  [DOES_OTHER] = 30,      [DOES_REREAD] = 1000,
+        [DOES_TRY] = 30,
     };
     return ms[does];
 }
 
-static bool is_lb_step(enum sim_does does)
+static bool is_lb_step(enum does does)
 {
     return does == DOES_DRAIN || does == DOES_IDLE || does == DOES_ENABLE || does == DOES_WAIT_UP;
 }
 
-static bool waits(enum sim_does does)
+static bool waits(enum does does)
 {
     return does == DOES_IDLE || does == DOES_RUNNING || does == DOES_HEALTH || does == DOES_WAIT_UP ||
            does == DOES_VERIFY;
 }
 
-static struct core_step_def define(const struct sim_shape *shape, enum phase phase, enum sim_does does)
+static struct core_step_def define(const struct sim_shape *shape, enum phase phase, enum does does)
 {
     struct core_step_def def = {.phase = (uint8_t)phase,
                                 .effect = waits(does) ? EFFECT_READ : EFFECT_CHANGE,
@@ -88,12 +92,12 @@ static struct core_step_def define(const struct sim_shape *shape, enum phase pha
     return def;
 }
 
-static void add(const struct sim_shape *shape, struct sim_plan *p, enum phase phase, enum sim_does does,
+static void add(const struct sim_shape *shape, struct sim_plan *p, enum phase phase, enum does does,
                 const char *label)
 {
     uint32_t k = p->core.n_steps++;
     p->core.steps[k] = define(shape, phase, does);
-    p->steps[k] = (struct sim_step){.label = label, .does = does, .ms = usual_ms(does)};
+    p->steps[k] = (struct sim_step){.label = label, .does = does, .ms = sim_usual_ms(does)};
 }
 
 static enum phase once_phase(const struct sim_shape *shape, enum phase phase)
@@ -111,7 +115,7 @@ static void add_all(const struct sim_shape *shape, const struct row *rows, struc
             bool skipped = (r->does == DOES_ONCE && shape->once == ONCE_NO) ||
                            (is_lb_step(r->does) && shape->n_lbs == 0);
             if ((int)at == phase && !skipped)
-                add(shape, p, at, r->does, sim_does_name(r->does));
+                add(shape, p, at, r->does, does_name(r->does));
             if (shape->hooks && phase == PHASE_CHANGE && !skipped && r->does == DOES_START)
                 add(shape, p, PHASE_CHANGE, DOES_CMD, "hook-change");
         }

@@ -4,17 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static const char *const does_names[] = {
-#define NAME(n, t, ms) t,
-    SIM_DOES_LIST(NAME)
-#undef NAME
-};
-
-const char *sim_does_name(enum sim_does does)
-{
-    return (size_t)does < DOES_COUNT ? does_names[does] : "?";
-}
-
 const char *sim_node_name(const struct sim_plan *plan, uint32_t node, char buf[32])
 {
     if (node >= plan->core.n_nodes)

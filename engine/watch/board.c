@@ -98,7 +98,7 @@ static void put_doing(const struct model *m, const struct model_node *n, int64_t
         if (n->step_ms && now_ms >= n->step_ms + 1000 && !m->ended)
             buf_printf(line, "  %s", duration_text((now_ms - n->step_ms) / 1000 * 1000, text, sizeof text));
         if (n->gauge >= 0)
-            buf_printf(line, "  %" PRId64 "%s", n->gauge, watch_gauge_word(s->verb));
+            buf_printf(line, "  %" PRId64 "%s%s", n->gauge, s->counts ? " " : "", s->counts ? s->counts : "");
         if (n->attempt > 1)
             buf_printf(line, "  attempt %d", n->attempt);
         if (n->unknown)

@@ -110,13 +110,6 @@ static bool note_is_bad(int note)
            note == NOTE_SOAK_FAILED || note == NOTE_FLOOR_STOP || note == NOTE_DEADLINE;
 }
 
-const char *watch_gauge_word(const char *verb)
-{
-    if (strstr(verb, "wait_idle") || strstr(verb, "drain"))
-        return " sessions left";
-    return strstr(verb, "check") ? " healthy answers in a row" : "";
-}
-
 static void put_note(const struct watch_plan *plan, const struct row *row, bool colour, struct buf *out)
 {
     int note = note_from_name(row->code);
@@ -127,8 +120,10 @@ static void put_note(const struct watch_plan *plan, const struct row *row, bool 
         note_text(&text, (enum note)note, row->node, row_what(plan, row), row->a, row->b);
     else
         buf_printf(&text, "%s%s%s", row->node, row->node[0] ? ": " : "", row->code);
-    if (note == NOTE_PROGRESS)
-        buf_puts(&text, watch_gauge_word(row->verb));
+    const char *counts =
+        row->step >= 0 && (size_t)row->step < plan->n_steps ? plan->steps[row->step].counts : NULL;
+    if (note == NOTE_PROGRESS && counts)
+        buf_printf(&text, " %s", counts);
     bool paint = colour && note_is_bad(note);
     put_head(out, row->at_ms, "", "");
     buf_puts(out, paint ? RED : "");

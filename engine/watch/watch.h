@@ -26,6 +26,7 @@
 
 struct watch_step {
     const char *label, *verb;
+    const char *counts; /* what its gauge is: "sessions left"; NULL = it has none */
     enum phase phase;
     int64_t usual_ms; /* median of past releases, -1 = not known */
 };
@@ -131,7 +132,6 @@ const char *exit_text(const char *kind, int exit_status);
 const char *end_text(const struct release_info *r);
 
 /* What a step counts while it waits: " sessions left"; "" when there is no word for it. */
-const char *watch_gauge_word(const char *verb);
 
 /* ---- follow */
 

@@ -168,6 +168,7 @@ static const struct verb cmd_verbs[] = {
     {.name = "cmd.run",
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_NODE,
+     .on_controller = "cmd.local",
      .observe = "cmd.ran",
      .default_timeout_ms = 600000,
      .params = run_params},
@@ -235,6 +236,7 @@ static const struct param http_params[] = {
     {.name = "warm", .type = PARAM_LIST},
     PARAM_END};
 static const struct verb http_verbs[] = {{.name = "http.check",
+                                         .does = DOES_HEALTH,
                                           .effect = EFFECT_READ,
                                           .scope = SCOPE_NODE,
                                           .waits = true,

@@ -3,7 +3,7 @@
 // tabindex), Enter or Space chooses.
 
 import { el, fill, say, visible } from './dom.js';
-import { STATES, duration, gaugeWord, plural, ticking } from './words.js';
+import { STATES, duration, plural, ticking } from './words.js';
 
 export const MANY = 80;
 
@@ -91,8 +91,7 @@ export class Tiles {
   doing(n) {
     if (n.step < 0) return '';
     const step = this.model.steps[n.step];
-    const word = gaugeWord(step.verb);
-    const gauge = n.gauge >= 0 && word ? `, ${n.gauge} ${word}` : '';
+    const gauge = n.gauge >= 0 && step.counts ? `, ${n.gauge} ${step.counts}` : '';
     return `${step.label}${gauge}${n.attempt > 1 ? `, attempt ${n.attempt}` : ''}`;
   }
 

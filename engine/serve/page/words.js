@@ -108,8 +108,3 @@ export function plural(n, one, many = `${one}s`) {
   return `${n} ${n === 1 ? one : many}`;
 }
 
-// What a waiting step counts, as engine/watch says it.
-export function gaugeWord(verb) {
-  if (/wait_idle|drain/.test(verb)) return 'sessions left';
-  return /check/.test(verb) ? 'healthy in a row' : '';
-}
