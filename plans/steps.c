@@ -272,8 +272,10 @@ static void default_verify(struct walk *w)
     struct compiler *c = w->c;
     if (map_entry(w->file, "verify") != NULL || !c->revision || c->req->task)
         return;
-    const struct item item = {
-        .verb = verb_verifies(c->layout)->name, .phase = PHASE_VERIFY, .at = w->file->at};
+    const struct verb *verb = verb_verifies(c->layout);
+    if (verb == NULL)
+        return; /* the layout was found wrong already */
+    const struct item item = {.verb = verb->name, .phase = PHASE_VERIFY, .at = w->file->at};
     step_add(c, &item);
 }
 
