@@ -236,7 +236,7 @@ static const struct param http_params[] = {
     {.name = "warm", .type = PARAM_LIST},
     PARAM_END};
 static const struct verb http_verbs[] = {{.name = "http.check",
-                                         .does = DOES_HEALTH,
+                                          .does = DOES_HEALTH,
                                           .effect = EFFECT_READ,
                                           .scope = SCOPE_NODE,
                                           .waits = true,
