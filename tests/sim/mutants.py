@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Do the simulator and the explorer notice a broken rule? Each row breaks one rule of engine/core in a copy, builds the harnesses
-with it, and wants at least one of them to fail. Not part of ctest: it compiles the core once for each row.
+with it, and wants at least one of them to fail; each row of PARTS breaks a driver, the plans or the journal, and wants its unit
+test to fail. Not part of ctest: it compiles what it breaks once for each row.
 
-    python3 tests/sim/mutants.py [FIRST ROW]
+    python3 tests/sim/mutants.py [--build FOLDER] [--only core|parts] [FIRST ROW]
 """
+import argparse
 import pathlib
 import shutil
 import subprocess
@@ -16,7 +18,7 @@ MUTANTS = [
     ("the floor is not looked at", "roll.c", "if (!serves(core, i))\n        return true;", "if (1)\n        return true;"),
     ("a node counts one too many", "roll.c", "core->cap_avail -= counted;", ""),
     ("nodes on their way out are not subtracted", "roll.c", "ev->gauge - core->cap_undrained", "ev->gauge"),
-    ("an unknown change is run again unseen", "apply.c", "n->unknown = true;", "n->unknown = false;"),
+    ("an unknown change is run again unseen", "apply.c", "k->unknown = true;", "k->unknown = false;"),
     ("a held node is not guarded", "guard.c", "return core->plan->has_guard &&", "return false &&"),
     ("a waiting step is never late", "node.c", "if (spent < def->timeout_ms ||", "if (spent < 0 ||"),
     ("sessions are not waited for", "outcome.c", "n->ready_count = ev->outcome == OUT_OK && ev->ready && !stale",
@@ -25,30 +27,30 @@ MUTANTS = [
      "n->ready_count = ev->outcome == OUT_OK && (ev->ready || def->phase == PHASE_CHECK) && !stale"),
     ("old answers are acted on", "outcome.c", "core->now - n->op_at > STALE_MS", "false"),
     ("a run-once step may run on each node", "node.c",
-     "return def->once != ONCE_NO && core->once_state[step] == ONCE_DONE;", "return false;"),
+     "return def->back_only || (def->once != ONCE_NO && core->kept.once_state[step] == ONCE_DONE);", "return def->back_only;"),
     ("nobody waits for a run-once step", "node.c", "else if (!waits_for_other(core, i, step))", "else if (true)"),
     ("a touched node is given back unchanged", "failure.c",
-     "else if (n->touched)\n        emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_DRAIN], why);",
-     "else if (n->touched)\n        emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_ENABLE], why);"),
+     "else if (n->kept.touched)\n        emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_DRAIN], why);",
+     "else if (n->kept.touched)\n        emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_ENABLE], why);"),
     ("verification is skipped", "life.c", "return core->phase_first[phase] < core->phase_first[phase + 1];",
      "return phase != PHASE_VERIFY && core->phase_first[phase] < core->phase_first[phase + 1];"),
     ("left nodes do not count in the exit status", "life.c",
      "if (counts[NODE_LEFT] + counts[NODE_OUT] + counts[NODE_BACK] > 0)", "if (counts[NODE_OUT] + counts[NODE_BACK] > 0)"),
     ("the window is one too wide", "roll.c", "nodes_out(core) < core->plan->window", "nodes_out(core) <= core->plan->window"),
-    ("a resume takes left nodes out at once", "apply.c", "} else if (n->state == NODE_LEFT && n->left_in) {", "} else if (false) {"),
-    ("walks have no number", "apply.c", "    n->walk++;\n    n->may_be_in", "    n->may_be_in"),
+    ("a resume takes left nodes out at once", "apply.c", "} else if (left && k->left_in) {", "} else if (false) {"),
+    ("walks have no number", "apply.c", "    k->walk++;\n    k->may_be_in", "    k->may_be_in"),
     ("a node that may be in rotation is drained unseen", "node.c", "return node_may_be_in(n) &&", "return false &&"),
     ("the soak asks the first check", "core.c", "plan->steps[i].waits && core->soak_step == CORE_NO_STEP)", "plan->steps[i].waits)"),
-    ("a soak look loses the node", "roll.c", "if (n->state == NODE_OUT || n->state == NODE_BACK) { /* admitted", "if (false) { /* admitted"),
+    ("a soak look loses the node", "roll.c", "if (n->kept.state == NODE_OUT || n->kept.state == NODE_BACK) { /* admitted", "if (false) { /* admitted"),
     ("an op runs without its intent", "node.c", "    if (!looks)\n        emit(core, up,", "    if (!looks && step % 5)\n        emit(core, up,"),
-    ("ctrl-C goes on with the next node", "roll.c", "while (!core->stop && nodes_out", "while (nodes_out"),
-    ("the way back takes nothing else with it", "roll.c", "if (core->nodes[core->admit_hint - 1].state == NODE_DONE)", "if (false)"),
-    ("decisions depend on what is not in the journal", "apply.c", "    case NOTE_STOPPING:\n        core->stop = true;",
-     "    case NOTE_STOPPING:\n        core->stop = core->now > 0;"),
-    ("an admission of before a crash is kept", "apply.c", "    if (n->fresh) {", "    if (false) {"),
+    ("ctrl-C goes on with the next node", "roll.c", "while (!core->kept.stop && nodes_out", "while (nodes_out"),
+    ("the way back takes nothing else with it", "roll.c", "if (core->nodes[core->admit_hint - 1].kept.state == NODE_DONE &&", "if (false &&"),
+    ("decisions depend on what is not in the journal", "apply.c", "    case NOTE_STOPPING:\n        c->stop = true;",
+     "    case NOTE_STOPPING:\n        c->stop = core->now > 0;"),
+    ("an admission of before a crash is kept", "apply.c", "    if (k->fresh) {", "    if (false) {"),
     ("nodes left for a person are not guarded", "guard.c", "(held || left)", "held"),
-    ("a resume believes what the journal says of a drain", "guard.c", "return guarded(core, n) && !n->seen_out && (stops || !n->asked_out);", "return stops && false;"),
-    ("one node's way back undoes the run-once step", "node.c", "core->back && def->has_undo", "def->has_undo"),
+    ("a resume believes what the journal says of a drain", "guard.c", "    if (!guarded(core, n) || n->seen_out)\n        return false;", "    return false;"),
+    ("a run-once step is undone while nodes are left", "life.c", "if (core->kept.counts[NODE_LEFT] > 0 || core->nodes[i].kept.given_up)", "if (core->nodes[i].kept.given_up)"),
     ("nobody undoes what no walk undid", "life.c", "each_node(core, i) if (owes_undo(core, i)) return true;", ""),
     ("an old look at the floor is good enough", "node.c", "core->now - n->judged_at > JUDGED_MS", "false"),
     ("the wait for the floor runs while nodes are out", "roll.c", "if (!core->cap_unknown && others_come(core))", "if (false)"),
@@ -58,8 +60,35 @@ MUTANTS = [
     ("sessions of a forgotten drain are not waited for", "node.c", "if (!n->lost_here ||", "if (true ||"),
     ("verification stops at the first that is wrong", "failure.c", "else if (core->plan->rollback_on_failure)\n            life_fail(core, up, WHY_VERIFY);",
      "else\n            life_fail(core, up, WHY_VERIFY);"),
-    ("losses of before a crash count on", "apply.c", "n->attempt = n->losses = 0;", "n->attempt = 0;"),
-    ("who comes back is not counted", "roll.c", "(flags & CORE_NODE_COMES_BACK) && core->nodes[i].returned", "false"),
+    ("losses of before a crash count on", "apply.c", "k->attempt = k->losses = 0;", "k->attempt = 0;"),
+    ("what ran nothing before is not stopped on its way back", "node.c", "return core->phase_first[PHASE_CHECK];",
+     "return core->phase_first[PHASE_CHANGE];"),
+    ("what ran nothing before is changed on its way back", "node.c",
+     "if (node_stays_out(core, i) && def->phase == PHASE_CHANGE && !def->stops)", "if (false)"),
+    ("a node given up is walked", "apply.c", "    if (k->given_up) {\n        let_go(core, n);", "    if (false) {\n        let_go(core, n);"),
+    ("a hook that fails on the way back leaves its node out", "failure.c", "(def->warns_back && node_goes_back(core, n))", "false"),
+    ("who comes back is not counted", "roll.c", "(flags & CORE_NODE_COMES_BACK) && core->nodes[i].kept.returned", "false"),
+]
+# The same for other parts, by their unit tests: what is broken, file, text, instead, test
+PARTS = [
+    ("a server is up whatever its operational state", "drivers/haproxy_parse.c",
+     "if (hap_is_out(s) || (s->op_state != 1 && s->op_state != 2) || !s->status)", "if (hap_is_out(s) || !s->status)", "test_haproxy_parse"),
+    ("a server that is starting is not up", "drivers/haproxy_parse.c", "(s->op_state != 1 && s->op_state != 2)", "(s->op_state != 2)",
+     "test_haproxy_parse"),
+    ("a revision of 39 digits will do", "drivers/report.c", "strlen(rev) == 40 && is_hex(rev, 40)", "strlen(rev) >= 39 && is_hex(rev, 39)",
+     "test_drv_git"),
+    ("a way out of the directory is a path", "drivers/report.c", 'strstr(p, "/../") == NULL && ', "", "test_drv_release"),
+    ("a hand-made change is lost on the way forward", "drivers/git.c", 'op_going_back(op) ? "ours" : "no"', '"ours"', "test_drv_git"),
+    ("what a step changes in a checkout is not noted", "drivers/jobrun.c", "strcmp(place, dir) == 0 ? dir", "strcmp(place, dir) != 0 ? dir",
+     "test_drv_git"),
+    ("a hook's failure on the way back is one", "plans/args.c", "step->warns_back = step->warns ||", "step->warns_back = step->warns &&",
+     "test_plans_compile"),
+    ("a step that runs once may say its way", "plans/args.c", "if (step->once != ONCE_NO && (w->way != NULL || w->if_fails != NULL))",
+     "if (false)", "test_plans_compile"),
+    ("a frozen plan forgets that a failure is a warning", "plans/freeze.c", 'put_flag(o, "warns_back", s->warns_back);', "",
+     "test_plans_freeze"),
+    ("a grant has the number of the one before it", "state/lock.c", "    l.fence++;\n", "", "test_state_lock"),
+    ("a rung of the ladder does not write its number", "state/sqlite/schema.c", " && run_text(db, number, err)", "", "test_state_schema"),
 ]
 SETS = {
     "seeds": ["tests/sim/seeds.c", "tests/sim/scenario.c"],
@@ -95,23 +124,67 @@ def caught_by(out):
             yield name
 
 
-def main():
+def part_caught(build, name, test, source, scratch):
+    """Links the unit test with the broken file before the libraries: what it defines is then not taken from them."""
+    flags = (build / "CMakeCache.txt").read_text()
+    sanitize = ["-fsanitize=address,undefined"] if "RELEASE_SANITIZE:STRING=address,undefined" in flags else []
+    broken = scratch / pathlib.Path(name).name
+    broken.write_text(source)
+    libs = sorted(str(p) for p in build.glob("librelease_*.a"))
+    packages = subprocess.run(["pkg-config", "--cflags", "--libs", "cmocka", "jansson", "sqlite3", "libcurl", "libssh2", "yaml-0.1",
+                               "libpcre2-8", "openssl", "libmicrohttpd"], capture_output=True, text=True).stdout.split()
+    subprocess.run(["gcc", "-std=gnu17", "-O1", "-D_GNU_SOURCE", "-w", *sanitize, f"-I{ROOT}", f"-I{ROOT}/engine", f"-I{ROOT}/tests",
+                    f"-I{(ROOT / name).parent}", f'-DSOURCE_DIR="{ROOT}"', f'-DBINARY_DIR="{build}"',
+                    str(ROOT / f"tests/unit/{test}.c"), str(broken), "-Wl,--start-group", *libs, "-Wl,--end-group", *packages,
+                    "-lpthread", "-lm", "-o", str(scratch / "test")], check=True)
+    try:
+        return subprocess.run([str(scratch / "test")], capture_output=True, timeout=300, cwd=ROOT).returncode != 0
+    except subprocess.TimeoutExpired:
+        return True
+
+
+def broken_text(path, text, instead):
+    source = path.read_text()
+    if source.count(text) != 1:
+        sys.exit(f"{path}: '{text}' occurs {source.count(text)} times; adapt the row")
+    return source.replace(text, instead)
+
+
+def parts(build, first):
     survivors = 0
-    first = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    for what, name, text, instead, test in PARTS[first:]:
+        source = broken_text(ROOT / name, text, instead)
+        with tempfile.TemporaryDirectory() as scratch:
+            caught = part_caught(build, name, test, source, pathlib.Path(scratch))
+        survivors += not caught
+        print(f"{'caught by ' + test if caught else 'SURVIVES':45} {what}", flush=True)
+    print(f"{len(PARTS[first:])} broken parts, {survivors} not noticed")
+    return survivors
+
+
+def rules(first):
+    survivors = 0
     for what, name, text, instead in MUTANTS[first:]:
         with tempfile.TemporaryDirectory() as scratch:
             core = pathlib.Path(scratch) / "engine" / "core"
             shutil.copytree(ROOT / "engine/core", core)
-            source = (core / name).read_text()
-            if source.count(text) != 1:
-                print(f"{name}: '{text}' occurs {source.count(text)} times; adapt the row")
-                return 2
-            (core / name).write_text(source.replace(text, instead))
+            (core / name).write_text(broken_text(core / name, text, instead))
             build(core, pathlib.Path(scratch))
             by = list(caught_by(pathlib.Path(scratch)))
             survivors += not by
             print(f"{'caught by ' + ', '.join(by) if by else 'SURVIVES':45} {what}", flush=True)
     print(f"{len(MUTANTS[first:])} broken rules, {survivors} not noticed")
+    return survivors
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--build", type=pathlib.Path, default=ROOT / "build/asan")
+    args.add_argument("--only", choices=["core", "parts"])
+    args.add_argument("first", type=int, nargs="?", default=0)
+    want = args.parse_args()
+    survivors = 0 if want.only == "parts" else rules(want.first)
+    survivors += 0 if want.only == "core" else parts(want.build.resolve(), want.first)
     return 1 if survivors else 0
 
 

@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "drivers/op.h"
+#include "unit/port_rig.h"
 
 #define RIG_UNUSED __attribute__((unused))
 #define PAIRS(...) ((const struct op_pair[]){__VA_ARGS__, {NULL, NULL}})
@@ -193,17 +194,6 @@ RIG_UNUSED static void until(const char *line)
             fail_msg("not so within 10 s: %s", line);
         poll(NULL, 0, 30);
     }
-}
-
-RIG_UNUSED static int free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    return ntohs(a.sin_port);
 }
 
 static void rig_open(void)

@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "drivers/op.h"
+#include "unit/port_rig.h"
 
 #define RIG_UNUSED __attribute__((unused))
 #define UNTIL_MS   10000
@@ -89,16 +90,6 @@ static int rig_listen(int port)
         return -1;
     }
     return fd;
-}
-
-RIG_UNUSED static int rig_port(void)
-{
-    int fd = rig_listen(0);
-    struct sockaddr_in a;
-    socklen_t n = sizeof a;
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-    close(fd);
-    return ntohs(a.sin_port);
 }
 
 static int rig_connect(int port)

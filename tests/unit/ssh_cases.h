@@ -93,7 +93,7 @@ static void a_closed_port_is_a_plain_failure(void **state)
 {
     (void)state;
     struct target t = *the_target();
-    t.port = free_port();
+    t.port = port_pick();
     struct ask a = {.act = ACT_CHANGE, .target = &t, .key = "33-1", .cmd = {.script = "true"}};
     ask(&a);
     assert_int_equal(a.outcome, OUT_FAILED); /* not unknown: nothing was sent */

@@ -4,6 +4,7 @@
 #define RELEASE_TESTS_SSH_RIG_H
 
 #include "unit/node_rig.h"
+#include "unit/port_rig.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -25,18 +26,6 @@ static int sh(const char *fmt, ...)
     va_end(ap);
     assert_true(n > 0 && (size_t)n < sizeof(command));
     return system(command);
-}
-
-/* A port that was free a moment ago. */
-static int free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof(a);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-    close(fd);
-    return ntohs(a.sin_port);
 }
 
 static bool port_open(int port)
@@ -64,7 +53,7 @@ static void keys_make(void)
  * before ours: the first value counts, but of MaxStartups the last. */
 static struct sshd sshd_start(const char *name, const char *host_key, const char *more)
 {
-    struct sshd d = {.port = free_port()};
+    struct sshd d = {.port = port_pick()};
     char *config = scratch_path(name);
     FILE *f = fopen(config, "w");
     assert_non_null(f);

@@ -331,11 +331,78 @@ static void random_worlds_end_and_resume(void **state)
     assert_true(ends[0] > 100 && ends[1] > 100);
 }
 
+/* A plan of a few steps where everything goes well; true when a row of this note was written. */
+static bool walk_well(const struct core_step_def *steps, uint32_t n_steps, enum note wanted,
+                      struct core_view *ret, bool *ret_owed_meanwhile)
+{
+    static struct update up;
+    struct core_plan plan = {.n_nodes = 1, .n_steps = n_steps, .n_stages = 1, .stage_end = {1}, .window = 1};
+    const uint8_t flags[] = {CORE_NODE_WAS_UP | CORE_NODE_HAS_BEFORE};
+    struct op_req todo[64];
+    size_t n_todo = 0;
+    bool seen = false;
+    int status = -1;
+    enum why why;
+    memcpy(plan.steps, steps, n_steps * sizeof(*steps));
+    plan.node_flags = flags;
+    struct core *core = core_init(xcalloc(1, core_size(&plan)), &plan);
+    struct event ev = {.kind = EV_START};
+    *ret_owed_meanwhile = false;
+    for (int turns = 0; turns < 100 && !core_ended(core, &status, &why); turns++) {
+        core_step(core, &ev, &up);
+        assert_int_equal(core_check(core), INVARIANT_NONE);
+        for (uint32_t i = 0; i < up.n_records; i++)
+            seen |= up.records[i].kind == ROW_NOTE && up.records[i].code == wanted;
+        for (uint32_t i = 0; i < up.n_ops; i++)
+            todo[n_todo++] = up.ops[i];
+        core_view(core, 0, ret);
+        *ret_owed_meanwhile |= ret->state == NODE_OUT && ret->debt;
+        if (n_todo > 0)
+            ev = (struct event){.kind = EV_OUTCOME,
+                                .now_ms = ev.now_ms + 10,
+                                .op = todo[n_todo - 1].op,
+                                .node = todo[n_todo - 1].node,
+                                .outcome = OUT_OK,
+                                .ready = true};
+        else
+            ev = (struct event){.kind = EV_TIMER, .now_ms = core_due(core)};
+        n_todo -= n_todo > 0;
+    }
+    assert_int_equal(status, 0);
+    core_view(core, 0, ret);
+    free(core);
+    return seen;
+}
+
+/* Wherever it stands, a drain is a debt; one that nothing gives back stays owed, and is said. */
+static void a_drain_is_owed_wherever_it_stands(void **state)
+{
+    (void)state;
+    static const struct core_step_def in_change[] = {
+        {.phase = PHASE_CHANGE, .effect = EFFECT_CHANGE, .takes_out = true, .timeout_ms = 1000},
+        {.phase = PHASE_CHANGE, .effect = EFFECT_CHANGE, .timeout_ms = 1000},
+        {.phase = PHASE_ENABLE, .effect = EFFECT_CHANGE, .gives_back = true, .timeout_ms = 1000},
+    };
+    static const struct core_step_def only_drains[] = {
+        {.phase = PHASE_DRAIN, .effect = EFFECT_CHANGE, .takes_out = true, .timeout_ms = 1000},
+    };
+    struct core_view v;
+    bool owed;
+    assert_true(walk_well(in_change, 3, NOTE_NODE_IN, &v, &owed));
+    assert_true(owed && !v.debt && v.state == NODE_DONE);
+    assert_false(walk_well(in_change, 3, NOTE_NODE_OUT, &v, &owed));
+    assert_true(walk_well(only_drains, 1, NOTE_NODE_OUT, &v, &owed));
+    assert_true(owed && v.debt && v.state == NODE_DONE);
+    assert_true(walk_well(in_change, 1, NOTE_NODE_OUT, &v, &owed)); /* a drain in change, and no enable */
+    assert_true(v.debt);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(released_everywhere_when_nothing_fails),
         cmocka_unit_test(random_worlds_end_and_resume),
+        cmocka_unit_test(a_drain_is_owed_wherever_it_stands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

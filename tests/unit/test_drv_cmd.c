@@ -239,7 +239,7 @@ static struct answer service(const char *verb, const char *pids)
 static void a_service_of_commands_is_judged_by_port_and_processes(void **state)
 {
     (void)state;
-    port = free_port();
+    port = port_pick();
     sh("printf 'import signal, socket, sys, time\\nif len(sys.argv) > 2: signal.signal(signal.SIGTERM, "
        "signal.SIG_IGN)\\n"
        "s = socket.socket()\\ns.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, "

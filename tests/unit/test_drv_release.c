@@ -368,7 +368,7 @@ static void end_app(int port)
 static void the_running_revision_is_that_of_the_processes(void **state)
 {
     (void)state;
-    int port = free_port();
+    int port = port_pick();
     deploy("h", rev1);
     sh("printf 'import socket, sys, time, os\\nif len(sys.argv) > 2: os.chdir(\"/\")\\ns = socket.socket()\\n"
        "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\\ns.bind((\"127.0.0.1\", "
@@ -435,7 +435,7 @@ static void start_app(int port, const char *line)
 static void age_alone_is_never_verified(void **state)
 {
     (void)state;
-    int port = free_port();
+    int port = port_pick();
     deploy("k", rev1);
     deploy("k", rev2);
     start_app(port, "exec /usr/bin/python3 -S $D/serve.py $PORT");
@@ -489,7 +489,7 @@ static void a_tree_is_looked_at_as_its_owner(void **state)
     (void)state;
     if (getuid() != 0 || !sh_true("command -v runuser >/dev/null && id nobody >/dev/null 2>&1"))
         skip();
-    int port = free_port();
+    int port = port_pick();
     const char *dir = dir_of("o");
     const struct op_pair *args =
         PAIRS({"repo", origin}, {"dir", dir}, {"force", "no"}, {"port", text("%d", port)},
@@ -518,7 +518,7 @@ static void a_tree_is_looked_at_as_its_owner(void **state)
 static void in_place_the_process_must_be_younger_than_the_checkout(void **state)
 {
     (void)state;
-    int port = free_port();
+    int port = port_pick();
     const char *dir = dir_of("i");
     const struct op_pair *args =
         PAIRS({"repo", origin}, {"dir", dir}, {"force", "no"}, {"port", text("%d", port)},

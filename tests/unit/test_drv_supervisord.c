@@ -39,7 +39,7 @@ static int setup(void **state)
 {
     (void)state;
     rig_open();
-    port = free_port(), deaf_port = free_port(), escape_port = free_port();
+    port = port_pick(), deaf_port = port_pick(), escape_port = port_pick();
     write_file("serve.py", serve_py);
     write_file(
         "sv.conf",
@@ -337,7 +337,7 @@ static void what_did_not_run_before_is_given_back_so(void **state)
 static void a_port_that_others_hold_is_found_in_preflight(void **state)
 {
     (void)state;
-    int front = free_port();
+    int front = port_pick();
     WANT_OK(call("supervisord.start", "[\"web\"]", port));
     until(text("ss -Hltn 'sport = :%d' | grep -q .", port));
     WANT_OK(call("supervisord.probe", "[\"web\"]", port));

@@ -47,8 +47,8 @@ static int each_setup(void **state)
 {
     (void)state;
     rig_forget();
-    start_proxy(&proxy_a, "a.cfg", port_a, rig_port(), front_a);
-    start_proxy(&proxy_b, "b.cfg", port_b, port_b_read, rig_port());
+    start_proxy(&proxy_a, "a.cfg", port_a, port_pick(), front_a);
+    start_proxy(&proxy_b, "b.cfg", port_b, port_b_read, port_pick());
     return 0;
 }
 
@@ -65,9 +65,9 @@ static int group_setup(void **state)
 {
     (void)state;
     rig_open();
-    port_a = rig_port(), port_b = rig_port(), port_b_read = rig_port(), front_a = rig_port();
-    app_port = rig_port();
-    agent_port = rig_port();
+    port_a = port_pick(), port_b = port_pick(), port_b_read = port_pick(), front_a = port_pick();
+    app_port = port_pick();
+    agent_port = port_pick();
     app = rig_app(app_port);
     agent = rig_liar(agent_port, "ready\n", 6);
     snprintf(socks, sizeof socks, "[\"tcp://127.0.0.1:%d\",\"tcp://127.0.0.1:%d\"]", port_a, port_b);
@@ -327,7 +327,7 @@ static void a_lying_balancer_is_not_success(void **state)
         "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight\n\n"};
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         auto_call struct call drain, idle;
-        int port = rig_port();
+        int port = port_pick();
         char list[128];
         pid_t liar = rig_liar(port, lies[i], strlen(lies[i]));
         snprintf(list, sizeof list, "[\"%s\",\"tcp://127.0.0.1:%d\"]", sock_a, port);
@@ -433,7 +433,7 @@ static void a_reload_that_forgot_the_drain_is_noticed(void **state)
     assert_true(guard.r->ready);
     assert_false(guard.r->lost);
     rig_stop(&proxy_b, SIGTERM);
-    start_proxy(&proxy_b, "b.cfg", port_b, port_b_read, rig_port());
+    start_proxy(&proxy_b, "b.cfg", port_b, port_b_read, port_pick());
     RUN(&lost, "haproxy.guard", BOTH("web1"));
     assert_ok(&lost);
     assert_true(lost.r->lost);
@@ -615,7 +615,7 @@ static void a_socket_that_is_used_up_is_named(void **state)
 {
     (void)state;
     auto_call struct call observe, relayed;
-    int port = rig_port(), fds[4];
+    int port = port_pick(), fds[4];
     char list[256], cfg[160];
     snprintf(cfg, sizeof cfg, "%s", rig_path("full.cfg"));
     rig_write(cfg,

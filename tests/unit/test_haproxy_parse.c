@@ -212,6 +212,9 @@ static void up_is_up_in_every_way_that_it_is_written(void **state)
         {{.status = "DRAIN", .op_state = 2, .weight = 1, .admin_bits = 8}, false},
         {{.status = "UP 1/2", .op_state = 2, .weight = 1}, false},
         {{.status = "UP 1/2", .op_state = 1, .weight = 1}, false},
+        {{.status = "UP", .op_state = 0, .weight = 1}, false}, /* a status that lags behind the state */
+        {{.status = "no check", .op_state = 0, .weight = 1}, false},
+        {{.status = "UP", .op_state = 3, .weight = 1}, false}, /* soft stop */
         {{.status = "DOWN", .op_state = 0, .weight = 1}, false},
         {{.status = "DOWN 1/2", .op_state = 0, .weight = 1}, false},
         {{.status = "DOWN (agent)", .op_state = 0, .weight = 1}, false},

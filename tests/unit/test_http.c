@@ -89,7 +89,7 @@ static int group_setup(void **state)
 {
     (void)state;
     rig_open();
-    port = rig_port();
+    port = port_pick();
     server = start_server();
     setenv("http_proxy", "http://127.0.0.1:1", 1); /* must not be asked */
     return 0;
@@ -187,7 +187,7 @@ static void nobody_listening_is_not_ready_yet(void **state)
 {
     (void)state;
     char text[64];
-    snprintf(text, sizeof text, "http://127.0.0.1:%d/", rig_port());
+    snprintf(text, sizeof text, "http://127.0.0.1:%d/", port_pick());
     auto_call struct call direct, node;
     RUN(&direct, "http.check", {"url", text});
     assert_ok(&direct);
@@ -312,7 +312,7 @@ static void certificates_are_verified(void **state)
              "-days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost >/dev/null 2>&1",
              rig_dir);
     assert_int_equal(system(command), 0);
-    tls_port = rig_port();
+    tls_port = port_pick();
     snprintf(accept, sizeof accept, "%d", tls_port);
     pid_t tls = rig_spawn((const char *const[]){"openssl", "s_server", "-quiet", "-www", "-accept", accept,
                                                 "-key", rig_path("k.pem"), "-cert", rig_path("c.pem"), NULL});
@@ -383,7 +383,7 @@ static void outcomes_of_a_webhook(void **state)
 {
     (void)state;
     char text[64];
-    snprintf(text, sizeof text, "http://127.0.0.1:%d/", rig_port());
+    snprintf(text, sizeof text, "http://127.0.0.1:%d/", port_pick());
     auto_call struct call no, lost, gone, plain;
     RUN(&no, "notify.webhook", {"url", url("/hook-no")});
     assert_int_equal(no.r->outcome, OUT_FAILED);

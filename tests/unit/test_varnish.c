@@ -17,8 +17,8 @@ static void start_varnish(struct vd *v, const char *dir, const char *vcl)
 {
     char http[64], admin[64], file[160];
     if (!v->http) {
-        v->http = rig_port();
-        v->admin = rig_port();
+        v->http = port_pick();
+        v->admin = port_pick();
     }
     snprintf(v->name, sizeof v->name, "%s/%s", rig_dir, dir);
     snprintf(v->text, sizeof v->text, "tcp://127.0.0.1:%d", v->admin);
@@ -79,7 +79,7 @@ static int group_setup(void **state)
 {
     (void)state;
     rig_open();
-    app_port = rig_port(), app2_port = rig_port();
+    app_port = port_pick(), app2_port = port_pick();
     app = rig_app(app_port), app2 = rig_app(app2_port);
     rig_write(rig_path("secret"), "not much of a secret\n");
     chmod(rig_path("secret"), 0600);
@@ -302,7 +302,7 @@ static void logins(void **state)
     assert_null(strstr(wrong.r->err.text, "guess"));
     RUN(&none, "varnish.drain", {"admin", one.text}, {"backend", "web1"});
     assert_int_equal(none.r->err.code, E_AUTH);
-    int port = rig_port();
+    int port = port_pick();
     char text[64];
     pid_t pid = rig_liar(port, "200 99999999\nx", 14);
     snprintf(text, sizeof text, "tcp://127.0.0.1:%d", port);
@@ -352,7 +352,7 @@ static bool both_up(void)
 
 static pid_t start_front(void)
 {
-    proxy_admin = rig_port(), proxy_front = rig_port();
+    proxy_admin = port_pick(), proxy_front = port_pick();
     rig_write(
         rig_path("front.cfg"),
         "global\n  stats socket ipv4@127.0.0.1:%d level user\n"
