@@ -14,11 +14,6 @@
 
 #define ANSWER_MS 1800 /* of the three seconds that Slack waits; the rest is the network's */
 
-struct chat *chat_of(struct serve *s)
-{
-    return serve_get(s, "chat");
-}
-
 /* A stranger learns nothing but that it was not enough. */
 static void refuse(const struct request *r, struct reply *reply, const char *why)
 {

@@ -14,22 +14,7 @@
 #include "chat/outbox.h"
 #include "chat/post.h"
 
-#define DESKS    2 /* commands at work at once */
-#define AGAIN_MS 1000
-
-struct store *chat_store(struct serve *s, const char *what)
-{
-    struct store *store = NULL;
-    struct err err;
-    for (bool told = false; !serve_store(s, &store, &err); told = true) {
-        store = NULL;
-        if (!told)
-            serve_log("chat: %s is silent until the journal can be opened: %s", what, err.text);
-        if (serve_wait(s, AGAIN_MS))
-            return NULL;
-    }
-    return store;
-}
+#define DESKS 2 /* commands at work at once */
 
 static bool configure(struct serve *s, const struct serve_config *config, struct problems *problems)
 {

@@ -7,64 +7,6 @@
 #include "serve/fold.h"
 #include "watch/json.h"
 
-/* ---- shared with the rest of the API */
-
-bool api_number(const struct request *r, size_t i, int64_t *ret, struct reply *reply)
-{
-    const char *text = r->vars[i];
-    size_t n = strspn(text, "0123456789");
-    *ret = n > 0 && n <= 18 && text[n] == '\0' ? strtoll(text, NULL, 10) : 0;
-    return *ret > 0 || reply_error(reply, 404, "not-found", "'%s' is no number", text);
-}
-
-static bool has(const char *const *envs, size_t n, const char *env)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(envs[i], env) == 0)
-            return true;
-    return false;
-}
-
-const char *const *api_envs(struct serve *s, struct store *store, struct arena *arena, size_t *ret_n)
-{
-    const char *const *pillar = pillar_envs(s->options.root, arena);
-    const char *const *list;
-    struct err err;
-    size_t n = 0, n_list = 0, most = 0;
-    if (!env_all(store, arena, &list, &n_list, &err))
-        n_list = 0; /* whatever is read next says why */
-    while (pillar && pillar[most])
-        most++;
-    const char **envs = arena_array(arena, most + n_list + 1, sizeof *envs);
-    for (; n < most; n++)
-        envs[n] = pillar[n];
-    for (size_t i = 0; i < n_list; i++)
-        if (!has(envs, n, list[i]))
-            envs[n++] = list[i];
-    *ret_n = n;
-    return envs;
-}
-
-bool api_env_known(struct request *r, struct reply *reply)
-{
-    struct release_info *list;
-    struct err err;
-    size_t n = 0;
-    const char *env = r->vars[0];
-    if (!env_valid(env))
-        return reply_error(reply, 404, "not-found", "'%s' cannot be an environment's name", env);
-    if (!release_list(r->store, env, 1, 0, r->arena, &list, &n, &err))
-        return reply_err(reply, &err);
-    if (n > 0)
-        return true;
-    const char *const *envs = pillar_envs(r->serve->options.root, r->arena);
-    for (size_t i = 0; envs && envs[i]; i++)
-        if (strcmp(envs[i], env) == 0)
-            return true;
-    return reply_error(reply, 404, "not-found",
-                       "neither the pillar nor the journal knows the environment '%s'", env);
-}
-
 /* ---- one environment */
 
 static void add_parts(struct request *r, const char *env, json_t *o)
@@ -118,7 +60,7 @@ static json_t *nodes_sum(struct request *r, const struct env_state *st, struct e
 {
     struct node_counts n;
     json_t *up = json_null();
-    if (!counts_nodes(r->serve, r->store, st->env, &n, err))
+    if (!sums_nodes(r->serve, r->store, st->env, &n, err))
         return NULL;
     struct fold *f = st->running ? fold_get(r->serve, r->store, st->running->id, err) : NULL;
     if (f) {

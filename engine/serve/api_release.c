@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Releases: their own row, what each node does, the timeline, rows, output, plan and the difference of two
  * plans. */
 #include <inttypes.h>

@@ -10,21 +10,6 @@
 #include "serve/serve_priv.h"
 #include "state/tokens.h"
 
-static const char *const rights[] = {"none", "viewer", "operator", "admin"};
-
-const char *right_name(enum right r)
-{
-    return r <= RIGHT_ADMIN ? rights[r] : "?";
-}
-
-int right_from_name(const char *text)
-{
-    for (int i = RIGHT_VIEWER; i <= RIGHT_ADMIN; i++)
-        if (strcmp(rights[i], text) == 0)
-            return i;
-    return -1;
-}
-
 static const char *cookie_name(const struct serve *s)
 {
     /* Browsers hold __Host- cookies to Secure, path / and this very host; they exist over TLS only. */
@@ -42,7 +27,7 @@ static void be(struct request *r, const struct token_info *t, const char *kind, 
                               .token = t->id,
                               .login = "",
                               .csrf = ""};
-    keeper_token_used(r->serve, t->id);
+    used_token(r->serve, t->id);
 }
 
 /* A form of ours can name what a page of others cannot know: a digest of the cookie. */

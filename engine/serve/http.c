@@ -127,6 +127,11 @@ static void conn_set(struct exchange *x, enum conn_phase phase)
     pthread_mutex_unlock(&x->http->lock);
 }
 
+void exchange_answer(struct exchange *x)
+{
+    request_serve(&x->request, &x->reply);
+}
+
 struct http_counts http_counted(struct serve *s)
 {
     struct http *h = s->http;
@@ -370,7 +375,9 @@ static enum MHD_Result respond(struct exchange *x)
     struct reply *reply = &x->reply;
     struct MHD_Response *response = response_of(x);
     add_headers(response, x);
-    counts_request(x->http->serve, reply->status);
+    pthread_mutex_lock(&x->http->lock);
+    x->http->counts.answers[reply->status >= 100 && reply->status < 600 ? reply->status / 100 : 0]++;
+    pthread_mutex_unlock(&x->http->lock);
     if (x->state == EX_REFUSED)
         MHD_add_response_header(response, "Connection", "close");
     enum MHD_Result ok = MHD_queue_response(x->connection, (unsigned)reply->status, response);

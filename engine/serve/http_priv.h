@@ -46,8 +46,12 @@ struct http {
     struct work *work;
 };
 
-/* work.c */
-struct work *work_start(struct serve *s, struct err *err);
+/* work.c: what a worker does with an exchange, and its last word on it. Any thread. */
+struct work_calls {
+    void (*answer)(struct exchange *x); /* its request has a store */
+    void (*done)(struct exchange *x); /* after answer, or when no store could be opened: the reply says so */
+};
+struct work *work_start(struct serve *s, const struct work_calls *calls, struct err *err);
 /* false: too much is waiting already, or the server ends. On true the connection must be suspended already.
  */
 bool work_put(struct work *w, struct exchange *x, bool slow);
@@ -64,7 +68,8 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *connection, co
                                 const char *method, const char *version, const char *data, size_t *n,
                                 void **con_cls);
 
-/* http.c: the worker's last word. Any thread. */
+/* http.c: for work_calls. */
+void exchange_answer(struct exchange *x);
 void exchange_done(struct exchange *x);
 
 #endif

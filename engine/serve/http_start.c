@@ -94,13 +94,14 @@ static bool daemon_start(struct http *h, int fd, struct err *err)
 
 bool http_start(struct serve *s, struct err *err)
 {
+    static const struct work_calls calls = {.answer = exchange_answer, .done = exchange_done};
     struct http *h = s->http = xcalloc(1, sizeof *h);
     h->serve = s;
     h->quiesced_fd = -1;
     h->conns.next = h->conns.prev = &h->conns;
     pthread_mutex_init(&h->lock, NULL);
     auto_fd int fd = listen_socket(&s->address, err);
-    if (fd < 0 || !tls_load(h, err) || !(h->work = work_start(s, err)))
+    if (fd < 0 || !tls_load(h, err) || !(h->work = work_start(s, &calls, err)))
         return false;
     learn_port(fd, &s->address);
     serve_name(s);

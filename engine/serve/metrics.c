@@ -26,24 +26,12 @@ struct histogram {
     int64_t n, sum_ms, buckets[BUCKETS];
 };
 
-/* Nodes of an environment: thousands of questions to the journal, so the answer holds for a moment. */
-#define SUMS_MS 2000
-struct node_sum {
-    char env[ENV_NAME_MAX];
-    struct node_counts n;
-    int64_t at_ms;
-};
-
 struct counts {
     pthread_mutex_t lock;
-    struct node_sum *sums;
-    size_t n_sums;
     int64_t last_end;
     struct tally *tallies;
     struct histogram *histograms;
     size_t n_tallies, n_histograms;
-    atomic_llong requests[6]; /* by status / 100 */
-    atomic_llong orders;
 };
 
 void counts_open(struct serve *s)
@@ -57,74 +45,10 @@ void counts_free(struct serve *s)
     if (!s->counts)
         return;
     pthread_mutex_destroy(&s->counts->lock);
-    free(s->counts->sums);
     free(s->counts->tallies);
     free(s->counts->histograms);
     free(s->counts);
     s->counts = NULL;
-}
-
-void counts_request(struct serve *s, int status)
-{
-    atomic_fetch_add(&s->counts->requests[status >= 100 && status < 600 ? status / 100 : 0], 1);
-}
-
-void counts_order(struct serve *s)
-{
-    atomic_fetch_add(&s->counts->orders, 1);
-}
-
-/* ---- nodes */
-
-static struct node_sum *sum_of(struct counts *c, const char *env)
-{
-    for (size_t i = 0; i < c->n_sums; i++)
-        if (strcmp(c->sums[i].env, env) == 0)
-            return &c->sums[i];
-    c->sums = xrealloc(c->sums, (c->n_sums + 1) * sizeof *c->sums);
-    struct node_sum *sum = &c->sums[c->n_sums++];
-    *sum = (struct node_sum){0};
-    snprintf(sum->env, sizeof sum->env, "%s", env);
-    return sum;
-}
-
-static int by_rev(const void *a, const void *b)
-{
-    return strcmp(((const struct node_state_info *)a)->rev, ((const struct node_state_info *)b)->rev);
-}
-
-static void count_nodes(struct node_state_info *nodes, size_t n, struct node_counts *ret)
-{
-    *ret = (struct node_counts){.total = (int64_t)n};
-    qsort(nodes, n, sizeof *nodes, by_rev);
-    for (size_t i = 0, from = 0; i < n; i++) {
-        ret->owed += nodes[i].debt;
-        if (strcmp(nodes[i].rev, nodes[from].rev) != 0)
-            from = i;
-        if (nodes[i].rev[0] && (int64_t)(i - from + 1) > ret->on_live) {
-            ret->on_live = (int64_t)(i - from + 1);
-            snprintf(ret->live, sizeof ret->live, "%s", nodes[i].rev);
-        }
-    }
-}
-
-bool counts_nodes(struct serve *s, struct store *store, const char *env, struct node_counts *ret,
-                  struct err *err)
-{
-    auto_arena struct arena arena = {0};
-    struct env_state st; /* nodes that left the pillar are not among its nodes */
-    int64_t now = clock_mono_ms();
-    pthread_mutex_lock(&s->counts->lock);
-    struct node_sum *sum = sum_of(s->counts, env);
-    bool ok = sum->at_ms != 0 && now - sum->at_ms < SUMS_MS;
-    if (!ok && env_state_read(store, env, &arena, &st, err)) {
-        ok = true;
-        sum->at_ms = now;
-        count_nodes(st.nodes, st.n_nodes, &sum->n);
-    }
-    *ret = sum->n;
-    pthread_mutex_unlock(&s->counts->lock);
-    return ok;
 }
 
 /* ---- releases */
@@ -237,8 +161,7 @@ static bool stand(struct request *r, const char *env, struct standing *ret, stru
 {
     struct env_state st;
     struct node_counts n;
-    if (!env_state_brief(r->store, env, r->arena, &st, err) ||
-        !counts_nodes(r->serve, r->store, env, &n, err))
+    if (!env_state_brief(r->store, env, r->arena, &st, err) || !sums_nodes(r->serve, r->store, env, &n, err))
         return false;
     *ret = (struct standing){.env = env,
                              .total = n.total,
@@ -336,8 +259,7 @@ static void put_server(struct serve *s, struct buf *out)
     head(out, "release_http_requests_total", "counter",
          "Answers of the server, by the first digit of the status.");
     for (int i = 2; i < 6; i++)
-        buf_printf(out, "release_http_requests_total{code=\"%dxx\"} %lld\n", i,
-                   atomic_load(&s->counts->requests[i]));
+        buf_printf(out, "release_http_requests_total{code=\"%dxx\"} %lld\n", i, (long long)h.answers[i]);
     put_one(out, "release_http_connections", "gauge", "Open connections besides streams.",
             (int64_t)h.connections);
     put_one(out, "release_event_streams", "gauge", "Open streams of /events.", (int64_t)streams_counted(s));
@@ -346,7 +268,7 @@ static void put_server(struct serve *s, struct buf *out)
     put_one(out, "release_http_late_total", "counter",
             "Connections ended because their request did not come in time.", (int64_t)h.late);
     put_one(out, "release_orders_total", "counter", "Orders given by this server since it started.",
-            atomic_load(&s->counts->orders));
+            children_given_count(s));
 }
 
 static void metrics(struct request *r, struct reply *reply)

@@ -26,7 +26,6 @@
 #include "state/process.h"
 
 #define ARGV_MAX       32
-#define OUTPUT_MAX     (64 * 1024)
 #define ORDERS_AT_ONCE 100 /* each is two processes */
 
 /* ---- words of a wish */
@@ -175,11 +174,6 @@ static const char *words_json(const struct command_line *w, struct arena *arena,
 
 /* ---- files */
 
-static const char *order_file(struct serve *s, int64_t id, const char *suffix, struct arena *arena)
-{
-    return arena_printf(arena, "%s/%" PRId64 ".%s", s->orders_dir, id, suffix);
-}
-
 bool orders_open(struct serve *s, struct err *err)
 {
     const char *slash = strrchr(s->state_path, '/');
@@ -292,8 +286,8 @@ static pid_t waiter_start(struct serve *s, int64_t id, struct command_line *word
                           int *ret_go, struct err *err)
 {
     int go[2] = {-1, -1};
-    auto_fd int out = file_make(order_file(s, id, "out", arena));
-    auto_fd int rc = file_make(order_file(s, id, "rc", arena));
+    auto_fd int out = file_make(children_file(s, id, "out", arena));
+    auto_fd int rc = file_make(children_file(s, id, "rc", arena));
     auto_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     struct child c = {.argv = words->argv,
                       .envp = environment(id, arena),
@@ -348,17 +342,6 @@ static bool write_start(struct serve *s, int64_t id, pid_t pid, struct err *err)
     return ok;
 }
 
-void orders_end(struct serve *s, int64_t id, int exit_status, const char *text)
-{
-    struct err err;
-    struct store *store = serve_writer(s, &err);
-    bool ok = store && order_end(store, id, exit_status, text, clock_wall_ms(), &err);
-    if (store)
-        serve_writer_done(s);
-    if (!ok)
-        serve_log("order %" PRId64 ": its end cannot be written: %s", id, err.text);
-}
-
 static bool begin(struct serve *s, int64_t id, struct command_line *words, struct arena *arena,
                   struct err *err)
 {
@@ -368,7 +351,7 @@ static bool begin(struct serve *s, int64_t id, struct command_line *words, struc
     if (ok && write(go, "g", 1) != 1)
         ok = err_errno(err, E_IO, "order %" PRId64 ": its process is gone", id);
     if (pid > 0)
-        keeper_watch_order(s, id, pid);
+        children_watch(s, id, pid);
     if (!ok)
         orders_end(s, id, -1, err->text);
     return ok;
@@ -427,48 +410,15 @@ bool serve_order(struct serve *s, const struct order_wish *wish, int64_t *ret_id
 {
     if (!serve_wish_ok(wish, err))
         return false;
-    if (keeper_orders(s) >= ORDERS_AT_ONCE)
+    if (children_count(s) >= ORDERS_AT_ONCE)
         return err_set(err, E_LIMIT, "%d orders are under way at once; nothing was started; try again",
                        ORDERS_AT_ONCE);
     bool ok = is(wish, "pause") || is(wish, "abort") ? tell_holder(s, wish, ret_id, err)
                                                      : start_child(s, wish, ret_id, err);
     if (ok)
-        counts_order(s);
+        children_given(s);
     if (ok)
         serve_log("order %" PRId64 ": %s %s by %s (%s)", *ret_id, wish->verb, wish->env, wish->who,
                   wish->place ? wish->place : "");
     return ok;
-}
-
-/* ---- what became of it */
-
-/* The waiting process wrote it, or was killed before it could: -1. */
-int orders_exit(struct serve *s, int64_t id)
-{
-    auto_arena struct arena arena = {0};
-    auto_fd int fd = open(order_file(s, id, "rc", &arena), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    char text[16];
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (n < 2 || text[n - 1] != '\n')
-        return -1;
-    text[n] = '\0';
-    return (int)strtol(text, NULL, 10);
-}
-
-const char *serve_order_output(struct serve *s, int64_t id, size_t max_bytes, struct arena *arena)
-{
-    if (max_bytes > OUTPUT_MAX)
-        max_bytes = OUTPUT_MAX;
-    auto_fd int fd = open(order_file(s, id, "out", arena), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-    off_t from = end > (off_t)max_bytes ? end - (off_t)max_bytes : 0;
-    char *text = arena_alloc(arena, max_bytes + 1);
-    ssize_t n = fd < 0 ? 0 : pread(fd, text, max_bytes, from);
-    auto_buf struct buf safe = BUF_INIT((size_t)6 * OUTPUT_MAX);
-    const char *start = text;
-    if (from > 0 && n > 0 && memchr(text, '\n', (size_t)n)) /* not in the middle of a line */
-        start = (const char *)memchr(text, '\n', (size_t)n) + 1;
-    if (n > 0)
-        text_visible(&safe, start, (size_t)(text + n - start));
-    return arena_strdup(arena, buf_str(&safe));
 }

@@ -13,14 +13,6 @@
 #define HISTORY_PAGE 50
 #define NODES_SHOWN  500 /* without script */
 
-const struct page_file *page_file_find(const char *name)
-{
-    for (const struct page_file *f = page_files; f->name; f++)
-        if (strcmp(f->name, name) == 0)
-            return f;
-    return NULL;
-}
-
 static const char *type_of(const char *name)
 {
     static const struct {

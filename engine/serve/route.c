@@ -2,13 +2,8 @@
 /* From a request to its handler: the table, who asks, and whether they may. The order of the checks is the
  * order of what they cost a stranger: names, Host, Origin, route, login, right, token of the form. */
 #include <string.h>
-#include <strings.h>
 
 #include "serve/serve_priv.h"
-
-static const struct route *const own_tables[] = {status_routes,      auth_routes,      api_env_routes,
-                                                 api_release_routes, api_order_routes, ask_routes,
-                                                 event_routes,       metrics_routes,   api_plan_routes};
 
 /* ---- patterns */
 
@@ -58,8 +53,8 @@ static const struct route *find(struct request *r, bool *ret_other_method)
 {
     const struct route *found = NULL;
     *ret_other_method = false;
-    for (size_t i = 0; !found && i < sizeof own_tables / sizeof own_tables[0]; i++)
-        found = find_in(own_tables[i], r, ret_other_method);
+    for (const struct route *const *t = r->serve->tables; !found && *t; t++)
+        found = find_in(*t, r, ret_other_method);
     for (const struct serve_part *const *p = r->serve->parts; !found && *p; p++)
         found = find_in((*p)->routes, r, ret_other_method);
     return found;
@@ -70,30 +65,6 @@ bool route_is_slow(struct request *r)
     bool other;
     const struct route *route = find(r, &other);
     return route && (route->flags & ROUTE_SLOW);
-}
-
-/* ---- where it was sent, and from */
-
-/* DNS rebinding: a page of a stranger whose name points here asks with its own name as Host. */
-bool host_ok(const struct serve *s, const char *host)
-{
-    for (size_t i = 0; host && i < s->n_hosts; i++)
-        if (strcasecmp(s->hosts[i], host) == 0)
-            return true;
-    return false;
-}
-
-bool origin_ok(const struct serve *s, const struct request *r)
-{
-    const char *origin = request_header(r, "Origin"), *site = request_header(r, "Sec-Fetch-Site");
-    if (site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0 &&
-        strcmp(r->method, "POST") == 0)
-        return false;
-    if (!origin)
-        return true;
-    const char *host = strstr(origin, "://");
-    bool http = str_starts(origin, "http://") || str_starts(origin, "https://");
-    return http && host_ok(s, host + 3);
 }
 
 /* ---- the checks */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Putting the server together and taking it apart. */
+/* Putting the server together and taking it apart: the only file that knows all others. */
 #include "serve/serve.h"
 
 #include <errno.h>
@@ -16,174 +16,9 @@
 #include "plans/pillar.h"
 #include "serve/serve_priv.h"
 
-/* ---- threads */
-
-struct task {
-    struct serve *serve;
-    void (*run)(struct serve *s, void *arg);
-    void *arg;
-};
-
-static void *task_run(void *arg)
-{
-    struct task t = *(struct task *)arg;
-    free(arg);
-    t.run(t.serve, t.arg);
-    return NULL;
-}
-
-bool serve_thread(struct serve *s, const char *name, void (*run)(struct serve *s, void *arg), void *arg,
-                  struct err *err)
-{
-    must(s->n_threads < SERVE_THREADS);
-    struct task *t = xcalloc(1, sizeof *t);
-    *t = (struct task){.serve = s, .run = run, .arg = arg};
-    if (pthread_create(&s->threads[s->n_threads], NULL, task_run, t) != 0) {
-        free(t);
-        return err_set(err, E_LIMIT, "no thread for the server's %s (limit reached?)", name);
-    }
-    pthread_setname_np(s->threads[s->n_threads++], name);
-    return true;
-}
-
-bool serve_wait(struct serve *s, int64_t ms)
-{
-    struct pollfd fd = {.fd = s->stop_fd, .events = POLLIN};
-    return poll(&fd, 1, ms > 60000 ? 60000 : (int)ms) > 0;
-}
-
-static void threads_stop(struct serve *s)
-{
-    uint64_t one = 1;
-    if (s->stop_fd >= 0 && write(s->stop_fd, &one, sizeof one) != sizeof one)
-        serve_log("cannot wake the server's threads");
-    for (size_t i = 0; i < s->n_threads; i++)
-        pthread_join(s->threads[i], NULL);
-    s->n_threads = 0;
-}
-
-/* ---- what parts and handlers share */
-
-void serve_put(struct serve *s, const char *name, void *data)
-{
-    must(s->n_slots < SERVE_PARTS);
-    s->slots[s->n_slots++] = (struct slot){.name = name, .data = data};
-}
-
-void *serve_get(struct serve *s, const char *name)
-{
-    for (size_t i = 0; i < s->n_slots; i++)
-        if (strcmp(s->slots[i].name, name) == 0)
-            return s->slots[i].data;
-    return NULL;
-}
-
-const struct serve_config *serve_config(const struct serve *s)
-{
-    return &s->config;
-}
-
-const char *serve_root(const struct serve *s)
-{
-    return s->options.root;
-}
-
-const char *serve_state_path(const struct serve *s)
-{
-    return s->state_path;
-}
-
-const char *serve_url(const struct serve *s)
-{
-    return s->url;
-}
-
-static void scope(const struct serve *s, struct store *store)
-{
-    store_scope(store, s->tree);
-    for (size_t i = 0; i < s->n_apps; i++)
-        store_app(store, s->apps[i].env, s->apps[i].app);
-}
-
-bool serve_store(struct serve *s, struct store **ret, struct err *err)
-{
-    if (!store_open(s->state_path, STORE_READ, ret, err))
-        return false;
-    scope(s, *ret);
-    return true;
-}
-
-static bool writer_open(struct serve *s, struct err *err)
-{
-    if (!store_open(s->options.state_path, STORE_WRITE, &s->writer, err))
-        return false;
-    scope(s, s->writer);
-    return true;
-}
-
-/* A store that failed refuses everything after: it is opened anew, and what counts is what is read then. */
-struct store *serve_writer(struct serve *s, struct err *err)
-{
-    pthread_mutex_lock(&s->writer_lock);
-    if (s->writer && store_begin(s->writer, err))
-        store_rollback(s->writer);
-    else if (s->writer) {
-        store_close(s->writer);
-        s->writer = NULL;
-    }
-    if (s->writer || writer_open(s, err))
-        return s->writer;
-    s->writer = NULL;
-    pthread_mutex_unlock(&s->writer_lock);
-    return NULL;
-}
-
-void serve_writer_done(struct serve *s)
-{
-    pthread_mutex_unlock(&s->writer_lock);
-}
-
-void serve_log(const char *fmt, ...)
-{
-    auto_buf struct buf text = BUF_INIT(2000), safe = BUF_INIT(8000);
-    va_list ap;
-    va_start(ap, fmt);
-    buf_vprintf(&text, fmt, ap);
-    va_end(ap);
-    text_visible(&safe, buf_str(&text), text.len);
-    fprintf(stderr, "release: serve: %s\n", buf_str(&safe));
-}
-
-/* ---- names */
-
-static void host_add(struct serve *s, const char *host)
-{
-    if (host[0] && s->n_hosts < sizeof s->hosts / sizeof s->hosts[0])
-        snprintf(s->hosts[s->n_hosts++], sizeof s->hosts[0], "%s", host);
-}
-
-/* What people may call it: the page's address, the address it listens on, and localhost on this machine. */
-void serve_name(struct serve *s)
-{
-    const struct listen_address *at = &s->address;
-    char own[100];
-    snprintf(own, sizeof own, at->ip6 ? "[%s]:%d" : "%s:%d", at->host, at->port);
-    if (s->config.url)
-        snprintf(s->url, sizeof s->url, "%s", s->config.url);
-    else
-        snprintf(s->url, sizeof s->url, "%s://%s", s->config.tls_cert ? "https" : "http", own);
-    const char *host = strstr(s->url, "://") + 3;
-    char name[300];
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(host, "/"), host);
-    host_add(s, name);
-    host_add(s, own);
-    if (at->loopback) {
-        snprintf(name, sizeof name, "localhost:%d", at->port);
-        host_add(s, name);
-        snprintf(name, sizeof name, "127.0.0.1:%d", at->port);
-        host_add(s, name);
-    }
-}
+static const struct route *const tables[] = {
+    status_routes, auth_routes,  api_env_routes, api_release_routes, api_order_routes,
+    ask_routes,    event_routes, metrics_routes, api_plan_routes,    NULL};
 
 /* ---- running */
 
@@ -234,7 +69,7 @@ static bool open_journal(struct serve *s, struct err *err)
         return false;
     s->state_path = xstrdup(store_place(store));
     learn_apps(s, store);
-    scope(s, store);
+    context_scope(s, store);
     serve_writer_done(s);
     return orders_open(s, err);
 }
@@ -263,12 +98,14 @@ static bool parts_start(struct serve *s, struct err *err)
 static void stop(struct serve *s)
 {
     http_quiesce(s);
-    threads_stop(s);
+    context_threads_stop(s);
     http_stop(s);
     for (const struct serve_part *const *p = s->parts; *p; p++)
         if ((*p)->stop)
             (*p)->stop(s);
-    keeper_free(s);
+    used_free(s);
+    children_free(s);
+    sums_free(s);
     folds_free(s);
     askers_free(s);
     counts_free(s);
@@ -295,10 +132,13 @@ bool serve_run(const struct serve_options *options, const struct serve_part *con
     struct serve *s = xcalloc(1, sizeof *s);
     s->options = *options;
     s->parts = parts;
+    s->tables = tables;
     bool ok = standard_open(err);
     s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     random_hex(32, s->proxy_secret);
-    keeper_open(s);
+    used_open(s);
+    children_open(s);
+    sums_open(s);
     folds_open(s);
     askers_open(s);
     counts_open(s);

@@ -34,7 +34,9 @@ struct slot {
 
 struct http;
 struct streams;
-struct keeper;
+struct used_tokens;
+struct children;
+struct sums;
 struct folds;
 struct askers;
 struct counts;
@@ -42,6 +44,7 @@ struct counts;
 struct serve {
     struct serve_options options;
     const struct serve_part *const *parts;
+    const struct route *const *tables; /* the server's own, by serve.c; ends with NULL */
     struct serve_config config;
     struct listen_address address;
     char *state_path; /* the journal's file, resolved */
@@ -62,12 +65,14 @@ struct serve {
     struct store *writer;
     struct slot slots[SERVE_PARTS];
     size_t n_slots;
-    struct http *http;       /* http.c */
-    struct streams *streams; /* events.c */
-    struct keeper *keeper;   /* keeper.c */
-    struct folds *folds;     /* fold.c */
-    struct askers *askers;   /* ask.c */
-    struct counts *counts;   /* metrics.c */
+    struct http *http;         /* http.c */
+    struct streams *streams;   /* events.c */
+    struct used_tokens *used;  /* used.c */
+    struct children *children; /* children.c */
+    struct sums *sums;         /* sums.c */
+    struct folds *folds;       /* fold.c */
+    struct askers *askers;     /* ask.c */
+    struct counts *counts;     /* metrics.c */
 };
 
 /* ---- http.c: libmicrohttpd, limits, workers */
@@ -79,6 +84,7 @@ void http_stop(
 void http_sweep(struct serve *s);
 struct http_counts {
     size_t connections, streams, evicted, late;
+    int64_t answers[6]; /* by status / 100 */
 };
 struct http_counts http_counted(struct serve *s);
 
@@ -93,31 +99,47 @@ bool path_clean(struct arena *a, const char *raw, const char **ret);
 /* One cookie's value out of the Cookie header; NULL. */
 const char *cookie_get(const struct request *r, const char *name);
 
-/* ---- serve.c: url and hosts, once the port is known */
-void serve_name(struct serve *s);
+/* ---- context.c */
+void context_threads_stop(struct serve *s);
+void context_scope(const struct serve *s, struct store *store); /* what a bare environment's name means */
+
+/* ---- names.c */
+void serve_name(struct serve *s); /* once the port is known */
+bool host_ok(const struct serve *s, const char *host);
+bool origin_ok(const struct serve *s, const struct request *r);
 
 /* ---- keeper.c: what must be done now and then */
-void keeper_open(struct serve *s); /* before the first request */
 bool keeper_start(struct serve *s, struct err *err) MUST_CHECK;
-void keeper_free(struct serve *s);
-/* The keeper writes the order's end down once that process is gone. Any thread. */
-void keeper_watch_order(struct serve *s, int64_t id, pid_t pid);
-size_t keeper_orders(struct serve *s); /* under way */
-/* That a token was used is written down once in a while, not by each request. */
-void keeper_token_used(struct serve *s, int64_t token);
+
+/* ---- used.c: when tokens were used. Any thread. */
+void used_open(struct serve *s);
+void used_free(struct serve *s);
+void used_token(struct serve *s, int64_t token);
+void used_write(struct serve *s);
+
+/* ---- children.c: processes of orders */
+void children_open(struct serve *s);
+void children_free(struct serve *s);
+bool children_take_up(struct serve *s, struct err *err) MUST_CHECK; /* those of a server before us */
+/* Its end is written down once that process is gone. Any thread. */
+void children_watch(struct serve *s, int64_t id, pid_t pid);
+size_t children_count(struct serve *s); /* under way */
+void children_given(struct serve *s);   /* one more order was given */
+int64_t children_given_count(struct serve *s);
+void children_look_after(struct serve *s);
+void children_remove_old_files(struct serve *s);
+const char *children_file(struct serve *s, int64_t id, const char *suffix, struct arena *arena);
+void orders_end(struct serve *s, int64_t id, int exit_status, const char *text);
+int orders_exit(struct serve *s, int64_t id); /* -1: nobody saw how it ended */
 
 /* ---- orders.c */
 bool orders_open(struct serve *s, struct err *err) MUST_CHECK;
-void orders_end(struct serve *s, int64_t id, int exit_status, const char *text);
-int orders_exit(struct serve *s, int64_t id); /* -1: nobody saw how it ended */
 
 /* ---- route.c: which handler, and may they */
 bool route_is_slow(struct request *r);
 void request_serve(struct request *r, struct reply *reply);
 bool route_matches(const char *pattern, const char *path, struct arena *a,
                    const char *vars[REQUEST_VARS_MAX]);
-bool host_ok(const struct serve *s, const char *host);
-bool origin_ok(const struct serve *s, const struct request *r);
 
 /* ---- auth.c */
 /* Fills r->actor. false: the reply says why not (401 for a token that is none). */
@@ -142,16 +164,18 @@ size_t streams_counted(struct serve *s);
 /* ---- metrics.c */
 void counts_open(struct serve *s);
 void counts_free(struct serve *s);
-void counts_request(struct serve *s, int status); /* an answer went out */
-void counts_order(struct serve *s);
+
+/* ---- sums.c */
+void sums_open(struct serve *s);
+void sums_free(struct serve *s);
 /* Nodes that the journal knows of an environment; up to two seconds old. */
 struct node_counts {
     int64_t total, owed; /* owed: drained, and not given back to a balancer */
     char live[48];       /* the revision that most of them run, "" when none is known */
     int64_t on_live;     /* how many do */
 };
-bool counts_nodes(struct serve *s, struct store *store, const char *env, struct node_counts *ret,
-                  struct err *err) MUST_CHECK;
+bool sums_nodes(struct serve *s, struct store *store, const char *env, struct node_counts *ret,
+                struct err *err) MUST_CHECK;
 
 /* ---- ask.c: questions that a child answers */
 void askers_open(struct serve *s);

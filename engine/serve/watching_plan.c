@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "serve/watching_plan.h"
 
 #include <string.h>

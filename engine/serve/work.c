@@ -16,6 +16,7 @@ struct lane {
 
 struct work {
     struct serve *serve;
+    struct work_calls calls;
     pthread_mutex_t lock;
     bool stopping;
     struct lane quick, slow;
@@ -39,16 +40,16 @@ static struct exchange *take(struct lane *lane)
 }
 
 /* A store that could not be opened is tried again with the next request: the journal may come back. */
-static void answer(struct serve *s, struct exchange *x, struct store **store)
+static void answer(struct work *w, struct exchange *x, struct store **store)
 {
     struct err err;
-    if (!*store && !serve_store(s, store, &err)) {
+    if (!*store && !serve_store(w->serve, store, &err)) {
         *store = NULL;
         reply_err(&x->reply, &err);
         return;
     }
     x->request.store = *store;
-    request_serve(&x->request, &x->reply);
+    w->calls.answer(x);
 }
 
 static void *run(void *arg)
@@ -57,8 +58,8 @@ static void *run(void *arg)
     struct store *store = NULL;
     struct exchange *x;
     while ((x = take(lane)) != NULL) {
-        answer(lane->work->serve, x, &store);
-        exchange_done(x);
+        answer(lane->work, x, &store);
+        lane->work->calls.done(x);
     }
     store_close(store);
     return NULL;
@@ -79,10 +80,11 @@ static void lane_init(struct work *w, struct lane *lane)
     pthread_cond_init(&lane->wake, NULL);
 }
 
-struct work *work_start(struct serve *s, struct err *err)
+struct work *work_start(struct serve *s, const struct work_calls *calls, struct err *err)
 {
     struct work *w = xcalloc(1, sizeof *w);
     w->serve = s;
+    w->calls = *calls;
     pthread_mutex_init(&w->lock, NULL);
     lane_init(w, &w->quick);
     lane_init(w, &w->slow);
