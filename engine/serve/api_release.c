@@ -52,7 +52,7 @@ static json_t *steps_json(const struct watch_plan *w)
 {
     json_t *steps = json_array();
     for (size_t i = 0; i < w->n_steps; i++)
-        json_array_append_new(steps, json_pack("{s:o, s:s, s:s*, s:s, s:I}", "label",
+        json_array_append_new(steps, json_pack("{s:o, s:s, s:s?, s:s, s:I}", "label",
                                                watch_text_json(w->steps[i].label, strlen(w->steps[i].label)),
                                                "verb", w->steps[i].verb, "counts", w->steps[i].counts,
                                                "phase", phase_name(w->steps[i].phase), "usual_ms",
