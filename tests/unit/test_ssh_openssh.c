@@ -145,7 +145,7 @@ static void openssh_nodes_share_the_login_to_their_bastion(void **state)
     assert_int_equal(logins_at(&jump), 2);
     /* The bastion's own words about one that it cannot reach. */
     t.host = "127.0.1.99";
-    t.port = free_port();
+    t.port = port_pick();
     login_fails(&t, E_NET, ARGS("app1: the jump host", "127.0.1.99", "Connection refused"));
     /* It was started anew: the shared login is dead, and the next node makes another. */
     assert_int_equal(sshd_cut(&jump), 0);
