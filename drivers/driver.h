@@ -115,9 +115,9 @@ struct verb {
     int64_t interval_ms;        /* between repeats of a waiting verb or of settling; 0 = 500 */
     const struct param
         *params; /* ends with PARAM_END; NULL = none. `timeout`, `retries`, `once` are the engine's */
-    /* Are these arguments, as one node gets them, sound? Asked when a plan is made, without touching
-     * anything; NULL = nothing to ask beyond the types. */
-    bool (*check)(const struct op_pair *args, size_t n, struct arena *a, struct err *err);
+    /* Are these arguments, as one node gets them, sound, and can the step end before its deadline? Asked when
+     * a plan is made, without touching anything; NULL = nothing to ask beyond the types. */
+    bool (*check)(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err);
     const struct balancer *balancer; /* of which kind, for the verbs of drivers/balancer; else NULL */
     enum outcome (*run)(struct op *);
 };

@@ -331,11 +331,11 @@ static const char *arg_named(const struct op_pair *args, size_t n, const char *n
 }
 
 /* What curl cannot read now it cannot read later, when the node is out of rotation. */
-static bool check_args(const struct op_pair *args, size_t n, struct arena *a, struct err *err)
+static bool check_args(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
 {
     __attribute__((cleanup(curl_url_fn))) CURLU *u = curl_url();
     const char *url = arg_named(args, n, "url");
-    (void)a;
+    (void)timeout_ms;
     if (!url || !http_text_valid(url) || (!str_starts(url, "http://") && !str_starts(url, "https://")))
         return err_set(err, E_CONFIG, "url: \"%s\" is not an http or https URL", url ? url : "");
     CURLUcode rc = curl_url_set(u, CURLUPART_URL, url, 0);

@@ -101,7 +101,7 @@ void args_prove(struct compiler *c)
             struct err err = {.code = E_NONE};
             size_t n;
             const struct op_pair *args = plan_args(plan, step, node, false, &scratch, &n);
-            if (verb->check(args, n, &scratch, &err))
+            if (verb->check(args, n, step->timeout_ms, &err))
                 continue;
             problems_add(c->r.problems, "%s: %s: %s%s%s%s",
                          step->block_where != NULL ? step->block_where : step->where, step->verb, err.text,

@@ -200,6 +200,9 @@ enum outcome lb_run_wait_up(struct op *op);
 enum outcome lb_run_capacity(struct op *op);
 enum outcome lb_run_show(struct op *op);
 enum outcome lb_run_survey(struct op *op);
+#define LB_RAMP_STEP "10s" /* `ramp_step` where none is given */
+/* For the `check` of an enable row: is `weight_ramp` one, and does it end before the step's deadline? */
+bool lb_check_ramp(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err);
 
 /* Rows of a kind's table: `{LB_DRAIN_ROW("haproxy"), LB_OF(haproxy_balancer, params), .help = "..."}`. */
 #define LB_OF(kind, parameters) .balancer = &(kind), .params = (parameters)

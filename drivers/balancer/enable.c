@@ -2,8 +2,11 @@
 /* The verbs that give a server back what it had before the release, all at once or by a weight ramp. */
 #include "drivers/balancer/balancer.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/str.h"
 
 #define RAMP_MAX 20
 
@@ -25,28 +28,58 @@ static bool kept_by_hand(const struct lb *lb, const struct lb_place *p)
     return lb_place_state(p) == LB_MAINT && !op_recall(lb->op, LB_FACT_MAINT);
 }
 
-static size_t ramp_of(struct op *op, int *ret_percent)
+/* The shares below 100 %, in order. */
+static bool ramp_read(const char *const *texts, size_t n, int64_t step_ms, int64_t left_ms,
+                      int ret_percent[RAMP_MAX], size_t *ret_n, struct err *err)
 {
-    size_t n, used = 0;
-    const char *const *texts = op_arg_list(op, "weight_ramp", &n);
-    for (size_t i = 0; i < n && used < RAMP_MAX; i++) {
+    *ret_n = 0;
+    for (size_t i = 0; i < n; i++) {
         char *end;
         long v = strtol(texts[i], &end, 10);
-        if (end == texts[i] || strcmp(end, "%") != 0 || v < 1 || v > 100) {
-            op_refused(op, E_CONFIG, "weight_ramp: \"%s\" is not a percentage between 1%% and 100%%",
-                       texts[i]);
-            return 0;
-        }
+        if (end == texts[i] || strcmp(end, "%") != 0 || v < 1 || v > 100)
+            return err_set(err, E_CONFIG, "weight_ramp: \"%s\" is not a percentage between 1%% and 100%%",
+                           texts[i]);
+        if (*ret_n == RAMP_MAX)
+            return err_set(err, E_CONFIG, "weight_ramp: more than %d shares", RAMP_MAX);
         if (v < 100)
-            ret_percent[used++] = (int)v;
+            ret_percent[(*ret_n)++] = (int)v;
     }
-    if (used && (int64_t)used * op_arg_ms(op, "ramp_step") >= op_left_ms(op)) {
-        op_refused(op, E_CONFIG,
+    return *ret_n == 0 || (int64_t)*ret_n * step_ms < left_ms ||
+           err_set(err, E_CONFIG,
                    "weight_ramp: %zu steps do not fit the step's deadline; give enable a longer `timeout`",
-                   used);
-        return 0;
-    }
-    return used;
+                   *ret_n);
+}
+
+bool lb_check_ramp(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
+{
+    const char *texts[RAMP_MAX + 2] = {NULL};
+    int percent[RAMP_MAX];
+    int64_t step_ms;
+    size_t n_texts = 0, used;
+    json_t *list = NULL, *one;
+    must(duration_parse(LB_RAMP_STEP, &step_ms));
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(args[i].name, "weight_ramp") == 0)
+            list = json_loads(args[i].value, 0, NULL);
+        else if (strcmp(args[i].name, "ramp_step") == 0)
+            must(duration_parse(args[i].value, &step_ms)); /* it was read as one */
+    size_t k;
+    json_array_foreach(list, k, one) if (n_texts <= RAMP_MAX) /* one more than is taken: it is said */
+        texts[n_texts++] = json_string_value(one) ? json_string_value(one) : "";
+    bool ok = ramp_read(texts, n_texts, step_ms, timeout_ms, percent, &used, err);
+    json_decref(list);
+    return ok;
+}
+
+static size_t ramp_of(struct op *op, int ret_percent[RAMP_MAX])
+{
+    size_t n, used;
+    struct err err;
+    const char *const *texts = op_arg_list(op, "weight_ramp", &n);
+    if (ramp_read(texts, n, op_arg_ms(op, "ramp_step"), op_left_ms(op), ret_percent, &used, &err))
+        return used;
+    op_refused(op, E_CONFIG, "%s", err.text);
+    return 0;
 }
 
 static int share(int weight, int percent)

@@ -13,7 +13,7 @@
 #include "base/auto.h"
 
 #define PATH_BYTES_MAX 4096
-#define WORDS_MAX      64
+#define WORDS_MAX      256
 
 /* Of the account, whatever $HOME says: so does ssh. */
 static const char *account_field(struct arena *arena, uid_t uid, const char *name, bool home)

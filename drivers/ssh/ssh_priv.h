@@ -10,7 +10,7 @@
 /* ---- settings.c: the pillar's words, else those of the user's ssh configuration
  * ---------------------------------------- */
 
-#define SSH_FILES_MAX 16
+#define SSH_FILES_MAX 100 /* as many as ssh itself takes: it refuses more */
 
 struct ssh_settings {
     struct arena arena;

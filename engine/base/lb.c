@@ -7,7 +7,6 @@
 
 #include "base/err.h"
 
-#define DEBT_MAX   16384
 #define WEIGHT_MAX 1000000
 #define DEBT_MAINT LB_FACT_MAINT "=" LB_OURS
 #define DEBT_WAS   "before: "
@@ -165,7 +164,7 @@ const char *lb_debt_maint(struct arena *a, const char *verb, int64_t release)
 
 const char *lb_debt_before(const char *debt, struct arena *a)
 {
-    auto_buf struct buf entries = BUF_INIT(DEBT_MAX);
+    auto_buf struct buf entries = BUF_INIT(debt ? strlen(debt) + 1 : 1); /* what was before is never cut */
     while (debt && *debt) {
         size_t n = strcspn(debt, ";"), blank = strspn(debt, " ");
         const char *text = debt + (blank < n ? blank : n);

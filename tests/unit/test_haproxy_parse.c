@@ -6,6 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "drivers/balancer/balancer.h"
 #include "drivers/balancer/haproxy/haproxy.h"
 
 #define STATE_HEAD                                                                                           \
@@ -253,10 +254,35 @@ static void agent_and_address_come_by_header(void **state)
         assert_false(hap_parse_state(arena_printf(&a, "%s%s", head, bad[i]), NULL, &a, &t, &err));
 }
 
+static const char *ramp_said(const char *shares, const char *step, int64_t timeout_ms)
+{
+    static struct err err;
+    const struct op_pair args[] = {{"server", "web1"}, {"weight_ramp", shares}, {"ramp_step", step}};
+    err.text[0] = '\0';
+    return lb_check_ramp(args, step ? 3 : 2, timeout_ms, &err) ? "" : err.text;
+}
+
+/* It is read before anything is touched: with the node in the hand it would be too late. */
+static void a_ramp_is_checked_when_the_plan_is_made(void **state)
+{
+    (void)state;
+    assert_string_equal(ramp_said("[\"10%\", \"50%\", \"100%\"]", NULL, 120000), "");
+    assert_non_null(strstr(ramp_said("[\"10\"]", NULL, 120000), "\"10\" is not a percentage"));
+    assert_non_null(strstr(ramp_said("[\"0%\"]", NULL, 120000), "is not a percentage"));
+    assert_non_null(strstr(ramp_said("[\"10%\", \"50%\"]", NULL, 20000), "do not fit the step's deadline"));
+    assert_non_null(strstr(ramp_said("[\"10%\"]", "1h", 120000), "give enable a longer `timeout`"));
+    auto_buf struct buf many = BUF_INIT(1000);
+    for (int i = 0; i < 21; i++)
+        buf_printf(&many, "%s\"%d%%\"", i ? ", " : "[", i + 1);
+    buf_puts(&many, "]");
+    assert_non_null(strstr(ramp_said(buf_str(&many), "1ms", 120000), "more than 20 shares"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_taken_apart),
+        cmocka_unit_test(a_ramp_is_checked_when_the_plan_is_made),
         cmocka_unit_test(other_addresses_are_refused),
         cmocka_unit_test(names_cannot_carry_a_second_command),
         cmocka_unit_test(state_is_judged_by_admin_bits),

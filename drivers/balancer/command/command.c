@@ -183,7 +183,7 @@ static const struct param enable_params[] = {
     {.name = "weight_ramp",
      .type = PARAM_LIST,
      .help = "shares of the weight to return with, one after the other: [10%, 50%]; 100% always ends it"},
-    {.name = "ramp_step", .type = PARAM_DURATION, .deflt = "10s", .help = "how long each share lasts"},
+    {.name = "ramp_step", .type = PARAM_DURATION, .deflt = LB_RAMP_STEP, .help = "how long each share lasts"},
     PARAM_END,
 };
 static const struct param fleet_params[] = {
@@ -196,9 +196,9 @@ static const struct param fleet_params[] = {
     PARAM_END,
 };
 
-static bool program_check(const struct op_pair *args, size_t n, struct arena *a, struct err *err)
+static bool program_check(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
 {
-    (void)a;
+    (void)timeout_ms;
     for (size_t i = 0; i < n; i++) {
         json_t *list = strcmp(args[i].name, "program") == 0 ? json_loads(args[i].value, 0, NULL) : NULL;
         const char *first = json_string_value(json_array_get(list, 0));
@@ -209,6 +209,11 @@ static bool program_check(const struct op_pair *args, size_t n, struct arena *a,
                            "program: wanted the program's whole path first: [/PATH, ARGUMENT, ...]");
     }
     return true;
+}
+
+static bool enable_check(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
+{
+    return program_check(args, n, timeout_ms, err) && lb_check_ramp(args, n, timeout_ms, err);
 }
 
 static const struct verb verbs[] = {
@@ -228,7 +233,7 @@ static const struct verb verbs[] = {
          "maintenance, and ends what is left on the server, where the balancer can: clients see an error"},
     {LB_KILLED_ROW("command"), LB_OF(command_balancer, node_params),
      .help = "is the server out with nothing left on it on every balancer?"},
-    {LB_ENABLE_ROW("command", 120000), LB_OF(command_balancer, enable_params), .check = program_check,
+    {LB_ENABLE_ROW("command", 120000), LB_OF(command_balancer, enable_params), .check = enable_check,
      .help = "gives the server back the state and weight it had before the release"},
     {LB_ENABLED_ROW("command"), LB_OF(command_balancer, enable_params),
      .help = "has the server the state and weight it had before the release, on every balancer?"},

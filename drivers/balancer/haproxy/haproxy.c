@@ -214,7 +214,7 @@ static const struct param enable_params[] = {
     {.name = "weight_ramp",
      .type = PARAM_LIST,
      .help = "shares of the weight to return with, one after the other: [10%, 50%]; 100% always ends it"},
-    {.name = "ramp_step", .type = PARAM_DURATION, .deflt = "10s", .help = "how long each share lasts"},
+    {.name = "ramp_step", .type = PARAM_DURATION, .deflt = LB_RAMP_STEP, .help = "how long each share lasts"},
     PARAM_END,
 };
 
@@ -234,7 +234,7 @@ static const struct verb verbs[] = {
      .help = "maintenance, and ends the sessions that are left: their clients see an error"},
     {LB_KILLED_ROW("haproxy"), LB_OF(haproxy_balancer, node_params),
      .help = "is the server in maintenance with no session left on every balancer?"},
-    {LB_ENABLE_ROW("haproxy", 120000), LB_OF(haproxy_balancer, enable_params),
+    {LB_ENABLE_ROW("haproxy", 120000), LB_OF(haproxy_balancer, enable_params), .check = lb_check_ramp,
      .help = "gives the server back the state and weight it had before the release"},
     {LB_ENABLED_ROW("haproxy"), LB_OF(haproxy_balancer, enable_params),
      .help = "has the server the state and weight it had before the release, on every balancer?"},
