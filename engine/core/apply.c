@@ -194,6 +194,7 @@ static void apply_lost(struct core *core, struct node *n, const struct record *r
 {
     struct node_kept *k = keep(n);
     k->losses += k->losses < UINT8_MAX;
+    keep_core(core)->n_lost++;
     if (row->a == 1) {
         uint8_t losses = k->losses;
         k->drained = false;

@@ -188,6 +188,11 @@ void core_view(const struct core *core, uint32_t node, struct core_view *ret)
                               .attempt = n->kept.attempt};
 }
 
+uint32_t core_lost(const struct core *core)
+{
+    return core->kept.n_lost;
+}
+
 uint32_t core_count(const struct core *core, enum node_state state)
 {
     return core->kept.counts[state];

@@ -146,6 +146,8 @@ enum life core_life(const struct core *core);
 void core_view(const struct core *core, uint32_t node, struct core_view *ret);
 /* Nodes out of rotation through us, by state. */
 uint32_t core_count(const struct core *core, enum node_state state);
+/* How often a balancer forgot a drain of this release: requests may have met a node that was out. */
+uint32_t core_lost(const struct core *core);
 
 #define INVARIANT_LIST(X)                                                                                    \
     X(NONE, "none broken")                                                                                   \

@@ -57,6 +57,7 @@ struct core_kept {
     uint32_t n_failed, n_sick;
     uint32_t held_most; /* the window, or what a resume found out of rotation already */
     uint32_t gang_todo;
+    uint32_t n_lost; /* how often a balancer forgot a drain, over all nodes and walks */
     uint32_t counts[NODE_STATE_COUNT];
     uint32_t once_node[CORE_STEPS_MAX];
     uint16_t once_walk[CORE_STEPS_MAX]; /* how often it was undone: it may run once after each */
@@ -66,7 +67,7 @@ struct core_kept {
     bool spare;
 };
 _Static_assert(sizeof(struct core_kept) ==
-                   (6 + NODE_STATE_COUNT + CORE_STEPS_MAX) * sizeof(uint32_t) + 3 * CORE_STEPS_MAX + 8,
+                   (7 + NODE_STATE_COUNT + CORE_STEPS_MAX) * sizeof(uint32_t) + 3 * CORE_STEPS_MAX + 8,
                "bytes that nobody writes would be compared");
 
 struct node {

@@ -168,6 +168,11 @@ static const struct release_ending *ending(struct loop *l, int *ret_exit)
                  core_count(l->core, NODE_GONE),
              core_count(l->core, NODE_FAILED), why != WHY_NONE ? "; " : "",
              rows_why(l->plan, why, l->ledger.failed, &l->ledger.arena));
+    size_t n = strlen(l->summary);
+    if (core_lost(l->core) > 0)
+        snprintf(l->summary + n, sizeof(l->summary) - n,
+                 "; balancers forgot a drain %u time%s: requests may have met a node that was out",
+                 core_lost(l->core), core_lost(l->core) == 1 ? "" : "s");
     l->end = (struct release_ending){.exit_status = *ret_exit, .summary = l->summary};
     return &l->end;
 }

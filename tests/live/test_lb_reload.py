@@ -1,6 +1,7 @@
 """HAProxy reloads while a node is drained, and without a state file forgets it: noticed, drained again, 0 failed."""
 import scene
 from load import Load
+from oracle import open_journal
 from scene import end, expect_world, start_release, texts
 
 FLEET = {"varnish": None, "n_nodes": 3}
@@ -18,3 +19,5 @@ def test_forgotten_drain_is_put_right(fleet):
         assert end(process, fleet, 180) == 0, texts(fleet)
     assert load.report["failed"] == 0, load.report
     expect_world(fleet, "v2")
+    told = open_journal(fleet.state).execute("select summary from release_ends order by id desc").fetchone()[0]
+    assert "balancers forgot a drain 1 time: " in told, told
