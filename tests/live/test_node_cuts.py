@@ -78,9 +78,9 @@ class Node:
 
     def argv(self, step, rev):
         place = self.place(rev)
-        return {"fetch": ("git", "fetch", "rolling", self.dir, f"{self.top}/origin.git", rev, "no"),
-                "fetched": ("git", "fetched", "rolling", self.dir, f"{self.top}/origin.git", rev, "no"),
-                "unpack": ("releasedir", "unpack", self.dir, place, rev, *SHARED),
+        return {"fetch": ("git", "fetch", "releases", self.dir, f"{self.top}/origin.git", rev, "no"),
+                "fetched": ("git", "fetched", "releases", self.dir, f"{self.top}/origin.git", rev, "no"),
+                "unpack": ("releasedir", "unpack", self.dir, place, rev, "5", "", *SHARED),
                 "unpacked": ("releasedir", "unpacked", self.dir, place, rev, *SHARED),
                 "seal": ("releasedir", "seal", self.dir, place, rev),
                 "sealed": ("releasedir", "sealed", self.dir, place, rev),
