@@ -31,7 +31,7 @@
 #include "unit/port_rig.h"
 
 #define RIG_UNUSED __attribute__((unused))
-#define UNTIL_MS 30000
+#define UNTIL_MS   30000
 
 /* ---- places ----------------------------------------------------------------------------------------------
  */
