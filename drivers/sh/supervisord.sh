@@ -457,6 +457,12 @@ do_probe() {
         *) probe_others="$probe_others$probe_one " ;;
         esac
     done
+    # supervisord tells no pid of a program that is starting, so what holds the port may be that one.
+    # shellcheck disable=SC2086
+    if [ -n "$probe_others" ] && [ -n "$(in_state "$look_now" STARTING)" ]; then
+        report "say $(proc_names $probe_others)holds port $port while $(in_state "$look_now" STARTING)is starting: whose it is cannot be told yet"
+        return
+    fi
     # shellcheck disable=SC2086
     [ -z "$probe_others" ] || foreign_port supervisor "the programs $*" "$probe_others" $probe_members
 }
