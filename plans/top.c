@@ -248,12 +248,3 @@ bool top_load(struct sls_reader *r, const char *path, const char *section, const
     problem_at(r->problems, file->at, "no section '%s'", section);
     return false;
 }
-
-size_t top_sections(const struct value *top, const char **names, size_t max)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < top->n && n < max; i++)
-        if (strcmp(top->entries[i].key, "include") != 0)
-            names[n++] = top->entries[i].key;
-    return n;
-}

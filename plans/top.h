@@ -29,7 +29,5 @@ struct top {
 /* The layers of one section. false: problems has why, a section that is not there among it. */
 bool top_load(struct sls_reader *r, const char *path, const char *section, const struct value *nodegroups,
               struct top *ret);
-/* The sections of a top file into `names` (arena of r), for the list of known environments. */
-size_t top_sections(const struct value *top, const char **names, size_t max);
 
 #endif

@@ -28,8 +28,6 @@ struct db_ran {
 };
 
 struct db_kind {
-    const char *name;
-
     /* `place` NULL: the kind's default. READ of what is not there yet: ok, and every answer is empty until it
      * comes. WRITE makes it, and brings an older schema up to date. */
     bool (*open)(const char *place, enum store_mode mode, struct db **ret, struct err *err);
@@ -61,8 +59,5 @@ struct db_kind {
     /* A number that is another one when somebody else has committed. Cheap, for pollers. */
     enum db_end (*version)(struct db *db, int64_t *ret, struct err *err);
 };
-
-/* The kind that a place is of. */
-const struct db_kind *db_kind_of(const char *place);
 
 #endif

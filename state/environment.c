@@ -36,16 +36,6 @@ void store_app(struct store *s, const char *env, const char *app)
     s->said[s->n_said++] = (struct app_said){.env = xstrdup(bare), .app = xstrdup(app)};
 }
 
-void scope_fini(struct store *s)
-{
-    for (size_t i = 0; i < s->n_said; i++) {
-        free(s->said[i].env);
-        free(s->said[i].app);
-    }
-    free(s->said);
-    free(s->root);
-}
-
 /* ---- names */
 
 const char *env_bare(const char *name)

@@ -6,14 +6,6 @@
 
 #include "state/store_priv.h"
 
-#define SQL_TEXT(n, text) text,
-static const char *const texts[] = {SQL_LIST(SQL_TEXT)};
-
-const char *sql_text(enum sql id)
-{
-    return texts[id];
-}
-
 struct arg arg_int(int64_t v)
 {
     return (struct arg){.kind = ARG_INT, .number = v};

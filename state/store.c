@@ -13,7 +13,7 @@
 #include "state/sqlite/sqlite.h"
 #include "state/store_priv.h"
 
-const struct db_kind *db_kind_of(const char *place)
+static const struct db_kind *db_kind_of(const char *place)
 {
     (void)place; /* one kind so far: every place is a file */
     return &sqlite_kind;
@@ -28,6 +28,16 @@ bool store_open(const char *place, enum store_mode mode, struct store **ret, str
     *ret = s;
     s = NULL;
     return true;
+}
+
+static void scope_fini(struct store *s)
+{
+    for (size_t i = 0; i < s->n_said; i++) {
+        free(s->said[i].env);
+        free(s->said[i].app);
+    }
+    free(s->said);
+    free(s->root);
 }
 
 void store_close(struct store *s)

@@ -37,7 +37,6 @@ bool tx_close(struct tx *tx, bool ok, struct err *err) MUST_CHECK;
 bool store_ok(struct store *s, enum db_end end, struct err *err);
 
 /* ---- environment.c */
-void scope_fini(struct store *s);
 /* The name of an environment out of two columns. */
 const char *env_from_row(const struct query *q, int app_column, int env_column, struct arena *arena);
 

@@ -46,7 +46,7 @@ count() { # words of ctest's closing lines
 # shellcheck disable=SC2046
 set -- $(count "$log")
 failed=${1:-} total=${2:-}
-if [ "$status" != 0 ] && [ "${failed:-0}" -gt 0 ] && [ "$failed" -le 6 ]; then
+if [ "$status" != 0 ] && [ "${failed:-0}" -gt 0 ] && [ "$failed" -le 3 ]; then
     # A few that failed beside others are run once more, alone, and named: a bug fails again, and a test that passes
     # only now is one to mend.
     echo "again, alone, what failed:"

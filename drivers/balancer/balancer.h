@@ -204,6 +204,13 @@ enum outcome lb_run_survey(struct op *op);
 /* For the `check` of an enable row: is `weight_ramp` one, and does it end before the step's deadline? */
 bool lb_check_ramp(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err);
 
+/* The parameter `server` of every kind that names servers so. */
+#define LB_P_SERVER                                                                                          \
+    {                                                                                                        \
+        .name = "server", .type = PARAM_STR,                                                                 \
+        .help = "server of this node; default: lb_server, else the node's id"                                \
+    }
+
 /* Rows of a kind's table: `{LB_DRAIN_ROW("haproxy"), LB_OF(haproxy_balancer, params), .help = "..."}`. */
 #define LB_OF(kind, parameters) .balancer = &(kind), .params = (parameters)
 #define LB_READ_ROW(k, verb, ms)                                                                             \

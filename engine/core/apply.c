@@ -223,6 +223,44 @@ static void apply_node_in(struct core *core, struct node *n, bool still_out)
     n->guard_due = 0;
 }
 
+static void apply_failed(struct core *core, const struct record *row)
+{
+    struct core_kept *c = keep_core(core);
+    c->n_failed++;
+    /* a: its outcome is unknown, so it may have been done: only a look may tell, never another run. */
+    if (row->step != CORE_NO_STEP && core->plan->steps[row->step].once != ONCE_NO && row->a == 0)
+        c->once_state[row->step] = ONCE_FAILED;
+    core->scan = 0; /* others may wait for it */
+}
+
+static void apply_left(struct core *core, struct node *n, const struct record *row)
+{
+    struct node_kept *k = keep(n);
+    k->left_back = row->back;
+    k->left_in = k->state == NODE_DONE || k->state == NODE_UNDONE;
+    /* It ran nothing before: out of rotation it is as undone as it can be. */
+    set_state(core, n, row->a == WHY_NOTHING_BEFORE ? NODE_GONE : NODE_LEFT);
+    step_reset(n);
+    if (row->step != CORE_NO_STEP)
+        k->step = row->step;
+    core->scan = 0;
+    n->due = CORE_NEVER;
+}
+
+/* It is through the parallel phase, well or badly. */
+static void apply_gang(struct core *core, struct node *n, const struct record *row)
+{
+    struct node_kept *k = keep(n);
+    k->gang_done = true;
+    step_reset(n);
+    n->due = CORE_NEVER;
+    keep_core(core)->gang_todo--;
+    if (row->code == NOTE_GANG_BAD && row->a == PHASE_PREPARE)
+        set_state(core, n, NODE_FAILED);
+    if (row->code == NOTE_GANG_BAD && row->a == PHASE_VERIFY)
+        k->suspect = k->state == NODE_DONE && row->b == 0;
+}
+
 static void apply_note(struct core *core, struct node *n, const struct record *row)
 {
     struct core_kept *c = keep_core(core);
@@ -241,13 +279,7 @@ static void apply_note(struct core *core, struct node *n, const struct record *r
     case NOTE_SOAKED: c->soaking = false; break;
     case NOTE_ADMIT: apply_admit(core, n); break;
     case NOTE_LOST: apply_lost(core, n, row); break;
-    case NOTE_NODE_FAILED:
-        c->n_failed++;
-        /* a: its outcome is unknown, so it may have been done: only a look may tell, never another run. */
-        if (row->step != CORE_NO_STEP && core->plan->steps[row->step].once != ONCE_NO && row->a == 0)
-            c->once_state[row->step] = ONCE_FAILED;
-        core->scan = 0; /* others may wait for it */
-        break;
+    case NOTE_NODE_FAILED: apply_failed(core, row); break;
     case NOTE_NODE_TURN:
         set_state(core, n, NODE_BACK);
         k->fresh = false;
@@ -255,28 +287,9 @@ static void apply_note(struct core *core, struct node *n, const struct record *r
         break;
     case NOTE_NODE_IN: apply_node_in(core, n, false); break;
     case NOTE_NODE_OUT: apply_node_in(core, n, true); break;
-    case NOTE_NODE_LEFT:
-        k->left_back = row->back;
-        k->left_in = k->state == NODE_DONE || k->state == NODE_UNDONE;
-        /* It ran nothing before: out of rotation it is as undone as it can be. */
-        set_state(core, n, row->a == WHY_NOTHING_BEFORE ? NODE_GONE : NODE_LEFT);
-        step_reset(n);
-        if (row->step != CORE_NO_STEP)
-            k->step = row->step;
-        core->scan = 0;
-        n->due = CORE_NEVER;
-        break;
+    case NOTE_NODE_LEFT: apply_left(core, n, row); break;
     case NOTE_GANG_OK:
-    case NOTE_GANG_BAD:
-        k->gang_done = true;
-        step_reset(n);
-        n->due = CORE_NEVER;
-        c->gang_todo--;
-        if (row->code == NOTE_GANG_BAD && row->a == PHASE_PREPARE)
-            set_state(core, n, NODE_FAILED);
-        if (row->code == NOTE_GANG_BAD && row->a == PHASE_VERIFY)
-            k->suspect = k->state == NODE_DONE && row->b == 0;
-        break;
+    case NOTE_GANG_BAD: apply_gang(core, n, row); break;
     case NOTE_WENT_ON:
         step_reset(n);
         k->step = (uint16_t)(row->step + 1);

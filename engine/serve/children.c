@@ -50,7 +50,7 @@ void orders_end(struct serve *s, int64_t id, int exit_status, const char *text)
 }
 
 /* The waiting process wrote it, or was killed before it could: -1. */
-int orders_exit(struct serve *s, int64_t id)
+static int order_exit(struct serve *s, int64_t id)
 {
     auto_arena struct arena arena = {0};
     auto_fd int fd = open(children_file(s, id, "rc", &arena), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -126,7 +126,7 @@ static void end_order(struct serve *s, int64_t order)
     /* One that could not be begun was ended by whoever gave it. */
     if (serve_store(s, &store, &err) && order_get(store, order, &arena, &o, &err) && o && o->ended_ms != 0)
         return;
-    int status = orders_exit(s, order);
+    int status = order_exit(s, order);
     orders_end(s, order, status, status < 0 ? "its end was not seen: look at the environment's status" : "");
 }
 

@@ -82,11 +82,6 @@ const char *serve_root(const struct serve *s)
     return s->options.root;
 }
 
-const char *serve_state_path(const struct serve *s)
-{
-    return s->state_path;
-}
-
 const char *serve_url(const struct serve *s)
 {
     return s->url;

@@ -184,9 +184,8 @@ void serve_put(struct serve *s, const char *name, void *data);
 void *serve_get(struct serve *s, const char *name);
 
 const struct serve_config *serve_config(const struct serve *s);
-const char *serve_root(const struct serve *s);       /* of pillar/ and plans/ */
-const char *serve_state_path(const struct serve *s); /* for store_open */
-const char *serve_url(const struct serve *s);        /* how people reach it, without a slash at the end */
+const char *serve_root(const struct serve *s); /* of pillar/ and plans/ */
+const char *serve_url(const struct serve *s);  /* how people reach it, without a slash at the end */
 
 /* The one connection that writes; others wait. NULL: E_JOURNAL. Give it back soon: `serve_writer_done`. */
 struct store *serve_writer(struct serve *s, struct err *err);

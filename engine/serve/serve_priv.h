@@ -130,7 +130,6 @@ void children_look_after(struct serve *s);
 void children_remove_old_files(struct serve *s);
 const char *children_file(struct serve *s, int64_t id, const char *suffix, struct arena *arena);
 void orders_end(struct serve *s, int64_t id, int exit_status, const char *text);
-int orders_exit(struct serve *s, int64_t id); /* -1: nobody saw how it ended */
 
 /* ---- orders.c */
 bool orders_open(struct serve *s, struct err *err) MUST_CHECK;

@@ -11,10 +11,10 @@
 #define GIT_MS     120000
 
 static const struct {
-    const char *name, *help;
+    const char *name;
     enum sim_fault_at at;
 } table[] = {
-#define ROW(n, t, w, h) {t, h, FAULT_AT_##w},
+#define ROW(n, t, w, h) {t, FAULT_AT_##w},
     SIM_FAULT_LIST(ROW)
 #undef ROW
 };
@@ -22,11 +22,6 @@ static const struct {
 const char *sim_fault_name(enum sim_fault_kind kind)
 {
     return table[kind].name;
-}
-
-const char *sim_fault_help(enum sim_fault_kind kind)
-{
-    return table[kind].help;
 }
 
 enum sim_fault_at sim_fault_at(enum sim_fault_kind kind)

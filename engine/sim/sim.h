@@ -122,7 +122,6 @@ enum sim_fault_at { FAULT_AT_OP, FAULT_AT_WORLD, FAULT_AT_COMMIT };
 #define SIM_FAULT_ENUM(n, t, w, h) FAULT_##n,
 enum sim_fault_kind { SIM_FAULT_LIST(SIM_FAULT_ENUM) FAULT_COUNT };
 const char *sim_fault_name(enum sim_fault_kind kind);
-const char *sim_fault_help(enum sim_fault_kind kind);
 enum sim_fault_at sim_fault_at(enum sim_fault_kind kind);
 
 struct sim_fault {

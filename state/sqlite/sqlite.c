@@ -218,7 +218,6 @@ static enum db_end sqlite_version(struct db *db, int64_t *ret, struct err *err)
 }
 
 const struct db_kind sqlite_kind = {
-    .name = "sqlite",
     .open = sqlite_open,
     .close = sqlite_close,
     .place = sqlite_place,

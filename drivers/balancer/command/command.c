@@ -149,11 +149,6 @@ static const struct balancer command_balancer = {
         .name = "backend", .type = PARAM_LIST, .required = true,                                             \
         .help = "pool that holds the servers, or a list of those that each node stands in"                   \
     }
-#define P_SERVER                                                                                             \
-    {                                                                                                        \
-        .name = "server", .type = PARAM_STR,                                                                 \
-        .help = "server of this node; default: lb_server, else the node's id"                                \
-    }
 #define P_SECRET                                                                                             \
     {                                                                                                        \
         .name = "secret", .type = PARAM_SECRET,                                                              \
@@ -170,13 +165,13 @@ static const struct balancer command_balancer = {
         .help = "sessions as the program counts them, or connections to the node's port, on the node"        \
     }
 
-static const struct param node_params[] = {P_PROGRAM, P_BALANCERS,    P_BACKEND, P_SERVER,
+static const struct param node_params[] = {P_PROGRAM, P_BALANCERS,    P_BACKEND, LB_P_SERVER,
                                            P_SECRET,  P_CALL_TIMEOUT, P_IDLE,    PARAM_END};
 static const struct param enable_params[] = {
     P_PROGRAM,
     P_BALANCERS,
     P_BACKEND,
-    P_SERVER,
+    LB_P_SERVER,
     P_SECRET,
     P_CALL_TIMEOUT,
     P_IDLE,

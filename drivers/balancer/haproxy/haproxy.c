@@ -182,13 +182,8 @@ const struct balancer haproxy_balancer = {
         .name = "backend", .type = PARAM_LIST, .required = true,                                             \
         .help = "backend that holds the servers, or a list of those that each node stands in"                \
     }
-#define P_SERVER                                                                                             \
-    {                                                                                                        \
-        .name = "server", .type = PARAM_STR,                                                                 \
-        .help = "server of this node; default: lb_server, else the node's id"                                \
-    }
 
-static const struct param node_params[] = {P_SOCKETS, P_BACKEND, P_SERVER, PARAM_END};
+static const struct param node_params[] = {P_SOCKETS, P_BACKEND, LB_P_SERVER, PARAM_END};
 static const struct param fleet_params[] = {
     P_SOCKETS,
     P_BACKEND,
@@ -210,7 +205,7 @@ static const struct param survey_params[] = {
 static const struct param enable_params[] = {
     P_SOCKETS,
     P_BACKEND,
-    P_SERVER,
+    LB_P_SERVER,
     {.name = "weight_ramp",
      .type = PARAM_LIST,
      .help = "shares of the weight to return with, one after the other: [10%, 50%]; 100% always ends it"},

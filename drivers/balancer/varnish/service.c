@@ -345,16 +345,11 @@ static enum outcome run_enabled(struct op *op)
         .name = "backend", .type = PARAM_LIST, .required = true,                                             \
         .help = "HAProxy backend that holds the Varnishes, or a list of such"                                \
     }
-#define P_SERVER                                                                                             \
-    {                                                                                                        \
-        .name = "server", .type = PARAM_STR,                                                                 \
-        .help = "server of this node; default: lb_server, else the node's id"                                \
-    }
 
 static const struct param params[] = {
     P_SOCKETS,
     P_BACKEND,
-    P_SERVER,
+    LB_P_SERVER,
     {.name = "admin",
      .type = PARAM_STR,
      .help = "CLI of the node's own Varnish: tcp://HOST:PORT (varnishd -T); default: port 6082 of the node"},
