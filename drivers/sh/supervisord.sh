@@ -162,6 +162,14 @@ members() {
     # shellcheck disable=SC2086
     [ -z "$members_pids" ] || tree $members_all
 }
+# States, with the pids of programs that are starting: `status` does not show those, `pid` does.
+with_starting() {
+    printf '%s\n' "$1"
+    for starting_one in $(in_state "$1" STARTING); do
+        printf 'pid %s\n' "$starting_one" | session | sed 's/^\(supervisor> *\)*//' | grep -x '[1-9][0-9]*' |
+            sed "s/^/$starting_one STARTING /"
+    done
+}
 names_of() {
     printf '%s\n' "$1" | awk '{ printf "%s ", $1 }'
 }
@@ -447,7 +455,7 @@ do_probe() {
     elif [ -n "$look_changes$look_bad" ]; then
         report "fact app.config supervisord runs with another configuration than its file has ($(printf '%s\n' "${look_bad:-$look_changes}" | tr '\n' ',' | sed 's/,$//; s/,/, /g')), and a release leaves that so: \`supervisorctl update\` there takes it in, or give \`supervisor: reread: yes\`"
     fi
-    probe_members=$(members "$look_now")
+    probe_members=$(members "$(with_starting "$look_now")")
     probe_others=''
     # shellcheck disable=SC2086
     for probe_one in $(others_on_port $probe_members); do
@@ -457,12 +465,6 @@ do_probe() {
         *) probe_others="$probe_others$probe_one " ;;
         esac
     done
-    # supervisord tells no pid of a program that is starting, so what holds the port may be that one.
-    # shellcheck disable=SC2086
-    if [ -n "$probe_others" ] && [ -n "$(in_state "$look_now" STARTING)" ]; then
-        report "say $(proc_names $probe_others)holds port $port while $(in_state "$look_now" STARTING)is starting: whose it is cannot be told yet"
-        return
-    fi
     # shellcheck disable=SC2086
     [ -z "$probe_others" ] || foreign_port supervisor "the programs $*" "$probe_others" $probe_members
 }

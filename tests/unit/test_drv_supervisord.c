@@ -2,7 +2,7 @@
  * children behind that hold the port, and crash. */
 #include "unit/drv_rig.h"
 
-static int port, deaf_port, escape_port;
+static int port, deaf_port, escape_port, slow_port;
 
 static const char serve_py[] = "import os, signal, socket, sys, time\n"
                                "port, mode = int(sys.argv[1]), sys.argv[2]\n"
@@ -39,7 +39,7 @@ static int setup(void **state)
 {
     (void)state;
     rig_open();
-    port = port_pick(), deaf_port = port_pick(), escape_port = port_pick();
+    port = port_pick(), deaf_port = port_pick(), escape_port = port_pick(), slow_port = port_pick();
     write_file("serve.py", serve_py);
     write_file(
         "sv.conf",
@@ -49,13 +49,15 @@ static int setup(void **state)
             "[rpcinterface:supervisor]\n"
             "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
             "[supervisorctl]\nserverurl=unix://%s/sv.sock\nusername=ann\npassword=s3%%%%cret\n"
-            "%s%s%s%s%s%s%s%s%s%s%s[group:pair]\nprograms=one,two\n"
+            "%s%s%s%s%s%s%s%s%s%s%s%s[group:pair]\nprograms=one,two\n"
             "[group:mix]\nprograms=mix_web,mix_shot,mix_idle,mix_bad\n[include]\nfiles=conf.d/*.conf\n",
             rig_dir, rig_dir, rig_dir, rig_dir, rig_dir,
             program("web", text("/usr/bin/python3 -S %s/serve.py %d well", rig_dir, port), "startsecs=1"),
             program("deaf", text("/usr/bin/python3 -S %s/serve.py %d deaf", rig_dir, deaf_port),
                     "stopwaitsecs=1"),
             program("escape", text("/usr/bin/python3 -S %s/serve.py %d escape", rig_dir, escape_port), ""),
+            program("slow", text("/usr/bin/python3 -S %s/serve.py %d well", rig_dir, slow_port),
+                    "startsecs=1000"),
             program("crash", "sh -c 'echo boom: no such setting >&2; exit 3'", "startsecs=8\nstartretries=0"),
             program("flap", "sh -c 'echo flapping >&2; exit 3'", "startsecs=5\nstartretries=20"),
             program("one", "sleep 1000", ""), program("two", "sleep 1000", ""),
@@ -333,6 +335,20 @@ static void what_did_not_run_before_is_given_back_so(void **state)
     WANT_OK(mix("supervisord.stop", were));
 }
 
+/* `status` shows no pid of a program that is starting; what it serves is its own all the same. */
+static void a_program_that_is_starting_has_its_own_port(void **state)
+{
+    (void)state;
+    sh("printf 'start slow\\n' | timeout 2 supervisorctl -c $D/sv.conf >/dev/null 2>&1 & true");
+    until(text("ss -Hltn 'sport = :%d' | grep -q .", slow_port));
+    until("supervisorctl -c $D/sv.conf status slow | grep -q STARTING");
+    WANT_OK(call("supervisord.probe", "[\"slow\"]", slow_port));
+    struct answer ans = call("supervisord.probe", "[\"pair:one\"]", slow_port);
+    WANT_REFUSED(ans, text("pid %s", pid_of("slow")));
+    sh("supervisorctl -c $D/sv.conf stop slow; true");
+    until(text("! ss -Hltn 'sport = :%d' | grep -q .", slow_port));
+}
+
 /* A proxy of the node holds the port that the pillar gives, the application another one. */
 static void a_port_that_others_hold_is_found_in_preflight(void **state)
 {
@@ -473,6 +489,7 @@ int main(void)
         cmocka_unit_test(restart_means_new_processes),
         cmocka_unit_test(by_address_with_a_password_that_no_command_line_shows),
         cmocka_unit_test(what_did_not_run_before_is_given_back_so),
+        cmocka_unit_test(a_program_that_is_starting_has_its_own_port),
         cmocka_unit_test(a_port_that_others_hold_is_found_in_preflight),
         cmocka_unit_test(a_healthy_application_is_never_called_an_orphan),
         cmocka_unit_test(a_changed_configuration_is_taken_in_or_told),
