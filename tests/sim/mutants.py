@@ -3,7 +3,7 @@
 with it, and wants at least one of them to fail; each row of PARTS breaks a driver, the plans or the journal, and wants its unit
 test to fail. Not part of ctest: it compiles what it breaks once for each row.
 
-    python3 tests/sim/mutants.py [--build FOLDER] [--only core|parts] [FIRST ROW]
+    python3 tests/sim/mutants.py [--build FOLDER] [--only core|parts] [FIRST ROW]    (a Release build with tests is the fastest)
 """
 import argparse
 import pathlib
@@ -71,24 +71,26 @@ MUTANTS = [
 ]
 # The same for other parts, by their unit tests: what is broken, file, text, instead, test
 PARTS = [
-    ("a server is up whatever its operational state", "drivers/haproxy_parse.c",
+    ("a server is up whatever its operational state", "haproxy/parse.c",
      "if (hap_is_out(s) || (s->op_state != 1 && s->op_state != 2) || !s->status)", "if (hap_is_out(s) || !s->status)", "test_haproxy_parse"),
-    ("a server that is starting is not up", "drivers/haproxy_parse.c", "(s->op_state != 1 && s->op_state != 2)", "(s->op_state != 2)",
+    ("a server that is starting is not up", "haproxy/parse.c", "(s->op_state != 1 && s->op_state != 2)", "(s->op_state != 2)",
      "test_haproxy_parse"),
-    ("a revision of 39 digits will do", "drivers/report.c", "strlen(rev) == 40 && is_hex(rev, 40)", "strlen(rev) >= 39 && is_hex(rev, 39)",
+    ("a revision of 39 digits will do", "report.c", "strlen(rev) == 40 && is_hex(rev, 40)", "strlen(rev) >= 39 && is_hex(rev, 39)",
      "test_drv_git"),
-    ("a way out of the directory is a path", "drivers/report.c", 'strstr(p, "/../") == NULL && ', "", "test_drv_release"),
-    ("a hand-made change is lost on the way forward", "drivers/git.c", 'op_going_back(op) ? "ours" : "no"', '"ours"', "test_drv_git"),
-    ("what a step changes in a checkout is not noted", "drivers/jobrun.c", "strcmp(place, dir) == 0 ? dir", "strcmp(place, dir) != 0 ? dir",
+    ("a way out of the directory is a path", "report.c", 'strstr(p, "/../") == NULL && ', "", "test_drv_release"),
+    ("a hand-made change is lost on the way forward", "git.c", 'op_going_back(op) ? "ours" : "no"', '"ours"', "test_drv_git"),
+    ("what a step changes in a checkout is not noted", "jobrun.c", "strcmp(place, dir) == 0 ? dir", "strcmp(place, dir) != 0 ? dir",
      "test_drv_git"),
-    ("a hook's failure on the way back is one", "plans/args.c", "step->warns_back = step->warns ||", "step->warns_back = step->warns &&",
+    ("a hook's failure on the way back is one", "args.c", "step->warns_back = step->warns ||", "step->warns_back = step->warns &&",
      "test_plans_compile"),
-    ("a step that runs once may say its way", "plans/args.c", "if (step->once != ONCE_NO && (w->way != NULL || w->if_fails != NULL))",
+    ("a step that runs once may say its way", "args.c", "if (step->once != ONCE_NO && (w->way != NULL || w->if_fails != NULL))",
      "if (false)", "test_plans_compile"),
-    ("a frozen plan forgets that a failure is a warning", "plans/freeze.c", 'put_flag(o, "warns_back", s->warns_back);', "",
+    ("a frozen plan forgets that a failure is a warning", "freeze.c", 'put_flag(o, "warns_back", s->warns_back);', "",
      "test_plans_freeze"),
-    ("a grant has the number of the one before it", "state/lock.c", "    l.fence++;\n", "", "test_state_lock"),
-    ("a rung of the ladder does not write its number", "state/sqlite/schema.c", " && run_text(db, number, err)", "", "test_state_schema"),
+    ("a grant has the number of the one before it", "lock.c", "    l.fence++;\n", "", "test_state_lock"),
+    ("a rung of the ladder does not write its number", "sqlite/schema.c", " && run_text(db, number, err)", "", "test_state_schema"),
+    ("a rung and its number are two transactions", "sqlite/schema.c", "run_text(db, ladder[from], err) && run_text(db, number, err)",
+     'run_text(db, ladder[from], err) && run_text(db, "COMMIT; BEGIN", err) && run_text(db, number, err)', "test_state_cuts"),
 ]
 SETS = {
     "seeds": ["tests/sim/seeds.c", "tests/sim/scenario.c"],
@@ -98,13 +100,30 @@ SETS = {
 }
 
 
-def build(core, out):
-    flags = ["gcc", "-std=gnu17", "-O1", "-D_GNU_SOURCE", "-w", f"-I{core.parent}", f"-I{ROOT}/engine", f"-I{ROOT}"]
-    common = [str(p) for p in core.glob("*.c")] + [str(p) for p in (ROOT / "engine/base").glob("*.c") if p.name != "hash.c"]
-    sim = [str(p) for p in (ROOT / "engine/sim").glob("*.c") if p.name != "from_plan.c"]
+def found(name):
+    """The one file of that name; folders move, rows need not follow."""
+    paths = [p for room in ("engine", "drivers", "plans", "state") for p in (ROOT / room).rglob(name)]
+    if len(paths) != 1:
+        sys.exit(f"{name}: {len(paths)} files of that name; adapt the row")
+    return paths[0]
+
+
+def compiled(build, sources, out, include):
+    """Links the sources before the libraries of the build: what they define is then not taken from those."""
+    flags = (build / "CMakeCache.txt").read_text()
+    sanitize = ["-fsanitize=address,undefined"] if "RELEASE_SANITIZE:STRING=address,undefined" in flags else []
+    libs = sorted(str(p) for p in build.rglob("librelease_*.a"))
+    packages = subprocess.run(["pkg-config", "--cflags", "--libs", "cmocka", "jansson", "sqlite3", "libcurl", "libssh2", "yaml-0.1",
+                               "libpcre2-8", "openssl", "libmicrohttpd"], capture_output=True, text=True, check=True).stdout.split()
+    subprocess.run(["gcc", "-std=gnu17", "-O1", "-D_GNU_SOURCE", "-w", *sanitize, *[f"-I{i}" for i in include], f"-I{ROOT}",
+                    f"-I{ROOT}/engine", f"-I{ROOT}/tests", f'-DSOURCE_DIR="{ROOT}"', f'-DBINARY_DIR="{build}"',
+                    *[str(s) for s in sources], "-Wl,--start-group", *libs, "-Wl,--end-group", *packages,
+                    "-lpthread", "-lm", "-o", str(out)], check=True)
+
+
+def build_harnesses(build, core, out):
     for name, sources in SETS.items():
-        more = sim if name != "explore" else []
-        subprocess.run(flags + common + more + [str(ROOT / s) for s in sources] + ["-o", str(out / name)], check=True)
+        compiled(build, [*core.glob("*.c"), *[ROOT / s for s in sources]], out / name, [core.parent])
 
 
 def caught_by(out):
@@ -124,19 +143,10 @@ def caught_by(out):
             yield name
 
 
-def part_caught(build, name, test, source, scratch):
-    """Links the unit test with the broken file before the libraries: what it defines is then not taken from them."""
-    flags = (build / "CMakeCache.txt").read_text()
-    sanitize = ["-fsanitize=address,undefined"] if "RELEASE_SANITIZE:STRING=address,undefined" in flags else []
-    broken = scratch / pathlib.Path(name).name
+def part_caught(build, path, test, source, scratch):
+    broken = scratch / path.name
     broken.write_text(source)
-    libs = sorted(str(p) for p in build.glob("librelease_*.a"))
-    packages = subprocess.run(["pkg-config", "--cflags", "--libs", "cmocka", "jansson", "sqlite3", "libcurl", "libssh2", "yaml-0.1",
-                               "libpcre2-8", "openssl", "libmicrohttpd"], capture_output=True, text=True).stdout.split()
-    subprocess.run(["gcc", "-std=gnu17", "-O1", "-D_GNU_SOURCE", "-w", *sanitize, f"-I{ROOT}", f"-I{ROOT}/engine", f"-I{ROOT}/tests",
-                    f"-I{(ROOT / name).parent}", f'-DSOURCE_DIR="{ROOT}"', f'-DBINARY_DIR="{build}"',
-                    str(ROOT / f"tests/unit/{test}.c"), str(broken), "-Wl,--start-group", *libs, "-Wl,--end-group", *packages,
-                    "-lpthread", "-lm", "-o", str(scratch / "test")], check=True)
+    compiled(build, [ROOT / f"tests/unit/{test}.c", broken], scratch / "test", [path.parent])
     try:
         return subprocess.run([str(scratch / "test")], capture_output=True, timeout=300, cwd=ROOT).returncode != 0
     except subprocess.TimeoutExpired:
@@ -153,23 +163,23 @@ def broken_text(path, text, instead):
 def parts(build, first):
     survivors = 0
     for what, name, text, instead, test in PARTS[first:]:
-        source = broken_text(ROOT / name, text, instead)
+        source = broken_text(found(name), text, instead)
         with tempfile.TemporaryDirectory() as scratch:
-            caught = part_caught(build, name, test, source, pathlib.Path(scratch))
+            caught = part_caught(build, found(name), test, source, pathlib.Path(scratch))
         survivors += not caught
         print(f"{'caught by ' + test if caught else 'SURVIVES':45} {what}", flush=True)
     print(f"{len(PARTS[first:])} broken parts, {survivors} not noticed")
     return survivors
 
 
-def rules(first):
+def rules(build, first):
     survivors = 0
     for what, name, text, instead in MUTANTS[first:]:
         with tempfile.TemporaryDirectory() as scratch:
             core = pathlib.Path(scratch) / "engine" / "core"
             shutil.copytree(ROOT / "engine/core", core)
             (core / name).write_text(broken_text(core / name, text, instead))
-            build(core, pathlib.Path(scratch))
+            build_harnesses(build, core, pathlib.Path(scratch))
             by = list(caught_by(pathlib.Path(scratch)))
             survivors += not by
             print(f"{'caught by ' + ', '.join(by) if by else 'SURVIVES':45} {what}", flush=True)
@@ -183,7 +193,7 @@ def main():
     args.add_argument("--only", choices=["core", "parts"])
     args.add_argument("first", type=int, nargs="?", default=0)
     want = args.parse_args()
-    survivors = 0 if want.only == "parts" else rules(want.first)
+    survivors = 0 if want.only == "parts" else rules(want.build.resolve(), want.first)
     survivors += 0 if want.only == "core" else parts(want.build.resolve(), want.first)
     return 1 if survivors else 0
 

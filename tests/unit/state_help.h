@@ -137,4 +137,28 @@ static inline int64_t raw_number(const char *name, const char *sql)
 
 #define in_scratch(test) cmocka_unit_test_setup_teardown(test, scratch_make, scratch_remove)
 
+static inline char *file_text(const char *path, size_t *ret_n)
+{
+    FILE *f = fopen(path, "r");
+    if (!f)
+        fail_msg("cannot read %s", path);
+    char *text = calloc(1, 1 << 20);
+    *ret_n = fread(text, 1, (1 << 20) - 1, f);
+    fclose(f);
+    return text;
+}
+
+/* The journal that an older version left, as a file. */
+static inline void put_fixture(const char *name, int version)
+{
+    size_t n;
+    char path[300];
+    snprintf(path, sizeof(path), SOURCE_DIR "/tests/unit/fixtures/journal-v%d.sql", version);
+    char *sql = file_text(path, &n);
+    assert_int_equal(raw_sql(name, "PRAGMA journal_mode = WAL"), SQLITE_OK);
+    assert_int_equal(raw_sql(name, sql), SQLITE_OK);
+    assert_int_equal(chmod(scratch(name), 0600), 0);
+    free(sql);
+}
+
 #endif
