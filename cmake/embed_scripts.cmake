@@ -1,5 +1,5 @@
 # Turns shell scripts into one C string constant, so that they can be read, linted and tested as files.
-#   cmake -DNAME=script_git -DOUT=x.c -DPARTS=lib.sh,gitlib.sh,git.sh -P embed_scripts.cmake
+#   cmake -DNAME=script_git -DHEADER=drivers/verbs/scripts.h -DOUT=x.c -DPARTS=lib.sh,gitlib.sh,git.sh -P embed_scripts.cmake
 # Comment lines and indentation go: the text travels over every connection. So no here-documents in the parts.
 string(REPLACE "," ";" parts "${PARTS}")
 set(text "")
@@ -14,4 +14,4 @@ string(REGEX REPLACE "^\n" "" text "${text}")
 string(REPLACE "\\" "\\\\" text "${text}")
 string(REPLACE "\"" "\\\"" text "${text}")
 string(REPLACE "\n" "\\n\"\n    \"" text "${text}")
-file(WRITE "${OUT}" "#include \"drivers/scripts.h\"\n\nconst char ${NAME}[] =\n    \"${text}\";\n")
+file(WRITE "${OUT}" "#include \"${HEADER}\"\n\nconst char ${NAME}[] =\n    \"${text}\";\n")

@@ -1,5 +1,5 @@
 /* All drivers, and the transports. Adding one is a line here. */
-#include "drivers/op_priv.h"
+#include "drivers/op/op_priv.h"
 
 #include <string.h>
 

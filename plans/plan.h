@@ -14,8 +14,8 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/words.h"
-#include "drivers/driver.h"
-#include "drivers/node.h"
+#include "drivers/op/driver.h"
+#include "drivers/node/node.h"
 
 #define PLAN_STEPS_MAX  256
 #define PLAN_STAGES_MAX 32

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* shared: -> the words that drivers know (drivers/releasedir.c). A plain path stays as it is written; a map
+/* shared: -> the words that drivers know (drivers/verbs/releasedir.c). A plain path stays as it is written; a map
  * becomes
  * "/FLAGS/PATH", which no relative path can be: f a file, d a directory, r must be there, m must be a mount
  * point. */

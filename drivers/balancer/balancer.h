@@ -17,7 +17,7 @@
 #define RELEASE_DRIVERS_BALANCER_H
 
 #include "base/lb.h"
-#include "drivers/driver.h"
+#include "drivers/op/driver.h"
 
 /* What not every balancer can. Verbs and messages follow it. */
 enum lb_can {

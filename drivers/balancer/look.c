@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
-#include "drivers/node.h"
+#include "drivers/node/node.h"
 
 #define BEFORE_MAX 60000
 #define TOLD_MAX   200

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Running a helper program to its end: what it is told on stdin, what it says within bounds, under a
  * deadline. For what happens outside a release (rendering a pillar, listing nodes); ops have
- * drivers/process.h.
+ * drivers/op/process.h.
  *
  * Ctrl-C, SIGTERM and SIGHUP end the program first and reach the caller afterwards. */
 #ifndef RELEASE_BASE_CHILD_H

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "drivers/driver.h"
+#include "drivers/op/driver.h"
 
 static const char *type_text(const struct param *p)
 {

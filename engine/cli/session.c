@@ -15,7 +15,7 @@
 #include "cli/choose.h"
 #include "cli/signals.h"
 #include "cli/watching.h"
-#include "drivers/op.h"
+#include "drivers/op/op.h"
 #include "state/orders.h"
 
 #define PILLAR_WAIT_MAX_MS 60000

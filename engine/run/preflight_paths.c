@@ -2,7 +2,7 @@
 /* Preflight of `shared:`: what a release would find missing or wrong with a node in the hand is said before.
  * The node says what is in its way (release.probe: fact shared.N), the repository which paths the revision
  * brings itself (git.resolve: holds.N); N counts the words of `shared:`, which are explained in
- * drivers/sh/dirlib.sh. */
+ * drivers/node/sh/dirlib.sh. */
 #include <jansson.h>
 #include <string.h>
 

@@ -10,7 +10,7 @@
 #include "base/lb.h"
 #include "base/str.h"
 #include "core/core.h"
-#include "drivers/op.h"
+#include "drivers/op/op.h"
 #include "run/bridge.h"
 #include "run/run.h"
 

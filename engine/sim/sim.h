@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "core/core.h"
-#include "drivers/driver.h"
+#include "drivers/op/driver.h"
 
 #define SIM_ANY        UINT32_MAX
 #define SIM_ANY_STEP   UINT16_MAX

@@ -1,7 +1,7 @@
 /* known_hosts, read by ourselves (docs/promises.md#s6). First line of the input: the host's name; the rest:
  * the file. A match must stand in the file as base64, and one @revoked line for that very key must always
  * win, wherever it stands. */
-#include "drivers/ssh/ssh_priv.h"
+#include "drivers/transport/ssh/ssh_priv.h"
 #include "fuzz.h"
 
 /* The blob of the fixed key that is asked for: type "ssh-ed25519", 32 bytes. */

@@ -2,8 +2,8 @@
  * through the feed, the judgement and the report of a script, as node_change would. First byte of each piece,
  * cut by NUL: which stream; \x01 in it stands for the marker of this call. Nothing of it may count twice, and
  * the op must end in words. */
-#include "drivers/node_change.c" /* its judge is the thing to be tried, and nobody else's business */
-#include "drivers/report.h"
+#include "drivers/node/node_change.c" /* its judge is the thing to be tried, and nobody else's business */
+#include "drivers/node/report.h"
 #include "fuzz.h"
 
 static int64_t logged;

@@ -2,7 +2,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "drivers/ssh/ssh_priv.h"
+#include "drivers/transport/ssh/ssh_priv.h"
 #include "fuzz.h"
 
 static void agent_input(const uint8_t *data, size_t n)

@@ -1,5 +1,5 @@
 /* What `ssh -G` prints. */
-#include "drivers/ssh/ssh_priv.h"
+#include "drivers/transport/ssh/ssh_priv.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -3,6 +3,7 @@ rename, link and removal, half-way through each write, and again with all that n
 `current` names a complete release, what an observing verb calls done is done, and the release done again ends right.
 
 The steps' own scripts run as the runner runs them; tests/lib/cut_calls.c counts and cuts. CUT_EVERY=1 takes every point."""
+import glob
 import hashlib
 import mmap
 import os
@@ -13,7 +14,7 @@ import subprocess
 import pytest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SCRIPTS = os.path.join(HERE, "..", "..", "drivers", "sh")
+DRIVERS = os.path.join(HERE, "..", "..", "drivers")
 EVERY = int(os.environ.get("CUT_EVERY", "9"))
 GIT = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a",
        "GIT_COMMITTER_EMAIL": "a@b"}
@@ -22,9 +23,10 @@ SHARED = ["var/", "conf/site.ini"]
 
 def script_text(name):
     """The parts that the first line names, and then the script: as the build puts them together."""
-    with open(f"{SCRIPTS}/{name}.sh") as f:
+    [path] = glob.glob(f"{DRIVERS}/*/sh/{name}.sh")
+    with open(path) as f:
         own = f.read()
-    parts = [open(f"{SCRIPTS}/{p}.sh").read() for p in own.splitlines()[0].removeprefix("# needs: ").split()]
+    parts = [open(f"{DRIVERS}/node/sh/{p}.sh").read() for p in own.splitlines()[0].removeprefix("# needs: ").split()]
     return "".join(parts) + own
 
 

@@ -23,7 +23,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "drivers/op.h"
+#include "drivers/op/op.h"
 #include "unit/port_rig.h"
 
 #define RIG_UNUSED __attribute__((unused))

@@ -27,7 +27,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "drivers/op.h"
+#include "drivers/op/op.h"
 #include "unit/port_rig.h"
 
 #define RIG_UNUSED __attribute__((unused))

@@ -1,4 +1,4 @@
-/* One table of tests for every transport: what drivers/node.h promises, on a real shell with the real runner.
+/* One table of tests for every transport: what drivers/node/node.h promises, on a real shell with the real runner.
  */
 #ifndef RELEASE_TESTS_NODE_CASES_H
 #define RELEASE_TESTS_NODE_CASES_H

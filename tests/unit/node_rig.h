@@ -25,8 +25,8 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "drivers/node.h"
-#include "drivers/op.h"
+#include "drivers/node/node.h"
+#include "drivers/op/op.h"
 
 /* What the program under test provides. */
 static const struct target *the_target(void);

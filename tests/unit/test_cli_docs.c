@@ -10,7 +10,7 @@
 
 #include "base/auto.h"
 #include "cli/docs.h"
-#include "drivers/driver.h"
+#include "drivers/op/driver.h"
 
 static void read_file(const char *path, struct buf *ret)
 {

@@ -1,4 +1,4 @@
-/* drivers/cmd.c, npm.c and service.c on a real shell, real git and a real npm. */
+/* drivers/verbs/cmd.c, npm.c and service.c on a real shell, real git and a real npm. */
 #include "unit/drv_rig.h"
 
 #include <sys/stat.h>

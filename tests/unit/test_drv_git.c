@@ -1,4 +1,4 @@
-/* drivers/git.c against real git: names and hashes, hostile revisions, fetching, the in-place checkout, and
+/* drivers/verbs/git.c against real git: names and hashes, hostile revisions, fetching, the in-place checkout, and
  * what a killed git leaves behind. */
 #include "unit/drv_rig.h"
 

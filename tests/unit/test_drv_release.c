@@ -1,4 +1,4 @@
-/* Driver "release" (drivers/releasedir.c): directories that are complete or never a target, the link,
+/* Driver "release" (drivers/verbs/releasedir.c): directories that are complete or never a target, the link,
  * cleaning, and which revision is running. */
 #include "unit/drv_rig.h"
 

@@ -17,7 +17,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "drivers/op.h"
+#include "drivers/op/op.h"
 
 static const struct param params[] = {
     {.name = "timeout", .type = PARAM_DURATION, .deflt = "60s"},

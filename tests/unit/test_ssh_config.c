@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/ssh/ssh_priv.h"
+#include "drivers/transport/ssh/ssh_priv.h"
 
 static void the_shape_of_a_configuration_is_known(void **state)
 {

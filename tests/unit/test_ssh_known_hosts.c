@@ -3,7 +3,7 @@
 #pragma GCC diagnostic ignored "-Wunused-function" /* of the rig only the scratch directory is needed */
 #include "unit/ssh_rig.h"
 
-#include "drivers/ssh/ssh_priv.h"
+#include "drivers/transport/ssh/ssh_priv.h"
 
 static const struct target *the_target(void)
 {

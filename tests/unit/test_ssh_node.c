@@ -1,4 +1,4 @@
-/* drivers/node.h over the transport `ssh`, against a real sshd; and what only this transport has: host keys,
+/* drivers/node/node.h over the transport `ssh`, against a real sshd; and what only this transport has: host keys,
  * keys, jump hosts, connections that break. */
 #include "unit/node_cases.h"
 #include "unit/ssh_rig.h"

@@ -1,4 +1,4 @@
-/* drivers/node.h over the transport `openssh`: the same table of tests, through the system's ssh program. */
+/* drivers/node/node.h over the transport `openssh`: the same table of tests, through the system's ssh program. */
 #include "unit/node_cases.h"
 #include "unit/ssh_rig.h"
 

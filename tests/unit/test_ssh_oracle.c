@@ -3,7 +3,7 @@
 #pragma GCC diagnostic ignored "-Wunused-function" /* half of the rig is not needed */
 #include "unit/ssh_rig.h"
 
-#include "drivers/ssh/ssh_priv.h"
+#include "drivers/transport/ssh/ssh_priv.h"
 
 /* libssh2 1.10 loses 112 bytes of libcrypto's in each login with an ECDSA key. */
 const char *__lsan_default_suppressions(void);
@@ -255,7 +255,7 @@ static void every_setting_has_a_fate(void **state)
     while (fgets(line, sizeof(line), f)) {
         line[strcspn(line, " \n")] = '\0';
         if (!ssh_setting_known(line))
-            fail_msg("%s: drivers/ssh/settings_words.c does not know it", line);
+            fail_msg("%s: drivers/transport/ssh/settings_words.c does not know it", line);
         if (sh("grep -qi '\\b%s\\b' %s/docs", line, scratch) != 0)
             fail_msg("%s: docs/transports.md does not name it", line);
     }

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "drivers/balancer/command/command.h"
-#include "drivers/process.h"
+#include "drivers/op/process.h"
 
 #define ANSWER_MAX (8u << 20)
 #define WORDS_MAX  (16u << 10)

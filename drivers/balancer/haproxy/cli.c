@@ -12,7 +12,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "drivers/node.h"
+#include "drivers/node/node.h"
 
 #define ANSWER_MAX      (8u << 20) /* `show stat` of a backend with some ten thousand servers */
 #define DIALOG_MS       10000      /* one command: a balancer that hangs must not eat the step's deadline */

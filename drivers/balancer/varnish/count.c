@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "drivers/node.h"
+#include "drivers/node/node.h"
 
 #define STAT_MAX (4u << 20)
 

@@ -17,7 +17,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "drivers/node.h"
+#include "drivers/node/node.h"
 
 #define DOWN_PREFIX "release_down_"
 #define UP_PREFIX   "release_up_"

@@ -1,0 +1,246 @@
+/* git, 2.30 and later: on the controller to name revisions, on the nodes to bring them.
+ *
+ * Nothing that was typed reaches a node: git.resolve turns it once into 40 hex digits, and everything else
+ * takes those (docs/promises.md#s1). How git is tamed is in drivers/node/sh/gitlib.sh (S2). */
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/str.h"
+#include "drivers/node/report.h"
+#include "drivers/node/running.h"
+#include "drivers/verbs/scripts.h"
+
+#define REPO_MAX 2000
+
+static const struct param node_params[] = {
+    {.name = "repo", .type = PARAM_STR, .help = "address of the repository: https, ssh, git, or a path"},
+    {.name = "dir", .type = PARAM_STR, .help = "holds repo.git, or is the checkout itself; default {dir}"},
+    {.name = "rev", .type = PARAM_STR, .help = "40 hex digits; default {rev}"},
+    {.name = "user", .type = PARAM_STR, .help = "whose files these are; default {user}"},
+    {.name = "force",
+     .type = PARAM_BOOL,
+     .deflt = "no",
+     .help = "in place: overwrite files that were changed by hand"},
+    PARAM_END,
+};
+static const struct param resolve_params[] = {
+    {.name = "repo", .type = PARAM_STR, .required = true, .help = "address of the repository"},
+    {.name = "rev",
+     .type = PARAM_STR,
+     .required = true,
+     .help = "as typed: hash (4 digits or more), branch or tag"},
+    {.name = "submodules",
+     .type = PARAM_CHOICE,
+     .choices = "refuse|ignore",
+     .deflt = "refuse",
+     .help = "a revision with submodules: they are not fetched"},
+    {.name = "lfs",
+     .type = PARAM_CHOICE,
+     .choices = "refuse|ignore",
+     .deflt = "refuse",
+     .help = "a revision with files by git-lfs: they are not fetched"},
+    {.name = "shared", .type = PARAM_LIST, .help = "paths: which of them does the revision hold?"},
+    PARAM_END,
+};
+static const struct param log_params[] = {
+    {.name = "repo", .type = PARAM_STR, .required = true, .help = "address of the repository"},
+    {.name = "from", .type = PARAM_STR, .help = "40 hex digits; default {rev_before}"},
+    {.name = "rev", .type = PARAM_STR, .help = "40 hex digits; default {rev}"},
+    PARAM_END,
+};
+
+/* "ext::sh -c ..." and other helpers run commands; "-u..." is an option. */
+static bool want_repo(struct op *op, const char *repo)
+{
+    size_t word = strspn(repo, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
+    if (*repo == '\0')
+        op_refused(op, E_CONFIG, "no repository is given: set `repo:`");
+    else if (*repo == '-' || strlen(repo) > REPO_MAX || strpbrk(repo, "\n\r\t") != NULL)
+        op_refused(op, E_CONFIG, "'%.100s' is not the address of a repository", repo);
+    else if (repo[word] == ':' && repo[word + 1] == ':')
+        op_refused(op, E_CONFIG,
+                   "repository '%.100s' names a transport helper; only https, ssh, git and paths are allowed",
+                   repo);
+    return !op_failed(op);
+}
+
+/* In place the release directory is the checkout itself. */
+static const char *layout(struct op *op)
+{
+    const char *release_dir = op_var(op, "release_dir");
+    return release_dir != NULL && strcmp(release_dir, arg_or_var(op, "dir")) == 0 ? LAYOUT_IN_PLACE
+                                                                                  : LAYOUT_RELEASES;
+}
+
+static enum outcome node_call(struct op *op, const char *act, const char *tree,
+                              enum outcome (*run)(struct op *, const struct node_cmd *))
+{
+    const char *dir = arg_or_var(op, "dir"), *rev = arg_or_var(op, "rev"), *repo = arg_or_var(op, "repo");
+    if (!want_path(op, "dir", dir) || !want_rev(op, rev))
+        return op_end(op);
+    if ((strcmp(act, "fetch") == 0 || strcmp(act, "readable") == 0) && !want_repo(op, repo))
+        return op_end(op);
+    /* On the way back what differs from the commit was made by this release: it began with a clean tree. */
+    const char *force = op_arg_bool(op, "force") ? "yes" : op_going_back(op) ? "ours" : "no";
+    const char *args[] = {act, tree, dir, repo, rev, force, NULL};
+    return run(op, &(struct node_cmd){.script = script_git, .args = args, .runas = report_runas(op, "user")});
+}
+
+static enum outcome git_fetch(struct op *op)
+{
+    return node_call(op, "fetch", layout(op), report_change);
+}
+
+static enum outcome git_readable(struct op *op)
+{
+    return node_call(op, "readable", layout(op), report_read);
+}
+
+static enum outcome git_fetched(struct op *op)
+{
+    return node_call(op, "fetched", layout(op), report_read);
+}
+
+static enum outcome git_checkout(struct op *op)
+{
+    return node_call(op, "checkout", LAYOUT_IN_PLACE, report_change);
+}
+
+static enum outcome git_checked_out(struct op *op)
+{
+    return node_call(op, "checked_out", LAYOUT_IN_PLACE, report_read);
+}
+
+static enum outcome git_running(struct op *op)
+{
+    return running_run(op, LAYOUT_IN_PLACE);
+}
+
+static const char *repo_key(struct op *op, const char *repo)
+{
+    char *hex = arena_alloc(op_arena(op), SHA256_HEX_LEN + 1);
+    sha256_hex(repo, strlen(repo), hex);
+    return arena_strndup(op_arena(op), hex, 24);
+}
+
+/* The script is to give its answer before the deadline does. */
+static const char *seconds_left(struct op *op)
+{
+    int64_t s = op_left_ms(op) / 1000 - 1;
+    return arena_printf(op_arena(op), "%lld", (long long)(s > 1 ? s : 1));
+}
+
+/* The path in a word of `shared:` ("var/", "/fr/config/key": see drivers/node/sh/dirlib.sh). */
+static const char *shared_path(struct op *op, const char *word)
+{
+    const char *path = word[0] == '/' && strchr(word + 1, '/') ? strchr(word + 1, '/') + 1 : word;
+    size_t n = strlen(path);
+    return arena_strndup(op_arena(op), path, n > 0 && path[n - 1] == '/' ? n - 1 : n);
+}
+
+static enum outcome git_resolve(struct op *op)
+{
+    const char *repo = arg_or_var(op, "repo"), *rev = op_arg(op, "rev");
+    if (!want_repo(op, repo))
+        return op_end(op);
+    if (rev == NULL || !rev_valid(rev))
+        return op_refused(op, E_USAGE,
+                          "'%.60s' is not a revision; write a hash of 4 to 40 digits, a branch or a tag",
+                          rev ? rev : "");
+    size_t n = 0;
+    const char *const *shared = op_arg_list(op, "shared", &n);
+    const char **args = arena_array(op_arena(op), n + 8, sizeof *args);
+    const char *fixed[] = {
+        "resolve",        repo_key(op, repo), repo, seconds_left(op), rev, op_arg(op, "submodules"),
+        op_arg(op, "lfs")};
+    memcpy(args, fixed, sizeof fixed);
+    for (size_t i = 0; i < n; i++)
+        args[7 + i] = shared_path(op, shared[i]);
+    return report_local(op, &(struct node_cmd){.script = script_resolve, .args = args});
+}
+
+static enum outcome git_log(struct op *op)
+{
+    const char *repo = arg_or_var(op, "repo"), *rev = arg_or_var(op, "rev"), *from = op_arg(op, "from");
+    if (from == NULL || *from == '\0')
+        from = op_var(op, "rev_before") ? op_var(op, "rev_before") : "";
+    if (!want_repo(op, repo) || !want_rev(op, from) || !want_rev(op, rev))
+        return op_end(op);
+    const char *args[] = {"log", repo_key(op, repo), repo, seconds_left(op), from, rev, NULL};
+    return report_local(op, &(struct node_cmd){.script = script_resolve, .args = args});
+}
+
+static const struct verb verbs[] = {
+    {.name = "git.resolve",
+     .help = "what a typed revision means: facts rev (40 hex), rev_kind, subject, author, date",
+     .effect = EFFECT_READ,
+     .scope = SCOPE_CONTROLLER,
+     .default_timeout_ms = 120000,
+     .params = resolve_params,
+     .run = git_resolve},
+    {.name = "git.log",
+     .help = "commits between two revisions: facts direction, count, commit.1 ...",
+     .effect = EFFECT_READ,
+     .scope = SCOPE_CONTROLLER,
+     .default_timeout_ms = 120000,
+     .params = log_params,
+     .run = git_log},
+    {.name = "git.fetch",
+     .help = "bring a commit to the node, while it serves",
+     .effect = EFFECT_CHANGE,
+     .scope = SCOPE_NODE,
+     .does = DOES_FETCH,
+     .observe = "git.fetched",
+     .forward_only = true,
+     .default_timeout_ms = 600000,
+     .params = node_params,
+     .run = git_fetch},
+    {.name = "git.readable",
+     .help = "can the node read the repository, where it does not have the commit? Asked by preflight",
+     .effect = EFFECT_READ,
+     .scope = SCOPE_NODE,
+     .default_timeout_ms = 30000,
+     .params = node_params,
+     .run = git_readable},
+    {.name = "git.fetched",
+     .help = "is the commit there?",
+     .effect = EFFECT_READ,
+     .scope = SCOPE_NODE,
+     .default_timeout_ms = 15000,
+     .params = node_params,
+     .run = git_fetched},
+    {.name = "git.checkout",
+     .help = "bring the checkout to the revision",
+     .effect = EFFECT_CHANGE,
+     .scope = SCOPE_NODE,
+     .does = DOES_CHECKOUT,
+     .observe = "git.checked_out",
+     .default_timeout_ms = 300000,
+     .params = node_params,
+     .run = git_checkout},
+    {.name = "git.checked_out",
+     .help = "is the checkout at the revision, whole and clean?",
+     .effect = EFFECT_READ,
+     .scope = SCOPE_NODE,
+     .default_timeout_ms = 30000,
+     .params = node_params,
+     .run = git_checked_out},
+    {.name = "git.running",
+     .help = "do the processes run the checkout's revision?",
+     .effect = EFFECT_READ,
+     .scope = SCOPE_NODE,
+     .does = DOES_VERIFY,
+     .waits = true,
+     .default_timeout_ms = 30000,
+     .interval_ms = 500,
+     .params = running_params,
+     .run = git_running},
+    {0},
+};
+
+const struct driver git_driver = {
+    .name = "git",
+    .layout = LAYOUT_IN_PLACE,
+    .help = "git 2.30 or later: revisions are named on the controller, fetched and checked out on the nodes.",
+    .verbs = verbs,
+};
