@@ -35,6 +35,13 @@ enum lb_can {
     X(KILL, LB_WORD_KILL)                                                                                    \
     X(WEIGHT, "weight") X(COUNTS, "counts") X(FORGET, "forget") X(MEMBERSHIP, "membership")
 
+/* What went through a server since the balancer began to count (its start, or somebody's reset): two readings
+ * tell what happened between them, a smaller second one that counting began anew. -1: it does not tell that. */
+struct lb_traffic {
+    int64_t requests, errors;
+    int64_t answer_ms; /* how long answers take, as the balancer averages it */
+};
+
 /* One server of one pool, as one balancer shows it now. Strings live as long as the op. */
 struct lb_server {
     const char *pool, *name;
@@ -43,10 +50,12 @@ struct lb_server {
     bool up;             /* its checks have made up their mind that it is fine, or it has none */
     bool agent;          /* something on the balancer's side runs that changes its state by itself */
     bool absent;         /* not listed (LB_CAN_MEMBERSHIP) */
+    bool leaving;        /* put out, and the balancer itself says that it is not yet: never idle */
     int weight;          /* the one in use now; -1: not told */
     /* With LB_ASK_COUNTS; -1: not told. */
     int64_t sessions, queued;
-    const char *status, *check; /* for people; NULL: not told */
+    const struct lb_traffic *traffic; /* NULL: not told */
+    const char *status, *check;       /* for people; NULL: not told */
     const char *addr;
     int port; /* 0: not told */
 };
@@ -155,6 +164,7 @@ bool lb_place_is(const struct lb_place *p, enum lb_state s); /* every row */
 bool lb_place_serving(const struct lb_place *p);
 bool lb_place_up(const struct lb_place *p);
 bool lb_place_agent(const struct lb_place *p);
+bool lb_any_leaving(const struct lb *lb);
 int lb_place_weight(const struct lb_place *p);
 const char *lb_word(const struct lb *lb, enum lb_state s);
 bool lb_all_out(const struct lb *lb);

@@ -182,7 +182,7 @@ enum outcome lb_run_wait_idle(struct op *op)
         return OUT_OK;
     if (!lb_idle_count(&lb, &left))
         return op_end(op);
-    op_ready(op, !lost && left == 0);
+    op_ready(op, !lost && left == 0 && !lb_any_leaving(&lb));
     return OUT_OK;
 }
 
@@ -289,7 +289,7 @@ enum outcome lb_run_kill(struct op *op)
     op_changed(op, changed || killed > 0);
     if (!lb_see(&lb, LB_ASK_COUNTS) || !lb_idle_count(&lb, &left))
         return op_end(op);
-    op_ready(op, left == 0);
+    op_ready(op, left == 0 && !lb_any_leaving(&lb));
     return OUT_OK;
 }
 
@@ -299,6 +299,6 @@ enum outcome lb_run_killed(struct op *op)
     int64_t left;
     if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_COUNTS) || !lb_idle_count(&lb, &left))
         return op_end(op);
-    op_ready(op, left == 0 && farthest_everywhere(&lb));
+    op_ready(op, left == 0 && farthest_everywhere(&lb) && !lb_any_leaving(&lb));
     return OUT_OK;
 }

@@ -114,6 +114,11 @@ static void show_server(struct lb *lb, size_t peer, const struct lb_server *s)
     set_number(row, "queued", s->queued);
     set_number(row, "weight", s->weight);
     set_text(op, row, "check", s->check);
+    if (s->traffic) {
+        set_number(row, "requests", s->traffic->requests);
+        set_number(row, "errors", s->traffic->errors);
+        set_number(row, "answer_ms", s->traffic->answer_ms);
+    }
     json_object_set_new(row, "serving", json_boolean(s->serving));
     auto_free char *text = json_dumps(row, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER);
     json_decref(row);

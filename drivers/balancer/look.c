@@ -236,6 +236,16 @@ bool lb_place_agent(const struct lb_place *p)
     return false;
 }
 
+bool lb_any_leaving(const struct lb *lb)
+{
+    for (size_t i = 0; i < lb->n; i++)
+        for (size_t k = 0; k < lb->at[i].n; k++) {
+            if (lb->at[i].rows[k].leaving)
+                return true;
+        }
+    return false;
+}
+
 int lb_place_weight(const struct lb_place *p)
 {
     return p->rows[0].weight;

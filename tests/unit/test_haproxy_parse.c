@@ -148,6 +148,30 @@ static void sessions_come_by_header(void **state)
 }
 
 /* What a health check answered is in the table, quoted: a hostile node must not be able to write rows. */
+/* Columns that an older version lacks, and fields that it leaves empty, are not told. */
+static void traffic_is_told_where_it_is(void **state)
+{
+    (void)state;
+    static const char more[] =
+        "# pxname,iid,svname,qcur,scur,status,check_status,stot,hrsp_5xx,eresp,econ,ttime\n"
+        "web,2,web1,0,3,UP,L7OK,100,4,2,1,35\nweb,2,web2,0,0,DRAIN,L7OK,7,,0,0,\n"
+        "web,2,web3,0,0,MAINT,,-1,x,,,99999999999999999999\n";
+    static const char less[] = STAT_HEAD "web,2,web1,0,0,3,UP,1,L7OK,\nweb,2,web2,0,0,0,DRAIN,1,L7OK,\n"
+                                         "web,2,web3,0,0,0,MAINT,1,,\n";
+    auto_arena struct arena a = {0};
+    struct hap_table t;
+    assert_true(parse_both(&a, more, &t));
+    const struct lb_traffic *one = &hap_table_find(&t, "web1")->traffic;
+    assert_true(one->requests == 100 && one->errors == 7 && one->answer_ms == 35);
+    const struct lb_traffic *two = &hap_table_find(&t, "web2")->traffic;
+    assert_true(two->requests == 7 && two->errors == 0 && two->answer_ms == -1);
+    const struct lb_traffic *three = &hap_table_find(&t, "web3")->traffic;
+    assert_true(three->requests == -1 && three->errors == -1 && three->answer_ms == -1);
+    assert_true(parse_both(&a, less, &t));
+    one = &hap_table_find(&t, "web1")->traffic;
+    assert_true(one->requests == -1 && one->errors == -1 && one->answer_ms == -1);
+}
+
 static void a_quoted_line_end_is_no_row(void **state)
 {
     (void)state;
@@ -287,6 +311,7 @@ int main(void)
         cmocka_unit_test(names_cannot_carry_a_second_command),
         cmocka_unit_test(state_is_judged_by_admin_bits),
         cmocka_unit_test(answers_that_are_not_tables_are_refused),
+        cmocka_unit_test(traffic_is_told_where_it_is),
         cmocka_unit_test(sessions_come_by_header),
         cmocka_unit_test(a_quoted_line_end_is_no_row),
         cmocka_unit_test(a_missing_row_or_number_is_refused),

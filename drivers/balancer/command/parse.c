@@ -92,6 +92,15 @@ static enum lb_state state_at(struct fields *f, unsigned can)
     return s;
 }
 
+static const struct lb_traffic *traffic_at(struct fields *f)
+{
+    struct lb_traffic *t = arena_alloc(f->a, sizeof *t);
+    *t = (struct lb_traffic){.requests = number_at(f, "requests", INT64_MAX),
+                             .errors = number_at(f, "errors", INT64_MAX),
+                             .answer_ms = number_at(f, "answer_ms", INT64_MAX)};
+    return t;
+}
+
 static bool server_of(const json_t *o, bool with_counts, struct arena *a, unsigned can, struct lb_server *ret,
                       struct err *err)
 {
@@ -102,6 +111,7 @@ static bool server_of(const json_t *o, bool with_counts, struct arena *a, unsign
                               .weight = (int)number_at(&f, "weight", 1000000),
                               .sessions = number_at(&f, "sessions", INT64_MAX / 1000000),
                               .queued = number_at(&f, "queued", INT64_MAX / 1000000),
+                              .traffic = traffic_at(&f),
                               .status = text_at(&f, "status"),
                               .check = text_at(&f, "check"),
                               .addr = text_at(&f, "address"),

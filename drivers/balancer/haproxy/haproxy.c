@@ -80,6 +80,7 @@ static struct lb_server row_of(const struct hap_server *s)
                               .weight = s->weight,
                               .sessions = s->sessions,
                               .queued = s->queued,
+                              .traffic = s->status ? &s->traffic : NULL,
                               .status = s->status,
                               .check = s->check_status,
                               .addr = s->addr,

@@ -34,6 +34,7 @@ struct hap_server {
     bool agent; /* an agent check is configured and runs: what it says changes state and weight */
     /* from `show stat`, when asked for */
     int64_t sessions, queued;
+    struct lb_traffic traffic;
     const char *status, *check_status;
 };
 enum lb_state hap_state_of(const struct hap_server *s);

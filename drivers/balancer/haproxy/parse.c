@@ -272,10 +272,26 @@ bool hap_parse_state(const char *text, const char *backend, struct arena *a, str
     return true;
 }
 
-enum stat_col { SC_PROXY, SC_ID, SC_NAME, SC_QCUR, SC_SCUR, SC_STATUS, SC_CHECK, SC_COLS };
+enum stat_col {
+    SC_PROXY,
+    SC_ID,
+    SC_NAME,
+    SC_QCUR,
+    SC_SCUR,
+    SC_STATUS,
+    SC_CHECK,
+    SC_WANTED, /* from here on: what is not there is not told */
+    SC_TOTAL = SC_WANTED,
+    SC_5XX,
+    SC_ERESP,
+    SC_ECON,
+    SC_TTIME,
+    SC_COLS
+};
 static const char *const stat_cols[SC_COLS] = {
-    [SC_PROXY] = "pxname", [SC_ID] = "iid",        [SC_NAME] = "svname",       [SC_QCUR] = "qcur",
-    [SC_SCUR] = "scur",    [SC_STATUS] = "status", [SC_CHECK] = "check_status"};
+    [SC_PROXY] = "pxname", [SC_ID] = "iid",        [SC_NAME] = "svname",        [SC_QCUR] = "qcur",
+    [SC_SCUR] = "scur",    [SC_STATUS] = "status", [SC_CHECK] = "check_status", [SC_TOTAL] = "stot",
+    [SC_5XX] = "hrsp_5xx", [SC_ERESP] = "eresp",   [SC_ECON] = "econ",          [SC_TTIME] = "ttime"};
 
 /* One field; quoted ones may hold commas and line ends, and what a health check answered stands in one: so a
  * node must not be able to write rows. Returns the byte that ended it. */
@@ -329,16 +345,37 @@ static bool stat_header(char **io, int *at)
     size_t n = csv_row(io, cols);
     for (int i = 0; i < SC_COLS; i++) {
         at[i] = column(cols, n, stat_cols[i]);
-        if (at[i] < 0)
+        if (at[i] < 0 && i < SC_WANTED)
             return false;
     }
     return true;
 }
 
+/* A column that is not there, is empty (5xx of a TCP server) or is no number. */
+static int64_t counted(char **cols, size_t n, int at)
+{
+    char *end = NULL;
+    if (at < 0 || (size_t)at >= n || !isdigit((unsigned char)cols[at][0]))
+        return -1;
+    errno = 0;
+    long long v = strtoll(cols[at], &end, 10);
+    return *end || errno || v > INT64_MAX / 4 ? -1 : v;
+}
+
+/* A 5xx of the application, an answer that broke off, a connection that was not taken. */
+static struct lb_traffic traffic_of(char **cols, size_t n, const int *at)
+{
+    int64_t s5 = counted(cols, n, at[SC_5XX]), resp = counted(cols, n, at[SC_ERESP]);
+    int64_t con = counted(cols, n, at[SC_ECON]);
+    return (struct lb_traffic){.requests = counted(cols, n, at[SC_TOTAL]),
+                               .errors = resp >= 0 && con >= 0 ? (s5 > 0 ? s5 : 0) + resp + con : -1,
+                               .answer_ms = counted(cols, n, at[SC_TTIME])};
+}
+
 static bool stat_row(char **cols, size_t n, const int *at, struct hap_table *io)
 {
     int scur, qcur = 0, id;
-    for (int i = 0; i < SC_COLS; i++) {
+    for (int i = 0; i < SC_WANTED; i++) {
         if ((size_t)at[i] >= n)
             return false;
     }
@@ -352,6 +389,7 @@ static bool stat_row(char **cols, size_t n, const int *at, struct hap_table *io)
         return false;
     s->sessions = scur;
     s->queued = qcur;
+    s->traffic = traffic_of(cols, n, at);
     s->status = cols[at[SC_STATUS]];
     s->check_status = cols[at[SC_CHECK]];
     return true;
