@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "drivers/node/report.h"
 #include "drivers/node/running.h"
+#include "drivers/verbs/git_carry.h"
 #include "drivers/verbs/scripts.h"
 
 #define REPO_MAX 2000
@@ -17,6 +18,12 @@ static const struct param node_params[] = {
     {.name = "dir", .type = PARAM_STR, .help = "holds repo.git, or is the checkout itself; default {dir}"},
     {.name = "rev", .type = PARAM_STR, .help = "40 hex digits; default {rev}"},
     {.name = "user", .type = PARAM_STR, .help = "whose files these are; default {user}"},
+    {.name = "via",
+     .type = PARAM_CHOICE,
+     .choices = "node|controller",
+     .deflt = "node",
+     .help =
+         "who reads the repository: each node by itself, or the controller, which brings each what it lacks"},
     {.name = "force",
      .type = PARAM_BOOL,
      .deflt = "no",
@@ -72,23 +79,40 @@ static const char *layout(struct op *op)
                                                                                   : LAYOUT_RELEASES;
 }
 
+/* The words of git.sh; false: the op was refused. */
+static bool node_words(struct op *op, const char *act, const char *tree, struct git_words *ret)
+{
+    *ret = (struct git_words){.act = act,
+                              .layout = tree,
+                              .dir = arg_or_var(op, "dir"),
+                              .repo = arg_or_var(op, "repo"),
+                              .rev = arg_or_var(op, "rev"),
+                              .via = op_arg(op, "via")};
+    if (!want_path(op, "dir", ret->dir) || !want_rev(op, ret->rev))
+        return false;
+    if ((strcmp(act, "fetch") == 0 || strcmp(act, "readable") == 0) && !want_repo(op, ret->repo))
+        return false;
+    /* On the way back what differs from the commit was made by this release: it began with a clean tree. */
+    ret->force = op_arg_bool(op, "force") ? "yes" : op_going_back(op) ? "ours" : "no";
+    return true;
+}
+
 static enum outcome node_call(struct op *op, const char *act, const char *tree,
                               enum outcome (*run)(struct op *, const struct node_cmd *))
 {
-    const char *dir = arg_or_var(op, "dir"), *rev = arg_or_var(op, "rev"), *repo = arg_or_var(op, "repo");
-    if (!want_path(op, "dir", dir) || !want_rev(op, rev))
+    struct git_words w;
+    if (!node_words(op, act, tree, &w))
         return op_end(op);
-    if ((strcmp(act, "fetch") == 0 || strcmp(act, "readable") == 0) && !want_repo(op, repo))
-        return op_end(op);
-    /* On the way back what differs from the commit was made by this release: it began with a clean tree. */
-    const char *force = op_arg_bool(op, "force") ? "yes" : op_going_back(op) ? "ours" : "no";
-    const char *args[] = {act, tree, dir, repo, rev, force, NULL};
+    const char *args[] = {GIT_WORDS(w), NULL};
     return run(op, &(struct node_cmd){.script = script_git, .args = args, .runas = report_runas(op, "user")});
 }
 
 static enum outcome git_fetch(struct op *op)
 {
-    return node_call(op, "fetch", layout(op), report_change);
+    struct git_words w;
+    if (strcmp(op_arg(op, "via"), "controller") != 0)
+        return node_call(op, "fetch", layout(op), report_change);
+    return node_words(op, "fetch", layout(op), &w) ? git_carry(op, &w) : op_end(op);
 }
 
 static enum outcome git_readable(struct op *op)
@@ -116,20 +140,6 @@ static enum outcome git_running(struct op *op)
     return running_run(op, LAYOUT_IN_PLACE);
 }
 
-static const char *repo_key(struct op *op, const char *repo)
-{
-    char *hex = arena_alloc(op_arena(op), SHA256_HEX_LEN + 1);
-    sha256_hex(repo, strlen(repo), hex);
-    return arena_strndup(op_arena(op), hex, 24);
-}
-
-/* The script is to give its answer before the deadline does. */
-static const char *seconds_left(struct op *op)
-{
-    int64_t s = op_left_ms(op) / 1000 - 1;
-    return arena_printf(op_arena(op), "%lld", (long long)(s > 1 ? s : 1));
-}
-
 /* The path in a word of `shared:` ("var/", "/fr/config/key": see drivers/node/sh/dirlib.sh). */
 static const char *shared_path(struct op *op, const char *word)
 {
@@ -151,7 +161,7 @@ static enum outcome git_resolve(struct op *op)
     const char *const *shared = op_arg_list(op, "shared", &n);
     const char **args = arena_array(op_arena(op), n + 8, sizeof *args);
     const char *fixed[] = {
-        "resolve",        repo_key(op, repo), repo, seconds_left(op), rev, op_arg(op, "submodules"),
+        "resolve",        git_repo_key(op, repo), repo, git_seconds_left(op), rev, op_arg(op, "submodules"),
         op_arg(op, "lfs")};
     memcpy(args, fixed, sizeof fixed);
     for (size_t i = 0; i < n; i++)
@@ -166,7 +176,7 @@ static enum outcome git_log(struct op *op)
         from = op_var(op, "rev_before") ? op_var(op, "rev_before") : "";
     if (!want_repo(op, repo) || !want_rev(op, from) || !want_rev(op, rev))
         return op_end(op);
-    const char *args[] = {"log", repo_key(op, repo), repo, seconds_left(op), from, rev, NULL};
+    const char *args[] = {"log", git_repo_key(op, repo), repo, git_seconds_left(op), from, rev, NULL};
     return report_local(op, &(struct node_cmd){.script = script_resolve, .args = args});
 }
 

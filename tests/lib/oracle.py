@@ -78,7 +78,8 @@ def leftovers(fleet):
     found = []
     for pid in marked(fleet.dir):
         text = cmdline(pid)
-        harmless = ("sshd", "haproxy", "varnishd", "vcache", "supervisord", "app.py", "release-load", "ssh-agent")
+        harmless = ("sshd", "haproxy", "varnishd", "vcache", "supervisord", "app.py", "release-load", "ssh-agent",
+                    "git daemon ", "git-daemon ")
         if pid in known or not alive(pid) or not text or any(word in text for word in harmless):
             continue
         if b"PYTEST_CURRENT_TEST=" in environ_of(pid) and "release" not in text:

@@ -1,7 +1,9 @@
 # needs: lib gitlib builtlib
 # git on the node: the bare repository DIR/repo.git of release directories, or the checkout DIR of in-place plans.
-#   ACT LAYOUT DIR REPO REV FORCE
-act=$1 layout=$2 dir=$3 repo=$4 rev=$5 force=$6
+#   ACT LAYOUT DIR REPO REV FORCE VIA [PACK [FROM SIZE]]
+# VIA: who reads the repository, this node or the controller. Then PACK is what it brings, by its SHA-256: `have` says what
+# is here, `take` adds SIZE bytes of it at FROM from stdin, `fetch` opens it.
+act=$1 layout=$2 dir=$3 repo=$4 rev=$5 force=$6 via=$7 pack=${8:-} from=${9:-}
 
 locate() {
     git_dir='' git_why="there is no $dir"
@@ -12,7 +14,7 @@ locate() {
     fi
     [ ! -e "$dir" ] || git_in "$dir"
     case $act in
-    fetch | checkout) [ -z "$git_as" ] || refuse config "$dir belongs to $git_as, and release works there as $(id -un); give \`user: $git_as\`" ;;
+    fetch | take | checkout) [ -z "$git_as" ] || refuse config "$dir belongs to $git_as, and release works there as $(id -un); give \`user: $git_as\`" ;;
     esac
 }
 # A repository is made under another name and renamed, so that half of one is never found.
@@ -82,26 +84,84 @@ want_clean() {
         printf '%s\n' "$clean_files" | head -n 10 | tr '\n' ' '
     ); commit or undo them there, or give \`force: yes\` to lose them"
 }
-do_fetch() {
+# What the controller need not bring: "whole", or the tips of what is here and how much of a pack that was cut off.
+do_have() {
+    locate
+    [ -n "$git_dir" ] || return 0
+    if has_whole "$git_dir" "$rev"; then
+        report whole
+        return 0
+    fi
+    {
+        head_rev
+        g --git-dir="$git_dir" for-each-ref --sort=-creatordate --count=60 --format='%(objectname) %(*objectname)'
+    } 2>/dev/null | awk '{ tip = $NF } !seen[tip]++ { print "have", tip }'
+    for have_part in "$git_dir"/release-pack-*; do
+        [ ! -f "$have_part" ] || report "part ${have_part##*-} $(wc -c <"$have_part")"
+    done
+}
+# A writable repository that no killed git holds, and a tree that may be changed.
+prepare() {
     locate
     [ -n "$git_dir" ] || create
     [ "$layout" = releases ] || want_clean
-    if has_whole "$git_dir" "$rev"; then
-        report 'changed no'
-        return 0
-    fi
+}
+unlock() {
     case $layout in
     releases) unlock_stale "$git_dir" "$git_dir" ;;
     *) unlock_stale "$git_dir" "$dir" ;;
     esac
-    fetch_commit
-    has_whole "$git_dir" "$rev" || refuse not-found "$repo has no commit $rev; was it pushed, or pushed away by force?"
+}
+# Repeatable: what is there behind FROM came with an attempt that was cut off.
+do_take() {
+    prepare
+    for take_old in "$git_dir"/release-pack-*; do
+        [ "$take_old" = "$git_dir/release-pack-$pack" ] || rm -f "$take_old"
+    done
+    take_file=$git_dir/release-pack-$pack
+    true >>"$take_file" || refuse io "cannot write $take_file"
+    take_there=$(wc -c <"$take_file")
+    [ "$take_there" -ge "$from" ] || refuse state "$take_file has $take_there bytes, wanted $from or more: somebody cut it"
+    truncate -s "$from" "$take_file" && cat >>"$take_file" || refuse no-space "cannot write $take_file; is the disk full?"
+}
+# What came is what was sent, or it is not used.
+open_pack() {
+    open_file=$git_dir/release-pack-$pack
+    [ -f "$open_file" ] || refuse state "$open_file is gone; somebody removed it while it was being brought"
+    open_sum=$(sha256sum <"$open_file")
+    if [ "${open_sum%% *}" != "$pack" ]; then
+        rm -f "$open_file"
+        refuse protocol "what the controller sent arrived differently (SHA-256 ${open_sum%% *}, wanted $pack); it was removed, try again"
+    fi
+    open_out=$(g --git-dir="$git_dir" index-pack --stdin --fix-thin <"$open_file" 2>&1) || git_failed "$open_out" "cannot open what the controller sent"
+    rm -f "$open_file"
+}
+do_fetch() {
+    prepare
+    if has_whole "$git_dir" "$rev"; then
+        report 'changed no'
+        return 0
+    fi
+    unlock
+    if [ "$via" = controller ]; then
+        open_pack
+        has_whole "$git_dir" "$rev" || refuse protocol "the controller did not send all that $rev needs"
+    else
+        fetch_commit
+        has_whole "$git_dir" "$rev" || refuse not-found "$repo has no commit $rev; was it pushed, or pushed away by force?"
+    fi
     # Kept by a name of our own, so that no housekeeping drops a commit whose branch moved on.
     keep_out=$(g --git-dir="$git_dir" update-ref "refs/release/$rev" "$rev" 2>&1) || git_failed "$keep_out" "cannot keep $rev"
 }
 # Could this node fetch what it does not have? Asked before anything is touched.
 do_readable() {
     locate
+    if [ "$via" = controller ]; then
+        for readable_tool in sha256sum truncate; do
+            command -v $readable_tool >/dev/null || refuse not-found "$readable_tool is not installed there, and git: {via: controller} needs it"
+        done
+        return 0
+    fi
     [ -z "$git_dir" ] || ! has_whole "$git_dir" "$rev" || return 0
     readable_out=$(g ls-remote -- "$repo" HEAD 2>&1) || git_failed "$readable_out" "cannot read $repo"
 }
@@ -158,6 +218,8 @@ do_checked_out() {
 }
 
 case $act in
+have) do_have ;;
+take) do_take ;;
 fetch) do_fetch ;;
 readable) do_readable ;;
 fetched) do_fetched ;;

@@ -1,7 +1,7 @@
 # needs: lib gitlib
 # On the controller: what a typed revision means, and what lies between two revisions, out of a bare mirror in the
 # user's cache.
-#   resolve KEY REPO SECONDS TYPED SUBMODULES LFS PATH... | log KEY REPO SECONDS FROM TO
+#   resolve KEY REPO SECONDS TYPED SUBMODULES LFS PATH... | log KEY REPO SECONDS FROM TO | pack KEY REPO SECONDS REV HAVE...
 # SUBMODULES, LFS: refuse or ignore. PATHs: which of them does the revision hold?
 # SECONDS: how long this may take.
 act=$1 key=$2 repo=$3 seconds=$4
@@ -160,6 +160,40 @@ do_log() {
     report "fact count $(g --git-dir="$git_dir" rev-list --count "$log_range" --)"
     g --git-dir="$git_dir" log --format='%h %an %s' -n 50 "$log_range" -- | awk '{ printf "fact commit.%d %s\n", NR, $0 }'
 }
+# A file with all that REV needs beyond what a node has: "pack PATH SIZE SHA256". Nodes that have the same share it, and so
+# does the next attempt; after a week without use it goes. The mirror's lock is held: who asks meanwhile finds it made.
+do_pack() {
+    pack_rev=$1
+    shift
+    has_commit "$git_dir" "$pack_rev" || refresh
+    has_commit "$git_dir" "$pack_rev" || refuse not-found "$repo has no commit $pack_rev; was it pushed, or pushed away by force?"
+    pack_wanted=$(
+        printf '%s\n' "$pack_rev"
+        for pack_one in "$@"; do
+            ! has_commit "$git_dir" "$pack_one" || printf '^%s\n' "$pack_one"
+        done | sort -u
+    )
+    pack_base=$mirror_base/$key.packs
+    pack_sum=$(printf '%s\n' "$pack_wanted" | sha256sum)
+    pack_file=$pack_base/${pack_sum%% *}
+    mkdir -p "$pack_base" || refuse io "cannot make $pack_base"
+    find "$pack_base" -type f -mtime +7 -exec rm -f {} +
+    pack_there() {
+        read -r pack_digest pack_bytes <"$pack_file.sum" && [ -f "$pack_file" ] && [ "$pack_bytes" = "$(wc -c <"$pack_file")" ]
+    } 2>/dev/null
+    pack_there || {
+        { printf '%s\n' "$pack_wanted" | g --git-dir="$git_dir" pack-objects --revs --thin --stdout --delta-base-offset -q >"$pack_file"; } 2>"$pack_file.said" ||
+            git_failed "$(cat "$pack_file.said")" "cannot pack $pack_rev"
+        rm -f "$pack_file.said"
+        # Named by its digest only when it is on the disk: the digest vouches for it to every node.
+        sync "$pack_file" 2>/dev/null || sync
+        pack_sum=$(sha256sum <"$pack_file")
+        printf '%s %s\n' "${pack_sum%% *}" "$(wc -c <"$pack_file")" >"$pack_file.new" && mv "$pack_file.new" "$pack_file.sum" && pack_there ||
+            refuse io "cannot write $pack_base"
+    }
+    touch "$pack_file" "$pack_file.sum"
+    report "pack $pack_bytes $pack_digest $pack_file"
+}
 
 mirror
 case $act in
@@ -174,5 +208,9 @@ resolve)
     fi
     ;;
 log) do_log "$5" "$6" ;;
+pack)
+    shift 4
+    do_pack "$@"
+    ;;
 esac
 finish

@@ -1,0 +1,92 @@
+"""git: {via: controller}: the origin is read by the controller alone, a node gets what it lacks, and a connection that breaks in
+the middle of a transfer costs a piece of it. The origin is git's own daemon, which writes down who asks."""
+import os
+import socket
+import subprocess
+
+from daemons import can_connect, spawn, wait_for
+from faults import Proxy
+from origin import add_commit
+from scene import expect, expect_world, release, run
+
+FLEET = {"varnish": None, "balancers": 1, "n_nodes": 3}
+CUT_AT = 6 << 20  # bytes of a transfer of 12 MB: in its second piece
+
+
+class CutOnce(Proxy):
+    """Breaks the first connection that has carried so many bytes to the server."""
+    cuts = 0
+
+    def pump(self, source, sink, upward):
+        seen = 0
+        try:
+            while data := source.recv(65536):
+                seen += len(data)
+                if upward and seen > CUT_AT and not self.cuts:
+                    self.cuts = 1
+                    source.shutdown(socket.SHUT_RDWR)
+                    sink.shutdown(socket.SHUT_RDWR)
+                    return
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def serve_origin(fleet):
+    """The fleet's repository behind git://; returns its address and a function that counts who fetched."""
+    host, port = f"{fleet.net}.4", fleet.base + 40
+    spawn(fleet.dir, "git-daemon", ["git", "daemon", "--verbose", "--export-all", f"--listen={host}", f"--port={port}",
+                                    f"--base-path={fleet.dir}"])
+    wait_for("git's daemon answers", lambda: can_connect(host, port))
+
+    def fetches():
+        with open(f"{fleet.dir}/log/git-daemon.log") as f:
+            return f.read().count("Request upload-pack")
+    return f"git://{host}:{port}/origin.git", fetches
+
+
+def servers(fleet, first_port):
+    return "\n".join(f"    {n.id}: {{host: {n.host}, port: {n.port}, dir: {n.srv}, ssh: {{port: "
+                     f"{first_port if n is fleet.nodes[0] else n.ssh_port}}}}}" for n in fleet.nodes)
+
+
+def test_the_origin_is_read_once(fleet):
+    origin = fleet.origin
+    fleet.origin, fetches = serve_origin(fleet)
+    fleet.write_pillar()
+    release(fleet, "v2")
+    expect_world(fleet, "v2")
+    by_nodes = fetches()
+    assert by_nodes > len(fleet.nodes), f"{by_nodes} fetches: the daemon's log does not count them"
+    fleet.write_pillar(extra="  git: {via: controller}\n")
+    release(fleet, "v7")
+    expect_world(fleet, "v7")
+    assert fetches() - by_nodes <= 1, f"{fetches() - by_nodes} fetches for one release"
+    run(fleet, "rollback", "--yes", "prod")
+    expect_world(fleet, "v2")
+    assert os.path.isdir(origin)
+
+
+def test_a_cut_transfer_goes_on(fleet):
+    with open(f"{fleet.dir}/origin.work/photo", "wb") as f:
+        f.write(os.urandom(12 << 20))
+    fleet.revs["v8"] = add_commit(fleet.dir, "v8")
+    node = fleet.nodes[0]
+    port = fleet.base + 41
+    proxy = CutOnce(node.host, port, (node.host, node.ssh_port))
+    with open(fleet.known_hosts) as f:
+        line = next(x for x in f if x.startswith(f"[{node.host}]:{node.ssh_port} "))
+    with open(fleet.known_hosts, "a") as f:
+        f.write(line.replace(f":{node.ssh_port} ", f":{port} ", 1))
+    fleet.write_pillar(servers=servers(fleet, port), extra="  git: {via: controller}\n")
+    done = expect(fleet.release("run", "--rev", fleet.revs["v8"], "--yes", "prod"), 0)
+    assert proxy.cuts == 1, "nothing was cut"
+    assert "connecting again" in done.stdout + done.stderr + run(fleet, "log", "prod").stdout
+    expect_world(fleet, "v8")
+    for n in fleet.nodes:
+        left = [x for x in os.listdir(f"{n.srv}/repo.git") if x.startswith("release-pack")]
+        assert left == [], left
+        subprocess.run(["git", "--git-dir", f"{n.srv}/repo.git", "fsck", "--strict", "--connectivity-only"], check=True,
+                       capture_output=True)
+    proxy.close()
