@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-extern const struct driver command_driver, haproxy_driver, http_driver, notify_driver, varnish_driver,
-    varnish_service_driver;
+extern const struct driver command_driver, haproxy_driver, http_driver, netscaler_driver, notify_driver,
+    varnish_driver, varnish_service_driver;
 extern const struct driver cmd_driver, git_driver, npm_driver, release_driver, service_driver,
     supervisord_driver;
 
@@ -15,6 +15,7 @@ const struct driver *const driver_table[] = {
     &git_driver,
     &haproxy_driver,
     &http_driver,
+    &netscaler_driver,
     &notify_driver,
     &npm_driver,
     &release_driver,

@@ -57,7 +57,8 @@ struct lb_server {
     const struct lb_traffic *traffic; /* NULL: not told */
     const char *status, *check;       /* for people; NULL: not told */
     const char *addr;
-    int port; /* 0: not told */
+    int port;        /* 0: not told */
+    const void *own; /* the kind's */
 };
 
 struct lb_table {
@@ -111,7 +112,7 @@ struct balancer {
     unsigned can;
     const char *peers_param;  /* PARAM_LIST: the balancers */
     const char *pools_param;  /* PARAM_LIST: the pools; NULL: they come and go */
-    const char *pool;         /* then: the name that stands for all of them in facts */
+    const char *pool;         /* where they do, or none is given: the name that stands for all in facts */
     const char *server_param; /* PARAM_STR: the server of this node; default lb_server, then the node's id */
     const char *words[LB_STATES]; /* of base/lb.h; NULL: it has no such state */
     /* For sentences: "backend" + pool "has no" "server"; or a place without a name. "drained, before: ..." */

@@ -50,6 +50,8 @@ static bool open_pools(struct lb *lb)
     if (!lb->kind->pools_param)
         return true;
     lb->pools = op_arg_list(lb->op, lb->kind->pools_param, &lb->n_pools);
+    if (lb->n_pools == 0 && lb->kind->pool)
+        return true;
     if (lb->n_pools == 0 || lb->n_pools > LB_POOLS_MAX) {
         op_refused(lb->op, E_CONFIG, "balancer: %zu names in %s; wanted 1 to %d", lb->n_pools,
                    lb->kind->pools_param, LB_POOLS_MAX);
@@ -133,10 +135,11 @@ static void unknown_server(struct lb *lb, const struct lb_place *p, const struct
         if (!lb->n_pools || !strcmp(t->rows[i].pool, p->pool))
             buf_printf(&names, "%s%s", names.len ? ", " : "", lb_first_line(lb->op, t->rows[i].name));
     }
-    op_refused(
-        lb->op, E_NOTFOUND, "%s: %s%s%s has no %s \"%s\" (it has %s%s); check `lb_server:` of the pillar",
-        lb->peers[p->peer].text, lb->kind->pool_noun, lb->n_pools ? " " : "", lb->n_pools ? p->pool : "",
-        lb->kind->server_noun, lb->server, buf_str(&names), names.cut ? "..." : "");
+    const char *where = !lb->n_pools && lb->kind->pools_param ? "it" : lb->kind->pool_noun;
+    op_refused(lb->op, E_NOTFOUND,
+               "%s: %s%s%s has no %s \"%s\" (it has %s%s); check `lb_server:` of the pillar",
+               lb->peers[p->peer].text, where, lb->n_pools ? " " : "", lb->n_pools ? p->pool : "",
+               lb->kind->server_noun, lb->server, buf_str(&names), names.cut ? "..." : "");
 }
 
 /* Listed before this release, and not any more: out. */

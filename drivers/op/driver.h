@@ -217,4 +217,8 @@ const struct err *op_err(const struct op *op);
 
 struct arena *op_arena(struct op *op); /* freed with the op */
 
+/* What the ops of this process share, such as a login: made by the first that asks for this key, ended when all
+ * connections are (once, when no op runs any more). It does its own locking. */
+void *op_kept(struct op *op, const char *key, void *(*make)(void), void (*end)(void *));
+
 #endif

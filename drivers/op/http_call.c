@@ -267,6 +267,7 @@ bool http_call(struct op *op, const struct http_req *req, struct http_res *ret)
     http_parse(op_arena(op), buf_str(&c.head), c.head.len, ret);
     ret->end = end_of(&c, rc, (int)status);
     ret->status = (int)status;
+    ret->untrusted = rc == CURLE_PEER_FAILED_VERIFICATION;
     ret->took_ms = clock_mono_ms() - began_ms;
     ret->cut = c.body.cut;
     ret->body = arena_strndup(op_arena(op), buf_str(&c.body), c.body.len);

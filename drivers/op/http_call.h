@@ -35,6 +35,7 @@ struct http_res {
     char *body; /* NUL-terminated */
     size_t body_len;
     bool cut;
+    bool untrusted; /* not sent: its certificate is not the one of that name, or nobody vouches for it */
     int64_t took_ms;
 };
 

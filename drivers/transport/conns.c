@@ -29,8 +29,16 @@ struct setting {
     char key[];
 };
 
+struct kept {
+    struct kept *next;
+    void *data;
+    void (*end)(void *);
+    char key[];
+};
+
 struct conns {
     pthread_mutex_t lock, asking;
+    struct kept *kept;
     struct idle *idle[BUCKETS];
     struct setting *settings[BUCKETS];
     char dir[64]; /* "" = none made yet */
@@ -63,10 +71,40 @@ static void dir_remove(const char *path)
     rmdir(path);
 }
 
+static void kept_end(struct kept *k)
+{
+    for (struct kept *next; k; k = next) {
+        next = k->next;
+        k->end(k->data);
+        free(k);
+    }
+}
+
+void *op_kept(struct op *op, const char *key, void *(*make)(void), void (*end)(void *))
+{
+    struct conns *c = op->spec.conns;
+    must(c);
+    pthread_mutex_lock(&c->lock);
+    struct kept *k = c->kept;
+    while (k && strcmp(k->key, key) != 0)
+        k = k->next;
+    if (!k) {
+        k = xcalloc(1, sizeof(*k) + strlen(key) + 1);
+        k->next = c->kept;
+        k->data = make();
+        k->end = end;
+        memcpy(k->key, key, strlen(key) + 1);
+        c->kept = k;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return k->data;
+}
+
 void conns_free(struct conns *c)
 {
     if (!c)
         return;
+    kept_end(c->kept);
     for (size_t i = 0; i < BUCKETS; i++) {
         for (struct idle *e = c->idle[i], *next; e; e = next) {
             next = e->next;

@@ -27,8 +27,11 @@ enum lb_state {
 #define LB_WORDS(X)                                                                                          \
     X("ready", READY)                                                                                        \
     X("drain", DRAIN)                                                                                        \
-    X("maint", MAINT)                                       /* haproxy, command */                           \
-    X("probe", READY) X("healthy", FORCED) X("sick", DRAIN) /* varnish */
+    X("maint", MAINT) /* haproxy, command */                                                                 \
+    X("probe", READY)                                                                                        \
+    X("healthy", FORCED)                                                                                     \
+    X("sick", DRAIN)                                                         /* varnish */                   \
+        X("enabled", READY) X("disabled", DRAIN) X("server-disabled", MAINT) /* netscaler */
 
 enum lb_state lb_state_of_word(const char *word, size_t n);
 /* Out by an administrator's word. One that is merely down comes back by itself: not out. */

@@ -281,7 +281,7 @@ RIG_UNUSED static const char *rig_state(int port, const char *server)
 /* ---- one verb
  * --------------------------------------------------------------------------------------------------- */
 
-#define FACTS_MAX 64
+#define FACTS_MAX 1100
 struct call {
     struct op *op;
     const struct op_result *r;
