@@ -74,6 +74,7 @@ struct event {
     uint32_t op, node; /* EV_OUTCOME: as in its op_req; EV_GIVE_UP: node */
     enum outcome outcome;
     bool ready, changed, lost;
+    bool unreached;   /* FAILED because the node itself could not be asked: it says nothing of the node */
     int64_t gauge;    /* sessions left, nodes up, ... */
     enum order order; /* EV_ORDER: STOP, ABORT, RESUME, ROLLBACK */
 };

@@ -185,11 +185,25 @@ static void outcome_seen_in(struct core *core, struct update *up, uint32_t i, co
     node_advance(core, up, i);
 }
 
-void node_outcome(struct core *core, struct update *up, uint32_t i, const struct event *ev)
+/* That a node which is out, or is asked at the end what it runs, cannot be reached says nothing about what was
+ * done there, nor about the revision: neither is a look that found nobody an observation, wherever it is made,
+ * nor a step that could not be asked for a step that failed (docs/promises.md#m13, 19). */
+static enum outcome outcome_of(const struct core *core, const struct node *n, const struct event *ev)
+{
+    enum phase phase = (enum phase)step_def(core, n->op_step)->phase;
+    bool held = phase == PHASE_CHANGE || phase == PHASE_CHECK || phase == PHASE_VERIFY;
+    bool nobody = ev->outcome == OUT_FAILED && ev->unreached;
+    return nobody && (held || n->op_role == ROLE_OBSERVE) ? OUT_UNKNOWN : ev->outcome;
+}
+
+void node_outcome(struct core *core, struct update *up, uint32_t i, const struct event *said)
 {
     struct node *n = &core->nodes[i];
     enum role role = (enum role)n->op_role;
     uint16_t step = n->op_step;
+    struct event meant = *said;
+    const struct event *ev = &meant;
+    meant.outcome = outcome_of(core, n, said);
     n->op = 0;
     n->due = 0;
     if (role == ROLE_SOAK) {

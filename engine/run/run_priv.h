@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "core/core.h"
 #include "drivers/op/op.h"
+#include "loop/loop.h"
 #include "run/bridge.h"
 #include "run/run.h"
 

@@ -1,6 +1,5 @@
-/* The loop in virtual time, with the rules of engine/run/loop.c: take what finished, step the core for each,
- * commit all rows at once, only then hand out the new ops; a failed commit hands out nothing. Here it may
- * also die between any two of these. */
+/* The loop of a release (engine/loop) in virtual time: its ports are this world. Here it may also die between any
+ * two of its acts, stand still, or lose its journal. */
 #include "sim/sim_priv.h"
 
 #include <stdio.h>
@@ -146,7 +145,7 @@ void sim_free(struct sim *s)
     free(s->core);
     free(s->twin);
     free(s->rows);
-    free(s->todo);
+    loop_room_fini(&s->room);
     free(s->ops);
     free(s->heap);
     free(s->nodes);
@@ -219,57 +218,30 @@ static bool its_turn(struct sim *s)
     return !s->opt.fast || s->n_looks++ % FAST_LOOKS == 0;
 }
 
-static void feed(struct sim *s, struct event ev)
-{
-    ev.now_ms = s->now - s->session_start;
-    if (ev.kind == EV_START || ev.kind == EV_ORDER)
-        oracle_order(s);
-    core_step(s->core, &ev, &s->up);
-    s->fig.n_events++;
-    for (uint32_t i = 0; i < s->up.n_records; i++) {
-        if (s->n_rows == s->cap_rows) {
-            s->cap_rows = s->cap_rows ? s->cap_rows * 2 : 1024;
-            s->rows = xrealloc(s->rows, s->cap_rows * sizeof(*s->rows));
-        }
-        s->rows[s->n_rows++] = s->up.records[i];
-    }
-    for (uint32_t i = 0; i < s->up.n_ops; i++) {
-        if (s->n_todo == s->cap_todo) {
-            s->cap_todo = s->cap_todo ? s->cap_todo * 2 : 64;
-            s->todo = xrealloc(s->todo, s->cap_todo * sizeof(*s->todo));
-        }
-        s->todo[s->n_todo++] = s->up.ops[i];
-    }
-    for (uint32_t i = 0; s->up.cancel_all && i < s->n_ops; i++)
-        if (s->ops[i].live && !s->ops[i].ghost && !s->ops[i].answered)
-            sim_op_reply(s, &s->ops[i], 1, OUT_UNKNOWN, false);
-    enum invariant broken = its_turn(s) ? core_check(s->core) : INVARIANT_NONE;
-    if (broken != INVARIANT_NONE)
-        oracle_broken(s, "core_check: invariant %d", (int)broken);
-}
-
-static void answer(struct sim *s, uint32_t index, uint32_t uid)
+/* The answer of an op is there. false: nobody waits for it. */
+static bool answer(struct sim *s, uint32_t index, uint32_t uid, struct event *ret)
 {
     struct sim_op *op = &s->ops[index];
     if (!op->live || op->uid != uid)
-        return;
-    struct event ev = {.kind = EV_OUTCOME,
-                       .op = op->req.op,
-                       .node = op->req.node,
-                       .outcome = op->outcome,
-                       .ready = op->ready,
-                       .changed = true,
-                       .lost = op->lost,
-                       .gauge = op->gauge};
+        return false;
+    *ret = (struct event){.kind = EV_OUTCOME,
+                          .op = op->req.op,
+                          .node = op->req.node,
+                          .outcome = op->outcome,
+                          .ready = op->ready,
+                          .changed = true,
+                          .lost = op->lost,
+                          .unreached = op->unreached,
+                          .gauge = op->gauge};
     bool ghost = op->ghost;
     if (op->has_fault && op->fault == FAULT_LATE_COMMAND && !ghost)
         sim_ops_give_up(s, op);
     sim_op_free(s, index);
-    if (!ghost)
-        feed(s, ev);
+    return !ghost;
 }
 
-static void handle(struct sim *s, const struct sim_event *ev)
+/* true: it is an answer for the controller. */
+static bool handle(struct sim *s, const struct sim_event *ev, struct event *ret)
 {
     if (s->now < ev->at)
         s->now = ev->at;
@@ -279,22 +251,34 @@ static void handle(struct sim *s, const struct sim_event *ev)
     case E_DEADLINE: sim_op_deadline(s, ev->a, ev->b); break;
     case E_WORLD: fault_world(s, ev->a, ev->b); break;
     case E_ANSWER:
-        if (s->now < s->paused_until)
-            event_push(s, s->paused_until, E_ANSWER, ev->a, ev->b, 0);
-        else
-            answer(s, ev->a, ev->b);
+        if (s->now >= s->paused_until)
+            return answer(s, ev->a, ev->b, ret);
+        event_push(s, s->paused_until, E_ANSWER, ev->a, ev->b, 0); /* it waits in the pipe */
         break;
     }
+    return false;
 }
 
 /* No controller runs; what is under way in the world arrives. */
 static void pass_time(struct sim *s, int64_t ms)
 {
     struct sim_event ev;
+    struct event unused;
     int64_t until = s->now + ms;
     while (event_pop(s, until, &ev))
-        handle(s, &ev);
+        must(!handle(s, &ev, &unused));
     s->now = until;
+}
+
+/* The controller is not scheduled until then; the world is. */
+static void stand_still(struct sim *s, int64_t until)
+{
+    struct sim_event ev;
+    struct event unused;
+    while (!s->kill_now && event_pop(s, until - 1, &ev))
+        must(!handle(s, &ev, &unused));
+    if (!s->kill_now)
+        s->now = until;
 }
 
 void sim_heal(struct sim *s)
@@ -324,14 +308,99 @@ static void journal(struct sim *s)
         oracle_broken(s, "the core replayed from the journal differs from the live one");
 }
 
-/* The turn's rows. SIM_ENDED: go on. */
-static enum sim_end commit(struct sim *s)
+/* ---- the ports of the loop: session time runs from 0, as a controller's own clock does */
+
+static int64_t port_now(void *ctx)
 {
+    const struct sim *s = ctx;
+    return s->now - s->session_start;
+}
+
+static bool port_wait(void *ctx, int64_t until)
+{
+    struct sim *s = ctx;
+    if (s->now < s->paused_until)
+        stand_still(s, s->paused_until);
+    if (s->kill_now || s->stops_given < s->stops_wanted)
+        return true;
+    int64_t next = s->n_heap ? s->heap[0].at : NEVER, to = until + s->session_start;
+    s->stuck = next == NEVER && core_due(s->core) == CORE_NEVER;
+    if (s->stuck)
+        return true;
+    bool comes = next <= to;
+    if (comes)
+        to = next;
+    if (to > s->now)
+        s->now = to;
+    return comes;
+}
+
+/* Who asks the nodes hears that they are ours: of two controllers of one release only one runs here. */
+static bool port_ours(void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
+static enum loop_news lost(struct sim *s, enum sim_end how)
+{
+    s->how = how;
+    return NEWS_LOST;
+}
+
+static enum loop_news port_take(void *ctx, struct event *ret)
+{
+    struct sim *s = ctx;
+    struct sim_event ev;
+    if (s->stuck)
+        return lost(s, SIM_STUCK);
+    while (!s->kill_now && event_pop(s, s->now, &ev))
+        if (handle(s, &ev, ret))
+            return NEWS_OUTCOME;
+    if (s->kill_now)
+        return lost(s, SIM_KILLED);
+    if (s->stops_given == s->stops_wanted)
+        return NEWS_NONE;
+    if (s->stops_given++ == 0)
+        s->stopped_at = s->now;
+    oracle_order(s);
+    return NEWS_INTERRUPT;
+}
+
+/* The rows wait for the commit; what has an op under way is told to give it up. */
+static void port_decided(void *ctx, const struct event *ev, const struct update *up)
+{
+    struct sim *s = ctx;
+    (void)ev;
+    s->fig.n_events++;
+    if (s->n_rows + up->n_records > s->cap_rows) {
+        s->cap_rows = s->cap_rows ? s->cap_rows * 2 : 1024;
+        s->rows = xrealloc(s->rows, s->cap_rows * sizeof(*s->rows));
+    }
+    memcpy(&s->rows[s->n_rows], up->records, up->n_records * sizeof(*s->rows));
+    s->n_rows += up->n_records;
+    for (uint32_t i = 0; up->cancel_all && i < s->n_ops; i++)
+        if (s->ops[i].live && !s->ops[i].ghost && !s->ops[i].answered)
+            sim_op_reply(s, &s->ops[i], 1, OUT_UNKNOWN, false);
+    enum invariant broken = its_turn(s) ? core_check(s->core) : INVARIANT_NONE;
+    if (broken != INVARIANT_NONE)
+        oracle_broken(s, "core_check: invariant %d", (int)broken);
+}
+
+static bool dies_at_commit(struct sim *s, enum sim_end how)
+{
+    s->how = how;
+    return false;
+}
+
+static bool port_commit(void *ctx)
+{
+    struct sim *s = ctx;
     if (s->n_rows == s->n_durable)
-        return SIM_ENDED;
+        return true;
     if (fault_at_commit(s, FAULT_KILL_BEFORE_COMMIT)) {
         s->n_commits++;
-        return SIM_KILLED;
+        return dies_at_commit(s, SIM_KILLED);
     }
     bool fails = fault_at_commit(s, FAULT_JOURNAL_IO) || fault_at_commit(s, FAULT_JOURNAL_FULL);
     bool dies = fault_at_commit(s, FAULT_KILL_AFTER_COMMIT), pauses = fault_at_commit(s, FAULT_PAUSED);
@@ -341,60 +410,30 @@ static enum sim_end commit(struct sim *s)
         s->stops_wanted = 2;
     s->n_commits++;
     if (fails)
-        return SIM_JOURNAL;
+        return dies_at_commit(s, SIM_JOURNAL);
     journal(s);
     s->now += s->plan->commit_ms;
     if (pauses)
         s->paused_until = s->now + PAUSE_MS;
-    return dies ? SIM_KILLED : SIM_ENDED;
+    return !dies || dies_at_commit(s, SIM_KILLED);
 }
 
-static void orders(struct sim *s)
+static void port_dispatch(void *ctx, const struct op_req *op)
 {
-    if (s->stops_given == 0)
-        s->stopped_at = s->now;
-    for (; s->stops_given < s->stops_wanted; s->stops_given++)
-        feed(s, (struct event){.kind = EV_ORDER, .order = s->stops_given == 0 ? ORDER_STOP : ORDER_ABORT});
+    sim_op_dispatch(ctx, op);
 }
 
-/* When the next thing happens; NEVER when nothing will. */
-static int64_t next_time(const struct sim *s)
-{
-    int64_t due = core_due(s->core), heap = s->n_heap ? s->heap[0].at : NEVER;
-    if (due != CORE_NEVER) {
-        due += s->session_start;
-        due = due < s->paused_until ? s->paused_until : due;
-    }
-    if (s->stops_given < s->stops_wanted)
-        return s->now;
-    return due < heap ? due : heap;
-}
+static const struct loop_ports ports = {
+    .now = port_now,
+    .wait = port_wait,
+    .ours = port_ours,
+    .take = port_take,
+    .decided = port_decided,
+    .commit = port_commit,
+    .dispatch = port_dispatch,
+};
 
-/* One turn of the loop. SIM_ENDED: go on. */
-static enum sim_end turn(struct sim *s)
-{
-    struct sim_event ev;
-    int64_t at = next_time(s);
-    if (at == NEVER)
-        return SIM_STUCK;
-    if (at > s->now)
-        s->now = at;
-    while (!s->kill_now && event_pop(s, s->now, &ev))
-        handle(s, &ev);
-    if (s->kill_now)
-        return SIM_KILLED;
-    orders(s);
-    int64_t due = core_due(s->core);
-    if (due != CORE_NEVER && s->now >= due + s->session_start && s->now >= s->paused_until)
-        feed(s, (struct event){.kind = EV_TIMER});
-    enum sim_end end = commit(s);
-    if (end != SIM_ENDED)
-        return end;
-    for (size_t i = 0; i < s->n_todo; i++)
-        sim_op_dispatch(s, &s->todo[i]);
-    s->n_todo = 0;
-    return SIM_ENDED;
-}
+/* ---- one controller after the other */
 
 static void controller_new(struct sim *s)
 {
@@ -412,51 +451,50 @@ static void controller_new(struct sim *s)
     for (size_t i = 0; i < s->n_durable; i++)
         core_replay(s->core, &s->rows[i]);
     s->n_rows = s->n_durable;
-    s->n_todo = 0;
+    s->stuck = false;
+    s->how = SIM_ENDED;
+    loop_init(&s->loop, &ports, s, s->core, &s->room);
     if (s->cap_intents)
         memset(s->intents, 0, s->cap_intents);
 }
 
-static enum sim_end controller_run(struct sim *s, enum order order, int *ret_status)
+static enum sim_end controller_run(struct sim *s, enum order order)
 {
-    enum why why;
     uint64_t most = EVENTS_MAX + (uint64_t)s->plan->core.n_nodes * EVENTS_A_NODE;
-    uint64_t turns = 0;
     for (uint32_t i = 0; order != ORDER_START && i < s->plan->core.n_nodes; i++)
         if (s->nodes[i].unwanted)
-            feed(s, (struct event){.kind = EV_GIVE_UP, .node = i});
-    feed(s, order == ORDER_START ? (struct event){.kind = EV_START}
-                                 : (struct event){.kind = EV_ORDER, .order = order});
-    enum sim_end end = commit(s);
-    for (size_t i = 0; end == SIM_ENDED && i < s->n_todo; i++)
-        sim_op_dispatch(s, &s->todo[i]);
-    s->n_todo = 0;
-    while (end == SIM_ENDED && !core_ended(s->core, ret_status, &why)) {
-        end = turn(s);
-        if (++turns > most || s->now - s->session_start > TIME_MAX_MS)
+            loop_give_up(&s->loop, i);
+    oracle_order(s);
+    enum loop_state state = loop_begin(&s->loop, order);
+    for (uint64_t turns = 0; state == LOOP_GOES_ON; turns++) {
+        if (turns > most || s->now - s->session_start > TIME_MAX_MS)
             return SIM_STUCK;
+        state = loop_turn(&s->loop);
     }
-    return end;
+    return state == LOOP_ENDED ? SIM_ENDED : s->how;
 }
 
-static int exit_of(struct sim *s, enum sim_end end, int status)
+/* What the command ends with. */
+static int exit_of(struct sim *s, enum sim_end end)
 {
+    int status;
+    enum why why;
     switch (end) {
     case SIM_KILLED: return 137;
     case SIM_JOURNAL: return EXIT_JOURNAL;
     case SIM_STUCK: return -1;
     case SIM_ENDED: break;
     }
+    must(core_ended(s->core, &status, &why));
     oracle_end(s, status);
-    return s->stops_given > 0 && (status == EXIT_STOPPED || status == EXIT_PERSON) ? EXIT_SIGINT : status;
+    return loop_exit(&s->loop);
 }
 
 enum sim_end sim_session(struct sim *s, enum order order, int *ret_exit)
 {
-    int status = -1;
     controller_new(s);
-    enum sim_end end = controller_run(s, order, &status);
-    *ret_exit = s->last_exit = exit_of(s, end, status);
+    enum sim_end end = controller_run(s, order);
+    *ret_exit = s->last_exit = exit_of(s, end);
     if (end == SIM_STUCK)
         oracle_broken(s, "nothing moves any more and the release has not ended");
     sim_ops_forget(s);

@@ -2,6 +2,7 @@
 #ifndef RELEASE_SIM_SIM_PRIV_H
 #define RELEASE_SIM_SIM_PRIV_H
 
+#include "loop/loop.h"
 #include "sim/sim.h"
 
 #define NEVER INT64_MAX
@@ -66,7 +67,7 @@ struct sim_op {
     bool has_fault;
     uint8_t fault; /* enum sim_fault_kind */
     enum outcome outcome;
-    bool ready, lost;
+    bool ready, lost, unreached;
     int64_t gauge;
 };
 
@@ -86,14 +87,15 @@ struct sim {
     int64_t paused_until;
 
     struct core *core, *twin;
-    struct update up;
+    struct loop loop;
+    struct loop_room room;
     struct record *rows; /* [0, n_durable) survive the controller; the others are of this turn */
     size_t n_rows, n_durable, cap_rows;
-    struct op_req *todo; /* decided in this turn */
-    size_t n_todo, cap_todo;
     uint32_t session, fence;
     bool begun;
-    bool kill_now; /* after the event that is handled */
+    bool kill_now;    /* after the event that is handled */
+    bool stuck;       /* nothing will happen any more */
+    enum sim_end how; /* why the loop could not go on */
     int stops_wanted, stops_given;
     int64_t stopped_at;
     uint64_t n_commits;

@@ -11,13 +11,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MAY_USE = {
     "engine/base": set(),
     "engine/core": set(),  # but for CORE_HEADERS
+    "engine/loop": {"engine/base", "engine/core"},
     "drivers": {"engine/base"},
     "plans": {"engine/base", "drivers"},
     "state": {"engine/base", "state/sqlite"},  # store.c chooses the kind of database
     "state/sqlite": {"engine/base", "state"},
     "engine/watch": {"engine/base", "state"},
-    "engine/run": {"engine/base", "engine/core", "drivers", "plans", "state"},
-    "engine/sim": {"engine/base", "engine/core", "drivers", "plans", "engine/run"},
+    "engine/run": {"engine/base", "engine/core", "engine/loop", "drivers", "plans", "state"},
+    "engine/sim": {"engine/base", "engine/core", "engine/loop", "drivers", "plans", "engine/run"},
     "engine/serve": {"engine/base", "plans", "state", "engine/watch"},
     "engine/chat": {"engine/base", "plans", "state", "engine/watch", "engine/serve"},
     "engine/cli": {"engine/base", "drivers", "plans", "state", "engine/run", "engine/watch", "engine/sim", "engine/serve", "engine/chat"},
