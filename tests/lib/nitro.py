@@ -1,5 +1,5 @@
 """A strict stand-in for the NITRO REST API of NetScaler ADCs, after the vendor's public reference: what a release asks,
-and what the clients of tests/live/test_nitro_clients.py ask. It takes no attribute, argument, action or type of content
+and what the clients of tests/live/test_netscaler.py ask. It takes no attribute, argument, action or type of content
 that the reference does not name, answers with its statuses and errorcodes, and tells numbers of statistics as texts.
 
     world = World(); Appliance(world, "ns1").serve(host, port)         python3 nitro.py DIRECTORY PORT...
