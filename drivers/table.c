@@ -1,7 +1,9 @@
 /* All drivers, and the transports. Adding one is a line here. */
-#include "drivers/op/op_priv.h"
-
+#include <curl/curl.h>
+#include <signal.h>
 #include <string.h>
+
+#include "drivers/transport/transport.h"
 
 extern const struct driver command_driver, haproxy_driver, http_driver, netscaler_driver, notify_driver,
     varnish_driver, varnish_service_driver;
@@ -27,10 +29,11 @@ const struct driver *const driver_table[] = {
 };
 /* clang-format on */
 
-static const struct transport *const transports[] = {
+const struct transport *const transport_table[] = {
     &transport_ssh,
     &transport_openssh,
     &transport_local,
+    NULL,
 };
 
 const struct verb *verb_find(const char *name, const struct driver **ret_driver)
@@ -74,10 +77,11 @@ const char *does_name(enum does does)
     return (size_t)does < DOES_COUNT ? names[does] : "?";
 }
 
-const struct transport *transport_find(const char *name)
+void drivers_init(void)
 {
-    for (size_t i = 0; i < sizeof(transports) / sizeof(transports[0]); i++)
-        if (strcmp(transports[i]->name, name) == 0)
-            return transports[i];
-    return NULL;
+    signal(SIGPIPE, SIG_IGN);
+    must(curl_global_init(CURL_GLOBAL_DEFAULT) == 0);
+    for (const struct transport *const *t = transport_table; *t; t++)
+        if ((*t)->init)
+            (*t)->init();
 }

@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "base/words.h"
 #include "drivers/op/driver.h"
-#include "drivers/node/node.h"
+#include "drivers/op/target.h"
 
 #define PLAN_STEPS_MAX  256
 #define PLAN_STAGES_MAX 32

@@ -5,7 +5,8 @@
 #ifndef RELEASE_DRIVERS_FEED_H
 #define RELEASE_DRIVERS_FEED_H
 
-#include "drivers/op/op_priv.h"
+#include "drivers/node/node.h"
+#include "drivers/op/inner.h"
 #include "drivers/op/scan.h"
 
 #define FEED_LINES_MAX 4096

@@ -106,14 +106,6 @@ bool node_needed(struct op *op)
     return false;
 }
 
-void call_text_wrap(const struct call_req *req, struct buf *command, struct buf *input)
-{
-    buf_printf(command, "exec sh -c 'eval \"$(head -c %zu)\"'", strlen(req->command));
-    buf_puts(input, req->command);
-    if (req->input_len)
-        buf_add(input, req->input, req->input_len);
-}
-
 enum link_end node_call(struct op *op, const struct target *t, const struct call_text *text,
                         struct feed *feed, struct call_end *ret, struct err *err)
 {

@@ -4,6 +4,11 @@
 #define RELEASE_DRIVERS_NODE_PRIV_H
 
 #include "drivers/node/feed.h"
+#include "drivers/transport/transport.h"
+
+/* runner.sh */
+extern const char runner_text[];
+extern const unsigned int runner_text_len;
 
 /* One string for a login shell: words quoted, separated by spaces. */
 void words_add(struct buf *command, const char *word);

@@ -3,26 +3,16 @@
  *
  * An op belongs to one worker thread from op_new to op_free. Nothing here blocks but op_poll, which honours
  * deadline and cancel. */
-#include "drivers/op/op_priv.h"
+#include "drivers/op/inner.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <libssh2.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-
-void drivers_init(void)
-{
-    signal(SIGPIPE, SIG_IGN);
-    must(libssh2_init(0) == 0);
-    must(curl_global_init(CURL_GLOBAL_DEFAULT) == 0);
-}
 
 struct op *op_new(const struct op_spec *spec)
 {
@@ -48,6 +38,12 @@ static void sink_write(void *ctx, const char *data, size_t n)
         to->op->spec.sink.write(to->op->spec.sink.ctx, to->stream, data, n);
 }
 
+static void leave(struct op *op)
+{
+    if (op->leave)
+        op->leave(op);
+}
+
 const struct op_result *op_run(struct op *op)
 {
     enum outcome said = op->spec.verb->run(op);
@@ -57,7 +53,7 @@ const struct op_result *op_run(struct op *op)
     for (int i = 0; i < 3; i++)
         if (op->redactors[i])
             redact_flush(op->redactors[i], sink_write, &(struct flush_to){.op = op, .stream = i});
-    op_leases_return(op);
+    leave(op);
     op->result.err = op->err;
     op->result.facts = op->facts;
     op->result.n_facts = op->n_facts;
@@ -68,7 +64,7 @@ void op_free(struct op *op)
 {
     if (!op)
         return;
-    op_leases_return(op);
+    leave(op);
     for (int i = 0; i < 3; i++)
         redact_free(op->redactors[i]);
     arena_fini(&op->arena);

@@ -5,11 +5,13 @@
 #define RELEASE_DRIVERS_OP_H
 
 #include "drivers/op/driver.h"
-#include "drivers/node/node.h"
+#include "drivers/op/target.h"
 
 /* Open connections, shared by all workers; thread-safe. A worker leases one for an op and gives it back. */
 struct conns;
-struct conns *conns_new(void);
+struct transport;
+extern const struct transport *const transport_table[]; /* drivers/table.c: NULL-terminated */
+struct conns *conns_new(const struct transport *const *table);
 void conns_free(struct conns *c); /* closes all; no op may be running */
 
 struct op_sink {
@@ -58,7 +60,7 @@ struct op *op_new(const struct op_spec *spec);
 const struct op_result *op_run(struct op *op);
 void op_free(struct op *op);
 
-/* Once, before any thread: libssh2, libcurl, SIGPIPE. */
+/* Once, before any thread: the transports, libcurl, SIGPIPE. */
 void drivers_init(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The op's own sockets: connect, write, read, all under op_wait. */
-#include "drivers/op/op_priv.h"
+#include "drivers/op/inner.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

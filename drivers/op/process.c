@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Starting, feeding, reading and ending a program on the controller (process.h). */
 #include "drivers/op/process.h"
+#include "drivers/op/inner.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -99,6 +100,11 @@ enum link_end process_pump(struct op *op, struct process *c, int64_t bound_ms, s
             return LINK_OK;
         }
     }
+}
+
+void process_fail(struct op *op, enum link_end end)
+{
+    op_fail_wait(op, end == LINK_CANCELED ? WAIT_CANCELED : WAIT_LATE);
 }
 
 void process_free(struct process *c)

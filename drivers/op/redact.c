@@ -2,7 +2,7 @@
 /* Hiding secrets by value (docs/promises.md#s8): as they are, in base64 (all three alignments) and URL form.
  *
  * Output comes in pieces cut anywhere, so what may be the beginning of a secret is held back. */
-#include "drivers/op/op_priv.h"
+#include "drivers/op/inner.h"
 
 #include <stdlib.h>
 #include <string.h>

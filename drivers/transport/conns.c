@@ -3,15 +3,11 @@
  *
  * A link is used by one thread at a time: leased by an op, given back at its end, dropped when broken. The
  * lock covers the lists only; connecting, closing and all else happen outside it. */
-#include "drivers/op/op_priv.h"
+#include "drivers/transport/transport.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/auto.h"
 
@@ -23,12 +19,6 @@ struct idle {
     char key[];
 };
 
-struct setting {
-    struct setting *next;
-    struct ssh_settings *settings;
-    char key[];
-};
-
 struct kept {
     struct kept *next;
     void *data;
@@ -37,12 +27,10 @@ struct kept {
 };
 
 struct conns {
-    pthread_mutex_t lock, asking;
-    struct kept *kept;
+    const struct transport *const *table;
+    pthread_mutex_t lock;
     struct idle *idle[BUCKETS];
-    struct setting *settings[BUCKETS];
-    char dir[64]; /* "" = none made yet */
-    struct hops *hops;
+    struct kept *kept; /* the latest first */
 };
 
 struct lease {
@@ -51,38 +39,35 @@ struct lease {
     char *key;
 };
 
-struct conns *conns_new(void)
+struct conns *conns_new(const struct transport *const *table)
 {
     struct conns *c = xcalloc(1, sizeof(*c));
+    c->table = table;
     pthread_mutex_init(&c->lock, NULL);
-    pthread_mutex_init(&c->asking, NULL);
-    c->hops = hops_new();
     return c;
 }
 
-static void dir_remove(const char *path)
+void conns_free(struct conns *c)
 {
-    DIR *dir = opendir(path);
-    for (struct dirent *e; dir && (e = readdir(dir));)
-        if (e->d_name[0] != '.')
-            unlinkat(dirfd(dir), e->d_name, 0);
-    if (dir)
-        closedir(dir);
-    rmdir(path);
-}
-
-static void kept_end(struct kept *k)
-{
-    for (struct kept *next; k; k = next) {
+    if (!c)
+        return;
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct idle *e = c->idle[i], *next; e; e = next) {
+            next = e->next;
+            e->link->transport->close(e->link);
+            free(e);
+        }
+    for (struct kept *k = c->kept, *next; k; k = next) {
         next = k->next;
         k->end(k->data);
         free(k);
     }
+    pthread_mutex_destroy(&c->lock);
+    free(c);
 }
 
-void *op_kept(struct op *op, const char *key, void *(*make)(void), void (*end)(void *))
+void *conns_kept(struct conns *c, const char *key, void *(*make)(void), void (*end)(void *))
 {
-    struct conns *c = op->spec.conns;
     must(c);
     pthread_mutex_lock(&c->lock);
     struct kept *k = c->kept;
@@ -90,9 +75,7 @@ void *op_kept(struct op *op, const char *key, void *(*make)(void), void (*end)(v
         k = k->next;
     if (!k) {
         k = xcalloc(1, sizeof(*k) + strlen(key) + 1);
-        k->next = c->kept;
-        k->data = make();
-        k->end = end;
+        *k = (struct kept){.next = c->kept, .data = make(), .end = end};
         memcpy(k->key, key, strlen(key) + 1);
         c->kept = k;
     }
@@ -100,49 +83,9 @@ void *op_kept(struct op *op, const char *key, void *(*make)(void), void (*end)(v
     return k->data;
 }
 
-void conns_free(struct conns *c)
+void *op_kept(struct op *op, const char *key, void *(*make)(void), void (*end)(void *))
 {
-    if (!c)
-        return;
-    kept_end(c->kept);
-    for (size_t i = 0; i < BUCKETS; i++) {
-        for (struct idle *e = c->idle[i], *next; e; e = next) {
-            next = e->next;
-            e->link->transport->close(e->link);
-            free(e);
-        }
-        for (struct setting *e = c->settings[i], *next; e; e = next) {
-            next = e->next;
-            ssh_settings_free(e->settings);
-            free(e);
-        }
-    }
-    hops_free(c->hops);
-    if (c->dir[0])
-        dir_remove(c->dir);
-    pthread_mutex_destroy(&c->lock);
-    pthread_mutex_destroy(&c->asking);
-    free(c);
-}
-
-const char *conns_dir(struct conns *c, struct err *err)
-{
-    pthread_mutex_lock(&c->lock);
-    if (!c->dir[0]) {
-        /* Short, because a control socket's path must fit into 108 bytes. */
-        strcpy(c->dir, "/tmp/release-XXXXXX");
-        if (!mkdtemp(c->dir)) {
-            err_errno(err, E_IO, "/tmp: cannot make a directory for ssh's control sockets");
-            c->dir[0] = '\0';
-        }
-    }
-    pthread_mutex_unlock(&c->lock);
-    return c->dir[0] ? c->dir : NULL;
-}
-
-struct hops *conns_hops(struct conns *c)
-{
-    return c->hops;
+    return conns_kept(op->spec.conns, key, make, end);
 }
 
 static size_t bucket(const char *key)
@@ -192,35 +135,46 @@ static void idle_put(struct conns *c, const char *key, struct link *link)
     pthread_mutex_unlock(&c->lock);
 }
 
+static const struct transport *transport_find(const struct conns *c, const struct target *t, struct err *err)
+{
+    const char *name = t->transport ? t->transport : "ssh";
+    auto_buf struct buf known = BUF_INIT(SIZE_MAX);
+    for (const struct transport *const *x = c->table; *x; x++) {
+        if (strcmp((*x)->name, name) == 0)
+            return *x;
+        buf_printf(&known, "%s%s", known.len ? ", " : "", (*x)->name);
+    }
+    err_set(err, E_CONFIG, "%s: unknown transport '%s'; there are %s", t->id, name, buf_str(&known));
+    return NULL;
+}
+
 static enum link_end link_get(struct op *op, const struct target *t, const char *key, struct link **ret,
                               struct err *err)
 {
     struct link *l;
-    const struct transport *transport = transport_find(t->transport ? t->transport : "ssh");
-    if (!transport) {
-        err_set(err, E_CONFIG, "%s: unknown transport '%s'; there are ssh, openssh and local", t->id,
-                t->transport);
-        return LINK_REFUSED;
-    }
-    if (!op->spec.conns && transport != &transport_local) {
+    struct conns *c = op->spec.conns;
+    if (!c) {
         err_set(err, E_CONFIG, "%s: this op was made without connections", t->id);
         return LINK_REFUSED;
     }
-    while (op->spec.conns && (l = idle_take(op->spec.conns, key))) {
+    const struct transport *transport = transport_find(c, t, err);
+    if (!transport)
+        return LINK_REFUSED;
+    while ((l = idle_take(c, key))) {
         if (transport->alive(l)) {
             *ret = l;
             return LINK_OK;
         }
         transport->close(l);
     }
-    enum link_end end = transport->open(op, op->spec.conns, t, ret, err);
+    enum link_end end = transport->open(op, c, t, ret, err);
     op->unreached = end == LINK_LOST;
     return end;
 }
 
 static void lease_end(struct op *op, struct lease *l)
 {
-    if (op->spec.conns && !l->link->broken)
+    if (!l->link->broken)
         idle_put(op->spec.conns, l->key, l->link);
     else
         l->link->transport->close(l->link);
@@ -244,6 +198,15 @@ static struct lease *lease_find(struct op *op, const char *key)
     return NULL;
 }
 
+static void leases_return(struct op *op)
+{
+    while (op->leases) {
+        struct lease *l = op->leases;
+        op->leases = l->next;
+        lease_end(op, l);
+    }
+}
+
 enum link_end link_lease(struct op *op, const struct target *t, struct link **ret, struct err *err)
 {
     auto_free char *key = target_key(t);
@@ -261,59 +224,8 @@ enum link_end link_lease(struct op *op, const struct target *t, struct link **re
         l = xcalloc(1, sizeof(*l));
         *l = (struct lease){.next = op->leases, .link = link, .key = xstrdup(key)};
         op->leases = l;
+        op->leave = leases_return;
     }
     *ret = l->link;
     return LINK_OK;
-}
-
-void op_leases_return(struct op *op)
-{
-    while (op->leases) {
-        struct lease *l = op->leases;
-        op->leases = l->next;
-        lease_end(op, l);
-    }
-}
-
-void conns_ask_lock(struct conns *c)
-{
-    pthread_mutex_lock(&c->asking);
-}
-
-void conns_ask_unlock(struct conns *c)
-{
-    pthread_mutex_unlock(&c->asking);
-}
-
-struct ssh_settings *conns_settings_get(struct conns *c, const char *key)
-{
-    struct ssh_settings *found = NULL;
-    pthread_mutex_lock(&c->lock);
-    for (struct setting *e = c->settings[bucket(key)]; e && !found; e = e->next)
-        if (strcmp(e->key, key) == 0)
-            found = e->settings;
-    pthread_mutex_unlock(&c->lock);
-    return found;
-}
-
-struct ssh_settings *conns_settings_put(struct conns *c, const char *key, struct ssh_settings *s)
-{
-    size_t n = strlen(key) + 1;
-    struct setting *e = xcalloc(1, sizeof(*e) + n);
-    memcpy(e->key, key, n);
-    pthread_mutex_lock(&c->lock);
-    struct setting **head = &c->settings[bucket(key)], *there = *head;
-    while (there && strcmp(there->key, key) != 0)
-        there = there->next;
-    if (!there) {
-        e->next = *head;
-        e->settings = s;
-        *head = e;
-    }
-    pthread_mutex_unlock(&c->lock);
-    if (!there)
-        return s;
-    free(e);
-    ssh_settings_free(s);
-    return there->settings;
 }

@@ -3,6 +3,7 @@
  *
  * The process itself is drivers/op/process.c, which the openssh transport uses too. */
 #include "drivers/op/process.h"
+#include "drivers/transport/transport.h"
 
 #include <stdlib.h>
 

@@ -69,7 +69,7 @@ int session_begin(struct session *s, struct cli *cli, const char *env, enum stor
     /* Before the first thread: names of people and machines, and who gets the signals. */
     s->opt = (struct run_options){.who = cli_who(cli), .host = cli_host(cli), .wake_fd = -1, .signal_fd = -1};
     drivers_init(); /* not in main: it would be most of the time of a command that only reads the journal */
-    s->opt.conns = conns_new(); /* what preflight opened serves the release */
+    s->opt.conns = conns_new(transport_table); /* what preflight opened serves the release */
     if (!cli_flag(cli, "json"))
         s->opt.waits = say_waits;
     s->signal_fd = s->opt.signal_fd = signals_open();

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "drivers/node/node.h"
 #include "run/probe_priv.h"
 
 #define CLAIM_MS 30000

@@ -360,7 +360,7 @@ static void run_init(struct run *l, const struct plan *plan, int64_t release, co
                       .err = err};
     must(l->cancel_fd >= 0);
     if (!l->conns)
-        l->conns = l->own_conns = conns_new();
+        l->conns = l->own_conns = conns_new(transport_table);
     ledger_init(&l->ledger, plan, release, opt);
     bridge_core_plan(plan, &l->arena, &l->core_plan);
     l->core = core_init(arena_alloc(&l->arena, core_size(&l->core_plan)), &l->core_plan);

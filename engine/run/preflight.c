@@ -1,6 +1,7 @@
 /* Preflight: everything that can be known before the first change is asked, everywhere and at once, and every
  * problem is reported (docs/promises.md#i13). What only the world knows is filled into the plan, which is
  * then frozen. */
+#include "drivers/node/node.h"
 #include "run/look.h"
 #include "run/preflight_priv.h"
 

@@ -24,7 +24,7 @@ struct batch *batch_new(const struct plan *plan, const struct run_options *opt)
                         .cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     must(b->cancel_fd >= 0);
     if (!b->conns)
-        b->conns = b->own_conns = conns_new();
+        b->conns = b->own_conns = conns_new(transport_table);
     return b;
 }
 

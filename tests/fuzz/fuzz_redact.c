@@ -1,7 +1,7 @@
 /* Hiding secrets by value (docs/promises.md#s8): however the output is cut into pieces, no secret comes
  * through. Parts of the input, cut by NUL: two secrets, then pieces in which \x01 and \x02 stand for the
  * secrets. */
-#include "drivers/op/op_priv.h"
+#include "drivers/op/inner.h"
 #include "fuzz.h"
 
 static void add(void *ctx, const char *data, size_t n)

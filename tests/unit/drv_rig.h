@@ -209,7 +209,7 @@ static void rig_open(void)
     setenv("GIT_COMMITTER_EMAIL", "ann@example.org", 1);
     rig_target.state_dir = text("%s/state/app1", rig_dir);
     drivers_init();
-    rig_conns = conns_new();
+    rig_conns = conns_new(transport_table);
 }
 
 static void rig_close(void)

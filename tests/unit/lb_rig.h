@@ -353,7 +353,7 @@ RIG_UNUSED static void rig_run(struct call *c, const char *verb, const struct op
     static struct target node;
     static struct conns *conns;
     if (!conns)
-        conns = conns_new();
+        conns = conns_new(transport_table);
     node = here;
     snprintf(state_dir, sizeof state_dir, "%s/state", rig_dir);
     node.state_dir = state_dir;

@@ -7,29 +7,38 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+VERBS_USE = {"engine/base", "drivers/op", "drivers/node"}
 # folder -> folders whose headers it may include, itself aside
 MAY_USE = {
     "engine/base": set(),
     "engine/core": set(),  # but for CORE_HEADERS
     "engine/loop": {"engine/base", "engine/core"},
-    "drivers": {"engine/base"},
-    "plans": {"engine/base", "drivers"},
+    "drivers/op": {"engine/base"},
+    "drivers/transport": {"engine/base", "drivers/op"},
+    "drivers/node": {"engine/base", "drivers/op", "drivers/transport"},
+    "drivers/balancer": VERBS_USE,
+    "drivers/app": VERBS_USE,
+    "drivers/verbs": VERBS_USE,
+    "drivers": {"engine/base", "drivers/op", "drivers/transport"},  # table.c, which alone knows them all
+    "plans": {"engine/base", "drivers/op"},
     "state": {"engine/base", "state/sqlite"},  # store.c chooses the kind of database
     "state/sqlite": {"engine/base", "state"},
     "engine/watch": {"engine/base", "state"},
-    "engine/run": {"engine/base", "engine/core", "engine/loop", "drivers", "plans", "state"},
-    "engine/sim": {"engine/base", "engine/core", "engine/loop", "drivers", "plans", "engine/run"},
+    "engine/run": {"engine/base", "engine/core", "engine/loop", "drivers/op", "drivers/node", "plans", "state"},
+    "engine/sim": {"engine/base", "engine/core", "engine/loop", "drivers/op", "drivers/balancer", "plans", "engine/run"},
     "engine/serve": {"engine/base", "plans", "state", "engine/watch"},
     "engine/chat": {"engine/base", "plans", "state", "engine/watch", "engine/serve"},
-    "engine/cli": {"engine/base", "drivers", "plans", "state", "engine/run", "engine/watch", "engine/sim", "engine/serve", "engine/chat"},
+    "engine/cli": {"engine/base", "drivers/op", "plans", "state", "engine/run", "engine/watch", "engine/sim", "engine/serve", "engine/chat"},
 }
 # library header -> the only folders that may include it
 LIBRARIES = {
     "sqlite3.h": {"state/sqlite"},
-    "libssh2.h": {"drivers"},
+    "libssh2.h": {"drivers/transport"},
     "yaml.h": {"plans"},
     "microhttpd.h": {"engine/serve"},
 }
+# what the floors of an op share, and no verb sees
+INNER = {"drivers/op/inner.h": {"drivers/op", "drivers/transport", "drivers/node"}}
 CORE_HEADERS = {"base/words.h", "base/notes.h"}
 # What the core may call: nothing but what the compiler itself inserts.
 CORE_SYMBOLS = {"memcpy", "memset", "memcmp", "memmove", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_"}
@@ -61,6 +70,8 @@ def wrong_includes():
                 continue
             if used and used != folder and used not in MAY_USE[folder]:
                 yield f"{relative}:{number}: {folder} may not use {used} ({header})"
+            if folder not in INNER.get(header, {folder}):
+                yield f"{relative}:{number}: {header} is for {', '.join(sorted(INNER[header]))}"
             if used and used != folder and header.endswith("_priv.h"):
                 yield f"{relative}:{number}: {header} is private to {used}"
 

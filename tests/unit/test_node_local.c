@@ -21,7 +21,7 @@ static int setup(void **state)
         snprintf(path, sizeof(path), "%s:%s", scratch, getenv("PATH"));
         setenv("PATH", path, 1);
     }
-    the_conns = conns_new();
+    the_conns = conns_new(transport_table);
     return 0;
 }
 

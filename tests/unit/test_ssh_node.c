@@ -31,7 +31,7 @@ static int setup(void **state)
     target.key = scratch_keep("uk_ed25519");
     target.known_hosts = scratch_keep("known_hosts");
     target.state_dir = scratch_keep("state/prod/app1");
-    the_conns = conns_new();
+    the_conns = conns_new(transport_table);
     return 0;
 }
 
@@ -166,7 +166,7 @@ static void key_through_the_agent(void **state)
         0);
     setenv("SSH_AUTH_SOCK", scratch_path("agent"), 1);
     struct conns *before = the_conns;
-    the_conns = conns_new(); /* settings remember the agent */
+    the_conns = conns_new(transport_table); /* settings remember the agent */
     login_works(with_key("uk_locked"));
     conns_free(the_conns);
     the_conns = before;

@@ -24,7 +24,7 @@ static int setup(void **state)
     target.key = scratch_keep("uk_rsa");
     target.known_hosts = scratch_keep("known_hosts");
     target.state_dir = scratch_keep("state/prod/app1");
-    the_conns = conns_new();
+    the_conns = conns_new(transport_table);
     return 0;
 }
 
@@ -125,7 +125,7 @@ static void openssh_nodes_share_the_login_to_their_bastion(void **state)
     t.port = nodes.port;
     t.proxy_jump = hop;
     struct conns *before = the_conns;
-    the_conns = conns_new();
+    the_conns = conns_new(transport_table);
     static struct target targets[BEHIND];
     for (int i = 0; i < BEHIND; i++) {
         snprintf(hosts[i], sizeof(hosts[i]), "127.0.1.%d", i + 1);
@@ -200,14 +200,14 @@ static void openssh_masters_go_with_us(void **state)
 {
     (void)state;
     struct conns *before = the_conns;
-    the_conns = conns_new();
+    the_conns = conns_new(transport_table);
     login_works(the_target());
     assert_int_equal(sh("pgrep -f 'ssh -fNTM -S /tmp/release-[A-Za-z0-9]*/.*%s' >/dev/null", scratch), 0);
     conns_free(the_conns);
     the_conns = NULL;
     conns_free(before);
     UNTIL(sh("pgrep -f '[s]sh -fNTM.*%s' >/dev/null", scratch) != 0);
-    the_conns = conns_new();
+    the_conns = conns_new(transport_table);
 }
 
 int main(int argc, char **argv)

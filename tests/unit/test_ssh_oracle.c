@@ -106,7 +106,7 @@ static bool ssh_works(void)
 static bool we_work(char *why, size_t n)
 {
     struct ask a = {.cmd = {.script = "echo in", .quiet = true}};
-    the_conns = conns_new();
+    the_conns = conns_new(transport_table);
     ask(&a);
     bool good = a.good && strcmp(a.out, "in\n") == 0;
     snprintf(why, n, "%s", a.err.text);

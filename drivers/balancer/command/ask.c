@@ -48,7 +48,7 @@ static bool answered(struct lb *lb, const char *who, enum link_end end, const st
         op_fail(op, E_LATE, "%s: the program did not end within %lld s (call_timeout) and was killed: %s",
                 who, (long long)op_arg_ms(op, "call_timeout") / 1000, its_words(op, s));
     else if (end != LINK_OK)
-        op_fail_wait(op, end == LINK_CANCELED ? WAIT_CANCELED : WAIT_LATE);
+        process_fail(op, end);
     else if (how->signal)
         op_fail(op, E_STATUS, "%s: the program was ended by signal %d: %s", who, how->signal,
                 its_words(op, s));

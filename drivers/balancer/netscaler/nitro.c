@@ -15,7 +15,7 @@
 #include "base/str.h"
 #include "drivers/op/http_call.h"
 #include "drivers/op/op.h"
-#include "drivers/op/op_priv.h"
+#include "drivers/op/redact.h"
 
 #define ANSWER_MAX (8u << 20) /* some ten thousand members */
 #define LOGOUT_MS  1500

@@ -42,7 +42,7 @@ struct hops {
     struct hop *first;
 };
 
-struct hops *hops_new(void)
+static void *hops_new(void)
 {
     struct hops *all = xcalloc(1, sizeof(*all));
     pthread_mutex_init(&all->lock, NULL);
@@ -50,8 +50,9 @@ struct hops *hops_new(void)
 }
 
 /* Newest first: what goes through another goes before it. */
-void hops_free(struct hops *all)
+static void hops_free(void *part)
 {
+    struct hops *all = part;
     for (struct hop *h = all->first, *next; h; h = next) {
         next = h->next;
         if (h->state == HOP_OPEN)
@@ -191,7 +192,7 @@ static bool hop_usable(struct hop *h)
 static enum link_end hop_get(struct op *op, struct conns *conns, const struct target *t, struct hop *via,
                              struct hop **ret, struct err *err)
 {
-    struct hops *all = conns_hops(conns);
+    struct hops *all = conns_kept(conns, "ssh jump hosts", hops_new, hops_free);
     auto_free char *key = hop_key(t, via);
     for (;;) {
         pthread_mutex_lock(&all->lock);

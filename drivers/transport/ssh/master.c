@@ -227,7 +227,7 @@ enum link_end master_login(struct op *op, const struct target *t, const struct l
 const char *master_path(struct op *op, struct conns *conns, struct err *err)
 {
     static atomic_uint number;
-    const char *dir = conns_dir(conns, err);
+    const char *dir = ssh_kept_dir(conns, err);
     return dir ? arena_printf(op_arena(op), "%s/%u", dir, atomic_fetch_add(&number, 1)) : NULL;
 }
 

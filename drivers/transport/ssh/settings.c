@@ -15,14 +15,6 @@
 
 #define ASK_MS 10000
 
-void ssh_settings_free(struct ssh_settings *s)
-{
-    if (!s)
-        return;
-    arena_fini(&s->arena);
-    free(s);
-}
-
 /* "none" is no host, as in ssh's own configuration. */
 bool jump_none(const char *jump)
 {
@@ -187,18 +179,18 @@ static enum link_end settings_of_any(struct op *op, struct conns *conns, const s
     enum link_end end = LINK_OK;
     buf_printf(&key, "any host\n%s\n%s\n%d", t->user ? t->user : "-", t->ssh_config ? t->ssh_config : "-",
                t->port);
-    conns_ask_lock(conns);
-    struct ssh_settings *any = conns_settings_get(conns, buf_str(&key));
+    ssh_kept_lock(conns);
+    struct ssh_settings *any = ssh_kept_get(conns, buf_str(&key));
     if (!any) {
         any = xcalloc(1, sizeof(*any));
         any->agent = s->agent ? arena_strdup(&any->arena, s->agent) : NULL;
         end = settings_ask(op, t, any, err);
         if (end == LINK_OK)
-            any = conns_settings_put(conns, buf_str(&key), any);
+            any = ssh_kept_put(conns, buf_str(&key), any);
         else
             ssh_settings_free(any);
     }
-    conns_ask_unlock(conns);
+    ssh_kept_unlock(conns);
     if (end != LINK_OK)
         return end;
     struct ssh_settings own = *any; /* its strings live as long as conns */
@@ -247,7 +239,7 @@ enum link_end ssh_settings_find(struct op *op, struct conns *conns, const struct
         err_set(err, E_CONFIG, "%s: '%s' is not a host name", t->id, t->host);
         return LINK_REFUSED;
     }
-    if ((*ret = conns_settings_get(conns, key)))
+    if ((*ret = ssh_kept_get(conns, key)))
         return LINK_OK;
     struct ssh_settings *s = xcalloc(1, sizeof(*s));
     enum link_end end = settings_read(op, conns, t, s, err);
@@ -259,6 +251,6 @@ enum link_end ssh_settings_find(struct op *op, struct conns *conns, const struct
         ssh_settings_free(s);
         return end;
     }
-    *ret = conns_settings_put(conns, key, s);
+    *ret = ssh_kept_put(conns, key, s);
     return LINK_OK;
 }

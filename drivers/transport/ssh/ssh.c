@@ -443,8 +443,14 @@ static void ssh_call_free(struct call *c)
     free(c);
 }
 
+static void ssh_init(void)
+{
+    must(libssh2_init(0) == 0);
+}
+
 const struct transport transport_ssh = {
     .name = "ssh",
+    .init = ssh_init,
     .open = ssh_open,
     .alive = ssh_alive,
     .close = ssh_close,

@@ -5,7 +5,7 @@
 
 #include <libssh2.h>
 
-#include "drivers/op/op_priv.h"
+#include "drivers/transport/transport.h"
 
 /* ---- settings.c: the pillar's words, else those of the user's ssh configuration
  * ---------------------------------------- */
@@ -68,6 +68,20 @@ const char *ssh_command_expand(struct arena *arena, const struct ssh_settings *s
 bool ssh_files_split(struct ssh_settings *s, const char **files, char *text);
 /* config.c: the configuration in `file` (NULL: the user's and the system's) says the same for every host. */
 bool ssh_config_uniform(const char *file, const char *home);
+
+/* ---- kept.c: as long as the connections live
+ * --------------------------------------------------------------------------------------------------- */
+
+/* What `ssh -G` says about a target, asked once for each. */
+struct ssh_settings *ssh_kept_get(struct conns *c, const char *key);
+/* Takes ownership; when another thread was faster its own is kept and returned. */
+struct ssh_settings *ssh_kept_put(struct conns *c, const char *key, struct ssh_settings *s);
+void ssh_settings_free(struct ssh_settings *s);
+/* Held while one asks what serves all. */
+void ssh_kept_lock(struct conns *c);
+void ssh_kept_unlock(struct conns *c);
+/* Private 0700 directory for control sockets, made at first use and removed at the end. */
+const char *ssh_kept_dir(struct conns *c, struct err *err);
 
 /* ---- known_hosts.c
  * ------------------------------------------------------------------------------------------------- */
