@@ -58,9 +58,13 @@ const char *wish_text(const struct order_wish *w, struct arena *arena)
     put(o, "stages", w->stages);
     put(o, "window", w->window);
     put(o, "only", w->only);
+    put(o, "exclude", w->exclude);
     put(o, "digest", w->digest);
+    put(o, "to", w->to);
     if (w->release)
         json_object_set_new(o, "release", json_integer(w->release));
+    if (w->before)
+        json_object_set_new(o, "before", json_integer(w->before));
     auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_SORT_KEYS);
     must(text);
     json_decref(o);
@@ -90,11 +94,16 @@ bool wish_load(const struct ask *a, struct arena *arena, struct order_wish *ret)
                                .stages = get(o, "stages", arena),
                                .window = get(o, "window", arena),
                                .only = get(o, "only", arena),
+                               .exclude = get(o, "exclude", arena),
+                               .to = get(o, "to", arena),
+                               .before = json_integer_value(json_object_get(o, "before")),
                                .digest = get(o, "digest", arena),
                                .release = json_integer_value(json_object_get(o, "release"))};
     json_decref(o);
     if (strcmp(a->verb, "run") == 0 && a->rev[0])
         ret->rev = a->rev; /* the 40 digits that were shown, not what a branch means by now */
+    if (ret->to && a->rev[0])
+        ret->to = a->rev;
     if (a->digest[0])
         ret->digest = a->digest;
     if (a->approved_by[0])
@@ -176,6 +185,11 @@ bool ask_look(struct serve *s, const struct order_wish *w, const struct asker *w
     return add(s, &a, &id, ret_code, err);
 }
 
+bool ask_wants_look(const struct order_wish *w)
+{
+    return strcmp(w->verb, "run") == 0 || (strcmp(w->verb, "rollback") == 0 && (w->to || w->before));
+}
+
 bool ask_subject(struct store *store, struct order_wish *w, struct arena *arena, struct release_info **ret,
                  struct err *err)
 {
@@ -210,12 +224,15 @@ void ask_tell(struct said *out, const struct ask *a, struct arena *arena)
 {
     struct order_wish w;
     json_t *wish = json_loads(a->wish, 0, NULL);
-    const char *typed = json_string_value(json_object_get(wish, "rev"));
+    const char *to = json_string_value(json_object_get(wish, "to")), *of = to ? "to" : "of";
+    const char *typed = to ? to : json_string_value(json_object_get(wish, "rev"));
+    bool before = json_object_get(wish, "before") != NULL; /* then each node has a revision of its own */
     say_text(out, "%s", a->verb);
-    if (a->rev[0])
-        say_text(out, " of %.12s", a->rev);
+    if (a->rev[0] && !before)
+        say_text(out, " %s %.12s", of, a->rev);
     if (typed && !str_starts(a->rev, typed)) {
-        tell_word(out, a->rev[0] ? " (" : " of ", typed);
+        say_text(out, a->rev[0] ? " (" : " %s ", of);
+        say_quote(out, typed);
         say_text(out, "%s", a->rev[0] ? ")" : "");
     }
     json_decref(wish);
@@ -223,10 +240,13 @@ void ask_tell(struct said *out, const struct ask *a, struct arena *arena)
         return;
     if (w.release)
         say_text(out, " of release %" PRId64, w.release);
+    if (w.before)
+        say_text(out, " to before release %" PRId64, w.before);
     tell_word(out, ", plan ", w.plan);
     tell_word(out, ", stages ", w.stages);
     tell_word(out, ", window ", w.window);
     tell_word(out, ", only ", w.only);
+    tell_word(out, ", all but ", w.exclude);
 }
 
 bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *who, const char *state,

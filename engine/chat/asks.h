@@ -37,6 +37,9 @@ bool ask_go(struct serve *s, const struct order_wish *w, const struct asker *who
  * follows. Who asks on the page or by the API has confirmed already: a second person is asked next. */
 bool ask_look(struct serve *s, const struct order_wish *w, const struct asker *who, int64_t *ret_look,
               char ret_code[ASK_CODE_LEN + 1], struct err *err) MUST_CHECK;
+/* Only nodes and repository know what it would do: it is looked at before the question (run; rollback to a
+ * revision or a moment). Of what else is asked about the journal knows. */
+bool ask_wants_look(const struct order_wish *w);
 /* rollback, resume: which release it is about, by the journal; the wish names it from then on. false:
  * E_NOTFOUND when there is none. */
 bool ask_subject(struct store *store, struct order_wish *w, struct arena *arena, struct release_info **ret,

@@ -62,7 +62,10 @@ static struct order_wish wish_of(const struct visit *v, const struct words *w)
                                .stages = w->stages,
                                .window = w->window,
                                .only = w->only,
+                               .exclude = w->exclude,
                                .release = w->release,
+                               .to = w->to,
+                               .before = w->before,
                                .who = v->asker.who,
                                .via = v->asker.via,
                                .place = v->asker.place};
@@ -79,6 +82,14 @@ static void say_targets(const struct visit *v, const struct release_info *r, str
         return;
     say_text(out, ": nodes go back to ");
     say_quote(out, plan_before_text(plan, v->arena));
+}
+
+static void say_chosen(struct said *out, const char *lead, const char *nodes)
+{
+    if (!nodes)
+        return;
+    say_text(out, "%s", lead);
+    say_quote(out, nodes);
 }
 
 /* What was done last is not what would go back. */
@@ -112,6 +123,8 @@ static bool say_subject(const struct visit *v, const struct words *w, struct ord
     say_text(out, ")");
     if (w->verb != CHAT_RESUME)
         say_targets(v, r, out);
+    say_chosen(out, ", only ", w->only);
+    say_chosen(out, ", all but ", w->exclude);
     say_text(out, "?");
     return true;
 }
@@ -120,14 +133,17 @@ static void ask_first(const struct visit *v, const struct words *w, struct order
 {
     char code[ASK_CODE_LEN + 1];
     struct err err;
-    if (w->verb == CHAT_RUN) {
+    if (ask_wants_look(wish)) {
         int64_t look;
         if (!ask_look(v->serve, wish, &v->asker, &look, code, &err)) {
             sorry(out, &err);
             return;
         }
         say_text(out, "Looking at what ");
-        say_quote(out, w->rev);
+        if (w->before)
+            say_text(out, "going back to before release %" PRId64, w->before);
+        else
+            say_quote(out, w->to ? w->to : w->rev);
         say_text(out, " would do to %s; the question follows", w->env);
         return;
     }
@@ -148,6 +164,8 @@ static void ask_first(const struct visit *v, const struct words *w, struct order
 static void change(const struct visit *v, const struct words *w, struct said *out)
 {
     struct order_wish wish = wish_of(v, w);
+    const struct back_way way = {.release = w->release, .to = w->to, .before = w->before};
+    struct release_info *named;
     struct consent consent;
     struct err err;
     int64_t order;
@@ -157,6 +175,10 @@ static void change(const struct visit *v, const struct words *w, struct said *ou
     }
     if (stands_in_the_way(v, w, out))
         return;
+    if (w->verb == CHAT_ROLLBACK && !back_way_ok(v->store, w->env, &way, v->arena, &named, &err)) {
+        sorry(out, &err);
+        return;
+    }
     if (consent.confirm) {
         ask_first(v, w, &wish, out);
         return;
@@ -225,9 +247,14 @@ static bool each_env(const struct visit *v, const struct words *w, struct said *
     return shown > 0;
 }
 
+static bool apart(const struct visit *v)
+{
+    return serve_apps(v->serve, v->store, v->arena) > 1;
+}
+
 static bool status_of(const struct visit *v, const char *env, struct said *out, struct err *err)
 {
-    return tell_status(out, v->store, env, v->arena, err);
+    return tell_status(out, v->store, env, apart(v), v->arena, err);
 }
 
 static bool history_of(const struct visit *v, const char *env, struct said *out, struct err *err)
@@ -237,7 +264,7 @@ static bool history_of(const struct visit *v, const char *env, struct said *out,
 
 static bool queue_of(const struct visit *v, const char *env, struct said *out, struct err *err)
 {
-    say_text(out, "%s: ", env);
+    say_text(out, "%s: ", env_title(v->store, env, apart(v), v->arena));
     return tell_queue(out, v->store, env, v->arena, err);
 }
 
@@ -248,7 +275,7 @@ static bool where_of(const struct visit *v, const char *env, struct said *out, s
     if (!lock_get(v->store, env, v->arena, &lock, err) ||
         !release_unfinished(v->store, env, v->arena, &open, err))
         return false;
-    say_text(out, "%s: ", env);
+    say_text(out, "%s: ", env_title(v->store, env, apart(v), v->arena));
     if (!chat_allowed(v->config, CHAT_RUN, env, &v->sender))
         say_text(out, "not from here: no rule of serve.yml lets you");
     else if (lock.held)
@@ -266,7 +293,7 @@ static void look_at(const struct visit *v, const struct words *w, struct said *o
     struct err err;
     bool ok = consent_of(serve_root(v->serve), w->env, &consent, &err);
     if (ok)
-        ok = w->verb == CHAT_STATUS ? tell_status(out, v->store, w->env, v->arena, &err)
+        ok = w->verb == CHAT_STATUS ? tell_status(out, v->store, w->env, apart(v), v->arena, &err)
                                     : tell_history(out, v->store, w->env, 10, v->arena, &err);
     if (!ok)
         sorry(out, &err);

@@ -81,9 +81,13 @@ static void say_failed_look(struct follow *f, const struct ask *a, struct said *
 
 static void put_question(const struct ask *a, struct said *out)
 {
-    say_text(out, "\nRelease this? `confirm %s` within 5 minutes does it, `cancel %s` does not", a->code,
-             a->code);
-    say_button(out, "Release", "confirm", a->code, BUTTON_PRIMARY);
+    bool back = strcmp(a->verb, "rollback") == 0;
+    say_text(out, "\n%s? `confirm %s` within 5 minutes does it, `cancel %s` does not",
+             back ? "Roll back" : "Release this", a->code, a->code);
+    if (back)
+        say_button(out, "Roll back", "confirm", a->code, BUTTON_DANGER);
+    else
+        say_button(out, "Release", "confirm", a->code, BUTTON_PRIMARY);
     say_cancel(out, a->code);
 }
 
@@ -118,7 +122,7 @@ static void look_ended(struct follow *f, const struct ask *a, const struct order
     auto_said struct said out = SAID_INIT;
     struct brief brief;
     bool ok = o->exit_status == 0 && tell_brief(&out, output_of(f, o->id), &f->arena, &brief);
-    bool only_look = strcmp(a->verb, "plan") == 0;
+    bool only_look = strcmp(a->verb, "plan") == 0 || (ok && brief.nodes == 0); /* nothing to say yes to */
     if (ok && !only_look && !as_shown(f, a, &brief)) {
         lapse(f, a, "the plan is not what was shown any more");
         return;

@@ -50,6 +50,12 @@ bool window_valid(const char *s)
     return n > 0 && n <= 6 && (s[n] == '\0' || (s[n] == '%' && s[n + 1] == '\0'));
 }
 
+static bool number_valid(const char *s)
+{
+    size_t n = strspn(s, "0123456789");
+    return n > 0 && n <= 12 && s[n] == '\0' && s[strspn(s, "0")] != '\0';
+}
+
 /* Every part between commas passes. */
 static bool parts_valid(const char *s, bool (*valid)(const char *))
 {
@@ -122,6 +128,7 @@ static const char *shown(const char *word, struct arena *arena)
 
 struct scan {
     const char *at;
+    const char *release, *before; /* options of rollback that are numbers */
     struct arena *arena;
     struct err *err;
 };
@@ -179,36 +186,55 @@ static bool option_take(struct scan *s, const struct words *w, const struct opti
     return true;
 }
 
+#define FOR(verb) (1U << CHAT_##verb)
+#define RELEASES  (FOR(RUN) | FOR(PLAN))
+#define CHOOSES   (RELEASES | FOR(ROLLBACK) | FOR(RESUME))
+#define REVISION  "a revision (a commit in hex, a branch or a tag)"
+#define SOME_OF   "names of nodes with commas between them"
+#define A_STAGE   "stages like 1,25%,100%"
+#define A_RELEASE "the number of a release"
+
 static bool option_read(struct scan *s, struct words *w, const char *word)
 {
-    const struct option_slot slots[] = {
-        {"rev", &w->rev, rev_valid, "a revision (a commit in hex, a branch or a tag)"},
-        {"plan", &w->plan, one_name, "the name of a plan"},
-        {"stages", &w->stages, stages_valid, "stages like 1,25%,100%"},
-        {"stage", &w->stages, stages_valid, "stages like 1,25%,100%"},
-        {"window", &w->window, window_valid, "a number of nodes or a percentage"},
-        {"only", &w->only, names_valid, "names of nodes with commas between them"},
+    const struct {
+        unsigned verbs;
+        struct option_slot slot;
+    } all[] = {
+        {RELEASES, {"rev", &w->rev, rev_valid, REVISION}},
+        {RELEASES, {"plan", &w->plan, one_name, "the name of a plan"}},
+        {RELEASES, {"stages", &w->stages, stages_valid, A_STAGE}},
+        {RELEASES, {"stage", &w->stages, stages_valid, A_STAGE}},
+        {RELEASES, {"window", &w->window, window_valid, "a number of nodes or a percentage"}},
+        {CHOOSES, {"only", &w->only, names_valid, SOME_OF}},
+        {CHOOSES, {"exclude", &w->exclude, names_valid, SOME_OF}},
+        {FOR(ROLLBACK), {"to", &w->to, rev_valid, REVISION}},
+        {FOR(ROLLBACK), {"before", &s->before, number_valid, A_RELEASE}},
+        {FOR(ROLLBACK), {"release", &s->release, number_valid, A_RELEASE}},
     };
-    static const char *const names[] = {"--rev", "--plan", "--stages", "--stage", "--window", "--only"};
-    size_t len = strcspn(word, "=");
-    for (size_t i = 0; i < sizeof slots / sizeof slots[0]; i++)
-        if (strlen(names[i]) == len && strncmp(names[i], word, len) == 0)
-            return option_take(s, w, &slots[i], word[len] ? word + len + 1 : NULL);
-    int near = str_nearest(word, names, sizeof names / sizeof names[0]);
-    return err_set(s->err, E_USAGE, "there is no option '%s'%s%s%s", shown(word, s->arena),
-                   near >= 0 ? "; did you mean " : "", near >= 0 ? names[near] : "", near >= 0 ? "?" : "");
+    const char *names[sizeof all / sizeof all[0]];
+    size_t len = strcspn(word, "="), n = 0;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (!(all[i].verbs & (1U << w->verb)))
+            continue;
+        names[n++] = arena_printf(s->arena, "--%s", all[i].slot.name);
+        if (strlen(names[n - 1]) == len && strncmp(names[n - 1], word, len) == 0)
+            return option_take(s, w, &all[i].slot, word[len] ? word + len + 1 : NULL);
+    }
+    if (n == 0)
+        return usage(s, w, arena_printf(s->arena, "'%s' takes no options", verb_names[w->verb]));
+    int near = str_nearest(word, names, n);
+    return err_set(s->err, E_USAGE, "there is no option '%s'%s%s%s; wanted: %s", shown(word, s->arena),
+                   near >= 0 ? "; did you mean " : "", near >= 0 ? names[near] : "", near >= 0 ? "?" : "",
+                   verb_usages[w->verb]);
 }
 
 /* Words that are no options, at most `max`; *ret_n of them. */
-static bool plain_words(struct scan *s, struct words *w, bool options, const char **ret, size_t max,
-                        size_t *ret_n)
+static bool plain_words(struct scan *s, struct words *w, const char **ret, size_t max, size_t *ret_n)
 {
     const char *word;
     *ret_n = 0;
     while ((word = next_word(s))) {
         if (word[0] == '-' && word[1] == '-') {
-            if (!options)
-                return usage(s, w, arena_printf(s->arena, "'%s' takes no options", verb_names[w->verb]));
             if (!option_read(s, w, word))
                 return false;
         } else if (*ret_n == max) {
@@ -247,7 +273,7 @@ static bool read_release(struct scan *s, struct words *w)
 {
     const char *words[2];
     size_t n;
-    if (!plain_words(s, w, true, words, 2, &n))
+    if (!plain_words(s, w, words, 2, &n))
         return false;
     if (n == 2 && w->rev)
         return usage(s, w, "the revision is there twice");
@@ -258,26 +284,55 @@ static bool read_release(struct scan *s, struct words *w)
     return env_read(s, w, n ? words[n - 1] : NULL);
 }
 
+static bool number_read(struct scan *s, struct words *w, const char *text, int64_t *to)
+{
+    if (!number_valid(text))
+        return err_set(s->err, E_USAGE, "'%s' is not " A_RELEASE "; wanted: %s", shown(text, s->arena),
+                       verb_usages[w->verb]);
+    *to = atoll(text);
+    return true;
+}
+
+/* "prod to v7", "prod before 41". */
+static bool way_read(struct scan *s, struct words *w, const char *word, const char *value)
+{
+    bool to = strcmp(word, "to") == 0;
+    if (!to && strcmp(word, "before") != 0)
+        return usage(s, w, arena_printf(s->arena, "'%s' is one word too many", shown(value, s->arena)));
+    if ((to && w->to) || (!to && s->before))
+        return usage(s, w, arena_printf(s->arena, "--%s is there twice", word));
+    if (!to)
+        return number_read(s, w, value, &w->before);
+    if (!rev_valid(value))
+        return err_set(s->err, E_USAGE, "'%s' is not " REVISION "; wanted: %s", shown(value, s->arena),
+                       verb_usages[w->verb]);
+    w->to = value;
+    return true;
+}
+
 static bool read_rollback(struct scan *s, struct words *w)
 {
-    const char *words[2];
+    const char *words[3];
     size_t n;
-    if (!plain_words(s, w, false, words, 2, &n))
+    if (!plain_words(s, w, words, 3, &n))
         return false;
-    if (n == 2) {
-        size_t digits = strspn(words[0], "0123456789");
-        if (digits == 0 || digits > 12 || words[0][digits] || (w->release = atoll(words[0])) < 1)
-            return err_set(s->err, E_USAGE, "'%s' is not the number of a release; wanted: %s",
-                           shown(words[0], s->arena), verb_usages[w->verb]);
-    }
-    return env_read(s, w, n ? words[n - 1] : NULL);
+    if (n == 3 && !way_read(s, w, words[1], words[2]))
+        return false;
+    if (n == 2 && s->release)
+        return usage(s, w, "the release is there twice");
+    if (n == 2 && !number_read(s, w, words[0], &w->release))
+        return false;
+    if ((s->release && !number_read(s, w, s->release, &w->release)) ||
+        (s->before && !number_read(s, w, s->before, &w->before)))
+        return false;
+    return env_read(s, w, n == 3 ? words[0] : n ? words[n - 1] : NULL);
 }
 
 static bool read_env(struct scan *s, struct words *w, bool must)
 {
     const char *words[1];
     size_t n;
-    if (!plain_words(s, w, false, words, 1, &n))
+    if (!plain_words(s, w, words, 1, &n))
         return false;
     return n || must ? env_read(s, w, n ? words[0] : NULL) : true;
 }
@@ -325,7 +380,7 @@ static bool read_hand(struct scan *s, struct words *w)
 {
     const char *words[2];
     size_t n;
-    if (!plain_words(s, w, false, words, 2, &n))
+    if (!plain_words(s, w, words, 2, &n))
         return false;
     if (n < 2)
         return usage(s, w, n ? "to whom?" : "which environment?");
@@ -336,7 +391,7 @@ static bool read_code(struct scan *s, struct words *w)
 {
     const char *words[1];
     size_t n;
-    if (!plain_words(s, w, false, words, 1, &n))
+    if (!plain_words(s, w, words, 1, &n))
         return false;
     if (n == 0)
         return usage(s, w, "which? The code is missing");
@@ -354,7 +409,7 @@ static bool read_nothing(struct scan *s, struct words *w)
 {
     const char *words[1];
     size_t n;
-    return plain_words(s, w, false, words, 0, &n);
+    return plain_words(s, w, words, 0, &n);
 }
 
 static bool read_behind(struct scan *s, struct words *w)

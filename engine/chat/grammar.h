@@ -13,11 +13,15 @@
 
 /* X(SUFFIX, "word", "usage", "help") in the order of help. */
 #define CHAT_VERBS(X)                                                                                        \
-    X(RUN, "run", "run REV ENV [--plan NAME] [--stages LIST] [--window N] [--only NODE,..]",                 \
+    X(RUN, "run",                                                                                            \
+      "run REV ENV [--plan NAME] [--stages LIST] [--window N] [--only NODE,..] [--exclude NODE,..]",         \
       "release a revision")                                                                                  \
-    X(PLAN, "plan", "plan REV ENV", "what a release would do")                                               \
-    X(ROLLBACK, "rollback", "rollback [N] ENV", "back to what ran before (release N)")                       \
-    X(RESUME, "resume", "resume ENV", "go on with what was interrupted")                                     \
+    X(PLAN, "plan", "plan REV ENV", "what a release would do; options as for run")                           \
+    X(ROLLBACK, "rollback",                                                                                  \
+      "rollback [N] ENV, rollback ENV to REV, rollback ENV before N [--only NODE,..] [--exclude NODE,..]",   \
+      "back to what ran before (release N), every node to a revision, to what it ran before release N")      \
+    X(RESUME, "resume", "resume ENV [--only NODE,..] [--exclude NODE,..]",                                   \
+      "go on with what was interrupted")                                                                     \
     X(PAUSE, "pause", "pause ENV", "finish the nodes that are out, start no other")                          \
     X(ABORT, "abort", "abort ENV", "stop now; resume or rollback afterwards")                                \
     X(STATUS, "status", "status [ENV]", "what runs, and who holds the lock")                                 \
@@ -46,11 +50,13 @@ const char *chat_help(struct arena *arena);
 
 struct words {
     enum chat_verb verb;
-    const char *env, *rev, *plan, *stages, *window, *only, *reason; /* NULL = not given */
-    const char *code;                                               /* confirm, cancel, approve: upper case */
+    const char *env, *rev, *plan, *stages, *window, *only, *exclude, *reason; /* NULL = not given */
+    const char *to;          /* rollback: every node to this revision */
+    const char *code;        /* confirm, cancel, approve: upper case */
     const char *person;      /* hand: "ann", or "U123" of <@U123|ann> */
     const char *person_name; /* hand: what to call them */
     int64_t release;         /* rollback, 0 = the last */
+    int64_t before;          /* rollback: to before that release, 0 = not given */
 };
 /* The text behind the command, as it came (Slack's &amp; &lt; &gt; are read as what they stand for).
  * Everything in `ret` lives in `arena`. false: E_USAGE, a sentence for the person, with the nearest word

@@ -55,7 +55,7 @@ static bool hold(struct request *r, const struct order_wish *w, const struct ask
 {
     struct order_wish wish = *w;
     struct release_info *about;
-    if (strcmp(w->verb, "run") == 0)
+    if (ask_wants_look(w))
         return ask_look(r->serve, &wish, who, ret_look, code, err);
     return ask_subject(r->store, &wish, r->arena, &about, err) &&
            ask_open(r->serve, &wish, who, "approve", code, err);
@@ -121,7 +121,10 @@ static json_t *ask_json(const struct ask *a, struct arena *arena)
     put_word(o, "stages", w.stages);
     put_word(o, "window", w.window);
     put_word(o, "only", w.only);
+    put_word(o, "exclude", w.exclude);
+    put_word(o, "to", w.to);
     json_object_set_new(o, "release", w.release ? json_integer(w.release) : json_null());
+    json_object_set_new(o, "before", w.before ? json_integer(w.before) : json_null());
     return o;
 }
 

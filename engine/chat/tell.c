@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "watch/watch.h"
+#include "watch/json.h"
+
+#define NOTES_SHOWN 6 /* lines beside a brief */
 
 const char *tell_time(int64_t wall_ms, struct arena *arena)
 {
@@ -84,18 +86,25 @@ static bool put_last(struct said *s, struct store *store, const char *env, struc
     return true;
 }
 
-static bool put_debts(struct said *s, struct store *store, const char *env, struct arena *arena,
+/* Who is out through us, also of those that left the pillar since; and who left it. */
+static bool put_nodes(struct said *s, struct store *store, const char *env, struct arena *arena,
                       struct err *err)
 {
-    struct node_state_info *nodes;
-    size_t n, owed = 0;
-    if (!node_states(store, env, arena, &nodes, &n, err))
+    struct env_state st;
+    size_t owed = 0;
+    if (!env_state_read(store, env, arena, &st, err))
         return false;
-    for (size_t i = 0; i < n; i++) {
-        if (!nodes[i].debt)
+    for (size_t i = 0; i < st.n_nodes; i++) {
+        if (!st.nodes[i].debt)
             continue;
         say_text(s, "%s", owed++ ? ", " : "\nout of rotation through us: ");
-        say_quote(s, nodes[i].node);
+        say_quote(s, st.nodes[i].node);
+        if (st.left && st.left[i])
+            say_text(s, " (left the pillar)");
+    }
+    if (st.n_gone) {
+        say_text(s, "\n");
+        say_quote(s, env_gone_text(&st, arena));
     }
     return true;
 }
@@ -117,11 +126,12 @@ static bool put_queue(struct said *s, struct store *store, const char *env, cons
     return true;
 }
 
-bool tell_status(struct said *s, struct store *store, const char *env, struct arena *arena, struct err *err)
+bool tell_status(struct said *s, struct store *store, const char *env, bool apart, struct arena *arena,
+                 struct err *err)
 {
-    say_text(s, "%s: ", env);
+    say_text(s, "%s: ", env_title(store, env, apart, arena));
     return put_lock(s, store, env, arena, err) && put_queue(s, store, env, "\nwaiting: ", arena, err) &&
-           put_last(s, store, env, arena, err) && put_debts(s, store, env, arena, err);
+           put_last(s, store, env, arena, err) && put_nodes(s, store, env, arena, err);
 }
 
 bool tell_queue(struct said *s, struct store *store, const char *env, struct arena *arena, struct err *err)
@@ -165,13 +175,15 @@ static long long number_of(const json_t *o, const char *key)
     return (long long)json_integer_value(json_object_get(o, key));
 }
 
-static void put_change(struct said *s, const json_t *change, long long nodes)
+static void put_change(struct said *s, const json_t *change, long long nodes, bool back)
 {
     const char *from = text_of(change, "from"), *direction = text_of(change, "direction");
     long long here = number_of(change, "nodes");
     size_t i;
     json_t *commit;
     say_text(s, "\nfrom %.12s", from[0] ? from : "nothing");
+    if (back)
+        say_text(s, " to %.12s", text_of(change, "to"));
     if (here != nodes)
         say_text(s, " on %lld of them", here);
     if (strcmp(direction, "backward") == 0)
@@ -214,6 +226,39 @@ static void put_capacity(struct said *s, const json_t *o)
         say_text(s, "; about %s", duration_text(number_of(o, "left_ms") / 1000 * 1000, time, sizeof time));
 }
 
+/* "site prod: revision 4082..", or of a way back "every node to v7". */
+static void put_what(struct said *s, const json_t *o, const char *rev)
+{
+    say_text(s, "%s %s: ", text_of(o, "app"), text_of(o, "env"));
+    if (text_of(o, "about")[0]) {
+        say_text(s, "%s: ", text_of(o, "what"));
+        say_quote(s, text_of(o, "about"));
+        return;
+    }
+    say_text(s, "revision %s", rev);
+    if (!str_starts(rev, text_of(o, "rev_typed"))) {
+        say_text(s, " (");
+        say_quote(s, text_of(o, "rev_typed"));
+        say_text(s, ")");
+    }
+}
+
+/* What was said while it was looked at (a warning, a node that is left as it is) belongs to the question. */
+static void put_notes(struct said *s, const char *output, const char *end)
+{
+    auto_arena struct arena arena = {0};
+    for (size_t shown = 0; output < end; shown++) {
+        size_t n = strcspn(output, "\n");
+        say_text(s, "\n");
+        if (shown == NOTES_SHOWN) {
+            say_text(s, "...");
+            return;
+        }
+        say_quote(s, arena_strndup(&arena, output, n));
+        output += n + (output[n] == '\n');
+    }
+}
+
 bool tell_brief(struct said *s, const char *output, struct arena *arena, struct brief *ret)
 {
     const char *from = strstr(output, "{\"kind\":\"brief\"");
@@ -222,15 +267,14 @@ bool tell_brief(struct said *s, const char *output, struct arena *arena, struct 
     if (!o)
         return false;
     *ret = (struct brief){.rev = arena_strdup(arena, text_of(o, "rev")),
-                          .digest = arena_strdup(arena, text_of(o, "digest"))};
-    say_text(s, "%s %s: revision %s", text_of(o, "app"), text_of(o, "env"), ret->rev);
-    if (!str_starts(ret->rev, text_of(o, "rev_typed"))) {
-        say_text(s, " (");
-        say_quote(s, text_of(o, "rev_typed"));
-        say_text(s, ")");
-    }
-    put_capacity(s, o);
-    json_array_foreach(json_object_get(o, "changes"), i, change) put_change(s, change, number_of(o, "nodes"));
+                          .digest = arena_strdup(arena, text_of(o, "digest")),
+                          .nodes = number_of(o, "nodes")};
+    put_what(s, o, ret->rev);
+    put_notes(s, output, from);
+    if (ret->nodes > 0)
+        put_capacity(s, o);
+    json_array_foreach(json_object_get(o, "changes"), i, change)
+        put_change(s, change, ret->nodes, text_of(o, "about")[0] != '\0');
     json_decref(o);
     return true;
 }

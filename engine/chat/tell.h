@@ -7,8 +7,9 @@
 #include "state/chat.h"
 #include "state/store.h"
 
-/* "prod: held by ann@ctl1 since ..."; who waits; what ran last; what is unfinished or owed. */
-bool tell_status(struct said *s, struct store *store, const char *env, struct arena *arena,
+/* "prod: held by ann@ctl1 since ..."; who waits; what ran last; what is unfinished or owed, and who left. With
+ * `apart` "prod of shop". */
+bool tell_status(struct said *s, struct store *store, const char *env, bool apart, struct arena *arena,
                  struct err *err) MUST_CHECK;
 bool tell_history(struct said *s, struct store *store, const char *env, size_t limit, struct arena *arena,
                   struct err *err) MUST_CHECK;
@@ -21,6 +22,7 @@ void tell_end(struct said *s, const struct release_info *r);
 /* The answer of `release plan --brief`. false: that is not what it was. rev and digest live in `arena`. */
 struct brief {
     const char *rev, *digest;
+    int64_t nodes; /* 0: there is nothing to change */
 };
 bool tell_brief(struct said *s, const char *output, struct arena *arena, struct brief *ret);
 /* What a command said last: at most `lines` lines of it. */

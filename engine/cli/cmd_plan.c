@@ -18,15 +18,6 @@ static const struct option_def options[] = {
     OPTION_END,
 };
 
-/* Is nodes[i] the first that runs this revision? Each distinct one is asked for once. */
-bool plan_first_with(const struct plan *plan, size_t i)
-{
-    for (size_t k = 0; k < i; k++)
-        if (strcmp(plan->nodes[k].rev_before, plan->nodes[i].rev_before) == 0)
-            return false;
-    return true;
-}
-
 static void list_runners(const struct plan *plan, const char *rev, struct buf *out)
 {
     size_t n = 0, shown = 0;
@@ -119,7 +110,7 @@ static void put_changes(struct session *s, const struct plan *plan, struct buf *
     buf_puts(out, "\ncommits:\n");
     for (size_t i = 0; i < plan->n_nodes; i++) {
         const char *before = plan->nodes[i].rev_before;
-        if (!plan_first_with(plan, i))
+        if (!plan_first_of_change(plan, i))
             continue;
         buf_printf(out, "  %.12s -> %s  on ", before[0] ? before : "nothing", plan->rev);
         list_runners(plan, before, out);
@@ -152,7 +143,7 @@ static int show(struct session *s, struct plan *plan)
     if ((status = session_secrets(s, plan)) || (status = session_preflight(s, plan)))
         return status;
     if (cli_flag(s->cli, "brief")) {
-        brief_print(s, plan);
+        brief_print(s, plan, NULL);
         return 0;
     }
     if (cli_flag(s->cli, "json")) {

@@ -12,6 +12,7 @@
 #include "base/lb.h"
 #include "cli/choose.h"
 #include "cli/confirm.h"
+#include "cli/plan_brief.h"
 #include "cli/watching.h"
 #include "run/look.h"
 #include "watch/json.h"
@@ -24,6 +25,9 @@ static const struct option_def options[] = {
      .help = "every node to what it ran before release N, however that one ended"},
     {.name = "yes", .help = "do not ask; without a terminal the only way where a yes is wanted"},
     {.name = "dry-run", .help = "preflight, show the plan, change nothing"},
+    {.name = "brief",
+     .help = "look only, without the lock: one JSON object as of 'release plan --brief', with its digest"},
+    {.name = "digest", .arg = "HEX", .help = "only when the plan is still this one ('--brief')"},
     ANY_TREE_OPTION,
     CHOOSE_OPTIONS,
     APPROVED_OPTION,
@@ -70,16 +74,28 @@ static int drop_unchanged(struct session *s, struct plan *plan)
     return 0;
 }
 
+/* Nothing would change: a look says it as an object, too. */
+static int nothing_to_do(struct session *s, struct plan *plan, const char *about)
+{
+    say_note("rollback: every node of %s runs already what it would go to: there is nothing to change; "
+             "nothing was touched",
+             s->env);
+    if (cli_flag(s->cli, "brief"))
+        brief_print(s, plan, about);
+    return 0;
+}
+
 int rollback_go(struct session *s, struct plan *plan, const char *why, const char *about, int64_t of_release)
 {
-    int status;
-    if ((status = session_lock(s, why, 0, false)) || (status = session_secrets(s, plan)) ||
-        (status = session_preflight(s, plan)) || (status = drop_unchanged(s, plan)))
+    bool look = cli_flag(s->cli, "brief");
+    int status = look ? 0 : session_lock(s, why, 0, false);
+    if (status || (status = session_secrets(s, plan)) || (status = session_preflight(s, plan)) ||
+        (status = drop_unchanged(s, plan)) || (status = plan_as_confirmed(s->cli, plan)))
         return status;
-    if (plan->n_nodes == 0) {
-        say_note("rollback: every node of %s runs already what it would go to: there is nothing to change; "
-                 "nothing was touched",
-                 s->env);
+    if (plan->n_nodes == 0)
+        return nothing_to_do(s, plan, about);
+    if (look) {
+        brief_print(s, plan, about);
         return 0;
     }
     if (cli_flag(s->cli, "dry-run"))
@@ -92,11 +108,6 @@ int rollback_go(struct session *s, struct plan *plan, const char *why, const cha
 bool rollback_is_kind(const struct release_info *r)
 {
     return strcmp(r->kind, "release") == 0 || strcmp(r->kind, "rollback") == 0;
-}
-
-static bool can_be_taken_back(const struct release_info *r)
-{
-    return r->exit_status == EXIT_RELEASED && rollback_is_kind(r);
 }
 
 static int last_finished(struct session *s, struct release_info **ret)
@@ -117,38 +128,11 @@ static int last_finished(struct session *s, struct release_info **ret)
         say_error("rollback: rollback %" PRId64 " went to %s, a revision that was named: what comes before "
                   "that is not known. '--release %" PRId64 "' takes that one back, '--to REV' and '--before "
                   "N' say where to go; nothing was touched",
-                  last->id, release_name(&s->cli->arena, last), last->id);
+                  last->id, back_name(last, &s->cli->arena), last->id);
     else
         say_error("rollback: %s has no finished release to take back in the journal %s; 'release history "
                   "%s' lists what there was, '--to REV' goes to a revision; nothing was touched",
                   s->env, store_place(s->store), s->env);
-    return EXIT_USAGE;
-}
-
-int rollback_named(struct session *s, int64_t id, struct release_info **ret)
-{
-    struct err err;
-    if (!release_get(s->store, id, &s->cli->arena, ret, &err))
-        return say_err(&err);
-    if (*ret && env_same(s->store, (*ret)->env, s->env, &s->cli->arena))
-        return 0;
-    if (!*ret)
-        say_error("rollback: there is no release %" PRId64 "; 'release history %s' lists them", id, s->env);
-    else
-        say_error("rollback: release %" PRId64 " is of %s, not of %s; 'release history %s' lists them", id,
-                  (*ret)->env, s->env, s->env);
-    return EXIT_USAGE;
-}
-
-static int finished_by_number(struct session *s, int64_t id, struct release_info **ret)
-{
-    int status = rollback_named(s, id, ret);
-    if (status || can_be_taken_back(*ret))
-        return status;
-    say_error("rollback: %s %" PRId64 " ended with %d (%s); only a release that was finished can be taken "
-              "back by number; '--before %" PRId64 "' goes to what every node ran before it; nothing was "
-              "touched",
-              (*ret)->kind, id, (*ret)->exit_status, end_text(*ret), id);
     return EXIT_USAGE;
 }
 
@@ -172,7 +156,7 @@ static const char *others(struct session *s, int64_t before_id)
     return arena_printf(&s->cli->arena,
                         "'release rollback --release %" PRId64 " %s' takes back the one before it (%s), "
                         "'--before %" PRId64 "' takes all nodes to what they ran before that",
-                        r->id, s->env, release_name(&s->cli->arena, r), r->id);
+                        r->id, s->env, back_name(r, &s->cli->arena), r->id);
 }
 
 static void say_reach(struct session *s, const struct release_info *r, const struct plan *plan)
@@ -201,9 +185,8 @@ int rollback_finished(struct session *s, const struct release_info *r)
                   r->id, s->env, others(s, r->id));
         return EXIT_USAGE;
     }
-    return rollback_go(
-        s, plan, arena_printf(arena, "rolling release %" PRId64 " back", r->id),
-        arena_printf(arena, "takes back release %" PRId64 " (%s)", r->id, release_name(arena, r)), r->id);
+    return rollback_go(s, plan, arena_printf(arena, "rolling release %" PRId64 " back", r->id),
+                       back_way_text(&(struct back_way){.release = r->id}, r, arena), r->id);
 }
 
 /* ---- what was asked for */
@@ -224,21 +207,17 @@ static int refuse_never_begun(struct session *s)
     return EXIT_USAGE;
 }
 
-static int one_way(const struct session *s)
+/* A number that is none of a release is no "not given". */
+static bool number_of(struct session *s, const char *name, int64_t *ret, struct err *err)
 {
-    static const char *const ways[] = {"release", "to", "before"};
-    const char *given = NULL;
-    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
-        if (!cli_opt(s->cli, ways[i]))
-            continue;
-        if (given) {
-            say_error("rollback: --%s and --%s say two things; give one; nothing was touched", given,
-                      ways[i]);
-            return EXIT_USAGE;
-        }
-        given = ways[i];
-    }
-    return 0;
+    long long n;
+    if (!cli_number(s->cli, name, 0, &n, err))
+        return false;
+    *ret = n;
+    return n > 0 || !cli_opt(s->cli, name) ||
+           err_set(err, E_USAGE,
+                   "rollback: --%s: '%s' is not the number of a release (wanted one as in --%s 41)", name,
+                   cli_opt(s->cli, name), name);
 }
 
 static int last_back(struct session *s)
@@ -250,28 +229,33 @@ static int last_back(struct session *s)
     return status ? status : rollback_finished(s, r);
 }
 
+/* It goes back on its own plan, which is frozen: there is nothing to look at, and what was looked at was
+ * another. */
+static bool by_its_own_plan(struct session *s, const struct release_info *r, const struct back_way *way)
+{
+    bool other = way->to || (way->release && way->release != r->id) || (way->before && way->before != r->id);
+    return !other && !cli_flag(s->cli, "brief") && !cli_opt(s->cli, "digest");
+}
+
 static int rollback(struct session *s)
 {
-    struct release_info *r;
+    struct release_info *open, *named;
+    struct back_way way = {.to = cli_opt(s->cli, "to")};
     struct err err;
-    long long wanted, before;
-    const char *to = cli_opt(s->cli, "to");
-    int status = one_way(s);
-    if (status)
-        return status;
-    if (!cli_number(s->cli, "release", 0, &wanted, &err) || !cli_number(s->cli, "before", 0, &before, &err) ||
-        !release_unfinished(s->store, s->env, &s->cli->arena, &r, &err))
+    if (!number_of(s, "release", &way.release, &err) || !number_of(s, "before", &way.before, &err) ||
+        !back_way_ok(s->store, s->env, &way, &s->cli->arena, &named, &err) ||
+        !release_unfinished(s->store, s->env, &s->cli->arena, &open, &err))
         return say_err(&err);
-    if (r && !to && (wanted == 0 || wanted == r->id) && (before == 0 || before == r->id))
-        return session_continue(s, r, ORDER_ROLLBACK);
-    if (r)
+    if (open && by_its_own_plan(s, open, &way))
+        return session_continue(s, open, ORDER_ROLLBACK);
+    if (open)
         return session_refuse_unfinished(s);
-    if (to || before)
-        return to ? rollback_to(s, to) : rollback_before(s, before);
-    if (!wanted)
-        return last_back(s);
-    status = finished_by_number(s, wanted, &r);
-    return status ? status : rollback_finished(s, r);
+    const char *about = named || way.to ? back_way_text(&way, named, &s->cli->arena) : NULL;
+    if (way.to)
+        return rollback_to(s, way.to, about);
+    if (way.before)
+        return rollback_before(s, named, about);
+    return named ? rollback_finished(s, named) : last_back(s);
 }
 
 static int run(struct cli *cli)
@@ -280,7 +264,7 @@ static int run(struct cli *cli)
     const char *env = cli_env(cli, 0);
     if (!env)
         return EXIT_USAGE;
-    int status = session_begin(&s, cli, env, STORE_WRITE);
+    int status = session_begin(&s, cli, env, cli_flag(cli, "brief") ? STORE_READ : STORE_WRITE);
     if (!status)
         status = rollback(&s);
     return session_end(&s, status, "rollback ended");

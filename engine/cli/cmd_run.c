@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* release run: a new revision on every node of an environment. */
 #include "cli/confirm.h"
+#include "cli/plan_brief.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,23 +18,6 @@ static const struct option_def options[] = {
     APPROVED_OPTION,
     OPTION_END,
 };
-
-/* Somebody said yes to one plan; what came meanwhile (another node down, a moved branch) makes another. */
-static int same_plan(struct cli *cli, const struct plan *plan)
-{
-    const char *wanted = cli_opt(cli, "digest");
-    char digest[65];
-    if (!wanted)
-        return 0;
-    plan_consent(plan, digest);
-    if (strcmp(wanted, digest) == 0)
-        return 0;
-    say_error("run: the plan is not the one that was confirmed (%.12s, now %.12s): nodes, revision or "
-              "settings have "
-              "changed since; look at it again and confirm it; nothing was touched",
-              wanted, digest);
-    return EXIT_PREFLIGHT;
-}
 
 /* What was typed, as the repository knows it. */
 static int revision_of(struct session *s, const struct plan *plan, const char **ret)
@@ -94,7 +78,7 @@ static int run_locked(struct session *s, struct plan *plan)
         return status;
     if (cli_flag(cli, "only-outdated") && ((status = outdated(s, &plan)) || !plan))
         return status;
-    if ((status = session_preflight(s, plan)) || (status = same_plan(cli, plan)))
+    if ((status = session_preflight(s, plan)) || (status = plan_as_confirmed(cli, plan)))
         return status;
     if (cli_flag(cli, "dry-run"))
         return session_dry_run(s, plan);

@@ -107,7 +107,8 @@ static void put_nodes(struct cli *cli, const struct env_state *st, struct buf *o
     for (size_t i = 0; i < st->n_nodes; i++) {
         const struct node_state_info *n = &st->nodes[i];
         if (n->debt)
-            buf_printf(out, "  owed       %s: %s\n", n->node, n->debt_text);
+            buf_printf(out, "  owed       %s: %s%s\n", n->node, n->debt_text,
+                       st->left && st->left[i] ? "; it left the pillar" : "");
         TABLE_ROW(&t, "   ", n->node, n->rev && n->rev[0] ? arena_strndup(&cli->arena, n->rev, 12) : "-",
                   n->at_ms ? clock_text(n->at_ms, when, sizeof when) : "",
                   n->release ? arena_printf(&cli->arena, "release %" PRId64, n->release) : "");
@@ -115,11 +116,8 @@ static void put_nodes(struct cli *cli, const struct env_state *st, struct buf *o
     if (st->n_nodes)
         buf_puts(out, "  nodes      as last known:\n");
     table_render(&t, out);
-    for (size_t i = 0; i < st->n_gone; i++)
-        buf_printf(out, "%s%s", i == 0 ? "  gone       " : ", ", st->gone[i]);
     if (st->n_gone)
-        buf_printf(out, ": no nodes of %s any more since release %" PRId64 "\n", env_bare(st->env),
-                   st->gone_since);
+        buf_printf(out, "  gone       %s\n", env_gone_text(st, &cli->arena));
 }
 
 static void put_env(struct cli *cli, struct store *store, const struct env_state *st, struct buf *out)

@@ -48,11 +48,6 @@ static const char *name_and_rev(struct arena *arena, const char *typed, const ch
     return arena_strdup(arena, buf_str(&out));
 }
 
-const char *release_name(struct arena *arena, const struct release_info *r)
-{
-    return name_and_rev(arena, r->rev_typed, r->rev);
-}
-
 static void put_head(struct session *s, const struct plan *plan, const char *about, struct buf *out)
 {
     buf_printf(out, "\n%s of %s in %s", plan->kind, plan->app, plan->env);
@@ -63,31 +58,11 @@ static void put_head(struct session *s, const struct plan *plan, const char *abo
     buf_printf(out, ", plan %s\n", plan->name);
 }
 
-static const char *target_of(const struct plan *plan, size_t i)
-{
-    const char *own = plan->nodes[i].rev;
-    return own && *own ? own : plan->rev;
-}
-
-static bool same_change(const struct plan *plan, size_t a, size_t b)
-{
-    return strcmp(plan->nodes[a].rev_before, plan->nodes[b].rev_before) == 0 &&
-           strcmp(target_of(plan, a), target_of(plan, b)) == 0;
-}
-
-static bool first_of_change(const struct plan *plan, size_t i)
-{
-    for (size_t k = 0; k < i; k++)
-        if (same_change(plan, k, i))
-            return false;
-    return true;
-}
-
 static void put_nodes_of_change(const struct plan *plan, size_t of, struct buf *out)
 {
     size_t n = 0;
     for (size_t i = of; i < plan->n_nodes; i++)
-        if (same_change(plan, of, i) && ++n <= NODES_SHOWN)
+        if (plan_same_change(plan, of, i) && ++n <= NODES_SHOWN)
             buf_printf(out, "%s%s", n > 1 ? ", " : "", plan->nodes[i].id);
     if (n > NODES_SHOWN)
         buf_printf(out, " and %zu more", n - NODES_SHOWN);
@@ -106,7 +81,8 @@ static const char *direction_words(const char *direction, long long count, struc
 static void put_commits(struct session *s, const struct plan *plan, size_t of, bool colour, struct buf *out)
 {
     const char *why;
-    const struct probe *probe = plan_commits(s, plan, plan->nodes[of].rev_before, target_of(plan, of), &why);
+    const struct probe *probe =
+        plan_commits(s, plan, plan->nodes[of].rev_before, plan_target(plan, of), &why);
     if (!probe) {
         buf_puts(out, "      the commits cannot be listed: ");
         put_outside(out, why);
@@ -137,8 +113,8 @@ static void put_changes(struct session *s, const struct plan *plan, bool asked, 
 {
     size_t n = 0;
     for (size_t i = 0; plan->needs_rev && i < plan->n_nodes; i++) {
-        const char *before = plan->nodes[i].rev_before, *to = target_of(plan, i);
-        if (!first_of_change(plan, i) || n++ >= CHANGES_SHOWN)
+        const char *before = plan->nodes[i].rev_before, *to = plan_target(plan, i);
+        if (!plan_first_of_change(plan, i) || n++ >= CHANGES_SHOWN)
             continue;
         buf_printf(out, "  %-8s%s -> %s on ", n == 1 ? "change" : "", rev_text(&s->cli->arena, before),
                    rev_text(&s->cli->arena, to));

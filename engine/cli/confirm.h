@@ -12,7 +12,5 @@
 bool session_confirm(struct session *s, const struct plan *plan, const char *about);
 /* --dry-run: the whole plan, or its frozen JSON. Returns 0. */
 int session_dry_run(struct session *s, struct plan *plan);
-/* "v7 e0e8e0f1a2b3": what was typed and the commit, or the commit alone. */
-const char *release_name(struct arena *arena, const struct release_info *r);
 
 #endif

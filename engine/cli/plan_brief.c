@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* release plan --brief: revision, nodes, capacity and commits in one small object. A room or a page shows it
- * with its question; the digest binds the answer to this plan and no other (release run --digest). */
+/* --brief: revision, nodes, capacity and commits in one small object. A room or a page shows it
+ * with its question; the digest binds the answer to this plan and no other (--digest). */
 #include "cli/plan_brief.h"
 
 #include <jansson.h>
@@ -22,6 +22,28 @@ static json_t *text(const char *s)
     return json_string(buf_str(&visible));
 }
 
+/* ---- what changes from what to what */
+
+const char *plan_target(const struct plan *plan, size_t i)
+{
+    const char *own = plan->nodes[i].rev;
+    return own && *own ? own : plan->rev ? plan->rev : "";
+}
+
+bool plan_same_change(const struct plan *plan, size_t a, size_t b)
+{
+    return strcmp(plan->nodes[a].rev_before, plan->nodes[b].rev_before) == 0 &&
+           strcmp(plan_target(plan, a), plan_target(plan, b)) == 0;
+}
+
+bool plan_first_of_change(const struct plan *plan, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (plan_same_change(plan, k, i))
+            return false;
+    return true;
+}
+
 static json_t *commits_json(const struct probe *probe)
 {
     json_t *list = json_array();
@@ -31,15 +53,16 @@ static json_t *commits_json(const struct probe *probe)
     return list;
 }
 
-static json_t *change_json(struct session *s, const struct plan *plan, const char *before)
+/* The change of node `of` and of all that have the same. */
+static json_t *change_json(struct session *s, const struct plan *plan, size_t of)
 {
-    const char *why = "";
+    const char *why = "", *before = plan->nodes[of].rev_before, *to = plan_target(plan, of);
     json_int_t nodes = 0;
-    for (size_t i = 0; i < plan->n_nodes; i++)
-        nodes += strcmp(plan->nodes[i].rev_before, before) == 0;
-    json_t *o = json_pack("{s:s, s:I}", "from", before, "nodes", nodes);
-    bool asks = before[0] && strcmp(before, plan->rev) != 0;
-    const struct probe *probe = asks ? plan_commits(s, plan, before, plan->rev, &why) : NULL;
+    for (size_t i = of; i < plan->n_nodes; i++)
+        nodes += plan_same_change(plan, of, i);
+    json_t *o = json_pack("{s:s, s:s, s:I}", "from", before, "to", to, "nodes", nodes);
+    bool asks = before[0] && strcmp(before, to) != 0;
+    const struct probe *probe = asks ? plan_commits(s, plan, before, to, &why) : NULL;
     long long count;
     if (asks && !probe)
         json_object_set_new(o, "unknown", text(why));
@@ -56,14 +79,16 @@ static json_t *changes_json(struct session *s, const struct plan *plan)
 {
     json_t *list = json_array();
     for (size_t i = 0; plan->needs_rev && i < plan->n_nodes; i++)
-        if (plan_first_with(plan, i))
-            json_array_append_new(list, change_json(s, plan, plan->nodes[i].rev_before));
+        if (plan_first_of_change(plan, i))
+            json_array_append_new(list, change_json(s, plan, i));
     return list;
 }
 
 static json_t *left_json(struct session *s, const struct plan *plan)
 {
     struct model m;
+    if (plan->n_nodes == 0)
+        return json_null();
     model_init(&m, watching_plan(&s->cli->arena, s->store, plan, 0));
     m.started_ms = clock_wall_ms();
     int64_t left = model_left_ms(&m, m.started_ms);
@@ -71,7 +96,22 @@ static json_t *left_json(struct session *s, const struct plan *plan)
     return left >= 0 ? json_integer(left) : json_null();
 }
 
-void brief_print(struct session *s, struct plan *plan)
+int plan_as_confirmed(struct cli *cli, const struct plan *plan)
+{
+    const char *wanted = cli_opt(cli, "digest");
+    char digest[65];
+    if (!wanted)
+        return 0;
+    plan_consent(plan, digest);
+    if (strcmp(wanted, digest) == 0)
+        return 0;
+    say_error("%s: the plan is not the one that was confirmed (%.12s, now %.12s): nodes, revision or "
+              "settings have changed since; look at it again and confirm it; nothing was touched",
+              cli->command->name, wanted, digest);
+    return EXIT_PREFLIGHT;
+}
+
+void brief_print(struct session *s, struct plan *plan, const char *about)
 {
     json_t *ids = json_array(), *stages = json_array();
     json_int_t up = 0;
@@ -91,6 +131,8 @@ void brief_print(struct session *s, struct plan *plan)
                   digest, "nodes", (json_int_t)plan->n_nodes, "ids", ids, "up", up, "window",
                   (int)plan->window, "min_up", (int)plan->min_up, "stages", stages, "soak_ms",
                   (json_int_t)plan->soak_ms, "changes", changes_json(s, plan), "left_ms", left_json(s, plan));
+    json_object_set_new(o, "what", json_string(plan->kind));
+    json_object_set_new(o, "about", about ? text(about) : json_null());
     auto_free char *json = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
     must(json);
     out_printf("%s\n", json);

@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* What `release plan` works out beside the plan, for its two forms. */
+/* What a plan comes to, for its forms: `release plan`, --brief, and the question before a change. */
 #ifndef RELEASE_CLI_PLAN_BRIEF_H
 #define RELEASE_CLI_PLAN_BRIEF_H
 
 #include "cli/session.h"
 
-/* Is nodes[i] the first that runs this revision? Each distinct one is asked for once. */
-bool plan_first_with(const struct plan *plan, size_t i);
+/* What node i shall run: a revision of its own, else the plan's. */
+const char *plan_target(const struct plan *plan, size_t i);
+/* Do both come from one revision, and go to one? */
+bool plan_same_change(const struct plan *plan, size_t a, size_t b);
+/* Is node i the first of its change? Each distinct one is told, and asked about, once. */
+bool plan_first_of_change(const struct plan *plan, size_t i);
 /* The commits between what nodes run and what they shall run (`to`, 40 digits); asked of the repository,
  * which may not know: NULL, and why. */
 const struct probe *plan_commits(struct session *s, const struct plan *plan, const char *before,
                                  const char *to, const char **ret_why);
 const char *probe_fact(const struct probe *probe, const char *name); /* "" when there is none */
 
-/* One JSON object: what a person has to know before saying yes (docs/json.md). */
-void brief_print(struct session *s, struct plan *plan);
+/* One JSON object: what a person has to know before saying yes (docs/json.md). `about` is what a rollback is
+ * ("takes back release 9 (v7)"), NULL for a release. */
+void brief_print(struct session *s, struct plan *plan, const char *about);
+/* Somebody said yes to one plan (--digest); what came meanwhile (another node down, a moved branch) makes
+ * another. 0: it is still that one, or none was named; else said, exit 6. */
+int plan_as_confirmed(struct cli *cli, const struct plan *plan);
 
 #endif

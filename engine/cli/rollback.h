@@ -22,16 +22,14 @@ const char *rollback_fact(const struct plan_node *node, const char *name);
 /* ---- rollback_to.c */
 
 /* Every node to `rev`, by the environment's plan of today. */
-int rollback_to(struct session *s, const char *rev);
-/* Every node to what it ran before release `id` began, whatever became of that one and of later ones. */
-int rollback_before(struct session *s, int64_t id);
+int rollback_to(struct session *s, const char *rev, const char *about);
+/* Every node to what it ran before that release began, whatever became of it and of later ones. */
+int rollback_before(struct session *s, const struct release_info *r, const char *about);
 
 /* ---- cmd_rollback.c */
 
 /* Release `r`, which was finished, is taken back by its own plan. */
 int rollback_finished(struct session *s, const struct release_info *r);
-/* Release `id` of this environment, or said why not. */
-int rollback_named(struct session *s, int64_t id, struct release_info **ret);
 bool rollback_is_kind(
     const struct release_info *r); /* a release or a rollback: what nodes run depends on it */
 /* Locked, preflighted, without the nodes that run what they would go to; asked about; started. Where nothing

@@ -51,15 +51,14 @@ static int plan_of_today(struct session *s, const char *rev, struct plan **ret)
     return 0;
 }
 
-int rollback_to(struct session *s, const char *rev)
+int rollback_to(struct session *s, const char *rev, const char *about)
 {
     struct arena *arena = &s->cli->arena;
     struct plan *plan;
     int status = plan_of_today(s, rev, &plan);
     if (status)
         return status;
-    return rollback_go(s, plan, arena_printf(arena, "rolling %s back to %s", s->env, rev),
-                       arena_printf(arena, "every node to %s", rev), 0);
+    return rollback_go(s, plan, arena_printf(arena, "rolling %s back to %s", s->env, rev), about, 0);
 }
 
 /* ---- what ran before */
@@ -175,7 +174,8 @@ static int since(struct session *s, int64_t id, const struct release_info ***ret
     return 0;
 }
 
-static int go_before(struct session *s, int64_t id, const struct release_info **list, size_t n)
+static int go_before(struct session *s, int64_t id, const char *about, const struct release_info **list,
+                     size_t n)
 {
     struct arena *arena = &s->cli->arena;
     struct plan *plan;
@@ -198,17 +198,16 @@ static int go_before(struct session *s, int64_t id, const struct release_info **
     plan->rev = plan->nodes[0].rev;
     plan->rev_typed = arena_printf(arena, "before release %" PRId64, id);
     return rollback_go(s, plan, arena_printf(arena, "rolling %s back to before release %" PRId64, s->env, id),
-                       arena_printf(arena, "every node to what it ran before release %" PRId64, id),
-                       list[0]->id);
+                       about, list[0]->id);
 }
 
-int rollback_before(struct session *s, int64_t id)
+int rollback_before(struct session *s, const struct release_info *r, const char *about)
 {
-    struct release_info *r;
     const struct release_info **list;
     size_t n;
-    int status = rollback_named(s, id, &r);
-    if (status || (status = since(s, id, &list, &n)))
+    int64_t id = r->id;
+    int status = since(s, id, &list, &n);
+    if (status)
         return status;
     if (n == 0) {
         say_note("rollback: nothing was released to %s since %s %" PRId64 ": there is nothing to change; "
@@ -218,5 +217,5 @@ int rollback_before(struct session *s, int64_t id)
     }
     if (n == 1 && list[0]->exit_status == EXIT_RELEASED) /* its own plan knows what it did once, too */
         return rollback_finished(s, list[0]);
-    return go_before(s, id, list, n);
+    return go_before(s, id, about, list, n);
 }

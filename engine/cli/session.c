@@ -50,7 +50,7 @@ static int name_env(struct session *s, const char *env, enum store_mode mode)
         say_error("%s: '%s' cannot be an environment's name: " NAME_WANTED, cli->command->name, env);
         return EXIT_USAGE;
     }
-    if (!cli->app && mode == STORE_WRITE)
+    if (!cli->app && (mode == STORE_WRITE || cli_flag(cli, "brief"))) /* a look names it as the order will */
         session_pillar_if_readable(s);
     if (cli->app)
         store_app(s->store, env, cli->app);

@@ -20,12 +20,14 @@ static void add_parts(struct request *r, const char *env, json_t *o)
         json_object_set_new(o, "pending", json_array());
 }
 
-static json_t *verbs_json(enum right right)
+/* Of another tree's environment ("blog:prod") there is no pillar here: what needs one is ordered there. */
+static json_t *verbs_json(enum right right, const char *env)
 {
     static const char *const verbs[] = {"plan",  "run",   "rollback", "resume",
                                         "pause", "abort", "lock",     "unlock"};
     json_t *list = json_array();
-    for (size_t i = 0; right >= RIGHT_OPERATOR && i < sizeof verbs / sizeof verbs[0]; i++)
+    for (size_t i = strchr(env, ':') ? 4 : 0; right >= RIGHT_OPERATOR && i < sizeof verbs / sizeof verbs[0];
+         i++)
         json_array_append_new(list, json_string(verbs[i]));
     if (right >= RIGHT_ADMIN)
         json_array_append_new(list, json_string("force"));
@@ -49,7 +51,8 @@ static void one(struct request *r, struct reply *reply)
     json_object_set_new(o, "rollback_of", back ? json_integer(back->id) : json_null());
     const char *story = back && !st.unfinished ? back_story(&st, back, r->arena) : "";
     json_object_set_new(o, "rollback_note", *story ? watch_text_json(story, strlen(story)) : json_null());
-    json_object_set_new(o, "can", verbs_json(r->actor.right));
+    json_object_set_new(o, "can", verbs_json(r->actor.right, st.env));
+    json_object_set_new(o, "app", json_string(env_app(r->store, st.env, r->arena)));
     reply_json(reply, 200, o);
 }
 
@@ -83,8 +86,9 @@ static json_t *summary(struct request *r, const char *env, struct err *err)
     if (!nodes)
         return NULL;
     json_t *full = env_state_json(&st, r->arena);
-    json_t *o = json_pack("{s:s, s:O, s:O, s:O, s:O, s:o}", "env", env, "lock", json_object_get(full, "lock"),
-                          "running", json_object_get(full, "running"), "last", json_object_get(full, "last"),
+    json_t *o = json_pack("{s:s, s:s, s:O, s:O, s:O, s:O, s:o}", "env", env, "app",
+                          env_app(r->store, env, r->arena), "lock", json_object_get(full, "lock"), "running",
+                          json_object_get(full, "running"), "last", json_object_get(full, "last"),
                           "unfinished", json_object_get(full, "unfinished"), "nodes", nodes);
     json_decref(full);
     add_parts(r, env, o);

@@ -6,6 +6,7 @@
 #include "serve/api.h"
 #include "state/chat.h"
 #include "state/orders.h"
+#include "watch/json.h"
 
 #define OUTPUT_TAIL 16384
 
@@ -32,26 +33,28 @@ static bool flag(const struct request *r, const json_t *body, const char *name)
                 : text && (strcmp(text, "1") == 0 || strcmp(text, "true") == 0 || strcmp(text, "on") == 0);
 }
 
-static bool release_number(const struct request *r, const json_t *body, int64_t *ret, struct reply *reply)
+/* The number of a release, 0 when it is not given. */
+static bool number(const struct request *r, const json_t *body, const char *name, int64_t *ret,
+                   struct reply *reply)
 {
-    const json_t *v = body ? json_object_get(body, "release") : NULL;
-    const char *text = body ? NULL : request_form(r, "release");
+    const json_t *v = body ? json_object_get(body, name) : NULL;
+    const char *text = body ? NULL : request_form(r, name);
     long long n = json_is_integer(v) ? json_integer_value(v) : 0;
-    if (text && text[0] && (strspn(text, "0123456789") != strlen(text) || strlen(text) > 18))
-        return reply_error(reply, 400, "usage", "release: wanted its number");
-    if (text && text[0])
+    bool given = json_is_integer(v) || (text && text[0]);
+    if (text && text[0] && strspn(text, "0123456789") == strlen(text) && strlen(text) <= 18)
         n = strtoll(text, NULL, 10);
     *ret = n;
-    return (!v || json_is_null(v) || json_is_integer(v)) && n >= 0
-               ? true
-               : reply_error(reply, 400, "usage", "release: wanted its number");
+    return (v && !json_is_integer(v) && !json_is_null(v)) || (given && n < 1)
+               ? reply_error(reply, 400, "usage", "%s: wanted the number of a release", name)
+               : true;
 }
 
 /* A mistyped key would be an order that means something else. */
 static bool keys_known(const json_t *body, struct reply *reply)
 {
-    static const char *const known[] = {"rev",     "plan",  "stages",  "window", "only",  "reason",
-                                        "release", "force", "confirm", "brief",  "digest"};
+    static const char *const known[] = {"rev",     "plan",   "stages",  "window", "only",
+                                        "exclude", "reason", "release", "force",  "confirm",
+                                        "brief",   "digest", "to",      "before"};
     size_t n = sizeof known / sizeof known[0];
     const char *key;
     json_t *v;
@@ -78,7 +81,9 @@ static bool wish_read(const struct request *r, const json_t *body, struct order_
            field(r, body, "plan", &w->plan, reply) && field(r, body, "stages", &w->stages, reply) &&
            field(r, body, "window", &w->window, reply) && field(r, body, "only", &w->only, reply) &&
            field(r, body, "reason", &w->reason, reply) && field(r, body, "confirm", confirm, reply) &&
-           field(r, body, "digest", &w->digest, reply) && release_number(r, body, &w->release, reply);
+           field(r, body, "digest", &w->digest, reply) && field(r, body, "to", &w->to, reply) &&
+           field(r, body, "exclude", &w->exclude, reply) && number(r, body, "release", &w->release, reply) &&
+           number(r, body, "before", &w->before, reply);
 }
 
 /* Whoever holds the lock by hand frees it; others break it, as admins and with a reason. */
@@ -127,6 +132,16 @@ static bool words_ok(const struct order_wish *w, struct reply *reply)
     return serve_wish_ok(w, &err) || reply_err(reply, &err);
 }
 
+/* Refused here as the command would, before anybody is asked for a yes. */
+static bool back_ok(const struct request *r, const struct order_wish *w, struct reply *reply)
+{
+    struct release_info *named;
+    struct err err;
+    const struct back_way way = {.release = w->release, .to = w->to, .before = w->before};
+    return !serve_wish_is_back(w) || back_way_ok(r->store, w->env, &way, r->arena, &named, &err) ||
+           reply_err(reply, &err);
+}
+
 /* A browser's form without script goes back to the page; programs get the order's number. */
 static void answer_order(struct request *r, const struct order_wish *w, int64_t id, struct reply *reply)
 {
@@ -150,7 +165,8 @@ static void give(struct request *r, struct reply *reply, const char *verb)
     if (!body && r->n_form == 0)
         return;
     if (wish_read(r, body, &w, &confirm, reply) && api_env_known(r, reply) &&
-        may_order(r, &w, confirm, reply) && words_ok(&w, reply) && !held_by_a_part(r, &w, reply)) {
+        may_order(r, &w, confirm, reply) && words_ok(&w, reply) && back_ok(r, &w, reply) &&
+        !held_by_a_part(r, &w, reply)) {
         if (serve_order(r->serve, &w, &id, &err))
             answer_order(r, &w, id, reply);
         else

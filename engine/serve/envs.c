@@ -4,6 +4,7 @@
 
 #include "serve/api.h"
 #include "plans/pillar.h"
+#include "watch/json.h"
 
 bool api_number(const struct request *r, size_t i, int64_t *ret, struct reply *reply)
 {
@@ -39,6 +40,19 @@ const char *const *api_envs(struct serve *s, struct store *store, struct arena *
             envs[n++] = list[i];
     *ret_n = n;
     return envs;
+}
+
+size_t serve_apps(struct serve *s, struct store *store, struct arena *arena)
+{
+    size_t n, n_apps = 0;
+    const char *const *envs = api_envs(s, store, arena, &n);
+    const char **apps = arena_array(arena, n + 1, sizeof *apps);
+    for (size_t i = 0; i < n; i++) {
+        const char *app = env_app(store, envs[i], arena);
+        if (app[0] && !has(apps, n_apps, app))
+            apps[n_apps++] = app;
+    }
+    return n_apps;
 }
 
 bool api_env_known(struct request *r, struct reply *reply)

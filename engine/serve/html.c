@@ -49,7 +49,7 @@ static void put_value(struct buf *out, const struct html_page *p, const char *na
         bool is_html;
     } values[] = {{"title", p->title, false}, {"view", p->view, false},       {"env", p->env, false},
                   {"csrf", p->csrf, false},   {"release", p->release, false}, {"person", p->person, true},
-                  {"main", p->main, true}};
+                  {"app", p->app, false},     {"apps", p->apps, false},       {"main", p->main, true}};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         if (strlen(values[i].name) != n || memcmp(values[i].name, name, n) != 0)
             continue;
@@ -129,7 +129,7 @@ void html_release_line(struct buf *out, const char *head, const struct release_i
     buf_puts(out, "</p>\n");
 }
 
-void html_release_table(struct buf *out, const struct release_info *list, size_t n)
+void html_release_table(struct buf *out, const struct release_info *list, size_t n, bool apart)
 {
     if (!n) {
         buf_puts(out, "<p class=\"quiet\">No releases yet.</p>\n");
@@ -142,7 +142,10 @@ void html_release_table(struct buf *out, const struct release_info *list, size_t
         const struct release_info *r = &list[i];
         buf_puts(out, "<tr><th scope=\"row\">");
         put_link(out, r);
-        html_row(out, "</th><td data-label=\"env\">%s</td><td data-label=\"revision\">", r->env);
+        html_row(out, "</th><td data-label=\"env\">%s", apart && r->app[0] ? env_bare(r->env) : r->env);
+        if (apart && r->app[0])
+            html_row(out, " of %s", r->app);
+        buf_puts(out, "</td><td data-label=\"revision\">");
         put_rev(out, r->rev);
         buf_puts(out, "</td><td data-label=\"started\">");
         put_time(out, r->started_ms);
@@ -174,8 +177,10 @@ void html_release_facts(struct buf *out, const struct release_info *r)
         html_row(out, "<p>%s</p>\n", r->summary);
 }
 
-void html_node_table(struct buf *out, const struct node_state_info *nodes, size_t n)
+void html_node_table(struct buf *out, const struct env_state *st, size_t most)
 {
+    const struct node_state_info *nodes = st->nodes;
+    size_t n = st->n_nodes < most ? st->n_nodes : most;
     if (!n) {
         buf_puts(out, "<p class=\"quiet\">No node is known yet: the first release makes them known.</p>\n");
         return;
@@ -191,8 +196,8 @@ void html_node_table(struct buf *out, const struct node_state_info *nodes, size_
                    "</td><td data-label=\"since\"><a href=\"/release/%" PRId64 "\">release %" PRId64 "</a> ",
                    nodes[i].release, nodes[i].release);
         put_time(out, nodes[i].at_ms);
-        html_row(out, "</td><td data-label=\"owed\">%s</td></tr>\n",
-                 nodes[i].debt ? nodes[i].debt_text : "–");
+        html_row(out, "</td><td data-label=\"owed\">%s", nodes[i].debt ? nodes[i].debt_text : "–");
+        buf_puts(out, st->left && st->left[i] ? "; it left the pillar</td></tr>\n" : "</td></tr>\n");
     }
     buf_puts(out, "</tbody></table></div>\n");
 }

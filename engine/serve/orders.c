@@ -44,6 +44,8 @@ static const struct word_rule window_rule = {"window", DIGITS "%", 8,
                                              "a number of nodes or a percentage: 2, 25%"};
 static const struct word_rule only_rule = {"only", LETTERS DIGITS "._,-", 8000,
                                            "nodes' ids with commas between"};
+static const struct word_rule exclude_rule = {"exclude", LETTERS DIGITS "._,-", 8000,
+                                              "nodes' ids with commas between"};
 
 static bool word_ok(const struct word_rule *rule, const char *text, struct err *err)
 {
@@ -74,6 +76,19 @@ static bool reason_ok(const char *text, struct err *err)
     return !text || strlen(text) <= 500 || err_set(err, E_USAGE, "reason: wanted at most 500 bytes");
 }
 
+static bool revision_ok(const char *what, const char *text, struct err *err)
+{
+    return !text || rev_valid(text) ||
+           err_set(err, E_USAGE, "%s: '%s' is not a revision (wanted a commit in hex, a branch or a tag)",
+                   what, text);
+}
+
+bool serve_wish_is_back(const struct order_wish *w)
+{
+    return strcmp(w->verb, "rollback") == 0 ||
+           (strcmp(w->verb, "plan") == 0 && (w->release > 0 || w->to || w->before > 0));
+}
+
 bool serve_wish_ok(const struct order_wish *w, struct err *err)
 {
     if (!w->env || !env_valid(w->env))
@@ -87,13 +102,18 @@ bool serve_wish_ok(const struct order_wish *w, struct err *err)
         return false;
     if (!person_ok("who", w->who ? w->who : "", err))
         return false;
-    if (w->rev && !rev_valid(w->rev))
+    if (!revision_ok("rev", w->rev, err) || !revision_ok("to", w->to, err))
+        return false;
+    if (serve_wish_is_back(w) && (w->rev || w->plan || w->stages || w->window))
         return err_set(err, E_USAGE,
-                       "rev: '%s' is not a revision (wanted a commit in hex, a branch or a tag)", w->rev);
+                       "%s: a way back goes by what is recorded: rev, plan, stages and window are not taken; "
+                       "nothing was touched",
+                       w->verb);
     if (w->plan && !name_valid(w->plan, 64))
         return err_set(err, E_USAGE, "plan: '%.100s' cannot be a plan's name: " NAME_WANTED, w->plan);
     return word_ok(&stages_rule, w->stages, err) && word_ok(&window_rule, w->window, err) &&
-           word_ok(&only_rule, w->only, err) && reason_ok(w->reason, err);
+           word_ok(&only_rule, w->only, err) && word_ok(&exclude_rule, w->exclude, err) &&
+           reason_ok(w->reason, err);
 }
 
 /* ---- the command line: values stand behind '=', so none of them can be taken for an option */
@@ -117,37 +137,54 @@ static bool is(const struct order_wish *w, const char *verb)
     return strcmp(w->verb, verb) == 0;
 }
 
+/* A way back, or a look at what it would do: that takes no lock. */
+static void back_words(const struct order_wish *w, bool look, struct command_line *ret)
+{
+    word_add(ret, "to", w->to);
+    if (w->release > 0)
+        word_add(ret, "release", arena_printf(ret->arena, "%" PRId64, w->release));
+    if (w->before > 0)
+        word_add(ret, "before", arena_printf(ret->arena, "%" PRId64, w->before));
+    word_add(ret, "", look ? "--brief" : "--yes");
+    if (!look)
+        word_add(ret, "digest", w->digest);
+}
+
 static bool words_of(struct serve *s, const struct order_wish *w, struct command_line *ret, struct err *err)
 {
-    bool run = is(w, "run"), plan = is(w, "plan"), lock = is(w, "lock"), unlock = is(w, "unlock");
-    if (!run && !plan && !lock && !unlock && !is(w, "rollback") && !is(w, "resume"))
+    bool run = is(w, "run"), lock = is(w, "lock"), unlock = is(w, "unlock");
+    bool back = serve_wish_is_back(w), plan = is(w, "plan");
+    if (!run && !plan && !lock && !unlock && !back && !is(w, "resume"))
         return err_set(err, E_USAGE, "'%s' is not an order", w->verb);
     if (lock && (!w->reason || !w->reason[0]))
         return err_set(err, E_USAGE, "lock: a reason is wanted, it is shown to everybody who is refused");
     if (unlock && w->force && (!w->reason || !w->reason[0]))
         return err_set(err, E_USAGE, "unlock: force wants a reason; it is recorded");
     word_add(ret, "", "release");
-    word_add(ret, "", w->verb);
+    word_add(ret, "", back ? "rollback" : w->verb);
     word_add(ret, "root", s->options.root);
     word_add(ret, "state", s->state_path);
     word_add(ret, "operator", w->who);
-    if (run || plan) {
+    if (run || (plan && !back)) {
         word_add(ret, "rev", w->rev);
         word_add(ret, "plan", w->plan);
         word_add(ret, "stages", w->stages);
         word_add(ret, "window", w->window);
-        word_add(ret, "only", w->only);
     }
-    if (run || is(w, "rollback") || is(w, "resume")) /* its doors ask for the environment's name themselves */
+    if (!lock && !unlock) {
+        word_add(ret, "only", w->only);
+        word_add(ret, "exclude", w->exclude);
+    }
+    if (back)
+        back_words(w, plan, ret);
+    if (run || is(w, "resume")) /* its doors ask for the environment's name themselves */
         word_add(ret, "", "--yes");
-    if (plan && w->brief)
+    if (plan && w->brief && !back)
         word_add(ret, "", "--brief");
     if (run)
         word_add(ret, "digest", w->digest);
     if (!plan && !lock && !unlock)
         word_add(ret, "approved-by", w->approved_by);
-    if (is(w, "rollback") && w->release > 0)
-        word_add(ret, "release", arena_printf(ret->arena, "%" PRId64, w->release));
     if ((lock || unlock) && w->reason && w->reason[0])
         word_add(ret, "reason", w->reason);
     if (unlock && w->force)

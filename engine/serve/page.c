@@ -43,6 +43,16 @@ static void file(struct request *r, struct reply *reply)
 
 /* ---- what all views share */
 
+static bool apart(struct request *r)
+{
+    return serve_apps(r->serve, r->store, r->arena) > 1;
+}
+
+static const char *title_of(struct request *r, const char *env)
+{
+    return env_title(r->store, env, apart(r), r->arena);
+}
+
 static void send(struct request *r, struct reply *reply, const struct html_page *view, const struct buf *main)
 {
     auto_buf struct buf person = BUF_INIT(4096), html = BUF_INIT(8 * 1024 * 1024);
@@ -58,7 +68,10 @@ static void send(struct request *r, struct reply *reply, const struct html_page 
                 r->actor.csrf);
         buf_puts(&person, "</div>");
     }
+    size_t apps = serve_apps(r->serve, r->store, r->arena);
     page.csrf = r->actor.csrf;
+    page.app = view->env ? env_app(r->store, view->env, r->arena) : "";
+    page.apps = arena_printf(r->arena, "%zu", apps);
     page.person = buf_str(&person);
     page.main = buf_str(main);
     html_shell(&html, &page);
@@ -120,7 +133,7 @@ static void envs(struct request *r, struct reply *reply)
     const char *const *list = api_envs(r->serve, r->store, r->arena, &n);
     for (size_t i = 0; i < n; i++) {
         html_row(&main, "<li class=\"card\"><h2><a href=\"/env/%s\">", list[i]);
-        html_row(&main, "%s</a></h2>\n", list[i]);
+        html_row(&main, "%s</a></h2>\n", title_of(r, list[i]));
         if (!put_state(r, list[i], &main, &err)) {
             send_problem(r, reply, 503, err.text);
             return;
@@ -147,28 +160,30 @@ static void env(struct request *r, struct reply *reply)
 {
     const char *name = r->vars[0];
     auto_buf struct buf main = BUF_INIT(8 * 1024 * 1024);
-    struct node_state_info *nodes;
+    struct env_state st;
     struct release_info *list;
     struct err err;
-    size_t n_nodes, n;
+    size_t n;
     if (!env_valid(name) || !env_is_known(r, name)) {
         send_problem(r, reply, 404, "There is no such environment.");
         return;
     }
-    html_row(&main, "<div class=\"release-head\"><h1>%s</h1>\n", name);
-    if (!put_state(r, name, &main, &err) || !node_states(r->store, name, r->arena, &nodes, &n_nodes, &err) ||
+    html_row(&main, "<div class=\"release-head\"><h1>%s</h1>\n", title_of(r, name));
+    if (!put_state(r, name, &main, &err) || !env_state_read(r->store, name, r->arena, &st, &err) ||
         !release_list(r->store, name, 10, 0, r->arena, &list, &n, &err)) {
         send_problem(r, reply, 503, err.text);
         return;
     }
     buf_puts(&main, "</div>\n<section class=\"panel\"><h2>Nodes, as last known</h2>\n");
-    html_node_table(&main, nodes, n_nodes < NODES_SHOWN ? n_nodes : NODES_SHOWN);
-    if (n_nodes > NODES_SHOWN)
-        buf_printf(&main, "<p class=\"quiet\">and %zu more</p>\n", n_nodes - NODES_SHOWN);
+    html_node_table(&main, &st, NODES_SHOWN);
+    if (st.n_nodes > NODES_SHOWN)
+        buf_printf(&main, "<p class=\"quiet\">and %zu more</p>\n", st.n_nodes - NODES_SHOWN);
+    if (st.n_gone)
+        html_row(&main, "<p class=\"quiet\">%s</p>\n", env_gone_text(&st, r->arena));
     buf_puts(&main, "</section>\n<section class=\"panel\"><h2>Releases</h2>\n");
-    html_release_table(&main, list, n);
+    html_release_table(&main, list, n, apart(r));
     html_row(&main, "<p><a href=\"/history?env=%s\">all of them</a></p></section>\n", name);
-    send(r, reply, &(struct html_page){.title = name, .view = "env", .env = name}, &main);
+    send(r, reply, &(struct html_page){.title = title_of(r, name), .view = "env", .env = name}, &main);
 }
 
 static bool number_of(const char *text, int64_t *ret)
@@ -208,7 +223,7 @@ static void release(struct request *r, struct reply *reply)
         return;
     }
     const char *number = arena_printf(r->arena, "%" PRId64, info->id);
-    const char *title = arena_printf(r->arena, "%s %s, %s", info->kind, number, info->env);
+    const char *title = arena_printf(r->arena, "%s %s, %s", info->kind, number, title_of(r, info->env));
     html_row(&main, "<div class=\"release-head\"><h1>%s</h1>\n", title);
     html_release_facts(&main, info);
     html_row(&main, "<p><a href=\"/env/%s\">the environment</a></p></div>\n", info->env);
@@ -236,8 +251,8 @@ static void history(struct request *r, struct reply *reply)
         return;
     }
     html_row(&main, "<h1>History%s</h1>\n<section class=\"panel\">\n",
-             name ? arena_printf(r->arena, " of %s", name) : "");
-    html_release_table(&main, list, n);
+             name ? arena_printf(r->arena, ": %s", title_of(r, name)) : "");
+    html_release_table(&main, list, n, apart(r));
     if (n == HISTORY_PAGE) {
         buf_printf(&main, "<p><a href=\"/history?before=%" PRId64, list[n - 1].id);
         if (name)

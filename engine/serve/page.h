@@ -5,7 +5,7 @@
 #define RELEASE_SERVE_PAGE_H
 
 #include "serve/serve.h"
-#include "watch/watch.h"
+#include "watch/json.h"
 
 extern const struct serve_part page_part;
 
@@ -26,16 +26,17 @@ void html_row(struct buf *out, const char *fmt, const char *text);
 /* A whole page: index.html with {{name}} put in place. main and person are HTML already. */
 struct html_page {
     const char *title, *view, *env, *release, *csrf;
+    const char *app, *apps; /* of env; how many applications there are here */
     const char *person, *main;
 };
 void html_shell(struct buf *out, const struct html_page *page);
 
 /* Pieces of pages; times are local to the server. */
-void html_release_table(struct buf *out, const struct release_info *list, size_t n);
+void html_release_table(struct buf *out, const struct release_info *list, size_t n, bool apart);
 void html_release_line(struct buf *out, const char *head, const struct release_info *r);
 void html_release_facts(struct buf *out, const struct release_info *r);
 /* How many nodes are in which state, then at most `most` of them: those that need eyes first. */
 void html_model(struct buf *out, const struct model *m, size_t most);
-void html_node_table(struct buf *out, const struct node_state_info *nodes, size_t n);
+void html_node_table(struct buf *out, const struct env_state *st, size_t most);
 
 #endif

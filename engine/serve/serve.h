@@ -135,15 +135,20 @@ struct route {
 struct order_wish {
     const char *verb; /* run rollback resume plan lock unlock pause abort */
     const char *env;
-    const char *rev, *plan, *stages, *window, *only; /* run, plan; NULL = not given */
-    const char *reason;                              /* lock, unlock */
-    int64_t release;                                 /* rollback, 0 = the last */
-    bool force;                                      /* unlock */
-    bool brief;                                      /* plan: the short form, as JSON */
-    const char *digest;            /* run: only when the plan is still this one; NULL = whatever it is */
-    const char *approved_by;       /* run, rollback, resume: the second person */
+    const char *rev, *plan, *stages, *window; /* run, plan; NULL = not given */
+    const char *only, *exclude;               /* run, plan, rollback, resume */
+    const char *reason;                       /* lock, unlock */
+    int64_t release;                          /* rollback, 0 = the last */
+    const char *to;                           /* rollback: every node to this revision */
+    int64_t before;          /* rollback: every node to what it ran before this release, 0 = not given */
+    bool force;              /* unlock */
+    bool brief;              /* plan: the short form, as JSON */
+    const char *digest;      /* run, rollback: only when the plan is still this one; NULL = whatever it is */
+    const char *approved_by; /* run, rollback, resume: the second person */
     const char *who, *via, *place; /* "slack:ann", "slack", channel or address: recorded with the order */
 };
+/* Is it about a way back? `plan` with release, to or before looks at what that rollback would do. */
+bool serve_wish_is_back(const struct order_wish *wish);
 /* Every word is one, and text: what is checked before anything is kept of the wish. E_USAGE. Pure. */
 bool serve_wish_ok(const struct order_wish *wish, struct err *err) MUST_CHECK;
 /* Checks every word, writes the order down, then starts the child (or signals the lock's holder for pause and
@@ -186,6 +191,9 @@ void *serve_get(struct serve *s, const char *name);
 const struct serve_config *serve_config(const struct serve *s);
 const char *serve_root(const struct serve *s); /* of pillar/ and plans/ */
 const char *serve_url(const struct serve *s);  /* how people reach it, without a slash at the end */
+
+/* How many applications live beside each other here: with more than one, an environment is told with its own. */
+size_t serve_apps(struct serve *s, struct store *store, struct arena *arena);
 
 /* The one connection that writes; others wait. NULL: E_JOURNAL. Give it back soon: `serve_writer_done`. */
 struct store *serve_writer(struct serve *s, struct err *err);

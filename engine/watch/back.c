@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Why a plain rollback does not take back what was done last: said before it is asked about, everywhere. */
+/* Ways back in words, the same at every door: which may be meant, what they come to, and why a plain rollback
+ * does not take back what was done last. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "watch/json.h"
 
-/* "v7 3fa9c1d20b44", in one line that shows what strangers typed and obeys none of it. */
-static const char *name_of(const struct release_info *r, struct arena *arena)
+const char *back_name(const struct release_info *r, struct arena *arena)
 {
     auto_buf struct buf out = BUF_INIT(1024);
     if (r->rev_typed[0] && !str_starts(r->rev, r->rev_typed)) {
@@ -26,7 +26,7 @@ const char *back_story(const struct env_state *st, const struct release_info *ba
 {
     const struct release_info *last = st->last;
     const char *this = arena_printf(arena, "this takes back %s %" PRId64 " (%s)", back->kind, back->id,
-                                    name_of(back, arena));
+                                    back_name(back, arena));
     if (lock_never_begun(&st->lock))
         return arena_printf(
             arena, "the last order (%s) died before its plan was frozen, nothing of it was touched; %s",
@@ -44,4 +44,76 @@ const char *back_story(const struct env_state *st, const struct release_info *ba
                             last->of_release, last->kind, last->id, this);
     return arena_printf(arena, "%s %" PRId64 " (%s) stays as it is; %s", last->kind, last->id, end_text(last),
                         this);
+}
+
+/* ---- the way that was asked for */
+
+static bool one_way(const struct back_way *way, struct err *err)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } ways[] = {{"release", way->release > 0}, {"to", way->to != NULL}, {"before", way->before > 0}};
+    const char *first = NULL;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        if (ways[i].given && first)
+            return err_set(err, E_USAGE,
+                           "rollback: --%s and --%s say two things; give one; nothing was touched", first,
+                           ways[i].name);
+        if (ways[i].given)
+            first = ways[i].name;
+    }
+    return true;
+}
+
+static bool is_of(struct store *store, const char *env, int64_t id, struct release_info *r,
+                  struct arena *arena, struct err *err)
+{
+    if (!r)
+        return err_set(err, E_USAGE,
+                       "rollback: there is no release %" PRId64
+                       "; 'release history %s' lists them; nothing was touched",
+                       id, env);
+    return env_same(store, r->env, env, arena) ||
+           err_set(err, E_USAGE,
+                   "rollback: release %" PRId64
+                   " is of %s, not of %s; 'release history %s' lists them; nothing was touched",
+                   id, r->env, env, env);
+}
+
+static bool was_finished(const struct release_info *r, struct err *err)
+{
+    bool changes = strcmp(r->kind, "release") == 0 || strcmp(r->kind, "rollback") == 0;
+    return (changes && (r->exit_status == EXIT_RELEASED || r->resumable)) ||
+           err_set(err, E_USAGE,
+                   "rollback: %s %" PRId64
+                   " ended with %d (%s); only a release that was finished can be taken back by number; "
+                   "'--before %" PRId64 "' goes to what every node ran before it; nothing was touched",
+                   r->kind, r->id, r->exit_status, end_text(r), r->id);
+}
+
+bool back_way_ok(struct store *store, const char *env, const struct back_way *way, struct arena *arena,
+                 struct release_info **ret, struct err *err)
+{
+    int64_t id = way->release ? way->release : way->before;
+    *ret = NULL;
+    if (!one_way(way, err))
+        return false;
+    if (id == 0)
+        return true;
+    return release_get(store, id, arena, ret, err) && is_of(store, env, id, *ret, arena, err) &&
+           (way->before || was_finished(*ret, err));
+}
+
+const char *back_way_text(const struct back_way *way, const struct release_info *named, struct arena *arena)
+{
+    auto_buf struct buf to = BUF_INIT(1024);
+    if (way->to) { /* a whole commit as it is shown everywhere */
+        size_t n = strlen(way->to);
+        text_visible(&to, way->to, n == 40 && is_hex(way->to, n) ? 12 : n);
+        return arena_printf(arena, "every node to %s", buf_str(&to));
+    }
+    if (way->before)
+        return arena_printf(arena, "every node to what it ran before release %" PRId64, way->before);
+    return arena_printf(arena, "takes back release %" PRId64 " (%s)", named->id, back_name(named, arena));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Where an environment stands, out of the journal alone. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "watch/json.h"
@@ -88,15 +89,19 @@ static void set_gone_apart(struct store *store, struct env_state *st, struct are
     if (!plan)
         return;
     size_t k = 0;
+    bool *left = arena_array(a, st->n_nodes + 1, sizeof *left);
     st->gone = arena_array(a, st->n_nodes + 1, sizeof *st->gone);
     for (size_t i = 0; i < st->n_nodes; i++) {
-        bool older = !st->nodes[i].debt && st->nodes[i].release < id;
-        if (older && !plan_has(plan, st->nodes[i].node))
+        bool gone = st->nodes[i].release < id && !plan_has(plan, st->nodes[i].node);
+        if (gone && !st->nodes[i].debt) {
             st->gone[st->n_gone++] = st->nodes[i].node;
-        else
-            st->nodes[k++] = st->nodes[i];
+            continue;
+        }
+        left[k] = gone;
+        st->nodes[k++] = st->nodes[i];
     }
     st->n_nodes = k;
+    st->left = left;
     st->gone_since = id;
     json_decref(plan);
 }
@@ -122,6 +127,30 @@ bool env_state_brief(struct store *store, const char *env, struct arena *a, stru
     bool lives = st->lock.held && st->lock.release &&
                  (st->lock.holder == HOLDER_ALIVE || st->lock.holder == HOLDER_ELSEWHERE);
     return !lives || release_get(store, st->lock.release, a, &st->running, err);
+}
+
+const char *env_gone_text(const struct env_state *st, struct arena *arena)
+{
+    auto_buf struct buf out = BUF_INIT(1024 * 1024);
+    for (size_t i = 0; i < st->n_gone; i++)
+        buf_printf(&out, "%s%s", i ? ", " : "", st->gone[i]);
+    if (st->n_gone)
+        buf_printf(&out, ": no nodes of %s any more since release %" PRId64, env_bare(st->env),
+                   st->gone_since);
+    return arena_strdup(arena, buf_str(&out));
+}
+
+const char *env_app(struct store *store, const char *env, struct arena *arena)
+{
+    struct env_key key;
+    struct err err;
+    return env_resolve(store, env, arena, &key, &err) ? key.app : "";
+}
+
+const char *env_title(struct store *store, const char *env, bool apart, struct arena *arena)
+{
+    const char *app = apart ? env_app(store, env, arena) : "";
+    return app[0] ? arena_printf(arena, "%s of %s", env_bare(env), app) : env;
 }
 
 /* What people and nodes wrote may be no UTF-8. */
@@ -159,10 +188,11 @@ json_t *env_state_json(const struct env_state *st, struct arena *arena)
     json_t *nodes = json_array();
     for (size_t i = 0; i < st->n_nodes; i++) {
         const struct node_state_info *n = &st->nodes[i];
-        json_array_append_new(nodes, json_pack("{s:o, s:o, s:I, s:I, s:o}", "node", text(n->node), "rev",
+        json_array_append_new(nodes, json_pack("{s:o, s:o, s:I, s:I, s:o, s:b}", "node", text(n->node), "rev",
                                                text(n->rev), "release", (json_int_t)n->release, "at",
                                                (json_int_t)n->at_ms, "owed",
-                                               n->debt ? text(n->debt_text) : json_null()));
+                                               n->debt ? text(n->debt_text) : json_null(), "gone",
+                                               st->left && st->left[i] ? 1 : 0));
     }
     json_t *o =
         json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "kind", "status", "env", st->env, "running",

@@ -23,6 +23,7 @@ struct env_state {
     struct release_info *unfinished; /* resumable, or running */
     struct node_state_info *nodes;
     size_t n_nodes;
+    const bool *left;  /* nodes[i] left the pillar, and is still owed; NULL: none did */
     const char **gone; /* nodes that the newest release of the whole environment did not have any more */
     size_t n_gone;
     int64_t gone_since;           /* that release */
@@ -36,8 +37,30 @@ bool env_state_brief(struct store *store, const char *env, struct arena *arena, 
                      struct err *err) MUST_CHECK;
 /* Why a plain rollback takes back release `back` and not what was done last; "" when that is the last. */
 const char *back_story(const struct env_state *st, const struct release_info *back, struct arena *arena);
+/* Where a rollback goes; all three not given (0, NULL): to before what was done last. The words of a mistake are
+ * those of the command line, by whichever door it comes in. */
+struct back_way {
+    int64_t release; /* to before that finished one, by its own plan */
+    int64_t before;  /* to what every node ran before that one, however it ended */
+    const char *to;  /* to a revision */
+};
+/* Two of them, or a release that is none of this environment or cannot be taken back: E_USAGE. *ret is the
+ * release that is named, NULL when none is. */
+bool back_way_ok(struct store *store, const char *env, const struct back_way *way, struct arena *arena,
+                 struct release_info **ret, struct err *err) MUST_CHECK;
+/* "every node to v7", "takes back release 9 (v7 3fa9c1d20b44)": what is said yes to. `named` is what
+ * back_way_ok gave. */
+const char *back_way_text(const struct back_way *way, const struct release_info *named, struct arena *arena);
+/* "v7 3fa9c1d20b44", or the commit alone; in one line that shows what strangers typed and obeys none of it. */
+const char *back_name(const struct release_info *r, struct arena *arena);
 /* Its order died before its plan was frozen: nothing of it was touched. */
 bool lock_never_begun(const struct lock_info *lock);
+/* "app4, app7: no nodes of prod any more since release 9"; "" when none is gone. */
+const char *env_gone_text(const struct env_state *st, struct arena *arena);
+/* The application of an environment, "" when it is not known. */
+const char *env_app(struct store *store, const char *env, struct arena *arena);
+/* "prod", and with `apart`, where several applications live beside each other, "prod of shop". */
+const char *env_title(struct store *store, const char *env, bool apart, struct arena *arena);
 json_t *env_state_json(const struct env_state *st, struct arena *arena);
 /* null when it is free */
 json_t *env_lock_json(const struct lock_info *l, struct arena *arena);

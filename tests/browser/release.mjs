@@ -182,6 +182,46 @@ async function byKeyboard(page) {
   await until('screen readers are told', () => page.textContent('#announce').then((t) => /rollback \d+: done and verified/.test(t)));
 }
 
+// From the history of an environment back to a moment and to a revision: by keyboard, with what it would do said first.
+async function backToThePast(page, phone, dark, n) {
+  const [v1, v2] = [facts.revs.v1, facts.revs.v2].map((rev) => rev.slice(0, 12));
+  await go(page, '/env/prod');
+  const before = await page.waitForSelector(`button[data-verb=before-${n}]`);
+  equal(await before.getAttribute('aria-label'), `Go back to before release ${n}`, 'what is heard');
+  await page.click(`button[data-verb=before-${n}]`); // the rollback went there already
+  await page.waitForSelector('dialog .preview .summary, dialog .preview pre');
+  const said = await page.textContent('dialog');
+  assert(said.includes('Nothing to change'), said);
+  assert(!(await page.isVisible('dialog button[type=submit]')), 'there is nothing to press');
+  await page.keyboard.press('Escape');
+  await until('the focus comes back', () => page.evaluate((key) => document.activeElement.dataset.verb === key, `before-${n}`));
+  for (const [other, name] of [[phone, 'phone-back'], [dark, 'dark-back']]) {
+    await go(other, `/release/${n}`);
+    await other.click(`button[data-verb=to-${n}]`);
+    await other.waitForSelector('dialog #f-confirm');
+    await fits(other, 'the dialog of a way back');
+    await shot(other, name, false);
+    await other.keyboard.press('Escape');
+  }
+  await tabTo(page, `button[data-verb=to-${n}]`);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('dialog #f-confirm');
+  equal(await page.textContent('#dialog-title'), 'Roll back to v2 prod', 'the question');
+  const text = await page.textContent('dialog .summary');
+  assert(text.includes(`4 nodes will change: every node to ${v2}`) && text.includes(`from ${v1} to ${v2}: 1 commit, forward`), text);
+  await page.click('dialog .fields summary');
+  await page.fill('#f-exclude', 'app4'); // another plan: it is looked at anew before it can be done
+  equal(await page.textContent('dialog button[type=submit]'), 'Show what will happen', 'first look again');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.querySelector('dialog .preview').textContent.includes('3 nodes will change'));
+  await shot(page, 'back-dialog', false);
+  await page.fill('#f-confirm', 'prod');
+  await page.keyboard.press('Enter');
+  await page.waitForURL((url) => /\/release\/\d+$/.test(url.pathname) && !url.pathname.endsWith(`/${n}`));
+  await ready(page);
+  await page.waitForFunction(() => document.querySelector('.pill').textContent.includes('done and verified'));
+}
+
 async function history(page, phone, dark) {
   await go(page, '/history');
   const boxes = page.locator('td input[type=checkbox]');
@@ -220,6 +260,7 @@ run(async (browser) => {
   await failedOne(one.page, n);
   await approval(one.page);
   await byKeyboard(one.page);
+  await backToThePast(one.page, phone.page, dark.page, n);
   await history(one.page, phone.page, dark.page);
   for (const each of [one, phone, dark]) each.watched.check();
   const me = await api(one.page, '/api/v1/me');

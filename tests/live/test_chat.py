@@ -140,10 +140,25 @@ def test_mattermost(fleet, room, server):
     expect_world(fleet, "v1", finished=False)
 
 
+def test_back_to_a_revision_and_to_a_moment(fleet, room, server):
+    room.forget()
+    assert "there is no release 99; 'release history prod' lists them" in room.type(server, "rollback prod before 99")
+    assert "say two things; give one" in room.type(server, "rollback prod before 1 --to v7")
+    for typed, about, rev in (("to v7", "every node to v7", "v7"), ("before 4", "takes back release 4 (", "v1")):
+        assert "the question follows" in room.type(server, f"rollback prod {typed}")
+        question = room.wait_said(["Roll back?", about])
+        assert f"to {fleet.revs[rev][:12]}" in question["text"] and "2 nodes: app1, app2" in question["text"], question
+        assert "is under way" in room.press(server, "confirm", room.code_of(question), user="ann")
+        wait_for("it has ended", lambda: any(" after " in m["text"] or "not begun" in m["text"] for m in room.said), seconds=90)
+        assert "done and verified" in room.said[-1]["text"], room.said
+        expect_world(fleet, rev, finished=False)
+        room.forget()
+
+
 def test_a_second_person_approves(fleet, room, server):
     fleet.write_pillar(extra="  approval: other\n")
     room.forget()
-    room.type(server, f"run {fleet.revs['v2']} prod")
+    room.type(server, "run v2 prod")
     code = room.code_of(room.wait_said(["Release this?"]))
     assert "waits for a second person" in room.type(server, f"confirm {code}")
     room.wait_said(["slack:ann asks a second person", code], room.hooks)

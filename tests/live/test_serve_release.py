@@ -1,9 +1,11 @@
 """A real release ordered over the API: who and from where, the lock, pause, resume, rollback; a server killed on the way
 changes nothing, and the next one takes up what it left."""
+import json
+
 import scene
 from daemons import wait_for
 from load import Load
-from scene import expect_world
+from scene import expect_world, run
 from serving import Serving
 
 FLEET = {"varnish": None, "n_nodes": 3}
@@ -77,6 +79,37 @@ def test_pause_and_the_way_back(fleet):
         given = [(x["verb"], x["who"]) for x in server.get("/api/v1/orders?env=prod&limit=3", token)[1]]
         assert given == [("rollback", "api:boss"), ("pause", "api:boss"), ("run", "api:boss")]
     expect_world(fleet, "v2", finished=False)
+
+
+def brief_of(o):
+    """The object of a look, behind what was said on the way."""
+    assert o["exit"] == 0, o
+    return json.loads(next(line for line in o["output"].split("\n") if line.startswith('{"kind":"brief"')))
+
+
+def test_back_to_a_moment_and_to_a_revision(fleet):
+    """What `release rollback --before` and `--to` do, with their words, looked at first and bound to what was seen."""
+    v1, v2 = fleet.revs["v1"], fleet.revs["v2"]
+    with Serving(fleet) as server:
+        token = server.token("back", "operator")
+        for body, option in (({"to": "v1", "before": 1}, ["--to", "v1", "--before", "1"]), ({"before": 99}, ["--before", "99"])):
+            status, answer = server.post("/api/v1/envs/prod/rollback", token, confirm="prod", **body)
+            typed = run(fleet, "rollback", *option, "--yes", "prod", status=2).stderr
+            assert (status, f"release: {answer['error']['text']}\n") == (400, typed), (answer, typed)
+        assert server.post("/api/v1/envs/prod/rollback", token, confirm="prod", before=0)[0] == 400
+        run(fleet, "lock", "--reason", "a look takes none", "prod")
+        brief = brief_of(ended(server, order(server, "plan", token, before=1), token))
+        run(fleet, "unlock", "prod")
+        assert (brief["nodes"], brief["about"]) == (3, "every node to what it ran before release 1"), brief
+        assert [(c["from"], c["to"], c["direction"]) for c in brief["changes"]] == [(v2, v1, "backward")], brief
+        o = ended(server, order(server, "rollback", token, before=1, digest="0" * 64, confirm="prod"), token)
+        assert o["exit"] == 6 and "not the one that was confirmed" in o["output"], o
+        o = ended(server, order(server, "rollback", token, before=1, digest=brief["digest"], confirm="prod"), token)
+        assert o["exit"] == 0, o
+        expect_world(fleet, "v1")
+        assert brief_of(ended(server, order(server, "plan", token, to="v1"), token))["nodes"] == 0
+        o = ended(server, order(server, "rollback", token, to="v2", exclude="app3", confirm="prod"), token)
+        assert o["exit"] == 0 and [n.running_rev() for n in fleet.nodes] == [v2, v2, v1], o
 
 
 def test_plan_lock_and_what_only_the_world_knows(fleet):

@@ -9,7 +9,9 @@ import subprocess
 
 import scene
 from daemons import wait_for
+from rooms import Room
 from scene import signal_when, told
+from serving import Serving
 
 FLEET = {"varnish": None, "n_nodes": 2, "balancers": 0, "pillar": {"stages": "[100%]", "min_up": None}}
 
@@ -79,6 +81,49 @@ def test_rollback_takes_back_what_this_tree_released(fleet):
     assert "blog" in cli(fleet, f"{fleet.dir}/nowhere", "status", "blog:prod").stdout
     cli(fleet, b, "rollback", "--yes", "prod")
     assert revs(fleet) == [first, first]
+
+
+class Tree:
+    """What a server is started on: a tree, and the journal that everybody of this user has."""
+
+    def __init__(self, fleet, root):
+        self.fleet, self.dir, self.root = fleet, fleet.dir, root
+
+    def argv(self, *args):
+        return [os.environ.get("RELEASE_BIN", "release"), args[0], "--root", self.root, *args[1:]]
+
+    def environ(self, **more):
+        return dict(environ(self.fleet), **more)
+
+    def release(self, *args):
+        return cli(self.fleet, self.root, *args)
+
+
+def test_one_server_tells_two_applications_apart(fleet):
+    """Both are called prod: everywhere the application stands beside it, and orders go to this tree's own."""
+    a, b = f"{fleet.dir}/a", f"{fleet.dir}/b"
+    room = Room(fleet.dir)
+    try:
+        room.write_config(a)
+        with Serving(Tree(fleet, a)) as server:
+            token = server.token("look", "operator")
+            envs = {e["env"]: e["app"] for e in server.get("/api/v1/envs", token)[1]}
+            assert envs == {"prod": "shop", "blog:prod": "blog"}, envs
+            other = server.get("/api/v1/envs/blog%3Aprod", token)[1]
+            assert (other["app"], other["can"]) == ("blog", ["pause", "abort", "lock", "unlock"]), other
+            assert {r["env"]: r["app"] for r in server.get("/api/v1/releases", token)[1]} == envs
+            for path in ("/", "/env/prod", "/env/blog%3Aprod", "/history", "/history?env=prod", "/release/1", "/release/2"):
+                text = server.request("GET", path, token)[2].decode()
+                assert 'data-apps="2"' in text and re.search("prod of (shop|blog)", text), (path, text)
+            assert "prod of shop: free" in room.type(server, "status prod"), "status"
+            assert "prod of shop: free: `run REV prod`" in room.type(server, "where"), "where"
+            assert server.post("/api/v1/envs/prod/rollback", token, confirm="prod", before=2)[0] == 400, "2 is blog's"
+            assert server.post("/api/v1/envs/blog%3Aprod/lock", token, reason="theirs")[0] == 202
+            wait_for("the lock is theirs", lambda: server.get("/api/v1/envs/blog%3Aprod", token)[1]["lock"], seconds=30)
+            assert server.get("/api/v1/envs/prod", token)[1]["lock"] is None
+            cli(fleet, b, "unlock", "prod")
+    finally:
+        room.stop()
 
 
 def test_one_name_in_two_trees_is_refused(fleet):

@@ -37,6 +37,14 @@ static const struct row_ok {
     {"plan main prod", CHAT_PLAN, "prod", "main", NULL, 0},
     {"rollback prod", CHAT_ROLLBACK, "prod", NULL, NULL, 0},
     {"rollback 41 prod", CHAT_ROLLBACK, "prod", NULL, NULL, 41},
+    {"rollback --release 41 prod", CHAT_ROLLBACK, "prod", NULL, NULL, 41},
+    {"rollback prod to v7", CHAT_ROLLBACK, "prod", NULL, "v7", 0},
+    {"rollback prod --to=v7", CHAT_ROLLBACK, "prod", NULL, "v7", 0},
+    {"rollback prod before 41", CHAT_ROLLBACK, "prod", NULL, "before 41", 0},
+    {"rollback --before 41 prod", CHAT_ROLLBACK, "prod", NULL, "before 41", 0},
+    {"rollback to to to", CHAT_ROLLBACK, "to", NULL, "to", 0},
+    {"rollback prod --exclude app3", CHAT_ROLLBACK, "prod", NULL, "all but app3", 0},
+    {"resume prod --only app1", CHAT_RESUME, "prod", NULL, "app1", 0},
     {"resume prod", CHAT_RESUME, "prod", NULL, NULL, 0},
     {"status", CHAT_STATUS, NULL, NULL, NULL, 0},
     {"status prod", CHAT_STATUS, "prod", NULL, NULL, 0},
@@ -84,6 +92,14 @@ static const struct row_bad {
     {"run main prod;id", "cannot be an environment's name"},
     {"run main -prod", "cannot be an environment's name"},
     {"rollback x prod", "is not the number of a release"},
+    {"rollback prod before v7", "'v7' is not the number of a release"},
+    {"rollback prod before 0", "is not the number of a release"},
+    {"rollback prod --before v7", "is not the number of a release"},
+    {"rollback prod to -x", "is not a revision"},
+    {"rollback prod to v7 --to v8", "--to is there twice"},
+    {"rollback prod into v7", "is one word too many"},
+    {"rollback prod --window 2", "there is no option '--window'"},
+    {"run main prod --to v7", "there is no option '--to'"},
     {"rollback 0 prod", "is not the number of a release"},
     {"rollback 99999999999999999999 prod", "is not the number of a release"},
     {"status --json", "takes no options"},
@@ -102,9 +118,13 @@ static const struct row_bad {
     {"where am i", "one word too many"},
 };
 
-static const char *more_of(const struct words *w)
+static const char *more_of(const struct words *w, struct arena *a)
 {
-    const char *all[] = {w->plan, w->stages, w->window, w->only, w->reason, w->code, w->person};
+    const char *all[] = {w->plan, w->stages, w->window, w->only, w->reason, w->code, w->person, w->to};
+    if (w->before)
+        return arena_printf(a, "before %d", (int)w->before);
+    if (w->exclude)
+        return arena_printf(a, "all but %s", w->exclude);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i])
             return all[i];
@@ -130,7 +150,7 @@ static void what_people_type_is_read(void **state)
         assert_int_equal(w.verb, row->verb);
         same(row->text, w.env, row->env);
         same(row->text, w.rev, row->rev);
-        same(row->text, more_of(&w), row->more);
+        same(row->text, more_of(&w, &a), row->more);
         assert_int_equal(w.release, row->release);
     }
 }

@@ -140,6 +140,15 @@ static void a_wish_comes_back_as_it_went(void **state)
     assert_true(wish_load(&ask, &a, &back));
     assert_int_equal(back.release, 41);
     assert_string_equal(back.digest, "d0");
+    ask.rev = "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98"; /* the commit that a name meant when it was shown */
+    ask.wish = wish_text(&(const struct order_wish){.to = "v7", .exclude = "app3"}, &a);
+    assert_true(wish_load(&ask, &a, &back) && ask_wants_look(&back));
+    assert_string_equal(back.to, ask.rev);
+    assert_string_equal(back.exclude, "app3");
+    ask.wish = wish_text(&(const struct order_wish){.before = 41}, &a);
+    assert_true(wish_load(&ask, &a, &back) && ask_wants_look(&back));
+    assert_int_equal(back.before, 41);
+    assert_null(back.to);
     ask.verb = "run";
     ask.wish = wish_text(&w, &a);
     /* What was confirmed is what was shown: the commit, not the branch. */
@@ -172,6 +181,15 @@ static void who_approves_is_told_what(void **state)
          "run of f5d9859f5d98, plan fast, window 2"},
         {"run", "", {.rev = "main"}, "run of main"},
         {"rollback", "", {.release = 41}, "rollback of release 41"},
+        {"rollback", "", {.to = "v7"}, "rollback to v7"},
+        {"rollback",
+         "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98",
+         {.to = "v7", .only = "app1"},
+         "rollback to f5d9859f5d98 (v7), only app1"},
+        {"rollback",
+         "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98",
+         {.before = 41, .exclude = "app3"},
+         "rollback to before release 41, all but app3"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         auto_arena struct arena a = {0};
@@ -375,6 +393,16 @@ static void a_brief_becomes_sentences(void **state)
     assert_non_null(strstr(text, "on 2 of them, BACK to an ancestor"));
     assert_non_null(strstr(text, "from nothing on 1 of them"));
     assert_null(strpbrk(text, "<>"));
+    assert_non_null(strstr(text, "a warning"));
+    static const char back[] = "{\"kind\":\"brief\",\"env\":\"prod\",\"app\":\"site\",\"what\":\"rollback\","
+                               "\"about\":\"every node to v7 <!here>\",\"rev\":\"\",\"nodes\":1,"
+                               "\"changes\":[{\"from\":\"94d2da5\",\"to\":\"40827f6f\",\"nodes\":1}]}";
+    buf_reset(&s.text);
+    assert_true(tell_brief(&s, back, &a, &b));
+    text = buf_str(&s.text);
+    assert_non_null(strstr(text, "site prod: rollback: every node to v7 &lt;"));
+    assert_non_null(strstr(text, "from 94d2da5 to 40827f6f"));
+    assert_int_equal(b.nodes, 1);
     assert_false(tell_brief(&s, "release: plan: 1 problem\n", &a, &b));
     assert_false(tell_brief(&s, "{\"kind\":\"brief\",", &a, &b));
 }

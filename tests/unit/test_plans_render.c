@@ -408,6 +408,15 @@ static void consent_is_not_bound_to_what_the_plan_has_no_use_for(void **state)
     r.plan->rendered = &other;
     plan_consent(r.plan, after);
     assert_string_equal(before, after);
+    /* Nor to how the commit was called: the order that follows names the commit itself. */
+    r.plan->rev = "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98";
+    plan_consent(r.plan, before);
+    r.plan->rev_typed = r.plan->rev;
+    plan_consent(r.plan, after);
+    assert_string_equal(before, after);
+    r.plan->rev = r.plan->rev_typed = "0123456789012345678901234567890123456789";
+    plan_consent(r.plan, after);
+    assert_string_not_equal(before, after);
 }
 
 static void blocks_that_differ_are_refused(void **state)

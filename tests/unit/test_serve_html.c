@@ -50,10 +50,11 @@ static void render(struct buf *out, const char *text)
                              .resumable = true};
     struct node_state_info node = {
         .node = text, .rev = text, .release = 7, .at_ms = 1000, .debt = true, .debt_text = text};
-    html_release_table(out, &r, 1);
+    html_release_table(out, &r, 1, false);
+    html_release_table(out, &r, 1, true);
     html_release_line(out, text, &r);
     html_release_facts(out, &r);
-    html_node_table(out, &node, 1);
+    html_node_table(out, &(struct env_state){.nodes = &node, .n_nodes = 1, .left = &(bool){true}}, 10);
     const char *ids[] = {text};
     const struct watch_step steps[] = {{.label = text, .verb = text, .phase = PHASE_CHECK}};
     struct watch_plan plan = fixture_plan;
@@ -72,6 +73,8 @@ static void render(struct buf *out, const char *text)
                                         .view = text,
                                         .env = text,
                                         .release = text,
+                                        .app = text,
+                                        .apps = text,
                                         .csrf = text,
                                         .person = "",
                                         .main = buf_str(&main)});

@@ -3,7 +3,8 @@
 
 import { announce, el, fill, put } from './dom.js';
 import { envPath, get, post, releasePath } from './api.js';
-import { duration, plural, short } from './words.js';
+import { readBrief, summary } from './brief.js';
+import { envTitle, plural, short } from './words.js';
 
 const TEXTS = {
   run: ['Release', 'Release a revision'],
@@ -17,11 +18,16 @@ const TEXTS = {
 const DANGER = new Set(['abort', 'rollback']);
 const PRIMARY = new Set(['run', 'resume']); // never both at once
 
+// Nothing is released until it is freed.
+function heldByHand(env) {
+  return Boolean(env.lock) && !env.lock.release && env.lock.holder !== 'dead';
+}
+
 // What makes sense now, of what the person may do at all.
 function sensible(verb, env) {
   const running = Boolean(env.running);
   const held = Boolean(env.lock);
-  const byHand = held && !env.lock.release && env.lock.holder !== 'dead'; // nothing is released until it is freed
+  const byHand = heldByHand(env);
   switch (verb) {
     case 'run': return !running && !byHand && !env.unfinished; // first that one is gone on with, or taken back
     case 'pause': case 'abort': return running;
@@ -51,6 +57,27 @@ export function buttons(env, verbs) {
   }, title(verb, env)));
 }
 
+// ---- ways back to something in the past
+
+// Where a past release leads back to: to before it, whatever became of it; to its revision, when it brought one to the fleet
+// that not all nodes run. `key` finds the button again when the list was made anew.
+export function waysBack(env, r) {
+  const may = (env.can || []).includes('rollback') && !env.running && !env.unfinished && !heldByHand(env);
+  if (!may || !r.ended || !['release', 'rollback'].includes(r.what)) return [];
+  const name = r.rev_typed && !r.rev.startsWith(r.rev_typed) ? r.rev_typed : short(r.rev);
+  const ways = [{ key: `before-${r.release}`, wish: { before: r.release }, text: `before ${r.release}`, title: `Go back to before release ${r.release}` }];
+  if (r.what === 'release' && r.exit === 0 && r.rev && !(env.nodes || []).every((n) => n.rev === r.rev)) {
+    ways.push({ key: `to-${r.release}`, wish: { to: r.rev }, text: `to ${name}`, title: `Roll back to ${name}` });
+  }
+  return ways;
+}
+
+// Small ones say in a list what the whole title says elsewhere.
+export function backButtons(env, r, small) {
+  return waysBack(env, r).map((way) => el('button', { type: 'button', class: small ? 'button is-small' : 'button', 'data-verb': way.key,
+    'aria-label': way.title, onclick: () => ask('rollback', env.env, way) }, small ? way.text : way.title));
+}
+
 // ---- the dialog
 
 function field(name, label, props, help) {
@@ -60,7 +87,7 @@ function field(name, label, props, help) {
 }
 
 // Asks anew what the environment looks like: what the page shows may be older than what will happen.
-async function ask(verb, name) {
+async function ask(verb, name, way) {
   let env;
   try {
     env = await get(envPath(name));
@@ -68,37 +95,25 @@ async function ask(verb, name) {
     announce(error.message);
     return;
   }
-  const d = new Dialog(verb, env);
+  const d = new Dialog(verb, env, way);
   document.body.append(d.node);
   d.node.showModal();
   await d.prepare();
 }
 
-// What `release plan --brief` says, in words.
-function planSummary(b) {
-  const left = b.left_ms === null ? '' : `, about ${duration(Math.round(b.left_ms / 1000) * 1000)}`;
-  const judged = b.soak_ms ? `, each judged for ${duration(b.soak_ms)}` : '';
-  const changes = b.changes.map((c) => el('li', {}, `${plural(c.nodes, 'node')} from `, el('span', { class: 'mono' }, short(c.from)),
-    c.count === undefined ? `: ${c.unknown || 'the same revision'}` : `: ${plural(c.count, 'commit')}, ${c.direction}`,
-    el('ul', { class: 'commits mono' }, (c.commits || []).map((text) => el('li', {}, text)),
-      c.count > (c.commits || []).length && el('li', {}, `and ${c.count - c.commits.length} more`))));
-  return el('div', { class: 'summary' },
-    el('p', {}, el('b', {}, `${b.rev_typed || short(b.rev)} `), el('span', { class: 'mono' }, short(b.rev)), ` to ${plural(b.nodes, 'node')}${left}`),
-    el('p', {}, `${b.window} out at once; ${b.up} of ${b.nodes} are up, ${b.min_up} must stay; stages ${b.stages.join(', ')}${judged}`),
-    el('ul', {}, changes));
-}
-
 class Dialog {
-  constructor(verb, env) {
+  constructor(verb, env, way) {
     this.verb = verb;
     this.env = env;
+    this.way = way; // of a rollback to something in the past
+    this.looks = verb === 'run' || Boolean(way); // it shows a plan, and only that one is done
     this.fields = el('div', { class: 'fields' });
     this.preview = el('div', { class: 'preview' });
     this.confirm = el('div', { class: 'fields' });
     this.error = el('p', { class: 'error', role: 'alert' });
     this.go = el('button', { type: 'submit', class: `button is-primary${DANGER.has(verb) ? ' is-danger' : ''}` }, TEXTS[verb][0]);
-    this.form = el('form', { method: 'dialog', onsubmit: (event) => this.submit(event) },
-      el('h2', { id: 'dialog-title' }, TEXTS[verb][1], ' ', el('b', { class: 'env' }, env.env)),
+    this.form = el('form', { method: 'dialog', onsubmit: (event) => this.submit(event), oninput: () => this.lookAgain() },
+      el('h2', { id: 'dialog-title' }, way ? way.title : TEXTS[verb][1], ' ', el('b', { class: 'env' }, envTitle(env.env, env.app))),
       this.fields, this.preview, this.confirm, this.error,
       el('footer', {}, el('button', { type: 'button', class: 'button', onclick: () => this.node.close() }, 'Cancel'), this.go));
     this.node = el('dialog', { 'aria-labelledby': 'dialog-title', onclose: () => this.leave() }, this.form);
@@ -108,7 +123,7 @@ class Dialog {
   leave() {
     this.node.remove();
     document.dispatchEvent(new Event('ordered')); // what it changed shows at once
-    if (document.activeElement === document.body) document.querySelector(`main button[data-verb=${this.verb}]`)?.focus();
+    if (document.activeElement === document.body) document.querySelector(`main button[data-verb=${this.way ? this.way.key : this.verb}]`)?.focus();
   }
 
   say(...children) {
@@ -128,34 +143,58 @@ class Dialog {
     fill(this.confirm, field('confirm', `Type ${this.env.env} to confirm`, { required: true, placeholder: this.env.env }));
   }
 
+  // What was shown is not what is asked for any more.
+  lookAgain() {
+    if (!this.looks || !this.planned || this.planned === JSON.stringify(this.values())) return;
+    this.planned = null;
+    fill(this.confirm);
+    this.go.hidden = false;
+    this.go.textContent = 'Show what will happen';
+  }
+
+  // The nodes that an order is for.
+  nodeFields() {
+    return [field('only', 'Only these nodes', { placeholder: 'app1,app2' }),
+      field('exclude', 'All but these nodes', { placeholder: 'app3' }, 'one that died, say')];
+  }
+
+  more(...fields) {
+    put(this.fields, el('details', {}, el('summary', {}, 'More settings'), ...fields));
+  }
+
   run() {
-    this.planned = false;
-    put(this.fields, field('rev', 'Revision', { required: true, placeholder: 'branch, tag or commit' }),
-      el('details', {}, el('summary', {}, 'More settings'),
-        field('plan', 'Plan', {}, 'the pillar says which, when empty'), field('stages', 'Stages', { placeholder: '1,25%,100%' }),
-        field('window', 'Window', { placeholder: '25%' }), field('only', 'Only these nodes', { placeholder: 'app1,app2' })));
+    put(this.fields, field('rev', 'Revision', { required: true, placeholder: 'branch, tag or commit' }));
+    this.more(field('plan', 'Plan', {}, 'the pillar says which, when empty'), field('stages', 'Stages', { placeholder: '1,25%,100%' }),
+      field('window', 'Window', { placeholder: '25%' }), ...this.nodeFields());
     this.go.textContent = 'Show what will happen';
     this.form.elements.rev.focus();
   }
 
   async showPlan() {
     const body = this.values();
+    this.planned = null;
+    fill(this.confirm);
     this.say(el('p', { class: 'quiet' }, 'Asking nodes and balancers …'));
-    const brief = JSON.parse(await this.askPlan({ ...body, brief: true }));
-    this.say(planSummary(brief), this.everyStep({ ...body, rev: brief.rev }));
-    announce('The plan is there.');
+    const output = await this.askPlan({ ...body, ...(this.way && this.way.wish), brief: true });
+    const brief = readBrief(output);
+    if (!brief) return this.say(el('pre', { class: 'output', tabindex: 0 }, output));
+    this.say(summary(brief), !this.way && this.everyStep({ ...body, rev: brief.rev }));
+    announce(brief.nodes ? 'The plan is there.' : 'There is nothing to change.');
+    this.go.textContent = TEXTS[this.verb][0];
     this.planned = JSON.stringify(body);
+    this.go.hidden = brief.nodes === 0;
+    if (brief.nodes === 0) return undefined;
     this.digest = brief.digest;
     this.wantName();
-    this.go.textContent = 'Release';
     this.form.elements.confirm.focus();
+    return undefined;
   }
 
   async askPlan(body) {
     const order = await this.waitOrder((await post(envPath(this.env.env, '/plan'), body)).order);
     if (order.exit === 0) return order.output;
     this.say(el('pre', { class: 'output' }, order.output || order.text || 'no output'));
-    throw new Error(`This cannot be released (exit ${order.exit}).`);
+    throw new Error(`This cannot be ${this.way ? 'done' : 'released'} (exit ${order.exit}).`);
   }
 
   // The whole plan takes asking once more: only for who wants to see it.
@@ -172,18 +211,40 @@ class Dialog {
     } }, el('summary', {}, 'Every step'), text);
   }
 
+  // To something in the past: what is said is what nodes, balancers and repository answer now.
+  async back() {
+    this.more(...this.nodeFields());
+    this.go.textContent = 'Show what will happen';
+    this.go.disabled = true;
+    try {
+      await this.showPlan();
+    } finally {
+      this.go.disabled = false;
+    }
+  }
+
   async rollback() {
+    if (this.way) return this.back();
     if (!this.env.rollback_of) throw new Error('There is no release that could be taken back.');
     const of = await get(releasePath(this.env.rollback_of));
     const plan = await get(releasePath(of.release, '/plan'));
-    const nodes = plan.nodes || [];
+    this.more(...this.nodeFields());
+    this.fields.addEventListener('input', () => this.showMoves(of, plan.nodes || []));
+    this.showMoves(of, plan.nodes || []);
+    return this.wantName();
+  }
+
+  // By the journal alone: nodes that are named or left out are counted as they are typed.
+  showMoves(of, all) {
+    const { only, exclude } = this.values();
+    const names = (text) => text.split(',').map((name) => name.trim());
+    const nodes = all.filter((n) => (!only || names(only).includes(n.id)) && !(exclude && names(exclude).includes(n.id)));
     this.say(further('rollback', this.env) && el('p', { class: 'warn' }, `! ${this.env.rollback_note}.`),
-    el('p', {}, `Takes back ${of.what} ${of.release} (${short(of.rev)}): ${plural(nodes.length, 'node')} `
-      + 'return, in reverse, inside window and floor, to what each ran before.'),
-    el('ul', { class: 'moves' }, nodes.slice(0, 12).map((n) => el('li', {}, el('b', {}, n.id), ' ',
-      el('span', { class: 'mono' }, `${short(n.rev)} → ${short(n.rev_before)}`)))),
-    nodes.length > 12 && el('p', { class: 'quiet' }, `and ${nodes.length - 12} more`));
-    this.wantName();
+      el('p', {}, `Takes back ${of.what} ${of.release} (${short(of.rev)}): ${plural(nodes.length, 'node')} `
+        + 'return, in reverse, inside window and floor, to what each ran before.'),
+      el('ul', { class: 'moves' }, nodes.slice(0, 12).map((n) => el('li', {}, el('b', {}, n.id), ' ',
+        el('span', { class: 'mono' }, `${short(n.rev)} → ${short(n.rev_before)}`)))),
+      nodes.length > 12 && el('p', { class: 'quiet' }, `and ${nodes.length - 12} more`));
   }
 
   async resume() {
@@ -191,6 +252,7 @@ class Dialog {
     const m = await get(releasePath(of.release, '/model?summary=1'));
     const rest = Object.entries(m.counts || {}).filter(([, n]) => n).map(([word, n]) => `${n} ${word}`).join(', ');
     this.say(el('p', {}, `Goes on with ${of.what} ${of.release} to ${short(of.rev)} on its own frozen plan. Nodes now: ${rest}.`));
+    this.more(...this.nodeFields());
     this.wantName();
   }
 
@@ -239,7 +301,7 @@ class Dialog {
     this.busy = this.go.disabled = true;
     this.error.textContent = '';
     try {
-      if (this.verb === 'run' && this.planned !== JSON.stringify(this.values())) await this.showPlan();
+      if (this.looks && this.planned !== JSON.stringify(this.values())) await this.showPlan();
       else await this.order();
     } catch (error) {
       this.error.textContent = error.message;
@@ -252,8 +314,9 @@ class Dialog {
     const typed = this.form.elements.confirm;
     if (typed && typed.value.trim() !== this.env.env) throw new Error(`Type ${this.env.env} to confirm.`);
     if (typed) body.confirm = typed.value.trim();
-    if (this.verb === 'run') body.digest = this.digest;
-    if (this.verb === 'rollback') body.release = this.env.rollback_of;
+    if (this.looks) body.digest = this.digest;
+    if (this.way) Object.assign(body, this.way.wish);
+    else if (this.verb === 'rollback') body.release = this.env.rollback_of;
     if (this.verb === 'unlock' && this.env.lock && this.env.lock.release) body.force = true;
     const given = await post(envPath(this.env.env, `/${this.verb}`), body);
     if (given.pending) return this.pend(given);

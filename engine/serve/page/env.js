@@ -3,15 +3,17 @@
 
 import { announce, el, fill, refill, throttled } from './dom.js';
 import { envPath, get, page, stream } from './api.js';
-import { ago, clock, plural, result, short, when } from './words.js';
+import { ago, clock, envTitle, plural, result, short, when } from './words.js';
 import { buttons } from './actions.js';
 import { releaseTable } from './history.js';
 
 const MOST_ROWS = 100;
 // What somebody is asked to say yes to.
 function asked(p) {
-  const words = ['plan', 'stages', 'window', 'only'].filter((key) => p[key]).map((key) => `, ${key} ${p[key]}`).join('');
-  return `${p.verb}${p.rev ? ` of ${/^[0-9a-f]{40}$/.test(p.rev) ? short(p.rev) : p.rev}` : ''}${p.release ? ` of release ${p.release}` : ''}${words}`;
+  const words = ['plan', 'stages', 'window', 'only', 'exclude'].filter((key) => p[key]).map((key) => `, ${key} ${p[key]}`).join('');
+  const name = (rev) => (/^[0-9a-f]{40}$/.test(rev) ? short(rev) : rev);
+  const to = p.to ? ` to ${name(p.to)}` : p.before ? ` to before release ${p.before}` : '';
+  return `${p.verb}${p.rev ? ` of ${name(p.rev)}` : ''}${p.release ? ` of release ${p.release}` : ''}${to}${words}`;
 }
 
 const VERBS = ['resume', 'run', 'rollback', 'pause', 'abort', 'lock', 'unlock'];
@@ -44,19 +46,22 @@ class EnvView {
     this.env = env;
     this.showHead();
     this.showNodes();
+    this.showReleases();
   }
 
   showHead() {
     const e = this.env;
     const held = e.lock && el('div', { class: `banner${e.running ? ' is-busy' : ' is-warn'}`, role: 'status' },
       el('span', { class: 'sign', 'aria-hidden': 'true' }, '■'), el('span', {}, el('b', {}, 'Lock: '), e.lock.text));
+    const elsewhere = e.env.includes(':') && el('p', { class: 'quiet' },
+      'Of another tree than this server\'s: what changes its nodes is ordered there.');
     const queue = e.queue && e.queue.length > 0 && el('p', {}, el('b', {}, 'Waiting: '),
       e.queue.map((q, i) => `${i + 1}. ${q.who}${q.until ? ` (next, until ${clock(q.until)})` : ''}`).join(', '));
     const pending = (e.pending || []).map((p) => el('p', { class: 'banner is-warn' },
       p.state === 'approve' ? `! ${asked(p)} by ${p.who} waits for a second person until ${clock(p.until)}: approve ${p.code}`
         : p.state === 'plan' ? `! ${asked(p)} by ${p.who} is being looked at`
           : `! ${asked(p)} by ${p.who} is not confirmed yet (until ${clock(p.until)})`));
-    refill(this.head, el('div', { class: 'title' }, el('h1', {}, e.env), this.pill()), held, pending, queue, this.lastLine(),
+    refill(this.head, el('div', { class: 'title' }, el('h1', {}, envTitle(e.env, e.app)), this.pill()), elsewhere, held, pending, queue, this.lastLine(),
       el('div', { class: 'actions' }, buttons(e, VERBS)));
   }
 
@@ -111,7 +116,7 @@ class EnvView {
       el('td', { class: 'mono', 'data-label': 'revision' }, short(n.rev)),
       el('td', { 'data-label': 'since' }, n.release ? el('a', { href: `/release/${Number(n.release)}` }, `release ${n.release}`) : '',
         n.at ? ` ${when(n.at)}` : ''),
-      el('td', { 'data-label': 'now' }, n.owed ? el('span', { class: 'is-bad' }, `! owed: ${n.owed}`) : this.driftWord(n, now)),
+      el('td', { 'data-label': 'now' }, n.owed ? el('span', { class: 'is-bad' }, `! owed: ${n.owed}${n.gone ? `; no node of ${this.env.env} any more` : ''}`) : this.driftWord(n, now)),
       names.map((b) => this.serverCell(b, by.get(`${b} ${n.lb_server || n.node}`))));
   }
 
@@ -164,7 +169,12 @@ class EnvView {
 
   async showPast() {
     const list = await get(`/api/v1/releases?env=${encodeURIComponent(page.env)}&limit=10`);
-    refill(this.past, releaseTable(list, false));
+    this.list = list;
+    this.showReleases();
+  }
+
+  showReleases() {
+    if (this.list) refill(this.past, releaseTable(this.list, false, this.env));
   }
 }
 

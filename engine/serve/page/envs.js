@@ -2,7 +2,7 @@
 
 import { el, fill, refill, throttled } from './dom.js';
 import { get, stream } from './api.js';
-import { ago, plural, result, short } from './words.js';
+import { ago, envTitle, plural, result, short } from './words.js';
 
 function stateOf(env) {
   if (env.running) return { kind: 'busy', sign: '▶', word: `${env.running.what} ${env.running.release} is running` };
@@ -19,7 +19,7 @@ function card(env) {
     : `${n.in_rotation} of ${n.total} nodes in rotation`;
   const last = env.last && result(env.last.exit, env.last.what, env.last.result);
   return el('li', { class: 'card' },
-    el('div', { class: 'title' }, el('h2', {}, el('a', { href }, env.env)), el('p', { class: `pill is-${state.kind}` }, `${state.sign} ${state.word}`)),
+    el('div', { class: 'title' }, el('h2', {}, el('a', { href }, envTitle(env.env, env.app))), el('p', { class: `pill is-${state.kind}` }, `${state.sign} ${state.word}`)),
     env.running && el('p', {}, el('a', { href: `/release/${Number(env.running.release)}` }, `Watch ${env.running.what} ${env.running.release}`)),
     env.lock && el('p', { class: 'lock-line' }, env.lock.text),
     el('dl', { class: 'facts' },

@@ -1,33 +1,37 @@
 // Past releases: how long they took, who ordered them, how they ended, and what differs between two plans.
 
-import { el, fill } from './dom.js';
-import { get, page, releasePath } from './api.js';
-import { duration, plural, result, short, when } from './words.js';
+import { el, fill, refill, throttled } from './dom.js';
+import { envPath, get, page, releasePath, stream } from './api.js';
+import { backButtons, waysBack } from './actions.js';
+import { duration, envTitle, plural, result, short, when } from './words.js';
 
 const PAGE = 50;
 
-export function releaseTable(list, choose) {
+// env: the one that all are of, when its ways back are offered, too.
+export function releaseTable(list, choose, env) {
   if (!list.length) return el('p', { class: 'quiet' }, 'No releases yet.');
-  const heads = [choose && 'diff', 'release', 'env', 'what', 'revision', 'started', 'took', 'by', 'result'].filter(Boolean);
+  const ways = env && list.some((r) => waysBack(env, r).length > 0) ? env : null;
+  const heads = [choose && 'diff', 'release', 'env', 'what', 'revision', 'started', 'took', 'by', 'result', ways && 'go back'].filter(Boolean);
   return el('div', { class: 'scroll' }, el('table', { class: 'stack' },
     el('thead', {}, el('tr', {}, heads.map((h) => el('th', { scope: 'col' }, h)))),
-    el('tbody', {}, list.map((r) => releaseRow(r, choose)))));
+    el('tbody', {}, list.map((r) => releaseRow(r, choose, ways)))));
 }
 
-function releaseRow(r, choose) {
+function releaseRow(r, choose, ways) {
   const done = result(r.exit, r.what, r.result);
   return el('tr', {},
     choose && el('td', { 'data-label': 'diff' }, el('input', { type: 'checkbox', 'aria-label': `compare the plan of ${r.release}`,
       onchange: (event) => choose(r.release, event.target) })),
     el('th', { scope: 'row' }, el('a', { href: `/release/${Number(r.release)}` }, `${r.release}`)),
-    el('td', { 'data-label': 'env' }, r.env),
+    el('td', { 'data-label': 'env' }, envTitle(r.env, r.app)),
     el('td', { 'data-label': 'what' }, r.of ? `${r.what} of ${r.of}` : r.what),
     el('td', { class: 'mono', 'data-label': 'revision' }, short(r.rev)),
     el('td', { 'data-label': 'started' }, when(r.at)),
     el('td', { 'data-label': 'took' }, r.ended ? duration(r.ended - r.at) : '–'),
     el('td', { 'data-label': 'by' }, `${r.who}@${r.host}`),
     el('td', { 'data-label': 'result' }, el('span', { class: `is-${done.kind}` }, `${done.sign} ${done.word}`),
-      r.resumable ? ' (can be resumed)' : ''));
+      r.resumable ? ' (can be resumed)' : ''),
+    ways && el('td', { 'data-label': 'go back', class: 'ways' }, backButtons(ways, r, true)));
 }
 
 // A bar per release, oldest left: its height is the time it took, its sign how it ended.
@@ -81,7 +85,7 @@ class HistoryView {
     this.compare = el('button', { type: 'button', class: 'button', disabled: true, onclick: () => this.showDiff() }, 'Compare two plans');
     this.more = el('button', { type: 'button', class: 'button', onclick: () => this.load() }, 'Older');
     fill(main, el('header', { class: 'release-head' }, el('div', { class: 'title' }, el('h1', {}, 'History'),
-      env && el('p', { class: 'pill' }, env)), env && el('p', {}, el('a', { href: '/history' }, 'of all environments'))),
+      env && el('p', { class: 'pill' }, envTitle(env, page.app))), env && el('p', {}, el('a', { href: '/history' }, 'of all environments'))),
     this.chart, this.diff, el('section', { class: 'panel', 'aria-labelledby': 'list-title' },
       el('header', { class: 'panel-head' }, el('h2', { id: 'list-title' }, 'Releases'), this.compare), this.table, this.more));
   }
@@ -93,10 +97,23 @@ class HistoryView {
     const got = await get(`/api/v1/releases?${query}`);
     this.list.push(...got);
     this.more.hidden = got.length < PAGE;
+    this.show();
+  }
+
+  show() {
     this.chosen = [];
     this.compare.disabled = true;
-    fill(this.table, releaseTable(this.list, (n, box) => this.choose(n, box)));
+    refill(this.table, releaseTable(this.list, (n, box) => this.choose(n, box), this.state));
     fill(this.chart, chart(this.list));
+  }
+
+  // What may be gone back to depends on what holds and runs now.
+  async loadState() {
+    const state = await get(envPath(this.env));
+    const ways = (s) => JSON.stringify(s && [s.can, s.running, s.unfinished, s.lock, s.nodes]);
+    if (ways(state) === ways(this.state)) return;
+    this.state = state;
+    this.show();
   }
 
   choose(n, box) {
@@ -122,5 +139,10 @@ class HistoryView {
 export async function start(main) {
   const view = new HistoryView(main, new URLSearchParams(location.search).get('env') || page.env || '');
   await view.load();
+  if (view.env) await view.loadState().catch(() => {});
   main.dataset.ready = 'yes';
+  if (!view.env) return;
+  const again = throttled(1000, () => view.loadState().catch(() => {}));
+  stream({ env: view.env, on: { release: again, lock: again } });
+  document.addEventListener('ordered', again);
 }

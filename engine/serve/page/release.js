@@ -2,13 +2,13 @@
 
 import { announce, el, fill, refill, say, throttled } from './dom.js';
 import { envPath, get, page, releasePath, stream } from './api.js';
-import { LIVES, LIFE_BACK, LIFE_ROLL, STATES, clock, duration, plural, result, short, ticking, when } from './words.js';
+import { LIVES, LIFE_BACK, LIFE_ROLL, STATES, clock, duration, envTitle, plural, result, short, ticking, when } from './words.js';
 import { BACK, DONE, LEFT, Model, OUT, UNDONE } from './model.js';
 import { Tiles } from './tiles.js';
 import { Track } from './track.js';
 import { Timeline } from './timeline.js';
 import { Log } from './log.js';
-import { buttons } from './actions.js';
+import { backButtons, buttons } from './actions.js';
 
 const ROWS = 40; // of the timeline
 const SHOWN_EVENTS = 200;
@@ -52,7 +52,7 @@ class ReleaseView {
     this.log = new Log(r, this.model);
     const head = el('header', { class: 'release-head' },
       el('div', { class: 'title' },
-        el('h1', {}, `${r.what} ${r.release}`, ' ', el('a', { href: `/env/${encodeURIComponent(r.env)}`, class: 'env' }, r.env)),
+        el('h1', {}, `${r.what} ${r.release}`, ' ', el('a', { href: `/env/${encodeURIComponent(r.env)}`, class: 'env' }, envTitle(r.env, r.app))),
         this.state),
       this.failure, this.sentence, this.bar, this.factList(), this.actions);
     fill(main, head,
@@ -152,13 +152,13 @@ class ReleaseView {
     this.leftAt = Date.now();
   }
 
-  // Orders are for the environment: an older release, which they would not be about, has none.
+  // Orders are for the environment: an older release, which they would not be about, has only the ways back to it.
   async showActions() {
     try {
       const env = await get(envPath(this.release.env));
       const about = [env.running, env.unfinished, env.last].find(Boolean);
       const ours = about && about.release === this.release.release;
-      refill(this.actions, ours ? buttons(env, ['pause', 'abort', 'resume', 'rollback']) : []);
+      refill(this.actions, ours ? buttons(env, ['pause', 'abort', 'resume', 'rollback']) : backButtons(env, this.release, false));
     } catch (error) {
       fill(this.actions, el('p', { class: 'quiet' }, error.message));
     }
@@ -209,7 +209,7 @@ class ReleaseView {
     this.state.className = `pill is-${life.kind}`;
     say(this.state, `${life.sign} ${life.word}`);
     const over = m.counts[DONE] + m.counts[UNDONE];
-    document.title = `${life.sign} ${over}/${m.ids.length} ${r.what} ${r.release}, ${r.env}`;
+    document.title = `${life.sign} ${over}/${m.ids.length} ${r.what} ${r.release}, ${envTitle(r.env, r.app)}`;
     const failed = m.failedNode >= 0 ? `${m.ids[m.failedNode]}${m.failedStep >= 0 ? ` at ${m.steps[m.failedStep].label}` : ''}`
       + `${m.failedText ? `: ${m.failedText}` : ' failed'}` : '';
     say(this.failure, failed && `✕ ${failed}`);

@@ -65,6 +65,11 @@ function plainResult(exit, what) {
   return { word, kind, sign };
 }
 
+// "prod", and where several applications live on this server whose it is: "prod of shop".
+export function envTitle(env, app) {
+  return Number(document.body.dataset.apps) > 1 && app ? `${env.slice(env.indexOf(':') + 1)} of ${app}` : env;
+}
+
 export function short(rev) {
   return rev ? String(rev).slice(0, 12) : '–';
 }
