@@ -70,7 +70,7 @@ void sim_op_reply(struct sim *s, struct sim_op *op, int64_t ms, enum outcome out
     bool drops = op->has_fault && (op->fault == FAULT_ANSWER_LOST || op->fault == FAULT_SSH_DROP_AFTER);
     if (drops || (at > deadline && !op->ghost)) {
         op->outcome = OUT_UNKNOWN;
-        op->ready = op->lost = false;
+        op->ready = op->lost = op->unreached = false;
         at = drops ? s->now + LOSS_NOTICED_MS : deadline;
     }
     if (op->has_fault && op->fault == FAULT_KILL_AFTER_EFFECT)
@@ -94,6 +94,13 @@ void sim_op_deadline(struct sim *s, uint32_t index, uint32_t uid)
     sim_op_reply(s, op, 0, OUT_UNKNOWN, false);
 }
 
+/* Nothing was sent: the node could not be reached. What follows from that is the core's to say. */
+static void cannot_reach(struct sim *s, struct sim_op *op, int64_t ms)
+{
+    op->unreached = true;
+    sim_op_reply(s, op, ms, OUT_FAILED, false);
+}
+
 /* The same command again, later, for nobody. */
 static void send_late(struct sim *s, uint32_t of, int64_t ms)
 {
@@ -115,7 +122,7 @@ static bool lost_on_the_way(struct sim *s, uint32_t index, bool look)
     if (!op->has_fault)
         return false;
     switch (op->fault) {
-    case FAULT_SSH_REFUSED: sim_op_reply(s, op, 20, look ? OUT_UNKNOWN : OUT_FAILED, false); return true;
+    case FAULT_SSH_REFUSED: cannot_reach(s, op, 20); return true;
     case FAULT_SSH_DROP: sim_op_reply(s, op, LOSS_NOTICED_MS, OUT_UNKNOWN, false); return true;
     case FAULT_LATE_COMMAND:
         if (!look)
@@ -137,7 +144,7 @@ static bool reaches(struct sim *s, uint32_t index, bool look)
         if (op->ghost)
             sim_op_free(s, index);
         else
-            sim_op_reply(s, op, CONNECT_MS, look ? OUT_UNKNOWN : OUT_FAILED, false);
+            cannot_reach(s, op, CONNECT_MS);
         return false;
     }
     if (!span_holds(&n->frozen, s->now))
