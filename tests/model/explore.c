@@ -1,4 +1,4 @@
-/* Exhaustive exploration of the rules for 2 to 4 nodes: every order in which ops may end, every outcome (ok,
+/* Exhaustive exploration of the rules for 2 to 4 nodes, of the loop (engine/loop) as of the core: every order in which ops may end, every outcome (ok,
  * failed, unknown with and without its effect), ops that hang while timers fire, a balancer that forgets a
  * drain, ctrl-C once and twice, and a crash of the controller between any two moves, followed by a resume or
  * a rollback; each fault costs one of a budget. Held against it after every move: core_check, that the
@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "core/core_priv.h"
+#include "loop/loop.h"
 
 #define NODES_MAX 4
 #define OPS_MAX   16
@@ -56,8 +57,11 @@ struct state {
     int64_t now;
     struct wnode w[NODES_MAX];
     uint8_t once, budget, orders;
-    uint32_t n_ops, n_rows;
+    uint32_t n_ops, n_rows, n_durable;
     struct op_req ops[OPS_MAX];
+    struct loop loop; /* its ctx and core are this state's own: own_loop() */
+    struct event outcome;
+    enum loop_news news; /* what the next turn takes */
     _Alignas(16) uint8_t core[CORE_MAX];
     _Alignas(16) uint8_t twin[CORE_MAX];
 };
@@ -79,7 +83,7 @@ static uint64_t n_moves, n_ends;
 static int64_t stop_at;
 static bool out_of_time, bad;
 static uint32_t deepest;
-static struct update up; /* large; this program has one thread */
+static struct loop_room room; /* of whichever state has its turn */
 
 static struct core *core_of(struct state *s)
 {
@@ -196,6 +200,7 @@ static uint64_t hash_of(const struct state *s)
     mix(&h, copy, size);
     mix(&h, s->w, sizeof(s->w));
     mix(&h, &s->once, 3);
+    mix(&h, &s->loop.signals, 1);
     for (uint32_t i = 0; i < s->n_ops; i++) {
         uint32_t key[4] = {s->ops[i].node, s->ops[i].step, (uint32_t)s->ops[i].role,
                            s->ops[i].walk * 2u + s->ops[i].back};
@@ -342,20 +347,95 @@ static bool judge(struct state *s, uint32_t depth)
     return !bad;
 }
 
-static bool feed(struct state *s, uint32_t depth, struct event ev)
+/* ---- the ports of the loop */
+
+static int64_t port_now(void *ctx)
 {
-    ev.now_ms = s->now;
-    n_moves++;
-    core_step(core_of(s), &ev, &up);
-    for (uint32_t i = 0; i < up.n_records; i++) {
+    return ((struct state *)ctx)->now;
+}
+
+static bool port_wait(void *ctx, int64_t until)
+{
+    struct state *s = ctx;
+    if (s->news != NEWS_NONE)
+        return true;
+    if (until > s->now)
+        s->now = until;
+    return false;
+}
+
+static bool port_ours(void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
+static enum loop_news port_take(void *ctx, struct event *ret)
+{
+    struct state *s = ctx;
+    enum loop_news news = s->news;
+    *ret = s->outcome;
+    s->news = NEWS_NONE;
+    return news;
+}
+
+static void port_decided(void *ctx, const struct event *ev, const struct update *up)
+{
+    struct state *s = ctx;
+    (void)ev;
+    for (uint32_t i = 0; i < up->n_records; i++) {
         must(s->n_rows < ROWS_MAX);
-        rows[s->n_rows++] = up.records[i];
-        core_replay(twin_of(s), &up.records[i]);
+        rows[s->n_rows++] = up->records[i];
     }
-    for (uint32_t i = 0; i < up.n_ops; i++) {
-        must(s->n_ops < OPS_MAX);
-        s->ops[s->n_ops++] = up.ops[i];
-    }
+}
+
+/* A crash before or after it is a move of its own: try_crash(). */
+static bool port_commit(void *ctx)
+{
+    struct state *s = ctx;
+    for (; s->n_durable < s->n_rows; s->n_durable++)
+        core_replay(twin_of(s), &rows[s->n_durable]);
+    return true;
+}
+
+static void port_dispatch(void *ctx, const struct op_req *op)
+{
+    struct state *s = ctx;
+    must(s->n_ops < OPS_MAX);
+    s->ops[s->n_ops++] = *op;
+}
+
+static const struct loop_ports ports = {
+    .now = port_now,
+    .wait = port_wait,
+    .ours = port_ours,
+    .take = port_take,
+    .decided = port_decided,
+    .commit = port_commit,
+    .dispatch = port_dispatch,
+};
+
+/* A copy of a state has a copy of the loop, which is to work on the copy. */
+static void own_loop(struct state *s)
+{
+    s->loop.ctx = s;
+    s->loop.core = core_of(s);
+}
+
+static bool first_turn(struct state *s, uint32_t depth, enum order order)
+{
+    n_moves++;
+    loop_init(&s->loop, &ports, s, core_of(s), &room);
+    loop_begin(&s->loop, order);
+    return judge(s, depth);
+}
+
+/* One turn in which that comes; NEWS_NONE: nothing does, until a timer is due. */
+static bool turn(struct state *s, uint32_t depth, enum loop_news news)
+{
+    n_moves++;
+    s->news = news;
+    loop_turn(&s->loop);
     return judge(s, depth);
 }
 
@@ -387,15 +467,13 @@ static bool op_ends(struct state *s, uint32_t depth, uint32_t k, enum how how)
     }
     if (how == HOW_OK && op.step == S_CHECK && ev.ready)
         s->w[op.node].checked = 1;
-    return !bad && feed(s, depth, ev);
+    s->outcome = ev;
+    return !bad && turn(s, depth, NEWS_OUTCOME);
 }
 
 static bool timer(struct state *s, uint32_t depth)
 {
-    int64_t due = core_due(core_of(s));
-    if (due > s->now)
-        s->now = due;
-    return feed(s, depth, (struct event){.kind = EV_TIMER});
+    return turn(s, depth, NEWS_NONE);
 }
 
 /* The controller dies and another takes over: ops in flight have had their effect (bit set) or never will. */
@@ -409,7 +487,7 @@ static bool crash(struct state *s, uint32_t depth, uint32_t done, enum order ord
     core_init(core_of(s), &plan);
     for (uint32_t i = 0; i < s->n_rows; i++)
         core_replay(core_of(s), &rows[i]);
-    return !bad && feed(s, depth, (struct event){.kind = EV_ORDER, .order = order});
+    return !bad && first_turn(s, depth, order);
 }
 
 /* ---- liveness: from here on nothing fails, and one order ends it */
@@ -420,6 +498,7 @@ static bool must_end_well(const struct state *from, uint32_t depth, enum order o
     int status = -1;
     enum why why;
     memcpy(&s, from, sizeof(s));
+    own_loop(&s);
     uint64_t ends = n_ends;
     crash(&s, depth, 0, order);
     for (int k = 0; !bad && !core_ended(core_of(&s), &status, &why); k++) {
@@ -448,6 +527,7 @@ static void explore(uint32_t depth);
 static struct state *child_of(uint32_t depth)
 {
     memcpy(&stack[depth + 1], &stack[depth], sizeof(struct state));
+    own_loop(&stack[depth + 1]);
     return &stack[depth + 1];
 }
 
@@ -511,8 +591,7 @@ static void try_faults(uint32_t depth)
         s->budget--;
         s->orders++;
         snprintf(trace[depth], sizeof(trace[0]), "ctrl-C");
-        go(depth, feed(s, depth + 1,
-                       (struct event){.kind = EV_ORDER, .order = s->orders == 1 ? ORDER_STOP : ORDER_ABORT}));
+        go(depth, turn(s, depth + 1, NEWS_INTERRUPT));
     }
 }
 
@@ -566,7 +645,7 @@ static bool explore_budget(const struct config *c, uint32_t budget)
     core_init(twin_of(s), &plan);
     s->budget = (uint8_t)budget;
     int64_t begin = clock_mono_ms();
-    if (feed(s, 0, (struct event){.kind = EV_START}))
+    if (first_turn(s, 0, ORDER_START))
         explore(0);
     printf("%-28s faults %u: %9zu states, %10" PRIu64 " moves, %8" PRIu64 " ends, depth %u, %.1f s%s\n",
            c->name, budget, seen_n, n_moves, n_ends, deepest, (double)(clock_mono_ms() - begin) / 1000.0,
@@ -615,5 +694,6 @@ int main(int argc, char **argv)
     printf("%" PRIu64 " distinct states explored; %s\n", states, bad ? "a broken rule" : "no rule broken");
     free(seen);
     free(stack);
+    loop_room_fini(&room);
     return bad || states < 1000;
 }
