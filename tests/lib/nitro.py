@@ -369,6 +369,9 @@ class Appliance:
                     e.enable()
             elif key == "expire":
                 self.sessions.clear()
+            elif key == "crowd":  # somebody else's sessions, all that there may be
+                self.sessions = {f"##{i}": {"user": "release", "timeout": 900, "until": time.monotonic() + 900}
+                                 for i in range(SESSIONS_MAX)}
             elif key == "clients":
                 for e in w.of_server(value[0]):
                     e.clients = value[1]

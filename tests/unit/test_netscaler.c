@@ -231,6 +231,20 @@ static void a_session_is_kept_and_renewed(void **state)
     assert_true(shows("shop/app1:80", "OUT OF SERVICE"));
 }
 
+/* Others may have all sessions: that is no word about the password, and over some time. */
+static void too_many_sessions_are_waited_out(void **state)
+{
+    (void)state;
+    auto_call struct call busy, again;
+    order(port_a, "{\"crowd\": 1}");
+    RUN(&busy, "netscaler.guard", GROUP("app1"));
+    assert_int_equal(busy.r->outcome, OUT_UNKNOWN);
+    assert_says(busy.r->err.text, "is busy: Maximum number of sessions");
+    order(port_a, "{\"expire\": 1}");
+    RUN(&again, "netscaler.guard", GROUP("app1"));
+    assert_ok(&again);
+}
+
 /* An account is not locked by a fleet that asks with a wrong password for each of its nodes. */
 static void a_wrong_password_is_tried_once(void **state)
 {
@@ -406,6 +420,7 @@ int main(void)
         T(a_forgotten_drain_is_noticed),
         T(the_primary_of_a_pair_is_talked_to),
         T(a_session_is_kept_and_renewed),
+        T(too_many_sessions_are_waited_out),
         T(a_wrong_password_is_tried_once),
         T(a_server_that_somebody_disabled_stays),
         T(services_and_servers),

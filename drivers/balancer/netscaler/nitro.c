@@ -21,9 +21,11 @@
 #define LOGOUT_MS  1500
 #define REFUSED_MS                                                                                           \
     30000 /* a login that was refused is not tried again by every op of a fleet: accounts get locked */
-#define CODE_SESSION    444 /* expired or killed: log in again */
-#define CODE_NO_THING   258
-#define CODE_NO_SERVICE 344
+#define CODE_SESSION     444 /* expired or killed: log in again */
+#define CODE_SESSIONS    445 /* too many at once: others end */
+#define CODE_CONNECTIONS 446
+#define CODE_NO_THING    258
+#define CODE_NO_SERVICE  344
 
 enum end {
     END_DONE,
@@ -170,6 +172,11 @@ static enum end judge(struct lb *lb, const char *url, const char *token, const s
     }
     if (code == 0 && res->status < 300)
         return END_DONE;
+    if (code == CODE_SESSIONS || code == CODE_CONNECTIONS) {
+        err_set(err, E_STATUS, "%s: is busy: %s (errorcode %lld)", url, words(lb, token, ret->message),
+                (long long)code);
+        return END_FAILED;
+    }
     err_set(err, E_REFUSED, "%s (status %d, errorcode %lld)", words(lb, token, ret->message), res->status,
             (long long)code);
     if (token && (code == CODE_SESSION || res->status == 401))
@@ -328,7 +335,7 @@ static bool find_primary(struct lb *lb, size_t peer)
     auto_buf struct buf why = BUF_INIT(1500);
     struct err err = {0};
     enum err_code code = E_STATE;
-    bool refused = false;
+    size_t refused = 0;
     for (size_t i = 0; i < p->n; i++) {
         enum end end = primary_is(lb, p->urls[i], &why, &err);
         if (end == END_OP)
@@ -338,9 +345,9 @@ static bool find_primary(struct lb *lb, size_t peer)
             return true;
         }
         code = err.code != E_NONE ? err.code : code;
-        refused = refused || end == END_REFUSED;
+        refused += end == END_REFUSED;
     }
-    if (refused && p->n == 1)
+    if (refused == p->n)
         op_refused(lb->op, code, "%s", buf_str(&why));
     else
         op_fail(lb->op, code, "%s%s%s", buf_str(&why), p->n > 1 ? "; none of the pair is the primary" : "",
