@@ -6,6 +6,7 @@
  * does not; the outcome row of role `before` carries "lb.before". */
 #include <string.h>
 
+#include "base/lb.h"
 #include "base/str.h"
 #include "state/store_priv.h"
 
@@ -67,7 +68,7 @@ static bool read_before(struct store *s, struct node_state_info *n, struct buf *
     if (!query_open(&q, s, SQL_NODE_BEFORE, ARGS(arg_int(n->release), arg_text(n->node)), err))
         return false;
     if (query_next(&q, err))
-        buf_printf(text, "; before: %s", query_peek(&q, 0));
+        lb_debt_add_before(text, query_peek(&q, 0));
     return !q.failed;
 }
 
@@ -92,7 +93,7 @@ static bool read_debt(struct store *s, const struct env_key *env, struct node_st
     }
     if (!n->debt)
         return true;
-    if (!strstr(buf_str(&text), "before:") && !read_before(s, n, &text, err))
+    if (!lb_debt_has_before(buf_str(&text)) && !read_before(s, n, &text, err))
         return false;
     n->debt_text = arena_strdup(arena, buf_str(&text));
     return true;

@@ -179,6 +179,19 @@ const char *lb_debt_before(const char *debt, struct arena *a)
     return arena_strdup(a, buf_str(&entries));
 }
 
+bool lb_debt_has_before(const char *debt)
+{
+    for (; *debt; debt += strcspn(debt, ";"), debt += *debt == ';')
+        if (str_starts(debt + strspn(debt, " "), DEBT_WAS))
+            return true;
+    return false;
+}
+
+void lb_debt_add_before(struct buf *debt, const char *before)
+{
+    buf_printf(debt, "; " DEBT_WAS "%s", before);
+}
+
 bool lb_debt_is_maint(const char *debt)
 {
     return strstr(debt, DEBT_MAINT) != NULL;

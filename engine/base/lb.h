@@ -30,8 +30,8 @@ enum lb_state {
     X("maint", MAINT) /* haproxy, command */                                                                 \
     X("probe", READY)                                                                                        \
     X("healthy", FORCED)                                                                                     \
-    X("sick", DRAIN)                                                         /* varnish */                   \
-        X("enabled", READY) X("disabled", DRAIN) X("server-disabled", MAINT) /* netscaler */
+    X("sick", DRAIN)                                                     /* varnish */                       \
+    X("enabled", READY) X("disabled", DRAIN) X("server-disabled", MAINT) /* netscaler */
 
 enum lb_state lb_state_of_word(const char *word, size_t n);
 /* Out by an administrator's word. One that is merely down comes back by itself: not out. */
@@ -90,6 +90,9 @@ const char *lb_debt_maint(struct arena *a, const char *verb, int64_t release);
 /* The entries that a debt (or several, one behind the other) owes, as lb.before; "" when it names none. */
 const char *lb_debt_before(const char *debt, struct arena *a);
 bool lb_debt_is_maint(const char *debt);
+/* Does it say what was before, in whichever version's words? And what says so, behind one that does not. */
+bool lb_debt_has_before(const char *debt);
+void lb_debt_add_before(struct buf *debt, const char *before);
 
 /* ---- who serves
  * --------------------------------------------------------------------------------------------

@@ -31,43 +31,22 @@ static const struct option_def options[] = {
 struct stage {
     bool json, all;
     const struct sim_plan *plan;
-    const char **sorted; /* its nodes' names */
     struct buf out;
 };
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* "app3: stop" and the like: one node doing what it should. */
-static bool is_routine(const struct stage *st, const char *text)
-{
-    char id[256];
-    size_t n = strcspn(text, ":");
-    if (strstr(text, "fail") || strstr(text, "unknown") || strstr(text, "left out") ||
-        strstr(text, "going back"))
-        return false;
-    if (n >= sizeof id)
-        return false;
-    memcpy(id, text, n);
-    id[n] = '\0';
-    const char *key = id;
-    return bsearch(&key, st->sorted, st->plan->core.n_nodes, sizeof(char *), by_name) != NULL;
-}
-
-static void tell(void *ctx, int64_t at_ms, const char *text)
+static void tell(void *ctx, const struct sim_line *line)
 {
     struct stage *st = ctx;
-    if (!st->all && st->plan->core.n_nodes > SHOWN_NODES && is_routine(st, text))
+    int64_t at_ms = line->at_ms;
+    if (!st->all && st->plan->core.n_nodes > SHOWN_NODES && line->routine)
         return;
     if (st->json) {
         buf_printf(&st->out, "{\"kind\":\"line\",\"at_ms\":%" PRId64 ",\"text\":\"", at_ms);
-        for (const char *p = text; *p; p++)
+        for (const char *p = line->text; *p; p++)
             buf_printf(&st->out, *p == '"' || *p == '\\' ? "\\%c" : "%c", *p);
         buf_puts(&st->out, "\"}\n");
     } else {
-        buf_printf(&st->out, "[%7" PRId64 ".%03d] %s\n", at_ms / 1000, (int)(at_ms % 1000), text);
+        buf_printf(&st->out, "[%7" PRId64 ".%03d] %s\n", at_ms / 1000, (int)(at_ms % 1000), line->text);
     }
 }
 
@@ -215,9 +194,6 @@ static int run(struct cli *cli)
                        .all = cli_flag(cli, "all"),
                        .plan = &sp,
                        .out = BUF_INIT(256u * 1024u * 1024u)};
-    st.sorted = arena_array(&cli->arena, sp.core.n_nodes + 1, sizeof(char *));
-    memcpy(st.sorted, sp.names, sp.core.n_nodes * sizeof(char *));
-    qsort(st.sorted, sp.core.n_nodes, sizeof(char *), by_name);
     struct sim *sim = sim_new(&sp, &(struct sim_options){.seed = (uint64_t)seed,
                                                          .steady = !cli_opt(cli, "seed"),
                                                          .fast = sp.core.n_nodes > 200,

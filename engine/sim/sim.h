@@ -142,7 +142,12 @@ void sim_fault_text(const struct sim_plan *plan, const struct sim_fault *fault, 
 /* ---- running */
 
 /* One line of the story: virtual time since the first start, and what happened. */
-typedef void (*sim_story_fn)(void *ctx, int64_t at_ms, const char *text);
+struct sim_line {
+    int64_t at_ms;
+    const char *text;
+    bool routine; /* one node doing what it should: left out where there are many */
+};
+typedef void (*sim_story_fn)(void *ctx, const struct sim_line *line);
 
 struct sim_options {
     uint64_t seed;

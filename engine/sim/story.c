@@ -14,16 +14,31 @@ const char *sim_node_name(const struct sim_plan *plan, uint32_t node, char buf[3
     return buf;
 }
 
-void sim_say(struct sim *s, const char *fmt, ...)
+static void say(struct sim *s, bool routine, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static void say_line(struct sim *s, bool routine, const char *fmt, va_list ap)
 {
     char text[500];
-    va_list ap;
     if (!s->opt.story)
         return;
-    va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
+    s->opt.story(s->opt.ctx, &(struct sim_line){.at_ms = s->now, .text = text, .routine = routine});
+}
+
+static void say(struct sim *s, bool routine, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say_line(s, routine, fmt, ap);
     va_end(ap);
-    s->opt.story(s->opt.ctx, s->now, text);
+}
+
+void sim_say(struct sim *s, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say_line(s, false, fmt, ap);
+    va_end(ap);
 }
 
 static const char *step_label(const struct sim *s, uint16_t step)
@@ -40,7 +55,7 @@ static void story_outcome(struct sim *s, const struct record *row)
     if (row->code != OUT_OK)
         sim_say(s, "%s: %s%s%s: %s", node, label, sep, role, outcome_name((enum outcome)row->code));
     else if (row->a == 1)
-        sim_say(s, "%s: %s%s", node, label, row->back ? " (back)" : "");
+        say(s, row->node < s->plan->core.n_nodes, "%s: %s%s", node, label, row->back ? " (back)" : "");
 }
 
 void story_row(struct sim *s, const struct record *row)
@@ -56,7 +71,7 @@ void story_row(struct sim *s, const struct record *row)
         struct buf text = BUF_INIT(400);
         note_text(&text, (enum note)row->code, sim_node_name(s->plan, row->node, name),
                   step_label(s, row->step), row->a, row->b);
-        sim_say(s, "%s", buf_str(&text));
+        say(s, row->code == NOTE_ADMIT || row->code == NOTE_NODE_IN, "%s", buf_str(&text));
         buf_fini(&text);
     }
 }

@@ -221,9 +221,9 @@ void scenario_text(const struct scenario *sc, struct buf *out)
 
 /* ---- running */
 
-static void tell(void *ctx, int64_t at_ms, const char *text)
+static void tell(void *ctx, const struct sim_line *line)
 {
-    buf_printf(ctx, "[%5" PRId64 ".%03d] %s\n", at_ms / 1000, (int)(at_ms % 1000), text);
+    buf_printf(ctx, "[%5" PRId64 ".%03d] %s\n", line->at_ms / 1000, (int)(line->at_ms % 1000), line->text);
 }
 
 static enum order order_of(enum move_kind kind)

@@ -106,6 +106,15 @@ static void debts_of_earlier_versions_are_owed(void **state)
     assert_string_equal(lb_debt_before("haproxy django/app1 drained by release 2; before: UP", &a), "");
     assert_false(lb_debt_is_maint("haproxy django/app1 drained by release 2; before: UP"));
     assert_string_equal(lb_debt_before("", &a), "");
+    assert_true(lb_debt_has_before("haproxy django/app1 drained by release 2; before: UP"));
+    assert_false(lb_debt_has_before("haproxy.drain: out of rotation by release 2 (before: the window)"));
+    assert_false(lb_debt_has_before(lb_debt_maint(&a, "haproxy.kill", 7)));
+    auto_buf struct buf debt = BUF_INIT(200);
+    buf_puts(&debt, lb_debt_drain(&a, "haproxy.drain", 41, NULL));
+    assert_false(lb_debt_has_before(buf_str(&debt)));
+    lb_debt_add_before(&debt, "tcp://lb1:9999 web/app1=ready,w100");
+    assert_string_equal(buf_str(&debt),
+                        lb_debt_drain(&a, "haproxy.drain", 41, "tcp://lb1:9999 web/app1=ready,w100"));
     assert_string_equal(
         lb_debt_drain(&a, "haproxy.drain", 41, "tcp://lb1:9999 web/app1=ready,w100"),
         "haproxy.drain: out of rotation by release 41; before: tcp://lb1:9999 web/app1=ready,w100");
