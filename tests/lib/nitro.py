@@ -103,7 +103,7 @@ def number(value):
 class Appliance:
     def __init__(self, world, name="ns1"):
         self.world, self.name = world, name
-        self.sessions, self.asked, self.fault, self.ha = {}, [], "", None  # ha: None, "Primary", "Secondary", ...
+        self.sessions, self.asked, self.fault, self.times, self.ha = {}, [], "", None, None  # ha: None, "Primary", "Secondary", ...
         self.servers = []
 
     # ---- sessions
@@ -399,6 +399,10 @@ def handler_of(appliance):
 
         def misbehave(self):
             fault = appliance.fault
+            if fault and appliance.times is not None:  # so often, and then well again
+                appliance.times -= 1
+                if appliance.times <= 0:
+                    appliance.fault, appliance.times = "", None
             if fault == "html":
                 self.say(200, b"<html><body>Please log in</body></html>", {}, "text/html")
             elif fault in ("429", "503"):
