@@ -29,7 +29,7 @@ struct call {
     int epoll_fd;     /* libcurl's sockets: op_wait waits for one fd */
     int64_t timer_ms; /* monotonic time at which libcurl wants to be called, CLOCK_NEVER = not */
     struct buf head, body;
-    bool link_local;
+    bool link_local, link_local_meant;
 };
 
 static void call_fini(struct call *c)
@@ -107,7 +107,7 @@ static curl_socket_t on_open(void *ctx, curlsocktype purpose, struct curl_sockad
 {
     (void)purpose;
     struct call *c = ctx;
-    if (is_link_local(&addr->addr)) {
+    if (!c->link_local_meant && is_link_local(&addr->addr)) {
         c->link_local = true;
         return CURL_SOCKET_BAD;
     }
@@ -163,6 +163,8 @@ static void set_request(struct call *c, const struct http_req *req)
     curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(c->easy, CURLOPT_HEADERFUNCTION, on_head);
     curl_easy_setopt(c->easy, CURLOPT_HEADERDATA, c);
+    if (req->method)
+        curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, req->method);
     if (req->ca)
         curl_easy_setopt(c->easy, CURLOPT_CAINFO, req->ca);
     if (req->address) {
@@ -185,6 +187,7 @@ static bool call_init(struct call *c, const struct http_req *req)
         op_refused(c->op, E_IO, "the controller is out of file descriptors or memory (%s)", strerror(errno));
         return false;
     }
+    c->link_local_meant = req->link_local;
     if (!add_headers(c, req))
         return false;
     if (curl_easy_setopt(c->easy, CURLOPT_URL, req->url) != CURLE_OK) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* One HTTP request for one op: libcurl's multi interface under op_wait. Used by http and notify.
+/* One HTTP request for one op: libcurl's multi interface under op_wait. Used by http, notify and aws.
  *
- * Never follows redirects, never asks a proxy, verifies TLS (1.2 or later), refuses link-local addresses, and
+ * Never follows redirects, never asks a proxy, verifies TLS (1.2 or later), refuses link-local addresses (but where it is told that one is meant), and
  * keeps at most max_bytes of the body. */
 #ifndef RELEASE_DRIVERS_HTTP_CALL_H
 #define RELEASE_DRIVERS_HTTP_CALL_H
@@ -10,12 +10,14 @@
 
 struct http_req {
     const char *url;
-    const char *body; /* not NULL: POST */
+    const char *method; /* NULL: GET, or POST with a body */
+    const char *body;
     size_t body_len;
     const struct op_pair *headers;
     size_t n_headers;
     const char *ca;      /* file of CA certificates, NULL = the system's */
     const char *address; /* "host:port" to connect to instead of the URL's; NULL = the URL's */
+    bool link_local;     /* such an address is meant: where a machine's own credentials are */
     size_t max_bytes;
     int timeout_ms;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* SHA-256 through libcrypto: plan digests, output hashes, Varnish's challenge, stored tokens. */
+/* SHA-256 through libcrypto: plan digests, output hashes, Varnish's challenge, stored tokens, requests that are signed. */
 #ifndef RELEASE_BASE_HASH_H
 #define RELEASE_BASE_HASH_H
 
@@ -15,6 +15,14 @@ struct sha256;
 struct sha256 *sha256_new(void);
 void sha256_add(struct sha256 *s, const void *data, size_t n);
 void sha256_end(struct sha256 *s, char ret[SHA256_HEX_LEN + 1]); /* frees s */
+
+#define SHA256_BYTES 32
+/* HMAC-SHA256, raw: for signatures. */
+void hmac_sha256(const void *key, size_t n_key, const void *data, size_t n, unsigned char ret[SHA256_BYTES]);
+/* 2 * n lower-case hex digits and a NUL. */
+void bytes_hex(const void *bytes, size_t n, char *ret);
+/* Overwrites what must not stay in memory. */
+void secret_wipe(void *data, size_t n);
 
 /* Same bytes? In a time that depends on n alone: for tokens, signatures and their hashes. */
 bool secret_equal(const void *a, const void *b, size_t n);

@@ -30,8 +30,13 @@ enum lb_state {
     X("maint", MAINT) /* haproxy, command */                                                                 \
     X("probe", READY)                                                                                        \
     X("healthy", FORCED)                                                                                     \
-    X("sick", DRAIN)                                                     /* varnish */                       \
-    X("enabled", READY) X("disabled", DRAIN) X("server-disabled", MAINT) /* netscaler */
+    X("sick", DRAIN) /* varnish */                                                                           \
+    X("enabled", READY)                                                                                      \
+    X("disabled", DRAIN)                                                                                     \
+    X("server-disabled", MAINT) /* netscaler */                                                              \
+    X("registered", READY)                                                                                   \
+    X("deregistered", DRAIN)                   /* elb, elbv2 */                                              \
+    X("in-service", READY) X("standby", DRAIN) /* asg */
 
 enum lb_state lb_state_of_word(const char *word, size_t n);
 /* Out by an administrator's word. One that is merely down comes back by itself: not out. */

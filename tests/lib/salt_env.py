@@ -1,4 +1,4 @@
-"""Real Salt for tests: a private environment of its own per line of versions, made once and kept in the user's cache.
+"""Real Salt, Ansible and moto for tests: a private environment of its own per line of versions, made once and kept in the user's cache.
 
 path("3006") -> folder with bin/salt-call and the rest; Unavailable says why there is none (a test skips with it)."""
 import fcntl
@@ -8,8 +8,9 @@ import subprocess
 import sys
 
 CACHE = pathlib.Path(os.environ.get("RELEASE_SALT_CACHE") or pathlib.Path.home() / ".cache/release-salt")
-PACKAGES = {"3006": ["salt==3006.*", "python-gnupg"], "3008": ["salt==3008.*", "python-gnupg"], "ansible": ["ansible-core"]}
-PROGRAM = {"ansible": "ansible-inventory"}
+PACKAGES = {"3006": ["salt==3006.*", "python-gnupg"], "3008": ["salt==3008.*", "python-gnupg"], "ansible": ["ansible-core"],
+            "aws": ["moto[ec2,elb,elbv2,autoscaling,sts]==5.2.5", "boto3==1.44.8", "flask==3.1.3", "flask-cors==6.0.5"]}
+PROGRAM = {"ansible": "ansible-inventory", "aws": "moto_server"}
 MINUTES = 15
 
 

@@ -7,7 +7,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-VERBS_USE = {"engine/base", "drivers/op", "drivers/node"}
+VERBS_USE = {"engine/base", "drivers/op", "drivers/node", "drivers/aws"}
 # folder -> folders whose headers it may include, itself aside
 MAY_USE = {
     "engine/base": set(),
@@ -16,6 +16,7 @@ MAY_USE = {
     "drivers/op": {"engine/base"},
     "drivers/transport": {"engine/base", "drivers/op"},
     "drivers/node": {"engine/base", "drivers/op", "drivers/transport"},
+    "drivers/aws": {"engine/base", "drivers/op"},
     "drivers/balancer": VERBS_USE,
     "drivers/app": VERBS_USE,
     "drivers/verbs": VERBS_USE,
@@ -34,6 +35,7 @@ MAY_USE = {
 LIBRARIES = {
     "sqlite3.h": {"state/sqlite"},
     "libssh2.h": {"drivers/transport"},
+    "expat.h": {"drivers/aws"},
     "yaml.h": {"plans"},
     "microhttpd.h": {"engine/serve"},
 }

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The files that AWS's tools share (~/.aws/credentials, ~/.aws/config), taken apart: sections of keys. */
+#ifndef RELEASE_DRIVERS_AWS_INI_H
+#define RELEASE_DRIVERS_AWS_INI_H
+
+#include "base/arena.h"
+#include "base/err.h"
+
+struct ini_key {
+    const char *section, *name, *value;
+    int line;
+};
+struct ini {
+    const char *path; /* for messages */
+    struct ini_key *keys;
+    size_t n, cap;
+    const char **sections; /* every one, with or without keys */
+    size_t n_sections, cap_sections;
+};
+
+/* text is taken apart in the arena. false: err has path and line. */
+bool ini_parse(struct arena *a, const char *path, const char *text, struct ini *ret,
+               struct err *err) MUST_CHECK;
+/* A later line wins. NULL: not there. */
+const char *ini_get(const struct ini *ini, const char *section, const char *name);
+bool ini_has(const struct ini *ini, const char *section);
+
+#endif
