@@ -77,8 +77,9 @@ static void put_head(const struct model *m, int64_t now_ms, struct pen *pen)
 {
     auto_buf struct buf line = BUF_INIT(LINE_MAX_BYTES);
     const struct watch_plan *p = m->plan;
-    buf_printf(&line, "%s%s %" PRId64 "%s  %s  ", pen->colour ? "\x1b[1m" : "", p->kind, p->release,
-               pen->colour ? "\x1b[0m" : "", p->env);
+    buf_printf(&line, "%s%s %" PRId64 "%s  %s ", pen->colour ? "\x1b[1m" : "", p->kind, p->release,
+               pen->colour ? "\x1b[0m" : "", env_bare(p->env));
+    buf_printf(&line, p->app && p->app[0] ? "of %s  " : " ", p->app);
     if (p->rev[0])
         buf_printf(&line, "%.12s  ", p->rev);
     put_life(m, now_ms, &line);

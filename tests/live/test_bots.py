@@ -36,6 +36,8 @@ def story(bot, fleet, say, name):
     expect_world(fleet, "v2")
     bot.ask(say("release rollback prod"), r"rollback prod: done", seconds=120)
     expect_world(fleet, "v1")
+    bot.ask(say("release rollback prod before 999"), r"release: rollback: there is no release 999")
+    bot.ask(say("release rollback prod to v1"), r"rollback prod: done\n(.*\n)*.*nothing to change", seconds=60)
     bot.ask(say("release history prod"), rf"rollback .* by {name}:ann")
     bot.ask(say("release run --upload-pack=x prod"), r"release: .*upload-pack")
     bot.ask(say("release status nowhere"), r"release: .*nowhere")

@@ -114,10 +114,13 @@ class Release(BotPlugin):
         """Release a revision: release run REV ENV"""
         yield from order(msg, "run", env, rev=rev)
 
-    @command("env")
-    def release_rollback(self, msg, env):
-        """Back to what each node ran before: release rollback ENV"""
-        yield from order(msg, "rollback", env)
+    @command("env", rest=True)
+    def release_rollback(self, msg, env, *way):
+        """Back to what each node ran before, to a revision, to before a release: release rollback ENV [to REV | before N]"""
+        if way and (len(way) != 2 or way[0] not in ("to", "before") or way[0] == "before" and not way[1].isdecimal()):
+            yield Release.release_rollback.__doc__
+            return
+        yield from order(msg, "rollback", env, **({way[0]: int(way[1]) if way[0] == "before" else way[1]} if way else {}))
 
     @command("env")
     def release_resume(self, msg, env):

@@ -11,6 +11,8 @@
 //   hubot release plan REV ENV - what a release would do; changes nothing
 //   hubot release run REV ENV - release a revision
 //   hubot release rollback ENV - back to what each node ran before
+//   hubot release rollback ENV to REV - every node to a revision
+//   hubot release rollback ENV before N - every node to what it ran before release N
 //   hubot release resume ENV - go on with an interrupted release
 //   hubot release pause ENV - finish the nodes in hand, start no other
 //   hubot release abort ENV - stop now
@@ -94,5 +96,8 @@ export default robot => {
   hear(/release run\s+(\S+)\s+(\S+)\s*$/i, (res, rev, env) => order(res, 'run', env, { rev, confirm: env }))
   hear(/release (rollback|resume|pause|abort|unlock)\s+(\S+)\s*$/i,
     (res, verb, env) => order(res, verb.toLowerCase(), env, { confirm: env }))
+  hear(/release rollback\s+(\S+)\s+to\s+(\S+)\s*$/i, (res, env, to) => order(res, 'rollback', env, { to, confirm: env }))
+  hear(/release rollback\s+(\S+)\s+before\s+(\d{1,12})\s*$/i,
+    (res, env, n) => order(res, 'rollback', env, { before: Number(n), confirm: env }))
   hear(/release lock\s+(\S+)\s+(.+)$/i, (res, env, reason) => order(res, 'lock', env, { reason }))
 }
