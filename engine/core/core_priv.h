@@ -143,7 +143,8 @@ static inline bool node_may_be_in(const struct node *n)
 /* apply.c: the fold. */
 void apply_first(struct core *core); /* before the first row */
 void core_apply(struct core *core, const struct record *row);
-/* Applies a record and puts it into the update. */
+
+/* emit.c: applies a record and puts it into the update. */
 void emit(struct core *core, struct update *up, struct record row);
 /* Whom no balancer knows leaves no rotation and comes back to none. */
 enum whereabouts where_walked(const struct core *core);

@@ -31,7 +31,9 @@ uint32_t node_dispatch(struct core *core, struct update *up, uint32_t i, uint16_
 {
     struct node *n = &core->nodes[i];
     uint32_t op = ++core->last_op;
-    core_must(up->n_ops < CORE_OPS_MAX);
+    core_must(up->n_ops < CORE_OPS_MAX && !core->kept.ended && !core->kept.abort);
+    core_must(step < core->plan->n_steps ||
+              (step == CORE_NO_STEP && (role == ROLE_CAPACITY || role == ROLE_GUARD)));
     bool back = node_goes_back(core, n);
     bool looks = role == ROLE_OBSERVE || role == ROLE_BEFORE || role == ROLE_SOAK || role == ROLE_CAPACITY ||
                  (role == ROLE_GUARD && step == CORE_NO_STEP) ||
@@ -74,6 +76,7 @@ static int64_t op_deadline(const struct core *core, const struct node *n, uint16
 void node_send(struct core *core, struct update *up, uint32_t i, uint16_t step, enum role role)
 {
     struct node *n = &core->nodes[i];
+    core_must(n->op == 0); /* one op of its own steps at a time */
     if (n->started < 0)
         n->started = core->now;
     n->op = node_dispatch(core, up, i, step, role, op_deadline(core, n, step, role));
@@ -250,42 +253,77 @@ static bool seen_long_ago(const struct core *core, const struct node *n)
     return !pausing && n->seen_at < (core->cap_valid ? core->cap_asked : core->now);
 }
 
+/* It is held and may be in rotation: seen whether it is, then whether everywhere, then it may leave inside the
+ * floor. false: not yet; what was asked comes back here. */
+static bool may_drain_again(struct core *core, struct update *up, uint32_t i, uint16_t step)
+{
+    struct node *n = &core->nodes[i];
+    if (n->seen_in == SEEN_NOT_YET) {
+        node_send(core, up, i, step, ROLE_OBSERVE);
+        return false;
+    }
+    if (core->up_step != CORE_NO_STEP && (n->seen_in == SEEN_SOMEWHERE || seen_long_ago(core, n))) {
+        n->seen_in = SEEN_SOMEWHERE;
+        node_send(core, up, i, core->up_step, ROLE_OBSERVE);
+        return false;
+    }
+    if (!roll_may_drain(core, up, i)) {
+        n->due = core->now; /* it has a turn with every reading */
+        return false;
+    }
+    return true;
+}
+
 /* The step that the node stands before, or is in the middle of. */
 static void step_go(struct core *core, struct update *up, uint32_t i, uint16_t step)
 {
     struct node *n = &core->nodes[i];
     const struct core_step_def *def = step_def(core, step);
     bool back = node_goes_back(core, n);
-    bool once_open = def->once != ONCE_NO && !back && core->kept.once_state[step] == ONCE_RUNNING;
+
+    /* A drain by the guard must not land after our enable: its outcome comes back here. */
     if (def->phase == PHASE_ENABLE && n->side_op)
-        return; /* a drain by the guard must not land after our enable; its outcome comes back here */
+        return;
     if (n->started < 0)
         n->started = core->now;
-    if (def->phase == PHASE_CHANGE && guard_unsure(core, n)) { /* its answer comes back here */
+
+    /* Nothing is stopped before the balancer said that the node is out: its answer comes back here. */
+    if (def->phase == PHASE_CHANGE && guard_unsure(core, n)) {
         if (core->now > step_deadline(core, n, step) + core->plan->unknown_grace_ms)
             node_failed(core, up, i, step, true);
         return;
     }
-    bool recorded = !def->record_before || n->kept.before_of == step + 1;
-    if (step == core->drain_step && recorded && !n->kept.drained && core->now - n->judged_at > JUDGED_MS)
-        n->stale = true;
+
+    /* A wait is one more look, until it is too late for another. */
     if (def->effect == EFFECT_READ) {
         if (!wait_is_late(core, up, i, step))
             node_send(core, up, i, step, ROLE_RUN);
-    } else if (node_drains_again(core, n, step) ? n->seen_in == SEEN_NOT_YET
-                                                : n->kept.unknown || n->settling || once_open) {
-        node_send(core, up, i, step, ROLE_OBSERVE);
-    } else if (node_drains_again(core, n, step) && core->up_step != CORE_NO_STEP &&
-               (n->seen_in == SEEN_SOMEWHERE || seen_long_ago(core, n))) {
-        n->seen_in = SEEN_SOMEWHERE;
-        node_send(core, up, i, core->up_step, ROLE_OBSERVE);
-    } else if (node_drains_again(core, n, step) && !roll_may_drain(core, up, i)) {
-        n->due = core->now; /* it has a turn with every reading */
-    } else if (!recorded) {
-        node_send(core, up, i, step, ROLE_BEFORE);
-    } else if (!node_drains_anew(core, up, i)) {
-        node_send(core, up, i, step, back && def->once != ONCE_NO ? ROLE_UNDO : ROLE_RUN);
+        return;
     }
+
+    /* What the floor was judged by is too old to drain by. */
+    bool recorded = !def->record_before || n->kept.before_of == step + 1;
+    if (step == core->drain_step && recorded && !n->kept.drained && core->now - n->judged_at > JUDGED_MS)
+        n->stale = true;
+
+    /* What may be done already is looked at, never done again unseen. */
+    bool drains_again = node_drains_again(core, n, step);
+    bool once_open = def->once != ONCE_NO && !back && core->kept.once_state[step] == ONCE_RUNNING;
+    if (!drains_again && (n->kept.unknown || n->settling || once_open)) {
+        node_send(core, up, i, step, ROLE_OBSERVE);
+        return;
+    }
+    if (drains_again && !may_drain_again(core, up, i, step))
+        return;
+
+    /* What is to be given back is written down before it is taken. */
+    if (!recorded) {
+        node_send(core, up, i, step, ROLE_BEFORE);
+        return;
+    }
+
+    if (!node_drains_anew(core, up, i))
+        node_send(core, up, i, step, back && def->once != ONCE_NO ? ROLE_UNDO : ROLE_RUN);
 }
 
 void node_advance(struct core *core, struct update *up, uint32_t i)
