@@ -4,8 +4,11 @@
 
 static void leave(struct core *core, struct update *up, uint32_t i, uint16_t step, enum why why)
 {
-    enum node_state s = core->nodes[i].kept.state;
-    bool serves = where_walked(core) == WHERE_IT_WAS || s == NODE_DONE || s == NODE_UNDONE;
+    const struct node_kept *k = &core->nodes[i].kept;
+    /* A drain that was certainly refused has moved nobody. */
+    bool refused = step == core->drain_step && step != CORE_NO_STEP && why == WHY_BACK_FAILED && !k->drained;
+    bool serves =
+        where_walked(core) == WHERE_IT_WAS || k->state == NODE_DONE || k->state == NODE_UNDONE || refused;
     emit_note(core, up, NOTE_NODE_LEFT, i, step, why, serves ? WHERE_IT_WAS : WHERE_TOLD);
 }
 

@@ -67,6 +67,7 @@ MUTANTS = [
      "if (node_stays_out(core, i) && def->phase == PHASE_CHANGE && !def->stops)", "if (false)"),
     ("a node given up is walked", "apply.c", "    if (k->given_up) {\n        let_go(core, n);", "    if (false) {\n        let_go(core, n);"),
     ("a hook that fails on the way back leaves its node out", "failure.c", "(def->warns_back && node_goes_back(core, n))", "false"),
+    ("a node whose drain was refused is told as out", "failure.c", "bool refused = step == core->drain_step", "bool refused = false && step == core->drain_step"),
     ("who comes back is not counted", "roll.c", "(flags & CORE_NODE_COMES_BACK) && core->nodes[i].kept.returned", "false"),
 ]
 # The same for other parts, by their unit tests: what is broken, file, text, instead, test
@@ -77,7 +78,7 @@ PARTS = [
      "test_haproxy_parse"),
     ("a revision of 39 digits will do", "report.c", "strlen(rev) == 40 && is_hex(rev, 40)", "strlen(rev) >= 39 && is_hex(rev, 39)",
      "test_drv_git"),
-    ("a way out of the directory is a path", "report.c", 'strstr(p, "/../") == NULL && ', "", "test_drv_release"),
+    ("a way out of the directory is a path", "report.c", 'strstr(p, "/../") == NULL && ', "", "test_drv_git"),
     ("a hand-made change is lost on the way forward", "git.c", 'op_going_back(op) ? "ours" : "no"', '"ours"', "test_drv_git"),
     ("what a step changes in a checkout is not noted", "jobrun.c", "strcmp(place, dir) == 0 ? dir", "strcmp(place, dir) != 0 ? dir",
      "test_drv_git"),

@@ -219,6 +219,10 @@ static void hostile_revisions_do_nothing(void **state)
         &(struct ask){.verb = "git.fetch",
                       .args = PAIRS({"repo", origin}, {"dir", text("%s/x", rig_dir)}, {"rev", "main"})});
     WANT_REFUSED(ans, "40 hex digits");
+    ans = rig_ask(&(struct ask){
+        .verb = "git.fetch",
+        .args = PAIRS({"repo", origin}, {"dir", text("%s/x", rig_dir)}, {"rev", text("%.39s", rev1)})});
+    WANT_REFUSED(ans, "40 hex digits");
     ans = rig_ask(&(struct ask){.verb = "git.fetch",
                                 .args = PAIRS({"repo", origin}, {"dir", "/srv/../etc"}, {"rev", rev1})});
     WANT_REFUSED(ans, "absolute path");

@@ -358,6 +358,10 @@ static void every_mistake_is_reported_with_its_place(void **state)
          "pillar/prod.sls:2:3: no revision: give --rev REV, or branch: in the pillar\n"},
         {HEAD NODES TAIL "  build: [{cmd.run: {cmd: x, undo: y}}, {cmd.run: {cmd: x, once: sometimes}}]\n",
          "pillar/prod.sls:8:30: cmd.run: undo: only a cmd.* step that runs once names its own way back"},
+        {HEAD NODES TAIL "  build: [{cmd.run: {cmd: x, once: first, way: back}}]\n",
+         "pillar/prod.sls:8:43: cmd.run: way: a step that runs once runs on the way forward"},
+        {HEAD NODES TAIL "  build: [{cmd.run: {cmd: x, once: first, if_fails: warn}}]\n",
+         "pillar/prod.sls:8:43: cmd.run: if_fails: a step that runs once runs on the way forward"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         auto_rig struct rig r = {.plan = NULL};

@@ -185,6 +185,36 @@ static void every_member_is_in_the_encoding(void **state)
     assert_string_not_equal(p.digest, digest);
 }
 
+/* Each flag of a step, by itself: there and back, and the digest knows it. */
+static void every_flag_of_a_step_is_frozen(void **state)
+{
+    (void)state;
+    auto_arena struct arena a = {.head = NULL};
+    static const size_t flags[] = {offsetof(struct plan_step, forward_only),
+                                   offsetof(struct plan_step, back_only), offsetof(struct plan_step, warns),
+                                   offsetof(struct plan_step, warns_back),
+                                   offsetof(struct plan_step, undoes)};
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        struct plan *p = any_plan(&a), *q;
+        struct err err;
+        struct plan_step one = any_step(&a);
+        bool *flag = (bool *)((char *)&one + flags[i]);
+        p->steps = &one;
+        p->n_steps = 1;
+        *flag = false;
+        free(plan_encode(p));
+        char digest[65];
+        (void)strcpy(digest, p->digest);
+        *flag = true;
+        char *json = plan_encode(p);
+        assert_string_not_equal(p->digest, digest);
+        if (!plan_decode(&a, json, &q, &err))
+            fail_msg("%s", err.text);
+        assert_true(*(bool *)((char *)&q->steps[0] + flags[i]));
+        free(json);
+    }
+}
+
 static void damage_is_refused(void **state)
 {
     (void)state;
@@ -302,6 +332,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_plan_survives_encoding_and_decoding),
         T(every_member_is_in_the_encoding),
+        T(every_flag_of_a_step_is_frozen),
         T(damage_is_refused),
         T(flipped_bytes_do_no_harm),
         T(lists_and_maps_expand_inside_their_strings),
