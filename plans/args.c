@@ -339,23 +339,15 @@ static void block_duration(struct making *m, const char *key, int64_t *ret)
         m->ok = false;
 }
 
-/* The step's own timeout, else `VERB_timeout` of the block, else what the block calls it, else the verb's. */
+/* The step's own timeout, else the block's by the verb's word for it, else `VERB_timeout` of the block, else the verb's. */
 static int64_t timeout_of(struct making *m, int64_t given_ms)
 {
-    static const struct {
-        const char *verb, *key;
-    } names[] = {{.verb = "wait_idle", .key = "drain_timeout"}, {.verb = "check", .key = "within"}};
-    const char *verb = strchr(m->verb->name, '.') + 1;
-    int64_t ms = m->verb->default_timeout_ms > 0 ? m->verb->default_timeout_ms : TIMEOUT_DEFAULT_MS;
-    const char *key = arena_printf(m->c->r.arena, "%s_timeout", verb);
-    bool taken = false; /* drain_timeout is how long to wait for sessions, not for the word drain */
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(names[i].verb, verb) == 0)
-            block_duration(m, names[i].key, &ms);
-        taken = taken || strcmp(names[i].key, key) == 0;
-    }
-    if (!taken)
-        block_duration(m, key, &ms);
+    const struct verb *verb = m->verb;
+    int64_t ms = verb->default_timeout_ms > 0 ? verb->default_timeout_ms : TIMEOUT_DEFAULT_MS;
+    if (verb->deadline != NULL && *verb->deadline != '\0')
+        block_duration(m, verb->deadline, &ms);
+    if (verb->deadline == NULL || *verb->deadline != '\0')
+        block_duration(m, arena_printf(m->c->r.arena, "%s_timeout", strchr(verb->name, '.') + 1), &ms);
     return given_ms > 0 ? given_ms : ms;
 }
 

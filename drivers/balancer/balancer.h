@@ -222,6 +222,9 @@ bool lb_check_ramp(const struct op_pair *args, size_t n, int64_t timeout_ms, str
         .help = "server of this node; default: lb_server, else the node's id"                                \
     }
 
+/* How long sessions may take to end; the telling itself (drain) has no such word. */
+#define LB_DEADLINE "drain_timeout"
+
 /* Rows of a kind's table: `{LB_DRAIN_ROW("haproxy"), LB_OF(haproxy_balancer, params), .help = "..."}`. */
 #define LB_OF(kind, parameters) .balancer = &(kind), .params = (parameters)
 #define LB_READ_ROW(k, verb, ms)                                                                             \
@@ -236,10 +239,10 @@ bool lb_check_ramp(const struct op_pair *args, size_t n, int64_t timeout_ms, str
 #define LB_OBSERVE_ROW(k) LB_READ_ROW(k, observe, 15000)
 #define LB_DRAIN_ROW(k)                                                                                      \
     LB_CHANGE_ROW(k, drain, "observe", 30000), .does = DOES_DRAIN, .counts = "sessions left",                \
-                                               .record_before = true
+                                               .deadline = "", .record_before = true
 #define LB_WAIT_IDLE_ROW(k, ms)                                                                              \
     LB_READ_ROW(k, wait_idle, 60000), .does = DOES_IDLE, .counts = "sessions left", .waits = true,           \
-                                      .interval_ms = (ms)
+                                      .deadline = LB_DEADLINE, .interval_ms = (ms)
 #define LB_MAINT_ROW(k)      LB_CHANGE_ROW(k, maint, "in_maint", 30000)
 #define LB_IN_MAINT_ROW(k)   LB_READ_ROW(k, in_maint, 15000)
 #define LB_KILL_ROW(k)       LB_CHANGE_ROW(k, kill, "killed", 30000)

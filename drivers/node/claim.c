@@ -34,7 +34,7 @@ enum owned node_owned(const char *owners, const char *owner)
 }
 
 /* "NUMBER OWNER HOLDER..." */
-static void held_refused(struct op *op, const char *words)
+static void held_refused(struct op *op, const struct target *t, const char *words)
 {
     struct arena *a = op_arena(op);
     size_t number = strcspn(words, " "), owner = strcspn(words + number + (words[number] != '\0'), " ");
@@ -45,16 +45,16 @@ static void held_refused(struct op *op, const char *words)
         op_refused(op, E_LOCKED,
                    "%s: its directory is held by %s (lock grant %.*s of this journal, for another "
                    "environment)",
-                   op->spec.target->id, holder, (int)number, words);
+                   t->id, holder, (int)number, words);
     else
-        op_refused(op, E_FENCED, "%s: held by %s (lock grant %.*s of another journal)", op->spec.target->id,
-                   holder, (int)number, words);
+        op_refused(op, E_FENCED, "%s: held by %s (lock grant %.*s of another journal)", t->id, holder,
+                   (int)number, words);
 }
 
-bool claim_refused(struct op *op, const struct feed *feed)
+bool claim_refused(struct op *op, const struct target *t, const struct feed *feed)
 {
     struct arena *a = op_arena(op);
-    const char *id = op->spec.target->id, *words, *space;
+    const char *id = t->id, *words, *space;
     if ((words = feed_line(feed, "fenced", a))) {
         space = strchr(words, ' ');
         op_refused(op, E_FENCED,
@@ -64,7 +64,7 @@ bool claim_refused(struct op *op, const struct feed *feed)
         return true;
     }
     if ((words = feed_line(feed, "held", a))) {
-        held_refused(op, words);
+        held_refused(op, t, words);
         return true;
     }
     return false;
@@ -100,7 +100,7 @@ static void judge(struct op *op, const struct feed *feed)
 {
     const char *id = op->spec.target->id, *w;
     struct arena *a = op_arena(op);
-    if (claim_refused(op, feed))
+    if (claim_refused(op, op->spec.target, feed))
         return;
     if ((w = feed_line(feed, "identity", a)))
         op_refused(op, E_IDENTITY, "%s: this is %s, and the plan was made for %s; nothing was done there", id,

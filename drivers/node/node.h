@@ -79,6 +79,15 @@ const struct target *op_target_host(struct op *op, const char *host);
 /* As node_read, on another target. */
 bool target_read(struct op *op, const struct target *t, const struct node_cmd *cmd, struct node_result *ret);
 
+/* A change on a host that is no node of the plan, as a balancer's: the runner, the fence of the journal's grants, and a lock
+ * on the directory of `path` (absolute), the file that is changed there: whoever changes it so goes one after another,
+ * whatever node, environment or application it is for. Always started anew, so it must be safe to repeat; read back what
+ * it did. false and the results: as node_change. */
+bool host_change(struct op *op, const char *host, const char *path, const struct node_cmd *cmd,
+                 struct node_result *ret);
+/* As node_read. */
+bool host_read(struct op *op, const char *host, const struct node_cmd *cmd, struct node_result *ret);
+
 /* For preflight: connects, learns identity ("hostname:machine-id"), home, free bytes of dir, and whether sh,
  * flock, setsid are there and sh can be run as each of users (NULL: none; ends with NULL), as a step would
  * be. Facts: identity, home, fence, free_bytes, uname. */

@@ -170,7 +170,7 @@ static bool judge_refusal(struct change *ch, const struct feed *feed)
     struct op *op = ch->op;
     struct arena *a = op_arena(op);
     const char *id = ch->target->id, *w;
-    if (claim_refused(op, feed))
+    if (claim_refused(op, ch->target, feed))
         return true;
     if ((w = feed_line(feed, "identity", a)))
         op_refused(op, E_IDENTITY,
@@ -255,9 +255,11 @@ static enum verdict judge(struct change *ch, const struct feed *feed, struct nod
 /* What the pillar calls the deadline of this step. */
 static const char *deadline_key(struct op *op)
 {
-    const char *name = op->spec.verb ? strchr(op->spec.verb->name, '.') : NULL;
-    return !name || strcmp(name, ".run") == 0 ? "timeout"
-                                              : arena_printf(op_arena(op), "%s_timeout", name + 1);
+    const struct verb *verb = op->spec.verb;
+    const char *name = verb ? strchr(verb->name, '.') : NULL;
+    if (!name || (verb->deadline && *verb->deadline))
+        return name ? verb->deadline : "timeout";
+    return arena_printf(op_arena(op), "%s_timeout", name + 1);
 }
 
 /* The deadline is gone: the command must not go on behind our back. A bounded time of its own, in which the
@@ -347,13 +349,16 @@ static bool change_run(struct change *ch, struct node_result *ret)
 bool node_change(struct op *op, const struct node_cmd *cmd, struct node_result *ret)
 {
     *ret = (struct node_result){.status = -1};
-    if (op->failed || !node_needed(op) || !cmd_valid(op, cmd))
+    return !op->failed && node_needed(op) && target_change(op, op->spec.target, cmd, ret);
+}
+
+bool target_change(struct op *op, const struct target *t, const struct node_cmd *cmd, struct node_result *ret)
+{
+    *ret = (struct node_result){.status = -1};
+    if (op->failed || !cmd_valid(op, cmd))
         return false;
-    struct change ch = {.op = op,
-                        .target = op->spec.target,
-                        .cmd = cmd,
-                        .key = op_job_key(op, cmd->step_key),
-                        .input = BUF_INIT(SIZE_MAX)};
+    struct change ch = {
+        .op = op, .target = t, .cmd = cmd, .key = op_job_key(op, cmd->step_key), .input = BUF_INIT(SIZE_MAX)};
     taken_init(&ch.taken, op, cmd);
     env_text(&ch.input, cmd);
     ch.n_env = ch.input.len;

@@ -41,7 +41,10 @@ const char *op_owner(const struct op *op);
 /* Where versions that went by the environment's name kept the fence, "" when that is the place itself. */
 const char *node_place_before(struct op *op);
 /* The runner refused because of its fence: said. false: it did not. */
-bool claim_refused(struct op *op, const struct feed *feed);
+bool claim_refused(struct op *op, const struct target *t, const struct feed *feed);
+/* As node_change, on another target. */
+bool target_change(struct op *op, const struct target *t, const struct node_cmd *cmd,
+                   struct node_result *ret);
 /* Has the op a node? */
 bool node_needed(struct op *op);
 

@@ -29,6 +29,7 @@
 
 struct op;
 struct balancer; /* drivers/balancer/balancer.h */
+struct app;      /* drivers/app/app.h */
 
 enum param_type {
     PARAM_STR,
@@ -102,15 +103,16 @@ struct verb {
     enum effect effect;
     enum scope scope;
     enum does does;
-    const char *counts;         /* a waiting verb's gauge, for people: "sessions left"; NULL = it has none */
-    const char *on_controller;  /* the verb that does the same there, which hooks take; NULL = none */
-    const char *observe;        /* verb name; required when effect is CHANGE */
-    const char *undo;           /* verb name, or NULL: the backward walk of the plan brings the effect back */
-    const char *escalate;       /* for waiting verbs: the verb of ROLE_ESCALATE, or NULL */
-    const char *kill;           /* for waiting verbs: the verb of ROLE_KILL, or NULL */
-    bool waits;                 /* READ verb repeated until ready (wait_idle, wait_up, http.check) */
-    bool record_before;         /* run `observe` first and journal its facts before the first touch (drain) */
-    bool forward_only;          /* never run on the way back (fetch, clean, notify) */
+    const char *counts;        /* a waiting verb's gauge, for people: "sessions left"; NULL = it has none */
+    const char *on_controller; /* the verb that does the same there, which hooks take; NULL = none */
+    const char *observe;       /* verb name; required when effect is CHANGE */
+    const char *undo;          /* verb name, or NULL: the backward walk of the plan brings the effect back */
+    const char *escalate;      /* for waiting verbs: the verb of ROLE_ESCALATE, or NULL */
+    const char *kill;          /* for waiting verbs: the verb of ROLE_KILL, or NULL */
+    bool waits;                /* READ verb repeated until ready (wait_idle, wait_up, http.check) */
+    bool record_before;        /* run `observe` first and journal its facts before the first touch (drain) */
+    bool forward_only;         /* never run on the way back (fetch, clean, notify) */
+    const char *deadline; /* what the pillar calls its deadline; NULL: VERB_timeout, "": it has no name */
     int64_t default_timeout_ms; /* deadline of the step; the pillar's `timeout:` overrides */
     int64_t interval_ms;        /* between repeats of a waiting verb or of settling; 0 = 500 */
     const struct param
@@ -119,6 +121,7 @@ struct verb {
      * a plan is made, without touching anything; NULL = nothing to ask beyond the types. */
     bool (*check)(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err);
     const struct balancer *balancer; /* of which kind, for the verbs of drivers/balancer; else NULL */
+    const struct app *app;           /* the same for those of drivers/app */
     enum outcome (*run)(struct op *);
 };
 

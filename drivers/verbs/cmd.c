@@ -137,6 +137,7 @@ static enum outcome cmd_local(struct op *op)
 static const struct verb verbs[] = {
     {.name = "cmd.run",
      .help = "run a command on the node",
+     .deadline = "timeout",
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_NODE,
      .on_controller = "cmd.local",

@@ -372,6 +372,7 @@ static const struct param check_params[] = {
 static const struct verb verbs[] = {
     {.name = "http.check",
      .help = "waits until a URL of the node answers as wanted",
+     .deadline = "within",
      .effect = EFFECT_READ,
      .scope = SCOPE_NODE,
      .does = DOES_HEALTH,

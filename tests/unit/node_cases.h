@@ -610,6 +610,71 @@ static void probe_tells_who_the_node_is(void **state)
     ask_free(&c);
 }
 
+/* A host that is no node: done anew each time it is told, under the fence. */
+static void host_change_is_done_each_time_under_its_fence(void **state)
+{
+    (void)state;
+    unlink(scratch_path("told"));
+    char path[160];
+    strcpy(path, scratch_path("told"));
+    for (int i = 0; i < 2; i++) {
+        struct ask a = {.act = ACT_HOST, .key = "41-1", .fence = 9, .holder = "bob@ctl2", .path = path};
+        a.cmd = (struct node_cmd){.script = "echo \"$2\" >>\"$1\"", .args = ARGS(path, "it's")};
+        ask_ok(&a);
+        assert_int_equal(a.status, 0);
+        ask_free(&a);
+    }
+    assert_int_equal(file_lines("told"), 2);
+    struct ask late = {.act = ACT_HOST, .key = "41-1", .fence = 8, .path = path};
+    late.cmd = (struct node_cmd){.script = "rm \"$1\"", .args = ARGS(path)};
+    ask(&late);
+    assert_false(late.good);
+    assert_int_equal(late.err.code, E_FENCED);
+    assert_non_null(strstr(late.err.text, "bob@ctl2"));
+    assert_true(file_there("told"));
+    ask_free(&late);
+    struct ask astray = {.act = ACT_HOST, .key = "41-2", .fence = 9, .path = "/nowhere/at/all"};
+    astray.cmd = (struct node_cmd){.script = "true"};
+    ask(&astray);
+    assert_int_equal(astray.outcome, OUT_FAILED);
+    assert_non_null(strstr(astray.err.text, "cannot lock the directory /nowhere/at"));
+    ask_free(&astray);
+}
+
+/* Two nodes' changes of one file: the second waits until the first has ended. */
+static void host_changes_of_one_file_go_one_after_another(void **state)
+{
+    (void)state;
+    char path[160], waits[256];
+    mkdir(scratch_path("conf"), 0755);
+    strcpy(path, scratch_path("conf/pool"));
+    unlink(path);
+    unlink(scratch_path("go"));
+    struct stat dir;
+    assert_int_equal(stat(scratch_path("conf"), &dir), 0);
+    snprintf(waits, sizeof waits, "grep -q -e '-> FLOCK .*:%lu 0 ' /proc/locks", (unsigned long)dir.st_ino);
+    struct target other = *the_target();
+    other.id = "other";
+    struct ask a = {.act = ACT_HOST, .key = "42-1", .fence = 9, .path = path}, b = a;
+    a.cmd = (struct node_cmd){.script = "echo in >>\"$1\"; until [ -e \"$2/go\" ]; do sleep 0.05; done; "
+                                        "echo out >>\"$1\"",
+                              .args = ARGS(path, scratch)};
+    b.target = &other;
+    b.cmd = (struct node_cmd){.script = "echo second >>\"$1\"; cat \"$1\"", .args = ARGS(path)};
+    pthread_t first, second;
+    pthread_create(&first, NULL, ask_thread, &a);
+    UNTIL(file_there("conf/pool"));
+    pthread_create(&second, NULL, ask_thread, &b);
+    UNTIL(system(waits) == 0);
+    fclose(fopen(scratch_path("go"), "w"));
+    pthread_join(first, NULL);
+    pthread_join(second, NULL);
+    assert_true(a.good && b.good);
+    assert_string_equal(b.out, "in\nout\nsecond\n");
+    ask_free(&a);
+    ask_free(&b);
+}
+
 #define NODE_CASES                                                                                           \
     cmocka_unit_test(read_gives_both_streams_and_the_status),                                                \
         cmocka_unit_test(read_keeps_output_without_a_last_newline), cmocka_unit_test(read_tells_a_signal),   \
@@ -622,6 +687,8 @@ static void probe_tells_who_the_node_is(void **state)
         cmocka_unit_test(change_that_failed_is_started_anew), cmocka_unit_test(change_passes_input_env_cwd), \
         cmocka_unit_test(change_carries_hostile_bytes), cmocka_unit_test(change_refuses_a_missing_cwd),      \
         cmocka_unit_test(change_carries_text_as_input), cmocka_unit_test(change_refuses_an_older_fence),     \
+        cmocka_unit_test(host_change_is_done_each_time_under_its_fence),                                     \
+        cmocka_unit_test(host_changes_of_one_file_go_one_after_another),                                     \
         cmocka_unit_test(change_refuses_another_machine),                                                    \
         cmocka_unit_test(change_is_killed_with_its_group_at_the_deadline),                                   \
         cmocka_unit_test(change_streams_while_it_runs), cmocka_unit_test(change_attaches_to_a_running_one),  \

@@ -52,7 +52,7 @@ static void log_write(void *ctx, int stream, const char *data, size_t n)
 }
 
 /* What a test wants done inside the op. */
-enum act { ACT_READ, ACT_CHANGE, ACT_JOB, ACT_PROBE };
+enum act { ACT_READ, ACT_CHANGE, ACT_JOB, ACT_PROBE, ACT_HOST };
 struct ask {
     enum act act;
     struct node_cmd cmd;
@@ -61,6 +61,8 @@ struct ask {
     int timeout_ms, cancel_fd; /* 0 = 30 s; 0 = none */
     const struct target *target;
     const char *dir, *runas; /* probe */
+    const char *path;        /* host: the file to change on the target's host */
+    const char *owner;
     const char *const *secrets;
     /* Results. */
     bool good;
@@ -87,7 +89,11 @@ static enum outcome ask_run(struct op *op)
         now->good = node_job(op, &now->job, &now->job_status);
         return op_end(op);
     }
-    now->good = now->act == ACT_READ ? node_read(op, &now->cmd, &r) : node_change(op, &now->cmd, &r);
+    if (now->act == ACT_HOST)
+        now->good =
+            host_change(op, the_target()->host ? the_target()->host : "lb1", now->path, &now->cmd, &r);
+    else
+        now->good = now->act == ACT_READ ? node_read(op, &now->cmd, &r) : node_change(op, &now->cmd, &r);
     now->status = r.status;
     now->signal = r.signal;
     now->out = r.out;
@@ -107,8 +113,10 @@ static void ask(struct ask *a)
     a->log = (struct log){.touch = a->log.touch,
                           .text = {BUF_INIT(1 << 20), BUF_INIT(1 << 20), BUF_INIT(1 << 20)}};
     struct op_spec spec = {
-        .verb = a->act == ACT_CHANGE ? &change_verb : &read_verb,
+        .verb = a->act == ACT_CHANGE || a->act == ACT_HOST ? &change_verb : &read_verb,
         .target = a->target ? a->target : the_target(),
+        .ssh_defaults = the_target(),
+        .owner = a->owner,
         .conns = the_conns,
         .sink = {.write = log_write, .ctx = &a->log},
         .deadline_mono_ms = clock_mono_ms() + (a->timeout_ms ? a->timeout_ms : 30000),

@@ -4,16 +4,18 @@
 
 static int port, deaf_port, escape_port, slow_port;
 
-static const char serve_py[] = "import os, signal, socket, sys, time\n"
-                               "port, mode = int(sys.argv[1]), sys.argv[2]\n"
-                               "if mode == 'escape' and os.fork():\n"
-                               "    while True: signal.pause()\n"
-                               "if mode == 'escape': os.setsid()\n"
-                               "if mode != 'well': signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-                               "s = socket.socket()\n"
-                               "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
-                               "s.bind(('127.0.0.1', port)); s.listen()\n"
-                               "while True: time.sleep(60)\n";
+static const char serve_py[] =
+    "import os, signal, socket, sys, time\n"
+    "port, mode = int(sys.argv[1]), sys.argv[2]\n"
+    "if mode == 'escape' and os.fork():\n"
+    "    while True: signal.pause()\n"
+    "if mode == 'escape': os.setsid()\n"
+    "if mode != 'well': signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "signal.signal(signal.SIGHUP, lambda *_: open(sys.argv[0] + '.hup', 'a').write(mode + chr(10)))\n"
+    "s = socket.socket()\n"
+    "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+    "s.bind(('127.0.0.1', port)); s.listen()\n"
+    "while True: time.sleep(60)\n";
 
 static void write_file(const char *name, const char *content)
 {
@@ -242,6 +244,34 @@ static void restart_means_new_processes(void **state)
     WANT(ans, ans.changed && strcmp(pid_of("web"), pid) != 0);
     ans = call_with("supervisord.restarted", "[\"web\"]", port, PAIRS({"app.pids", pids}), false);
     WANT_OK(ans);
+    WANT_OK(call("supervisord.stop", "[\"web\"]", port));
+}
+
+static struct answer reload(const char *verb, const char *key)
+{
+    return rig_ask(&(struct ask){
+        .verb = verb,
+        .key = key,
+        .args = PAIRS({"programs", "[\"web\"]"}, {"conf", text("%s/sv.conf", rig_dir)}, {"signal", "HUP"}),
+    });
+}
+
+/* The same processes are told, and only when all of them run. */
+static void a_reload_tells_what_runs_and_leaves_it_up(void **state)
+{
+    (void)state;
+    sh("rm -f $D/serve.py.hup");
+    struct answer ans = reload("supervisord.reload", "77-1");
+    WANT_REFUSED(ans, "web STOPPED; start them");
+    WANT_OK(call("supervisord.start", "[\"web\"]", port));
+    until("supervisorctl -c $D/sv.conf status web | grep -q RUNNING");
+    const char *pid = pid_of("web");
+    ans = reload("supervisord.reload", "77-1");
+    WANT_OK(ans);
+    until("grep -qx well $D/serve.py.hup");
+    assert_string_equal(pid_of("web"), pid);
+    WANT_OK(reload("supervisord.reloaded", "77-1"));
+    WANT_WAITING(reload("supervisord.reloaded", "77-2"));
     WANT_OK(call("supervisord.stop", "[\"web\"]", port));
 }
 
@@ -487,6 +517,7 @@ int main(void)
         cmocka_unit_test(a_start_that_was_not_ready_is_not_taken_for_done),
         cmocka_unit_test(groups_and_unknown_programs),
         cmocka_unit_test(restart_means_new_processes),
+        cmocka_unit_test(a_reload_tells_what_runs_and_leaves_it_up),
         cmocka_unit_test(by_address_with_a_password_that_no_command_line_shows),
         cmocka_unit_test(what_did_not_run_before_is_given_back_so),
         cmocka_unit_test(a_program_that_is_starting_has_its_own_port),

@@ -1,10 +1,10 @@
 # needs: lib proc
 # A service of systemd, or of commands that the pillar gives.
-#   ACT PIDS_FACT BEFORE NAME GRACE KILL PORT ADDR STOP START STATUS DIR REREAD
-act=$1 pids_fact=$2 before=$3 name=$4 grace=$5 kill=$6 port=$7
-port_watch "$7" "$8"
-shift 8
-stop_cmd=$1 start_cmd=$2 status_cmd=$3 dir=$4 reread=$5
+#   ACT PIDS_FACT BEFORE GRACE KILL PORT ADDR DIR REREAD NAME STOP START STATUS RELOAD
+act=$1 pids_fact=$2 before=$3 grace=$4 kill=$5 port=$6 dir=$8 reread=$9
+port_watch "$6" "$7"
+shift 9
+name=$1 stop_cmd=$2 start_cmd=$3 status_cmd=$4 reload_cmd=$5
 
 # One property per line, so that one call answers everything.
 unit() {
@@ -155,6 +155,19 @@ do_restarted() {
         wait_more
     fi
 }
+# It stays up, under the same main process: who is down is not reloaded, and who went down by it is told.
+do_reload() {
+    is_down && refuse state "${name:-the service} does not run, so it cannot be reloaded; start it"
+    if [ -z "$name" ]; then
+        [ -n "$reload_cmd" ] || refuse config 'how is it reloaded? give the command `reload`'
+        run_command reload "$reload_cmd"
+    else
+        [ "$(systemctl show -p CanReload --value -- "$name" 2>/dev/null)" = yes ] ||
+            refuse config "systemd cannot reload $name (its unit has no ExecReload); restart it"
+        run_command reload "exec systemctl reload -- $(printf '%s' "$name" | sed "s/[^A-Za-z0-9@:._-]//g")"
+    fi
+    ! is_down || refuse state "${name:-the service} is down after its reload${name:+; it wrote last: $(log_tail)}"
+}
 # Does the release bring the unit, and is what is on disk taken in with it?
 brings() {
     [ "$reread" != no ] || return 1
@@ -207,6 +220,7 @@ start) do_start ;;
 running) judge_running ;;
 restart) do_restart ;;
 restarted) do_restarted ;;
+reload) do_reload ;;
 reread) do_reread ;;
 reread_done) do_reread_done ;;
 probe) do_probe ;;

@@ -1,14 +1,14 @@
 # needs: lib proc
 # supervisord, judged by the states it shows, never by the exit status of supervisorctl (which is 0 for "not running",
 # for "already started" and when it had to kill).
-#   ACT PIDS_FACT BEFORE CTL CONF URL GRACE KILL PORT ADDR WERE DIR REREAD BACK PROGRAM...
+#   ACT PIDS_FACT BEFORE GRACE KILL PORT ADDR DIR REREAD CTL CONF URL WERE BACK SIGNAL PROGRAM...
 # BEFORE = pid:start of the processes before the stop, recorded as PIDS_FACT. WERE = "NAME STATE, NAME STATE" before the
 # release: what did not run then is given back so.
-act=$1 pids_fact=$2 before=$3 ctl=$4 conf=$5 url=$6 grace=$7 kill=$8 port=$9
-port_watch "$9" "${10}"
-shift 10
-were=$1 dir=$2 reread=$3 back=$4
-shift 4
+act=$1 pids_fact=$2 before=$3 grace=$4 kill=$5 port=$6 dir=$8 reread=$9
+port_watch "$6" "$7"
+shift 9
+ctl=$1 conf=$2 url=$3 were=$4 back=$5 signal=$6
+shift 6
 
 # Commands on stdin, all to one supervisorctl, since each start of it costs a tenth of a second. It shows the state of
 # every program first.
@@ -341,6 +341,25 @@ do_restart() {
     do_start "$@"
 }
 
+# All of them run, are told, and still run.
+do_reload() {
+    reload_out=$(session </dev/null)
+    reload_now=$(printf '%s\n' "$reload_out" | states last "$@")
+    answered "$reload_out" "$reload_now"
+    reload_down=$(printf '%s\n' "$reload_now" | awk '$2 != "RUNNING"')
+    [ -z "$reload_down" ] || refuse state "not all run, so none was told: $(show_states "$reload_down"); start them"
+    reload_names=$(in_state "$reload_now" RUNNING)
+    reload_out=$(printf 'signal %s %s\nstatus\n' "$signal" "$reload_names" | session)
+    reload_told=$(printf '%s\n' "$reload_out" | grep -c ': signalled$')
+    # shellcheck disable=SC2086
+    set -- $reload_names
+    [ "$reload_told" = $# ] ||
+        refuse state "not signalled: $(printf '%s\n' "$reload_out" | grep -i -e error -e syntax | tail_line)"
+    reload_now=$(printf '%s\n' "$reload_out" | states last "$@")
+    reload_down=$(in_state "$reload_now" 'EXITED|FATAL|BACKOFF|STOPPED')
+    [ -z "$reload_down" ] || refuse state "down after SIG$signal: $(why_down "$reload_now" "$reload_down")do they know that signal?"
+}
+
 # ---- the configuration on disk and the one that runs
 
 # The configuration file, and the patterns of what it includes, one a line.
@@ -477,6 +496,7 @@ start) do_start "$@" ;;
 running) do_running "$@" ;;
 restart) do_restart "$@" ;;
 restarted) do_restarted "$@" ;;
+reload) do_reload "$@" ;;
 reread) do_reread "$@" ;;
 reread_done) do_reread_done "$@" ;;
 esac
