@@ -267,7 +267,7 @@ static void plan_start(struct compiler *c)
     plan->env = arena_strdup(c->r.arena, c->pillar->env);
     plan->app = b->app == NULL ? "" : b->app;
     plan->name = c->req->plan_name != NULL ? arena_strdup(c->r.arena, c->req->plan_name) : b->plan;
-    plan->kind = c->req->task ? "task" : "release";
+    plan->kind = c->req->task ? KIND_TASK : KIND_RELEASE;
     plan->dir = b->dir == NULL ? "" : b->dir;
     plan->repo = b->repo == NULL ? "" : b->repo;
     plan->user = b->user != NULL ? b->user : b->ssh_defaults.user != NULL ? b->ssh_defaults.user : "";

@@ -129,7 +129,7 @@ static void put_head(json_t *o, const struct plan *p)
     put_text(o, "env", p->env);
     put_text(o, "app", p->app);
     put_text(o, "name", p->name);
-    put_text(o, "kind", p->kind);
+    put_text(o, "kind", kind_name(p->kind));
     put_text(o, "rev", p->rev);
     put_text(o, "rev_typed", p->rev_typed);
     put_text(o, "dir", p->dir);

@@ -61,8 +61,8 @@ struct plan_node {
 
 struct plan {
     const char *env, *app, *name; /* name = plan file: "rolling", "in-place", "restart", a task's name */
-    const char *kind;             /* "release", "rollback", "task", "exec" */
-    const char *rev, *rev_typed;  /* 40 hex and what the operator wrote; "" for tasks */
+    enum release_kind kind;
+    const char *rev, *rev_typed; /* 40 hex and what the operator wrote; "" for tasks */
     const char *dir, *user, *repo;
     bool needs_rev;          /* false for restart and tasks */
     struct plan_step *steps; /* in phase order */

@@ -44,8 +44,8 @@ static void add_rev(struct buf *out, const char *rev, const char *none)
 static void head(struct buf *out, const struct plan *p)
 {
     char soak[DURATION_TEXT_MAX];
-    buf_printf(out, "%s%s of %s in %s, plan %s\n", p->kind, p->needs_rev ? "" : " without a revision", p->app,
-               p->env, p->name);
+    buf_printf(out, "%s%s of %s in %s, plan %s\n", kind_name(p->kind),
+               p->needs_rev ? "" : " without a revision", p->app, p->env, p->name);
     if (p->needs_rev) {
         buf_puts(out, "  revision    ");
         add_rev(out, p->rev, "not resolved yet");

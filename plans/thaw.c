@@ -163,7 +163,7 @@ static void head(struct thaw *t, const json_t *o, struct plan *p)
     p->env = text(t, o, "env");
     p->app = text(t, o, "app");
     p->name = text(t, o, "name");
-    p->kind = text(t, o, "kind");
+    p->kind = (enum release_kind)word(t, o, "kind", kind_from_name);
     p->rev = text(t, o, "rev");
     p->rev_typed = text(t, o, "rev_typed");
     p->dir = text(t, o, "dir");

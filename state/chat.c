@@ -51,11 +51,11 @@ static bool ask_insert(struct store *s, const struct ask_new *a, char code[ASK_C
             return false;
     }
     return sql_run(s, SQL_ASK_INSERT,
-                   ARGS(arg_text(code), arg_text(key.env), arg_text(a->verb), arg_text(a->who),
-                        arg_text(a->person), arg_text(a->via), arg_text(a->place ? a->place : ""),
-                        arg_text(a->reply_to ? a->reply_to : ""), arg_text(a->wish), arg_text(a->state),
-                        arg_int(a->plan_order), arg_int(a->order), arg_int(a->made_ms), arg_int(a->lapse_ms),
-                        arg_text(key.app)),
+                   ARGS(arg_text(code), arg_text(key.env), arg_text(wish_name(a->verb)), arg_text(a->who),
+                        arg_text(a->person), arg_text(via_name(a->via)), arg_text(a->place ? a->place : ""),
+                        arg_text(a->reply_to ? a->reply_to : ""), arg_text(a->wish),
+                        arg_text(ask_state_name(a->state)), arg_int(a->plan_order), arg_int(a->order),
+                        arg_int(a->made_ms), arg_int(a->lapse_ms), arg_text(key.app)),
                    err);
 }
 
@@ -73,20 +73,20 @@ bool ask_add(struct store *s, const struct ask_new *a, int64_t *ret_id, char ret
     return true;
 }
 
-static void ask_from_row(const struct query *q, struct arena *arena, struct ask *ret)
+static void ask_from_row(struct query *q, struct arena *arena, struct ask *ret)
 {
     *ret = (struct ask){
         .id = query_int(q, 0),
         .code = query_text(q, 1, arena),
         .env = env_from_row(q, 19, 2, arena),
-        .verb = query_text(q, 3, arena),
+        .verb = (enum wish)query_word(q, 3, wish_from_name),
         .who = query_text(q, 4, arena),
         .person = query_text(q, 5, arena),
-        .via = query_text(q, 6, arena),
+        .via = (enum via)query_word(q, 6, via_from_name),
         .place = query_text(q, 7, arena),
         .reply_to = query_text(q, 8, arena),
         .wish = query_text(q, 9, arena),
-        .state = query_text(q, 10, arena),
+        .state = (enum ask_state)query_word(q, 10, ask_state_from_name),
         .rev = query_text(q, 11, arena),
         .digest = query_text(q, 12, arena),
         .approved_by = query_text(q, 13, arena),
@@ -139,8 +139,8 @@ bool ask_list(struct store *s, const char *env, struct arena *arena, struct ask 
     return true;
 }
 
-bool ask_move(struct store *s, int64_t id, const char *from, const char *to, const struct ask_change *change,
-              bool *ret_moved, struct err *err)
+bool ask_move(struct store *s, int64_t id, enum ask_state from, enum ask_state to,
+              const struct ask_change *change, bool *ret_moved, struct err *err)
 {
     static const struct ask_change nothing = {0};
     const struct ask_change *c = change ? change : &nothing;
@@ -148,8 +148,9 @@ bool ask_move(struct store *s, int64_t id, const char *from, const char *to, con
     if (!tx_open(&tx, s, err))
         return false;
     bool ok = sql_run(s, SQL_ASK_MOVE,
-                      ARGS(arg_int(id), arg_text(from), arg_text(to), arg_text(c->rev), arg_text(c->digest),
-                           arg_text(c->approved_by), arg_int(c->order), arg_int(c->lapse_ms)),
+                      ARGS(arg_int(id), arg_text(ask_state_name(from)), arg_text(ask_state_name(to)),
+                           arg_text(c->rev), arg_text(c->digest), arg_text(c->approved_by), arg_int(c->order),
+                           arg_int(c->lapse_ms)),
                       err);
     bool moved = ok && sql_changed(s) == 1;
     if (!tx_close(&tx, ok, err))
@@ -239,8 +240,8 @@ bool notice_add(struct store *s, const struct notice *n, struct err *err)
     if (!env_resolve(s, n->env, &arena, &key, err) || !tx_open(&tx, s, err))
         return false;
     bool ok = sql_run(s, SQL_NOTICE_INSERT,
-                      ARGS(arg_int(n->at_ms), arg_text(key.env), arg_text(n->event), arg_text(n->who),
-                           arg_text(n->person), arg_text(n->via), arg_int(n->ask),
+                      ARGS(arg_int(n->at_ms), arg_text(key.env), arg_text(notice_name(n->event)),
+                           arg_text(n->who), arg_text(n->person), arg_text(via_name(n->via)), arg_int(n->ask),
                            arg_text(n->text ? n->text : ""), arg_text(key.app)),
                       err);
     return tx_close(&tx, ok, err);
@@ -258,10 +259,10 @@ bool notice_after(struct store *s, int64_t after, size_t limit, struct arena *ar
             .id = query_int(&q, 0),
             .at_ms = query_int(&q, 1),
             .env = env_from_row(&q, 9, 2, arena),
-            .event = query_text(&q, 3, arena),
+            .event = (enum notice_kind)query_word(&q, 3, notice_from_name),
             .who = query_text(&q, 4, arena),
             .person = query_text(&q, 5, arena),
-            .via = query_text(&q, 6, arena),
+            .via = (enum via)query_word(&q, 6, via_from_name),
             .ask = query_int(&q, 7),
             .text = query_text(&q, 8, arena),
         };
@@ -283,7 +284,7 @@ bool lock_events_after(struct store *s, int64_t after, size_t limit, struct aren
             .id = query_int(&q, 0),
             .at_ms = query_int(&q, 1),
             .env = env_from_row(&q, 10, 2, arena),
-            .event = query_text(&q, 3, arena),
+            .event = (enum lock_event_kind)query_word(&q, 3, lock_event_from_name),
             .fence = query_int(&q, 4),
             .over_fence = query_int(&q, 5),
             .release = query_int(&q, 6),

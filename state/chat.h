@@ -2,9 +2,8 @@
 /* What the chat rooms' side of the server has to remember over a restart: requests that wait for a yes, who
  * waits for the lock, requests that were seen already, and what was said where.
  *
- * An ask is one request from a room, from the moment it came until its last answer: `plan` (a child looks at
- * what it would do) -> `confirm` (waits for the person's yes) -> `approve` (waits for a second person) ->
- * `going` (the order runs) -> `ended`. It moves by compare-and-set only, so of two clicks one counts. */
+ * An ask is one request from a room, from the moment it came until its last answer: enum ask_state has the way
+ * that it goes. It moves by compare-and-set only, so of two clicks one counts. */
 #ifndef RELEASE_STATE_CHAT_H
 #define RELEASE_STATE_CHAT_H
 
@@ -14,19 +13,23 @@
 
 #define ASK_CODE_LEN 4
 struct ask_new {
-    const char *env, *verb, *who; /* who: "slack:ann" */
-    const char *person;           /* what is compared: "slack/T1/U1", "token:3", "proxy/bob" */
-    const char *via, *place;      /* slack, mattermost, page, api; the channel */
-    const char *reply_to;         /* response_url, "" = none */
-    const char *wish;             /* JSON object of the words; the caller's own */
-    const char *state;            /* where it begins */
-    int64_t plan_order, order;    /* the children at work for it, 0 = none */
-    int64_t made_ms, lapse_ms;    /* lapse_ms: when it ends by itself, wall time */
+    enum wish verb;
+    enum via via;
+    const char *env, *who;     /* who: "slack:ann" */
+    const char *person;        /* what is compared: "slack/T1/U1", "token:3", "proxy/bob" */
+    const char *place;         /* the channel */
+    const char *reply_to;      /* response_url, "" = none */
+    const char *wish;          /* JSON object of the words; the caller's own */
+    enum ask_state state;      /* where it begins */
+    int64_t plan_order, order; /* the children at work for it, 0 = none */
+    int64_t made_ms, lapse_ms; /* lapse_ms: when it ends by itself, wall time */
 };
 struct ask {
     int64_t id, plan_order, order, made_ms, lapse_ms, said;
-    const char *code, *env, *verb, *who, *person, *via, *place, *reply_to, *wish, *state, *rev, *digest,
-        *approved_by;
+    enum wish verb;
+    enum via via;
+    enum ask_state state;
+    const char *code, *env, *who, *person, *place, *reply_to, *wish, *rev, *digest, *approved_by;
 };
 /* What changes with the move; zeroes and NULLs leave things as they are. */
 struct ask_change {
@@ -43,8 +46,8 @@ bool ask_find(struct store *s, const char *code, struct arena *arena, struct ask
 bool ask_list(struct store *s, const char *env, struct arena *arena, struct ask **ret, size_t *ret_n,
               struct err *err) MUST_CHECK;
 /* *ret_moved false: it was not in state `from` any more, and nothing changed. */
-bool ask_move(struct store *s, int64_t id, const char *from, const char *to, const struct ask_change *change,
-              bool *ret_moved, struct err *err) MUST_CHECK;
+bool ask_move(struct store *s, int64_t id, enum ask_state from, enum ask_state to,
+              const struct ask_change *change, bool *ret_moved, struct err *err) MUST_CHECK;
 /* How far its answers went: a number of the caller's. */
 bool ask_said(struct store *s, int64_t id, int64_t said, struct err *err) MUST_CHECK;
 /* The form in which codes are stored: upper case, 0 and 1 read as O and I are not in the alphabet. */
@@ -61,14 +64,15 @@ bool seen_add(struct store *s, const char *hash, int64_t at_ms, int64_t forget_m
 struct waiter {
     int64_t id, joined_ms, lapse_ms; /* lapse_ms: how long an offered lock is kept for it */
     int64_t offered_ms;              /* since when it is its turn, 0 = not yet */
-    const char *env, *who, *person, *via, *place;
+    enum via via;
+    const char *env, *who, *person, *place;
 };
 /* *ret_ahead: how many wait before it. ok when it stands there already. */
 bool queue_join(struct store *s, const struct waiter *p, int64_t now_ms, size_t *ret_ahead,
                 struct err *err) MUST_CHECK;
-/* *ret_was false: it did not stand there. how: "left", "bumped" ... */
-bool queue_leave(struct store *s, const char *env, const char *who, const char *how, int64_t now_ms,
-                 bool *ret_was, struct err *err) MUST_CHECK;
+/* *ret_was false: it did not stand there. */
+bool queue_leave(struct store *s, const char *env, const char *who, int64_t now_ms, bool *ret_was,
+                 struct err *err) MUST_CHECK;
 /* To the head of the queue, with the turn: the others keep their places behind it. *ret_over: whose turn it
  * was, NULL when nobody's or its own; in `arena`. */
 bool queue_take_turn(struct store *s, const struct waiter *p, int64_t now_ms, struct arena *arena,
@@ -96,10 +100,12 @@ bool message_put(struct store *s, const char *sink, int64_t release, const struc
 bool message_open(struct store *s, const char *sink, struct arena *arena, int64_t **ret, size_t *ret_n,
                   struct err *err) MUST_CHECK;
 
-/* Things that rooms shall hear of and that no other table has: turn, lapsed, approval, handed. */
+/* Things that rooms shall hear of and that no other table has. */
 struct notice {
     int64_t id, at_ms, ask;
-    const char *env, *event, *who, *person, *via, *text;
+    enum notice_kind event;
+    enum via via;
+    const char *env, *who, *person, *text;
 };
 bool notice_add(struct store *s, const struct notice *n, struct err *err) MUST_CHECK;
 bool notice_after(struct store *s, int64_t after, size_t limit, struct arena *arena, struct notice **ret,
@@ -107,7 +113,8 @@ bool notice_after(struct store *s, int64_t after, size_t limit, struct arena *ar
 
 struct lock_event {
     int64_t id, at_ms, fence, over_fence, release;
-    const char *env, *event, *who, *why; /* event: take, take-over, bind, free, force */
+    enum lock_event_kind event;
+    const char *env, *who, *why;
     bool by_hand;
 };
 bool lock_events_after(struct store *s, int64_t after, size_t limit, struct arena *arena,

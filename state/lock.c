@@ -76,17 +76,17 @@ bool lock_fence_last(struct store *s, int64_t *ret, struct err *err)
 }
 
 /* who and why are the actor's, which after a `force` is not the holder. */
-static bool history_add(struct store *s, const char *event, const struct lock_info *l, int64_t over_fence,
-                        struct err *err)
+static bool history_add(struct store *s, enum lock_event_kind event, const struct lock_info *l,
+                        int64_t over_fence, struct err *err)
 {
     auto_arena struct arena arena = {0};
     struct env_key key;
     return env_resolve(s, l->env, &arena, &key, err) &&
            sql_run(s, SQL_LOCK_HISTORY,
-                   ARGS(arg_int(clock_wall_ms()), arg_text(key.env), arg_text(event), arg_int(l->fence),
-                        arg_int(over_fence), arg_int(l->release), arg_text(l->who), arg_text(l->why),
-                        arg_text(l->host), arg_text(l->boot_id), arg_int(l->pid), arg_int(l->pid_start),
-                        arg_text(key.app)),
+                   ARGS(arg_int(clock_wall_ms()), arg_text(key.env), arg_text(lock_event_name(event)),
+                        arg_int(l->fence), arg_int(over_fence), arg_int(l->release), arg_text(l->who),
+                        arg_text(l->why), arg_text(l->host), arg_text(l->boot_id), arg_int(l->pid),
+                        arg_int(l->pid_start), arg_text(key.app)),
                    err);
 }
 
@@ -156,7 +156,8 @@ static bool grant(struct store *s, const struct lock_request *req, const struct 
                         arg_text(l.who), arg_text(l.why), arg_text(l.host), arg_text(l.boot_id),
                         arg_int(l.pid), arg_int(l.pid_start), arg_int(req->by_hand), arg_text(key.app)),
                    err) &&
-           history_add(s, over->held ? "take-over" : "take", &l, over->held ? over->fence : 0, err) &&
+           history_add(s, over->held ? LOCK_EVENT_TAKE_OVER : LOCK_EVENT_TAKE, &l,
+                       over->held ? over->fence : 0, err) &&
            queue_served(s, l.env, l.who, l.since_ms, err);
 }
 
@@ -244,7 +245,7 @@ bool lock_bind(struct store *s, const char *env, int64_t fence, int64_t release,
                     "%s: the lock was taken away meanwhile (our grant was %" PRId64 "); nothing was touched; "
                     "'release status %s' shows by whom",
                     env, fence, env);
-    ok = ok && history_add(s, "bind", &l, 0, err);
+    ok = ok && history_add(s, LOCK_EVENT_BIND, &l, 0, err);
     return tx_close(&tx, ok, err);
 }
 
@@ -261,7 +262,7 @@ bool lock_free(struct store *s, const char *env, int64_t fence, const char *who,
     l.fence = fence;
     bool ok = sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(env_bare(env)), arg_int(fence)), err);
     if (ok && sql_changed(s) == 1)
-        ok = history_add(s, "free", &l, fence, err);
+        ok = history_add(s, LOCK_EVENT_FREE, &l, fence, err);
     return tx_close(&tx, ok, err);
 }
 
@@ -277,7 +278,7 @@ static bool force_inside(struct store *s, struct lock_info *l, int64_t fence_abo
         l->fence = fence_above;
     return (!held.held ||
             sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(env_bare(l->env)), arg_int(held.fence)), err)) &&
-           history_add(s, "force", l,
+           history_add(s, LOCK_EVENT_FORCE, l,
                        fence_above > 0 ? -fence_above
                        : held.held     ? held.fence
                                        : 0,

@@ -15,9 +15,9 @@ bool order_insert(struct store *s, const struct order_new *o, int64_t *ret_id, s
     if (!env_resolve(s, o->env, &arena, &key, err) || !tx_open(&tx, s, err))
         return false;
     bool ok = sql_run(s, SQL_ORDER_INSERT,
-                      ARGS(arg_int(o->at_ms), arg_text(key.env), arg_text(o->verb), arg_text(o->who),
-                           arg_text(o->via), arg_text(o->place), arg_text(o->argv), arg_text(host),
-                           arg_text(key.app)),
+                      ARGS(arg_int(o->at_ms), arg_text(key.env), arg_text(wish_name(o->verb)),
+                           arg_text(o->who), arg_text(via_name(o->via)), arg_text(o->place),
+                           arg_text(o->argv), arg_text(host), arg_text(key.app)),
                       err);
     int64_t id = ok ? sql_id(s) : 0;
     if (!tx_close(&tx, ok, err))
@@ -76,15 +76,15 @@ bool order_end(struct store *s, int64_t id, int exit_status, const char *text, i
 
 /* ---- reading */
 
-static void order_from_row(const struct query *q, struct arena *arena, struct order_info *ret)
+static void order_from_row(struct query *q, struct arena *arena, struct order_info *ret)
 {
     *ret = (struct order_info){
         .id = query_int(q, 0),
         .at_ms = query_int(q, 1),
         .env = env_from_row(q, 9, 2, arena),
-        .verb = query_text(q, 3, arena),
+        .verb = (enum wish)query_word(q, 3, wish_from_name),
         .who = query_text(q, 4, arena),
-        .via = query_text(q, 5, arena),
+        .via = (enum via)query_word(q, 5, via_from_name),
         .place = query_text(q, 6, arena),
         .argv = query_text(q, 7, arena),
         .host = query_text(q, 8, arena),

@@ -7,9 +7,10 @@
 #include "state/store.h"
 
 struct order_new {
-    const char *env, *verb;
+    const char *env;
+    enum wish verb;
+    enum via via;
     const char *who;   /* slack:ann, page:bob, api:ci */
-    const char *via;   /* page, api, slack, mattermost */
     const char *place; /* where it came from: a peer's address, a channel */
     const char *argv;  /* JSON list of the command's words */
     int64_t at_ms;
@@ -27,7 +28,9 @@ struct order_info {
     int64_t id, at_ms, release, pid, pid_start;
     int64_t ended_ms; /* 0 = not ended */
     int exit_status;  /* -1 = not known (yet) */
-    const char *env, *verb, *who, *via, *place, *argv, *host, *boot_id, *text;
+    enum wish verb;
+    enum via via;
+    const char *env, *who, *place, *argv, *host, *boot_id, *text;
 };
 bool order_get(struct store *s, int64_t id, struct arena *arena, struct order_info **ret,
                struct err *err) MUST_CHECK; /* *ret NULL when there is none */

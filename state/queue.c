@@ -21,14 +21,14 @@ bool queue_same(const char *a, const char *b)
     return (!strchr(a, ':') || !strchr(b, ':')) && strcmp(bare_name(a), bare_name(b)) == 0;
 }
 
-static void place_from_row(const struct query *q, struct arena *arena, struct waiter *ret)
+static void place_from_row(struct query *q, struct arena *arena, struct waiter *ret)
 {
     *ret = (struct waiter){
         .id = query_int(q, 0),
         .env = env_from_row(q, 9, 1, arena),
         .who = query_text(q, 2, arena),
         .person = query_text(q, 3, arena),
-        .via = query_text(q, 4, arena),
+        .via = (enum via)query_word(q, 4, via_from_name),
         .place = query_text(q, 5, arena),
         .joined_ms = query_int(q, 6),
         .lapse_ms = query_int(q, 7),
@@ -53,7 +53,8 @@ bool queue_list(struct store *s, const char *env, struct arena *arena, struct wa
     return true;
 }
 
-static bool tell(struct store *s, const struct waiter *p, const char *event, int64_t now_ms, struct err *err)
+static bool tell(struct store *s, const struct waiter *p, enum notice_kind event, int64_t now_ms,
+                 struct err *err)
 {
     return notice_add(s,
                       &(struct notice){.at_ms = now_ms,
@@ -65,9 +66,9 @@ static bool tell(struct store *s, const struct waiter *p, const char *event, int
                       err);
 }
 
-static bool place_end(struct store *s, int64_t id, const char *how, int64_t now_ms, struct err *err)
+static bool place_end(struct store *s, int64_t id, enum queued how, int64_t now_ms, struct err *err)
 {
-    return sql_run(s, SQL_QUEUE_END, ARGS(arg_int(id), arg_int(now_ms), arg_text(how)), err);
+    return sql_run(s, SQL_QUEUE_END, ARGS(arg_int(id), arg_int(now_ms), arg_text(queued_name(how))), err);
 }
 
 /* The lock is free: the first place that has not lapsed gets it offered. */
@@ -77,10 +78,10 @@ static bool offer(struct store *s, const struct waiter *places, size_t n, int64_
         const struct waiter *p = &places[i];
         if (p->offered_ms == 0)
             return sql_run(s, SQL_QUEUE_OFFER, ARGS(arg_int(p->id), arg_int(now_ms)), err) &&
-                   tell(s, p, "turn", now_ms, err);
+                   tell(s, p, NOTICE_TURN, now_ms, err);
         if (now_ms < p->offered_ms + p->lapse_ms)
             return true;
-        if (!place_end(s, p->id, "lapsed", now_ms, err) || !tell(s, p, "lapsed", now_ms, err))
+        if (!place_end(s, p->id, QUEUED_LAPSED, now_ms, err) || !tell(s, p, NOTICE_LAPSED, now_ms, err))
             return false;
     }
     return true;
@@ -101,7 +102,7 @@ static bool place_add(struct store *s, enum sql id, const struct waiter *p, int6
     struct env_key key;
     return env_resolve(s, p->env, &arena, &key, err) &&
            sql_run(s, id,
-                   ARGS(arg_text(key.env), arg_text(p->who), arg_text(p->person), arg_text(p->via),
+                   ARGS(arg_text(key.env), arg_text(p->who), arg_text(p->person), arg_text(via_name(p->via)),
                         arg_text(p->place ? p->place : ""), arg_int(now_ms), arg_int(p->lapse_ms),
                         arg_text(key.app)),
                    err);
@@ -162,8 +163,8 @@ bool queue_join(struct store *s, const struct waiter *p, int64_t now_ms, size_t 
     return tx_close(&tx, join(s, p, now_ms, ret_ahead, err), err);
 }
 
-static bool leave(struct store *s, const char *env, const char *who, const char *how, int64_t now_ms,
-                  bool *ret_was, struct err *err)
+static bool leave(struct store *s, const char *env, const char *who, int64_t now_ms, bool *ret_was,
+                  struct err *err)
 {
     auto_arena struct arena arena = {0};
     struct waiter *places;
@@ -172,16 +173,16 @@ static bool leave(struct store *s, const char *env, const char *who, const char 
         return false;
     int at = find(places, n, who);
     *ret_was = at >= 0;
-    return at < 0 || (place_end(s, places[at].id, how, now_ms, err) && settle(s, env, now_ms, err));
+    return at < 0 || (place_end(s, places[at].id, QUEUED_LEFT, now_ms, err) && settle(s, env, now_ms, err));
 }
 
-bool queue_leave(struct store *s, const char *env, const char *who, const char *how, int64_t now_ms,
-                 bool *ret_was, struct err *err)
+bool queue_leave(struct store *s, const char *env, const char *who, int64_t now_ms, bool *ret_was,
+                 struct err *err)
 {
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    return tx_close(&tx, leave(s, env, who, how, now_ms, ret_was, err), err);
+    return tx_close(&tx, leave(s, env, who, now_ms, ret_was, err), err);
 }
 
 static bool take_turn(struct store *s, const struct waiter *p, int64_t now_ms, struct arena *arena,
@@ -195,7 +196,7 @@ static bool take_turn(struct store *s, const struct waiter *p, int64_t now_ms, s
     int at = find(places, n, p->who);
     if (n > 0 && at != 0)
         *ret_over = places[0].who;
-    if (at >= 0 && !place_end(s, places[at].id, "moved", now_ms, err))
+    if (at >= 0 && !place_end(s, places[at].id, QUEUED_MOVED, now_ms, err))
         return false;
     return withdraw(s, p->env, err) && place_add(s, n ? SQL_QUEUE_FRONT : SQL_QUEUE_INSERT, p, now_ms, err) &&
            settle(s, p->env, now_ms, err);
@@ -233,5 +234,5 @@ bool queue_served(struct store *s, const char *env, const char *who, int64_t now
     if (!queue_list(s, env, &arena, &places, &n, err))
         return false;
     int at = find(places, n, who);
-    return (at < 0 || place_end(s, places[at].id, "taken", now_ms, err)) && settle(s, env, now_ms, err);
+    return (at < 0 || place_end(s, places[at].id, QUEUED_TAKEN, now_ms, err)) && settle(s, env, now_ms, err);
 }

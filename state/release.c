@@ -9,13 +9,14 @@ bool release_insert(struct store *s, const struct release_new *r, int64_t *ret_i
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    bool ok = sql_run(s, SQL_RELEASE_INSERT,
-                      ARGS(arg_text(env_bare(r->env)), arg_text(r->app ? r->app : ""), arg_text(r->kind),
-                           arg_text(r->plan_name ? r->plan_name : ""), arg_text(r->rev ? r->rev : ""),
-                           arg_text(r->rev_typed ? r->rev_typed : ""), arg_text(r->who ? r->who : ""),
-                           arg_text(r->host ? r->host : ""), arg_text(r->plan_digest ? r->plan_digest : ""),
-                           arg_int(r->of_release), arg_int(r->at_ms), arg_text(r->root ? r->root : "")),
-                      err);
+    bool ok =
+        sql_run(s, SQL_RELEASE_INSERT,
+                ARGS(arg_text(env_bare(r->env)), arg_text(r->app ? r->app : ""), arg_text(kind_name(r->kind)),
+                     arg_text(r->plan_name ? r->plan_name : ""), arg_text(r->rev ? r->rev : ""),
+                     arg_text(r->rev_typed ? r->rev_typed : ""), arg_text(r->who ? r->who : ""),
+                     arg_text(r->host ? r->host : ""), arg_text(r->plan_digest ? r->plan_digest : ""),
+                     arg_int(r->of_release), arg_int(r->at_ms), arg_text(r->root ? r->root : "")),
+                err);
     int64_t id = ok ? sql_id(s) : 0;
     ok =
         ok && sql_run(s, SQL_PLAN_INSERT, ARGS(arg_int(id), arg_text(r->plan_json ? r->plan_json : "")), err);
@@ -67,7 +68,7 @@ static bool settled_get(struct store *s, const char *env, int64_t *ret, struct e
 }
 
 /* Columns of SQL_RELEASE_COLUMNS. `resumable` here knows its own end and abandon only; see mark_settled. */
-static void release_from_row(const struct query *q, struct arena *arena, struct release_info *ret)
+static void release_from_row(struct query *q, struct arena *arena, struct release_info *ret)
 {
     *ret = (struct release_info){
         .id = query_int(q, 0),
@@ -77,7 +78,7 @@ static void release_from_row(const struct query *q, struct arena *arena, struct 
         .exit_status = (int)query_int(q, 4),
         .env = env_from_row(q, 6, 5, arena),
         .app = query_text(q, 6, arena),
-        .kind = query_text(q, 7, arena),
+        .kind = (enum release_kind)query_word(q, 7, kind_from_name),
         .plan_name = query_text(q, 8, arena),
         .rev = query_text(q, 9, arena),
         .rev_typed = query_text(q, 10, arena),
@@ -202,14 +203,13 @@ static bool in_force(struct release_info *list, size_t n, int64_t *below, struct
     *ret = NULL;
     for (size_t i = 0; i < n; i++) {
         struct release_info *r = &list[i];
-        bool rollback = strcmp(r->kind, "rollback") == 0;
-        if (r->exit_status != 0 || r->id >= *below || (strcmp(r->kind, "release") != 0 && !rollback))
+        if (r->exit_status != 0 || r->id >= *below || !KIND_MOVES(r->kind))
             continue;
         if (r->of_release > 0) {
             *below = r->of_release;
             continue;
         }
-        *ret = rollback ? NULL : r;
+        *ret = r->kind == KIND_ROLLBACK ? NULL : r;
         return true;
     }
     return false;
@@ -266,7 +266,7 @@ bool release_ends_after(struct store *s, int64_t after, size_t limit, struct are
         *(struct release_ended *)vec_add(&found) = (struct release_ended){
             .id = query_int(&q, 0),
             .env = env_from_row(&q, 6, 1, arena),
-            .kind = query_text(&q, 2, arena),
+            .kind = (enum release_kind)query_word(&q, 2, kind_from_name),
             .exit_status = (int)query_int(&q, 3),
             .took_ms = query_int(&q, 4),
             .release = query_int(&q, 5),

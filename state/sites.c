@@ -85,7 +85,7 @@ static bool refuse(const char *env, const struct site_shared *x, struct arena *a
     return err_set(err, E_LOCKED,
                    "%s: %s; and %s %" PRId64 " of %s is unfinished: 'release resume %s' or 'release rollback "
                    "%s' ends it; nothing was touched",
-                   env, text, x->unfinished->kind, x->unfinished->id, x->env, x->env, x->env);
+                   env, text, kind_name(x->unfinished->kind), x->unfinished->id, x->env, x->env, x->env);
 }
 
 static bool write_sites(struct store *s, const char *env, const struct site *sites, size_t n,

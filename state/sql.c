@@ -40,7 +40,7 @@ int64_t sql_changed(const struct store *s)
 bool query_open(struct query *q, struct store *s, enum sql id, const struct arg *args, size_t n,
                 struct err *err)
 {
-    *q = (struct query){.store = s};
+    *q = (struct query){.store = s, .err = err};
     return store_ok(s, s->db->kind->ask(s->db, id, args, n, &q->rows, err), err);
 }
 
@@ -71,6 +71,20 @@ const char *query_peek(const struct query *q, int column)
     size_t n;
     const char *text = q->store->db->kind->bytes(q->rows, column, &n);
     return text ? text : "";
+}
+
+int query_word(struct query *q, int column, int (*from_name)(const char *text))
+{
+    const char *text = query_peek(q, column);
+    int word = from_name(text);
+    if (word >= 0)
+        return word;
+    q->failed = true;
+    (void)err_set(q->err, E_JOURNAL,
+                  "journal %s: column %d of a row reads '%.40s', which is no word that is written there: the "
+                  "file was changed by another program; nothing was touched",
+                  store_place(q->store), column, text);
+    return 0;
 }
 
 const char *query_blob(const struct query *q, int column, struct arena *arena, size_t *ret_n)

@@ -200,6 +200,7 @@ struct db_rows;
 struct query {
     struct store *store;
     struct db_rows *rows;
+    struct err *err; /* of query_open */
     bool failed;
 };
 bool query_open(struct query *q, struct store *s, enum sql id, const struct arg *args, size_t n,
@@ -210,6 +211,9 @@ void query_end(struct query *q);
 int64_t query_int(const struct query *q, int column);
 const char *query_peek(const struct query *q, int column); /* until the next query_next; "" for NULL */
 const char *query_text(const struct query *q, int column, struct arena *arena);
+/* A word of one of the closed lists in base/words.h, by its reader there. One that is in no list is damage: the
+ * query has failed with E_JOURNAL, and 0 is given. */
+int query_word(struct query *q, int column, int (*from_name)(const char *text));
 /* As query_text, for bytes of any kind; *ret_n of them. */
 const char *query_blob(const struct query *q, int column, struct arena *arena, size_t *ret_n);
 

@@ -71,7 +71,8 @@ bool env_valid(const char *name);
  * ---------------------------------------------------------------------------------------------------- */
 
 struct release_new {
-    const char *env, *app, *kind, *plan_name; /* kind: release, rollback, task, exec */
+    const char *env, *app, *plan_name;
+    enum release_kind kind;
     const char *rev, *rev_typed;
     const char *root;       /* the tree it is released from, NULL = none */
     const char *who, *host; /* operator, and where the controller runs */
@@ -89,7 +90,8 @@ struct release_info {
     int64_t id, of_release, started_ms,
         ended_ms;    /* ended_ms 0 = unfinished (running, or its controller died) */
     int exit_status; /* -1 while unfinished */
-    const char *env, *app, *kind, *plan_name, *rev, *rev_typed, *who, *host, *plan_digest, *summary;
+    enum release_kind kind;
+    const char *env, *app, *plan_name, *rev, *rev_typed, *who, *host, *plan_digest, *summary;
     const char *root; /* the tree it was released from, "" = not known (an older journal) */
     enum release_back {
         BACK_BY_ITSELF,
@@ -104,7 +106,7 @@ bool release_list(struct store *s, const char *env, size_t limit, int64_t before
                   struct release_info **ret, size_t *ret_n, struct err *err) MUST_CHECK;
 bool release_get(struct store *s, int64_t id, struct arena *arena, struct release_info **ret,
                  struct err *err) MUST_CHECK; /* *ret NULL when there is none */
-/* The newest of env that is resumable and not of kind task/exec; NULL when none. */
+/* The newest of env that is resumable and a release or a rollback; NULL when none. */
 bool release_unfinished(struct store *s, const char *env, struct arena *arena, struct release_info **ret,
                         struct err *err) MUST_CHECK;
 /* What `rollback` without a number takes back: the unfinished release, else the newest that is still in
@@ -120,7 +122,8 @@ bool release_plan(struct store *s, int64_t id, struct arena *arena, const char *
 /* Ends of releases with id > after, oldest first; for counters that are kept by a cursor. */
 struct release_ended {
     int64_t id, release, took_ms;
-    const char *env, *kind;
+    const char *env;
+    enum release_kind kind;
     int exit_status;
 };
 bool release_ends_after(struct store *s, int64_t after, size_t limit, struct arena *arena,

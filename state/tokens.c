@@ -19,12 +19,12 @@ struct token_row {
     const char *hash;
 };
 
-static void token_from_row(const struct query *q, struct arena *arena, struct token_row *ret)
+static void token_from_row(struct query *q, struct arena *arena, struct token_row *ret)
 {
     ret->info = (struct token_info){
         .id = query_int(q, 0),
         .name = query_text(q, 1, arena),
-        .role = query_text(q, 2, arena),
+        .role = (enum right)query_word(q, 2, right_from_name),
         .made_ms = query_int(q, 4),
         .made_by = query_text(q, 5, arena),
         .used_ms = query_int(q, 6),
@@ -56,20 +56,16 @@ static bool name_is_free(struct store *s, const char *name, struct err *err)
     return row.info.id == 0 || err_set(err, E_USAGE,
                                        "token '%s' (%s) is in force since %" PRId64
                                        "; 'release token revoke %s' ends it, another name stands beside it",
-                                       name, row.info.role, row.info.made_ms, name);
+                                       name, right_name(row.info.role), row.info.made_ms, name);
 }
 
 bool token_bot_name_ok(const char *name)
 {
-    static const char *const doors[] = {"api", "page", "slack", "mattermost", "cli"};
     size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz");
-    for (size_t i = 0; i < sizeof doors / sizeof doors[0]; i++)
-        if (strcmp(doors[i], name) == 0)
-            return false;
-    return n > 0 && n <= 16 && name[n] == '\0';
+    return n > 0 && n <= 16 && name[n] == '\0' && via_from_name(name) < 0 && strcmp(name, "cli") != 0;
 }
 
-bool token_add(struct store *s, const char *name, const char *role, bool bot, const char *made_by,
+bool token_add(struct store *s, const char *name, enum right role, bool bot, const char *made_by,
                char ret_text[TOKEN_TEXT_MAX], struct err *err)
 {
     char secret[2 * SECRET_BYTES + 1], hash[SHA256_HEX_LEN + 1];
@@ -86,7 +82,7 @@ bool token_add(struct store *s, const char *name, const char *role, bool bot, co
         return false;
     bool ok =
         name_is_free(s, name, err) && sql_run(s, SQL_TOKEN_INSERT,
-                                              ARGS(arg_text(name), arg_text(role), arg_text(hash),
+                                              ARGS(arg_text(name), arg_text(right_name(role)), arg_text(hash),
                                                    arg_int(clock_wall_ms()), arg_text(made_by), arg_int(bot)),
                                               err);
     snprintf(ret_text, TOKEN_TEXT_MAX, "rt%" PRId64 "-%s", (int64_t)(ok ? sql_id(s) : 0), secret);

@@ -13,15 +13,16 @@
 
 struct token_info {
     int64_t id, made_ms, used_ms, revoked_ms; /* used_ms 0 = never; revoked_ms 0 = in force */
-    const char *name, *role, *made_by;        /* role: viewer, operator, admin */
-    bool bot;                                 /* may say for whom it speaks */
+    enum right role;
+    const char *name, *made_by;
+    bool bot; /* may say for whom it speaks */
 };
 /* A bot's name stands before the people it speaks for ("hubot:ann"): 1 to 16 small letters, and none of the
  * server's own doors (api, page, slack, mattermost, cli), so that it cannot pose as whoever came in there. */
 bool token_bot_name_ok(const char *name);
 /* ret_text is the only copy there will ever be. false with E_USAGE: a token of that name is in force, or it
  * is no name for a bot. */
-bool token_add(struct store *s, const char *name, const char *role, bool bot, const char *made_by,
+bool token_add(struct store *s, const char *name, enum right role, bool bot, const char *made_by,
                char ret_text[TOKEN_TEXT_MAX], struct err *err) MUST_CHECK;
 bool token_list(struct store *s, struct arena *arena, struct token_info **ret, size_t *ret_n,
                 struct err *err) MUST_CHECK;

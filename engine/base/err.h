@@ -41,19 +41,20 @@ enum err_code { ERR_LIST(ERR_ENUM) E_COUNT };
 const char *err_code_name(enum err_code code);
 int err_code_exit(enum err_code code);
 
-/* Exit statuses of the command line (docs/ARCHITECTURE.md#exit-statuses). */
-enum exit_status {
-    EXIT_RELEASED = 0,
-    EXIT_ROLLED_BACK = 1,
-    EXIT_USAGE = 2,
-    EXIT_LOCKED = 3,
-    EXIT_STOPPED = 4,
-    EXIT_PERSON = 5,
-    EXIT_PREFLIGHT = 6,
-    EXIT_JOURNAL = 7,
-    EXIT_SIGINT = 130,
-    EXIT_SIGTERM = 143,
-};
+/* Exit statuses of the command line (docs/ARCHITECTURE.md#exit-statuses), and how a release ended with each. */
+#define EXIT_LIST(X)                                                                                         \
+    X(RELEASED, 0, "done and verified")                                                                      \
+    X(ROLLED_BACK, 1, "failed, back on the old revision")                                                    \
+    X(USAGE, 2, "refused")                                                                                   \
+    X(LOCKED, 3, "locked")                                                                                   \
+    X(STOPPED, 4, "stopped part-way")                                                                        \
+    X(PERSON, 5, "needs a person")                                                                           \
+    X(PREFLIGHT, 6, "preflight failed")                                                                      \
+    X(JOURNAL, 7, "journal failed")                                                                          \
+    X(SIGINT, 130, "stopped by a signal")                                                                    \
+    X(SIGTERM, 143, "stopped by a signal")
+#define EXIT_ENUM(name, status, text) EXIT_##name = status,
+enum exit_status { EXIT_LIST(EXIT_ENUM) };
 
 struct err {
     enum err_code code;

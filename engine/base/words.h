@@ -64,6 +64,51 @@
     X(ROLLBACK, "rollback")                                                                                  \
     X(ABANDON, "abandon")
 
+/* What a row of `releases` is: a plan brought to the nodes, one taken back, a pillar's task, a command. */
+#define KIND_LIST(X) X(RELEASE, "release") X(ROLLBACK, "rollback") X(TASK, "task") X(EXEC, "exec")
+
+/* Who may ask the server for what; each includes those before it. */
+#define RIGHT_LIST(X) X(NONE, "none") X(VIEWER, "viewer") X(OPERATOR, "operator") X(ADMIN, "admin")
+
+/* The server's door by which somebody came in; NONE: the command line, of which no order is kept. */
+#define VIA_LIST(X) X(NONE, "") X(API, "api") X(PAGE, "page") X(SLACK, "slack") X(MATTERMOST, "mattermost")
+
+/* The formatter breaks lists of this length in the middle of a row. */
+/* clang-format off */
+
+/* What people tell the server to do to an environment: the verb of an order, and of what waits for a yes. */
+#define WISH_LIST(X)                                                                                         \
+    X(RUN, "run") X(PLAN, "plan") X(ROLLBACK, "rollback") X(RESUME, "resume")                                \
+    X(PAUSE, "pause") X(ABORT, "abort") X(LOCK, "lock") X(UNLOCK, "unlock")                                  \
+    X(TAKE, "take") X(HAND, "hand") X(QUEUE, "queue") X(LEAVE, "leave")
+
+/* Where a request from a room, the page or the API stands (state/chat.h). */
+#define ASK_LIST(X)                                                                                          \
+    X(PLAN, "plan")       /* a child looks at what it would do */                                            \
+    X(CONFIRM, "confirm") /* waits for the person's yes */                                                   \
+    X(APPROVE, "approve") /* waits for a second person */                                                    \
+    X(GOING, "going")     /* the order runs */                                                               \
+    X(ENDED, "ended")
+
+/* What happened to the lock of an environment. */
+#define LOCK_EVENT_LIST(X)                                                                                   \
+    X(TAKE, "take")                                                                                          \
+    X(TAKE_OVER, "take-over") /* from a holder that died, or by hand from one to another */                  \
+    X(BIND, "bind")           /* the release that it is for is known now */                                  \
+    X(FREE, "free")                                                                                          \
+    X(FORCE, "force")
+/* clang-format on */
+
+/* How a place in the queue for the lock ended. */
+#define QUEUED_LIST(X) X(WAITS, "") X(LEFT, "left") X(LAPSED, "lapsed") X(MOVED, "moved") X(TAKEN, "taken")
+
+/* What rooms shall hear of and no other table has. */
+#define NOTICE_LIST(X) X(TURN, "turn") X(LAPSED, "lapsed") X(APPROVAL, "approval")
+
+/* From the revision that a node runs to the one that it gets, as git's history says (drivers/sh/git.sh). */
+#define DIRECTION_LIST(X)                                                                                    \
+    X(UNKNOWN, "") X(SAME, "same") X(FORWARD, "forward") X(BACKWARD, "backward") X(SIDEWAYS, "sideways")
+
 #define WORDS_ENUM_OUT(n, t)    OUT_##n,
 #define WORDS_ENUM_EFFECT(n, t) EFFECT_##n,
 #define WORDS_ENUM_PHASE(n, t)  PHASE_##n,
@@ -72,6 +117,15 @@
 #define WORDS_ENUM_ROLE(n, t)   ROLE_##n,
 #define WORDS_ENUM_ROW(n, t)    ROW_##n,
 #define WORDS_ENUM_ORDER(n, t)  ORDER_##n,
+#define WORDS_ENUM_KIND(n, t)   KIND_##n,
+#define WORDS_ENUM_RIGHT(n, t)  RIGHT_##n,
+#define WORDS_ENUM_VIA(n, t)    VIA_##n,
+#define WORDS_ENUM_WISH(n, t)   WISH_##n,
+#define WORDS_ENUM_ASK(n, t)    ASK_##n,
+#define WORDS_ENUM_LOCK(n, t)   LOCK_EVENT_##n,
+#define WORDS_ENUM_QUEUED(n, t) QUEUED_##n,
+#define WORDS_ENUM_NOTICE(n, t) NOTICE_##n,
+#define WORDS_ENUM_DIR(n, t)    DIRECTION_##n,
 
 enum outcome { OUTCOME_LIST(WORDS_ENUM_OUT) OUT_COUNT };
 enum effect { EFFECT_LIST(WORDS_ENUM_EFFECT) EFFECT_COUNT };
@@ -81,6 +135,15 @@ enum on_timeout { ON_TIMEOUT_LIST(WORDS_ENUM_ONT) ON_TIMEOUT_COUNT };
 enum role { ROLE_LIST(WORDS_ENUM_ROLE) ROLE_COUNT };
 enum row_kind { ROW_LIST(WORDS_ENUM_ROW) ROW_COUNT };
 enum order { ORDER_LIST(WORDS_ENUM_ORDER) ORDER_COUNT };
+enum release_kind { KIND_LIST(WORDS_ENUM_KIND) KIND_COUNT };
+enum right { RIGHT_LIST(WORDS_ENUM_RIGHT) RIGHT_COUNT };
+enum via { VIA_LIST(WORDS_ENUM_VIA) VIA_COUNT };
+enum wish { WISH_LIST(WORDS_ENUM_WISH) WISH_COUNT };
+enum ask_state { ASK_LIST(WORDS_ENUM_ASK) ASK_COUNT };
+enum lock_event_kind { LOCK_EVENT_LIST(WORDS_ENUM_LOCK) LOCK_EVENT_COUNT };
+enum queued { QUEUED_LIST(WORDS_ENUM_QUEUED) QUEUED_COUNT };
+enum notice_kind { NOTICE_LIST(WORDS_ENUM_NOTICE) NOTICE_COUNT };
+enum direction { DIRECTION_LIST(WORDS_ENUM_DIR) DIRECTION_COUNT };
 
 /* Implemented in engine/base/words.c; the core never needs the texts. */
 const char *outcome_name(enum outcome v);
@@ -91,6 +154,15 @@ const char *on_timeout_name(enum on_timeout v);
 const char *role_name(enum role v);
 const char *row_kind_name(enum row_kind v);
 const char *order_name(enum order v);
+const char *kind_name(enum release_kind v);
+const char *right_name(enum right v);
+const char *via_name(enum via v);
+const char *wish_name(enum wish v);
+const char *ask_state_name(enum ask_state v);
+const char *lock_event_name(enum lock_event_kind v);
+const char *queued_name(enum queued v);
+const char *notice_name(enum notice_kind v);
+const char *direction_name(enum direction v);
 /* The reverse: -1 when the text is none of them. */
 int phase_from_name(const char *text);
 int once_from_name(const char *text);
@@ -99,5 +171,19 @@ int outcome_from_name(const char *text);
 int role_from_name(const char *text);
 int row_kind_from_name(const char *text);
 int order_from_name(const char *text);
+int kind_from_name(const char *text);
+int right_from_name(const char *text);
+int via_from_name(const char *text);
+int wish_from_name(const char *text);
+int ask_state_from_name(const char *text);
+int lock_event_from_name(const char *text);
+int notice_from_name(const char *text);
+int direction_from_name(const char *text);
+
+/* A release or a rollback: what nodes run is another revision afterwards, so `resume` and `rollback` are of it.
+ * Tasks and commands run and are done. */
+#define KIND_MOVES(kind) ((kind) == KIND_RELEASE || (kind) == KIND_ROLLBACK)
+/* The wishes that bring a revision to nodes or take one back: these ask for a yes. */
+#define WISH_MOVES(wish) ((wish) == WISH_RUN || (wish) == WISH_ROLLBACK || (wish) == WISH_RESUME)
 
 #endif

@@ -65,7 +65,7 @@ static unsigned told_end(struct said *out, const struct row *row, const struct r
         say_quote(out, r->summary);
     }
     if (status == EXIT_RELEASED)
-        return strcmp(r->kind, "rollback") == 0 ? EVENT_ROLLED_BACK | EVENT_FINISHED : EVENT_FINISHED;
+        return r->kind == KIND_ROLLBACK ? EVENT_ROLLED_BACK | EVENT_FINISHED : EVENT_FINISHED;
     return status == EXIT_ROLLED_BACK ? EVENT_ROLLED_BACK | EVENT_FAILED : EVENT_FAILED;
 }
 
@@ -73,14 +73,15 @@ static unsigned told_end(struct said *out, const struct row *row, const struct r
 static unsigned told_note(struct said *out, const struct row *row, const struct release_info *r)
 {
     char time[DURATION_TEXT_MAX];
-    if (strcmp(row->code, "end") == 0)
+    int note = note_from_name(row->code);
+    if (note == NOTE_END)
         return told_end(out, row, r);
     tell_release(out, r);
-    if (strcmp(row->code, "stage") == 0 && row->a > 0) {
+    if (note == NOTE_STAGE && row->a > 0) {
         say_text(out, ": stage %" PRId64 " is done; next: up to %" PRId64 " nodes", row->a, row->b);
         return EVENT_STAGE;
     }
-    if (strcmp(row->code, "soak") == 0) {
+    if (note == NOTE_SOAK) {
         say_text(out, ": stage %" PRId64 " is out; it is judged for %s", row->a + 1,
                  duration_text(row->b, time, sizeof time));
         return EVENT_GATE;
@@ -93,8 +94,7 @@ unsigned announce_row(struct said *out, struct store *store, const struct row *r
 {
     struct release_info *r = NULL;
     struct err err;
-    if (row->release == 0 || !release_get(store, row->release, arena, &r, &err) || !r ||
-        strcmp(r->kind, "exec") == 0)
+    if (row->release == 0 || !release_get(store, row->release, arena, &r, &err) || !r || r->kind == KIND_EXEC)
         return 0;
     out->link = arena_printf(arena, "%s/release/%" PRId64, url, r->id);
     out->link_label = "watch it";
@@ -111,19 +111,16 @@ static void put_why(struct said *out, const char *lead, const char *why)
 
 unsigned announce_lock(struct said *out, const struct lock_event *e)
 {
-    if (!e->by_hand && strcmp(e->event, "force") != 0)
+    if (!e->by_hand && e->event != LOCK_EVENT_FORCE)
         return 0; /* a release's own lock: its start and end are told */
-    say_text(out, "%s: ", e->env);
-    if (strcmp(e->event, "take") == 0)
-        say_text(out, "locked by ");
-    else if (strcmp(e->event, "take-over") == 0)
-        say_text(out, "the lock passes to ");
-    else if (strcmp(e->event, "force") == 0)
-        say_text(out, "the lock is broken by ");
-    else if (strcmp(e->event, "free") == 0)
-        say_text(out, "freed by ");
-    else
+    static const char *const told[] = {[LOCK_EVENT_TAKE] = "locked by ",
+                                       [LOCK_EVENT_TAKE_OVER] = "the lock passes to ",
+                                       [LOCK_EVENT_FREE] = "freed by ",
+                                       [LOCK_EVENT_FORCE] = "the lock is broken by ",
+                                       [LOCK_EVENT_BIND] = NULL};
+    if (!told[e->event])
         return 0;
+    say_text(out, "%s: %s", e->env, told[e->event]);
     say_quote(out, e->who);
     put_why(out, ": ", strcmp(e->why, "by hand") == 0 ? "" : e->why);
     return EVENT_LOCK;
@@ -134,19 +131,19 @@ unsigned announce_notice(struct said *out, struct store *store, const struct not
     struct ask *a = NULL;
     struct err err;
     say_text(out, "%s: ", n->env);
-    if (strcmp(n->event, "turn") == 0) {
+    if (n->event == NOTICE_TURN) {
         say_text(out, "the lock is free and ");
         say_quote(out, n->who);
         say_text(out, " is next");
         return EVENT_QUEUE;
     }
-    if (strcmp(n->event, "lapsed") == 0) {
+    if (n->event == NOTICE_LAPSED) {
         say_quote(out, n->who);
         say_text(out, " did not take the lock in time; the place has lapsed");
         return EVENT_QUEUE;
     }
-    if (strcmp(n->event, "approval") != 0 || !ask_get(store, n->ask, arena, &a, &err) || !a ||
-        strcmp(a->state, "approve") != 0)
+    if (n->event != NOTICE_APPROVAL || !ask_get(store, n->ask, arena, &a, &err) || !a ||
+        a->state != ASK_APPROVE)
         return 0;
     say_quote(out, n->who);
     say_text(out, " asks a second person to approve: ");

@@ -100,7 +100,7 @@ bool wish_load(const struct ask *a, struct arena *arena, struct order_wish *ret)
                                .digest = get(o, "digest", arena),
                                .release = json_integer_value(json_object_get(o, "release"))};
     json_decref(o);
-    if (strcmp(a->verb, "run") == 0 && a->rev[0])
+    if (a->verb == WISH_RUN && a->rev[0])
         ret->rev = a->rev; /* the 40 digits that were shown, not what a branch means by now */
     if (ret->to && a->rev[0])
         ret->to = a->rev;
@@ -113,11 +113,11 @@ bool wish_load(const struct ask *a, struct arena *arena, struct order_wish *ret)
 
 /* ---- asks begin */
 
-static struct ask_new ask_of(const struct order_wish *w, const struct asker *who, const char *state,
+static struct ask_new ask_of(const struct order_wish *w, const struct asker *who, enum ask_state state,
                              struct arena *arena)
 {
     int64_t now = clock_wall_ms();
-    int64_t lapse = strcmp(state, "approve") == 0 ? ASK_APPROVE_MS : ASK_CONFIRM_MS;
+    int64_t lapse = state == ASK_APPROVE ? ASK_APPROVE_MS : ASK_CONFIRM_MS;
     return (struct ask_new){.env = w->env,
                             .verb = w->verb,
                             .who = who->who,
@@ -157,7 +157,7 @@ bool ask_go(struct serve *s, const struct order_wish *w, const struct asker *who
     struct order_wish mine = by(w, who);
     if (!serve_wish_ok(&mine, err))
         return false;
-    struct ask_new a = ask_of(w, who, "going", &arena);
+    struct ask_new a = ask_of(w, who, ASK_GOING, &arena);
     char code[ASK_CODE_LEN + 1];
     int64_t id;
     if (!serve_order(s, &mine, ret_order, err))
@@ -175,9 +175,9 @@ bool ask_look(struct serve *s, const struct order_wish *w, const struct asker *w
     struct order_wish look = by(w, who);
     if (!serve_wish_ok(&look, err))
         return false;
-    struct ask_new a = ask_of(w, who, "plan", &arena);
+    struct ask_new a = ask_of(w, who, ASK_PLAN, &arena);
     int64_t id;
-    look.verb = "plan";
+    look.verb = WISH_PLAN;
     look.brief = true;
     if (!serve_order(s, &look, &a.plan_order, err))
         return false;
@@ -187,13 +187,13 @@ bool ask_look(struct serve *s, const struct order_wish *w, const struct asker *w
 
 bool ask_wants_look(const struct order_wish *w)
 {
-    return strcmp(w->verb, "run") == 0 || (strcmp(w->verb, "rollback") == 0 && (w->to || w->before));
+    return w->verb == WISH_RUN || (w->verb == WISH_ROLLBACK && (w->to || w->before));
 }
 
 bool ask_subject(struct store *store, struct order_wish *w, struct arena *arena, struct release_info **ret,
                  struct err *err)
 {
-    bool resume = strcmp(w->verb, "resume") == 0;
+    bool resume = w->verb == WISH_RESUME;
     bool ok = resume       ? release_unfinished(store, w->env, arena, ret, err)
               : w->release ? release_get(store, w->release, arena, ret, err)
                            : release_rollback_of(store, w->env, arena, ret, err);
@@ -209,7 +209,7 @@ bool ask_subject(struct store *store, struct order_wish *w, struct arena *arena,
 
 bool ask_confirmed(const struct ask *a)
 {
-    return strcmp(a->via, "api") == 0 || strcmp(a->via, "page") == 0;
+    return a->via == VIA_API || a->via == VIA_PAGE;
 }
 
 static void tell_word(struct said *out, const char *before, const char *text)
@@ -227,7 +227,7 @@ void ask_tell(struct said *out, const struct ask *a, struct arena *arena)
     const char *to = json_string_value(json_object_get(wish, "to")), *of = to ? "to" : "of";
     const char *typed = to ? to : json_string_value(json_object_get(wish, "rev"));
     bool before = json_object_get(wish, "before") != NULL; /* then each node has a revision of its own */
-    say_text(out, "%s", a->verb);
+    say_text(out, "%s", wish_name(a->verb));
     if (a->rev[0] && !before)
         say_text(out, " %s %.12s", of, a->rev);
     if (typed && !str_starts(a->rev, typed)) {
@@ -249,7 +249,7 @@ void ask_tell(struct said *out, const struct ask *a, struct arena *arena)
     tell_word(out, ", all but ", w.exclude);
 }
 
-bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *who, const char *state,
+bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *who, enum ask_state state,
               char ret_code[ASK_CODE_LEN + 1], struct err *err)
 {
     auto_arena struct arena arena = {0};
@@ -260,12 +260,12 @@ bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *w
     int64_t id;
     if (!add(s, &a, &id, ret_code, err))
         return false;
-    if (strcmp(state, "approve") != 0)
+    if (state != ASK_APPROVE)
         return true;
     struct store *writer = serve_writer(s, err);
     struct notice n = {.at_ms = a.made_ms,
                        .env = w->env,
-                       .event = "approval",
+                       .event = NOTICE_APPROVAL,
                        .who = who->who,
                        .person = who->person,
                        .via = who->via,
@@ -291,7 +291,7 @@ bool ask_second(struct serve *s, const struct ask *a, const struct ask_change *c
     struct store *w = serve_writer(s, err);
     struct notice n = {.at_ms = clock_wall_ms(),
                        .env = a->env,
-                       .event = "approval",
+                       .event = NOTICE_APPROVAL,
                        .who = a->who,
                        .person = a->person,
                        .via = a->via,
@@ -299,7 +299,7 @@ bool ask_second(struct serve *s, const struct ask *a, const struct ask_change *c
                        .text = a->code};
     bool ok = w && store_begin(w, err);
     if (ok) {
-        ok = ask_move(w, a->id, a->state, "approve", change, ret_moved, err) &&
+        ok = ask_move(w, a->id, a->state, ASK_APPROVE, change, ret_moved, err) &&
              (!*ret_moved || notice_add(w, &n, err)) && store_commit(w, err);
         if (!ok)
             store_rollback(w);
@@ -341,17 +341,17 @@ static const char *bare(const char *who)
 const char *answer_refused(const struct ask *a, enum answer answer, const struct asker *who, int64_t now_ms,
                            struct arena *arena)
 {
-    bool open = strcmp(a->state, "going") != 0, shared = strcmp(a->state, "approve") == 0;
+    bool open = a->state != ASK_GOING, shared = a->state == ASK_APPROVE;
     bool own = same_asker(a->person, who->person);
-    const char *wanted = answer == ANSWER_APPROVE ? "approve" : "confirm";
+    enum ask_state wanted = answer == ANSWER_APPROVE ? ASK_APPROVE : ASK_CONFIRM;
     if (now_ms > a->lapse_ms)
         return arena_printf(arena, "%s has lapsed; ask again", a->code);
     if (answer == ANSWER_CANCEL)
         return open ? own || shared ? NULL : arena_printf(arena, "%s is the question of %s", a->code, a->who)
                     : arena_printf(arena, "%s is under way already; `abort %s` stops it", a->code, a->env);
-    if (strcmp(a->state, wanted) != 0)
-        return strcmp(a->state, "going") == 0 ? arena_printf(arena, "%s is under way already", a->code)
-               : strcmp(a->state, "plan") == 0
+    if (a->state != wanted)
+        return a->state == ASK_GOING ? arena_printf(arena, "%s is under way already", a->code)
+               : a->state == ASK_PLAN
                    ? arena_printf(arena, "%s is still being looked at; the question follows", a->code)
                : answer == ANSWER_APPROVE
                    ? arena_printf(arena, "%s must confirm %s first", a->who, a->code)
@@ -377,7 +377,7 @@ static bool start(struct serve *s, const struct ask *a, const char *approved_by,
     if (approved_by)
         now.approved_by = approved_by;
     struct store *writer = serve_writer(s, err);
-    bool ok = writer && ask_move(writer, a->id, a->state, "going", &change, &moved, err);
+    bool ok = writer && ask_move(writer, a->id, a->state, ASK_GOING, &change, &moved, err);
     if (writer)
         serve_writer_done(s);
     if (!ok)
@@ -389,14 +389,14 @@ static bool start(struct serve *s, const struct ask *a, const char *approved_by,
     struct err ignored;
     writer = serve_writer(s, &ignored);
     if (writer) {
-        if (!ask_move(writer, a->id, "going", ok ? "going" : "ended", &(struct ask_change){.order = order},
-                      &moved, &ignored))
+        if (!ask_move(writer, a->id, ASK_GOING, ok ? ASK_GOING : ASK_ENDED,
+                      &(struct ask_change){.order = order}, &moved, &ignored))
             serve_log("chat: %s cannot be followed: %s", a->code, ignored.text);
         serve_writer_done(s);
     }
     if (!ok)
         return false;
-    say_text(out, "%s of %s is under way (order %" PRId64 ")", a->verb, a->env, order);
+    say_text(out, "%s of %s is under way (order %" PRId64 ")", wish_name(a->verb), a->env, order);
     if (approved_by) {
         say_text(out, ", asked by ");
         say_quote(out, a->who);
@@ -413,7 +413,7 @@ static bool wait_for_second(struct serve *s, const struct ask *a, struct said *o
         return false;
     if (!moved)
         return err_set(err, E_STATE, "%s was answered a moment ago", a->code);
-    say_text(out, "%s of %s is confirmed by ", a->verb, a->env);
+    say_text(out, "%s of %s is confirmed by ", wish_name(a->verb), a->env);
     say_quote(out, a->who);
     say_text(out, " and waits for a second person: `approve %s` within 15 minutes", a->code);
     say_button(out, "Approve", "approve", a->code, BUTTON_PRIMARY);
@@ -426,12 +426,12 @@ static bool cancel(struct serve *s, const struct ask *a, struct said *out, struc
 {
     bool moved = false;
     struct store *w = serve_writer(s, err);
-    bool ok = w && ask_move(w, a->id, a->state, "ended", NULL, &moved, err);
+    bool ok = w && ask_move(w, a->id, a->state, ASK_ENDED, NULL, &moved, err);
     if (w)
         serve_writer_done(s);
     if (ok && !moved)
         return err_set(err, E_STATE, "%s was answered a moment ago", a->code);
-    say_text(out, "%s of %s is cancelled; nothing was touched", a->verb, a->env);
+    say_text(out, "%s of %s is cancelled; nothing was touched", wish_name(a->verb), a->env);
     return ok;
 }
 
@@ -440,7 +440,7 @@ static bool still_about(struct store *store, const struct ask *a, struct arena *
 {
     struct order_wish w;
     struct release_info *r = NULL;
-    if (strcmp(a->verb, "resume") != 0 || !wish_load(a, arena, &w) || w.release == 0)
+    if (a->verb != WISH_RESUME || !wish_load(a, arena, &w) || w.release == 0)
         return true;
     if (!release_unfinished(store, a->env, arena, &r, err))
         return false;

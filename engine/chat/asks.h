@@ -13,9 +13,9 @@
 
 /* Who wants something, and where they are. */
 struct asker {
-    const char *who;      /* "slack:ann" */
-    const char *person;   /* "slack/T1/U1"; of the page and the API struct actor's: "token:3/ann" */
-    const char *via;      /* slack, mattermost, page, api */
+    const char *who;    /* "slack:ann" */
+    const char *person; /* "slack/T1/U1"; of the page and the API struct actor's: "token:3/ann" */
+    enum via via;
     const char *place;    /* recorded with orders: "T1/C1/U1", an address */
     const char *reply_to; /* response_url that was vetted, or "" */
 };
@@ -45,8 +45,8 @@ bool ask_wants_look(const struct order_wish *w);
 bool ask_subject(struct store *store, struct order_wish *w, struct arena *arena, struct release_info **ret,
                  struct err *err) MUST_CHECK;
 /* A question without a plan (rollback, resume), or one that waits for a second person at once (page, API):
- * state is "confirm" or "approve". */
-bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *who, const char *state,
+ * state is ASK_CONFIRM or ASK_APPROVE. */
+bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *who, enum ask_state state,
               char ret_code[ASK_CODE_LEN + 1], struct err *err) MUST_CHECK;
 
 /* What was looked at, or confirmed, waits for a second person now, and rooms and pages are told. *ret_moved

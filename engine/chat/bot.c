@@ -195,7 +195,7 @@ static void open_messages(struct bot *b, struct marks *m)
         m->row = rows[i].seq;
         bool begins = rows[i].kind == ROW_ORDER && rows[i].release > 0;
         if (!begins || !message_get(b->store, SINK, rows[i].release, &arena, &old, &err) ||
-            !release_get(b->store, rows[i].release, &arena, &r, &err) || !r || strcmp(r->kind, "exec") == 0)
+            !release_get(b->store, rows[i].release, &arena, &r, &err) || !r || r->kind == KIND_EXEC)
             continue;
         if (!old || old->done)
             remember(b, rows[i].release,

@@ -261,7 +261,7 @@ static void rule_read(struct schema_reader *r, const struct value *v, struct cha
     }
     c->rules[c->n_rules++] = (struct rule){.env = b.env,
                                            .verbs = verbs_read(r, b.verbs),
-                                           .via = b.via,
+                                           .via = b.via ? (enum via)via_from_name(b.via) : VIA_NONE,
                                            .team = b.team,
                                            .channels = words_of(r, b.channels, "allow: channels"),
                                            .users = words_of(r, b.users, "allow: users")};
@@ -289,7 +289,7 @@ bool chat_allowed(const struct chat_config *c, enum chat_verb verb, const char *
     for (size_t i = 0; i < c->n_rules; i++) {
         const struct rule *r = &c->rules[i];
         bool here = !env || strcmp(r->env, "*") == 0 || strcmp(r->env, env) == 0;
-        if (here && (r->verbs & (1u << verb)) && same_or_any(r->via, who->via) &&
+        if (here && (r->verbs & (1u << verb)) && (r->via == VIA_NONE || r->via == who->via) &&
             same_or_any(r->team, who->team) && listed(r->channels, who->channel) &&
             listed(r->users, who->user))
             return true;

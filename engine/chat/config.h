@@ -32,7 +32,8 @@ struct hook {
 struct rule {
     const char *env; /* "*" = all */
     uint32_t verbs;  /* bits by enum chat_verb */
-    const char *via, *team;
+    enum via via;    /* NONE = not asked for */
+    const char *team;
     const char *const *channels, *const *users;
 };
 
@@ -54,7 +55,8 @@ bool chat_config_read(const struct serve_config *from, struct chat_config *ret,
 void chat_config_fini(struct chat_config *c);
 
 struct sender {
-    const char *via, *team, *channel, *user;
+    enum via via;
+    const char *team, *channel, *user;
 };
 /* Nobody may do anything that no rule names. `env` NULL: a verb without one; any rule's environment will do.
  */

@@ -55,7 +55,7 @@ static bool stands_in_the_way(const struct visit *v, const struct words *w, stru
 
 static struct order_wish wish_of(const struct visit *v, const struct words *w)
 {
-    return (struct order_wish){.verb = chat_verb_name(w->verb),
+    return (struct order_wish){.verb = chat_wish(w->verb),
                                .env = w->env,
                                .rev = w->rev,
                                .plan = w->plan,
@@ -147,7 +147,8 @@ static void ask_first(const struct visit *v, const struct words *w, struct order
         say_text(out, " would do to %s; the question follows", w->env);
         return;
     }
-    if (!say_subject(v, w, wish, out, &err) || !ask_open(v->serve, wish, &v->asker, "confirm", code, &err)) {
+    if (!say_subject(v, w, wish, out, &err) ||
+        !ask_open(v->serve, wish, &v->asker, ASK_CONFIRM, code, &err)) {
         buf_reset(&out->text);
         sorry(out, &err);
         return;
@@ -187,7 +188,7 @@ static void change(const struct visit *v, const struct words *w, struct said *ou
         sorry(out, &err);
         return;
     }
-    say_text(out, "%s of %s is under way (order %" PRId64 ")", wish.verb, w->env, order);
+    say_text(out, "%s of %s is under way (order %" PRId64 ")", wish_name(wish.verb), w->env, order);
     out->in_channel = true;
 }
 
@@ -281,7 +282,7 @@ static bool where_of(const struct visit *v, const char *env, struct said *out, s
     else if (lock.held)
         say_quote(out, lock_text(&lock, v->arena));
     else if (open)
-        say_text(out, "%s %" PRId64 " is unfinished", open->kind, open->id);
+        say_text(out, "%s %" PRId64 " is unfinished", kind_name(open->kind), open->id);
     else
         say_text(out, "free: `run REV %s`", env);
     return true;
@@ -312,7 +313,7 @@ static void answer(const struct visit *v, enum answer what, const char *code, st
                                                   : CHAT_CONFIRM;
     if (ask_find(v->store, code, v->arena, &a, &err) && a) {
         /* A confirmation needs what the order needs; so does a button. */
-        int asked = chat_verb_from_name(a->verb);
+        int asked = chat_verb_from_name(wish_name(a->verb));
         bool may = chat_allowed(v->config, verb, a->env, &v->sender) ||
                    (verb != CHAT_APPROVE && asked >= 0 &&
                     chat_allowed(v->config, (enum chat_verb)asked, a->env, &v->sender));
@@ -330,16 +331,13 @@ static void answer(const struct visit *v, enum answer what, const char *code, st
 
 void desk_press(const struct visit *v, const char *action, const char *code, struct said *out)
 {
-    if (!ask_code_valid(code))
-        say_text(out, "that is no button of ours");
-    else if (strcmp(action, "confirm") == 0)
-        answer(v, ANSWER_CONFIRM, code, out);
-    else if (strcmp(action, "cancel") == 0)
-        answer(v, ANSWER_CANCEL, code, out);
-    else if (strcmp(action, "approve") == 0)
-        answer(v, ANSWER_APPROVE, code, out);
-    else
-        say_text(out, "that is no button of ours");
+    int verb = ask_code_valid(code) ? chat_verb_from_name(action) : -1;
+    switch (verb) {
+    case CHAT_CONFIRM: answer(v, ANSWER_CONFIRM, code, out); break;
+    case CHAT_CANCEL: answer(v, ANSWER_CANCEL, code, out); break;
+    case CHAT_APPROVE: answer(v, ANSWER_APPROVE, code, out); break;
+    default: say_text(out, "that is no button of ours");
+    }
 }
 
 static void help(const struct visit *v, struct said *out)

@@ -33,7 +33,7 @@ struct caller {
     const char *team, *channel, *user, *name, *reply_to;
 };
 
-static bool visit_of(struct request *r, const char *via, const struct caller *c, struct visit *ret)
+static bool visit_of(struct request *r, enum via via, const struct caller *c, struct visit *ret)
 {
     struct chat *chat = chat_of(r->serve);
     struct arena *a = r->arena;
@@ -47,8 +47,8 @@ static bool visit_of(struct request *r, const char *via, const struct caller *c,
         .store = r->store,
         .arena = a,
         .sender = {.via = via, .team = team, .channel = channel, .user = user},
-        .asker = {.who = arena_printf(a, "%s:%s", via, name ? name : user),
-                  .person = arena_printf(a, "%s/%s/%s", via, team ? team : "", user),
+        .asker = {.who = arena_printf(a, "%s:%s", via_name(via), name ? name : user),
+                  .person = arena_printf(a, "%s/%s/%s", via_name(via), team ? team : "", user),
                   .via = via,
                   .place = arena_printf(a, "%s/%s/%s", team ? team : "", channel ? channel : "", user),
                   .reply_to = c->reply_to ? c->reply_to : ""},
@@ -131,7 +131,7 @@ static void slack_command(struct request *r, struct reply *reply)
                        .reply_to =
                            vetted(request_form(r, "response_url"), chat_of(r->serve)->config.slack_hosts)};
     const char *text = request_form(r, "text");
-    if (!visit_of(r, "slack", &c, &v)) {
+    if (!visit_of(r, VIA_SLACK, &c, &v)) {
         reply_error(reply, 400, "usage", "user_id is missing");
         return;
     }
@@ -157,7 +157,7 @@ static bool payload_read(struct request *r, const json_t *p, struct visit *v, co
                            vetted(at(p, "response_url", NULL), chat_of(r->serve)->config.slack_hosts)};
     *action = at(first, "action_id", NULL);
     *code = at(first, "value", NULL);
-    return *action && *code && visit_of(r, "slack", &c, v);
+    return *action && *code && visit_of(r, VIA_SLACK, &c, v);
 }
 
 static void slack_action(struct request *r, struct reply *reply)
@@ -202,7 +202,7 @@ static void mm_command(struct request *r, struct reply *reply)
                        .name = request_form(r, "user_name"),
                        .reply_to = vetted(request_form(r, "response_url"), hosts)};
     const char *text = request_form(r, "text");
-    if (!visit_of(r, "mattermost", &c, &v)) {
+    if (!visit_of(r, VIA_MATTERMOST, &c, &v)) {
         reply_error(reply, 400, "usage", "user_id is missing");
         return;
     }
@@ -241,7 +241,7 @@ static void mm_action(struct request *r, struct reply *reply)
                        .name = at(body, "user_name", NULL)};
     if (!mm_button_ok(config, action, code, at(body, "context", "proof")))
         refuse(r, reply, "a button that is not ours");
-    else if (!visit_of(r, "mattermost", &c, &v))
+    else if (!visit_of(r, VIA_MATTERMOST, &c, &v))
         reply_error(reply, 400, "usage", "user_id is missing");
     else {
         desk_press(&v, action, code, &out);
@@ -267,7 +267,7 @@ static void api_answer(struct request *r, struct reply *reply, enum answer what)
         return;
     const char *code = request_is_json(r) ? at(body, "code", NULL) : request_form(r, "code");
     struct asker who = {
-        .who = r->actor.name, .person = r->actor.person, .via = "api", .place = r->peer, .reply_to = ""};
+        .who = r->actor.name, .person = r->actor.person, .via = VIA_API, .place = r->peer, .reply_to = ""};
     if (r->actor.unnamed_bot)
         reply_error(reply, 403, "auth",
                     "%s is a bot and has not said who answers: header X-Release-On-Behalf-Of", r->actor.name);

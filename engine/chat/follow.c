@@ -32,7 +32,7 @@ struct follow {
 static void say(struct follow *f, const struct ask *a, struct said *out)
 {
     struct chat *chat = chat_of(f->serve);
-    bool mm = strcmp(a->via, "mattermost") == 0;
+    bool mm = a->via == VIA_MATTERMOST;
     if (!a->reply_to[0] || clock_wall_ms() - a->made_ms > REPLY_MS)
         return;
     const char *url = arena_printf(&f->arena, "%s/chat/mattermost/action", serve_url(f->serve));
@@ -42,7 +42,7 @@ static void say(struct follow *f, const struct ask *a, struct said *out)
     json_decref(message);
 }
 
-static bool move(struct follow *f, const struct ask *a, const char *to, const struct ask_change *change)
+static bool move(struct follow *f, const struct ask *a, enum ask_state to, const struct ask_change *change)
 {
     struct err err;
     bool moved = false;
@@ -74,14 +74,14 @@ static const char *output_of(struct follow *f, int64_t order)
 
 static void say_failed_look(struct follow *f, const struct ask *a, struct said *out)
 {
-    say_text(out, "%s of %s is not possible now, nothing was touched:\n", a->verb, a->env);
+    say_text(out, "%s of %s is not possible now, nothing was touched:\n", wish_name(a->verb), a->env);
     tell_output(out, output_of(f, a->plan_order), 12);
     say(f, a, out);
 }
 
 static void put_question(const struct ask *a, struct said *out)
 {
-    bool back = strcmp(a->verb, "rollback") == 0;
+    bool back = a->verb == WISH_ROLLBACK;
     say_text(out, "\n%s? `confirm %s` within 5 minutes does it, `cancel %s` does not",
              back ? "Roll back" : "Release this", a->code, a->code);
     if (back)
@@ -94,9 +94,9 @@ static void put_question(const struct ask *a, struct said *out)
 static void lapse(struct follow *f, const struct ask *a, const char *what)
 {
     auto_said struct said out = SAID_INIT;
-    if (!move(f, a, "ended", NULL))
+    if (!move(f, a, ASK_ENDED, NULL))
         return;
-    say_text(&out, "%s of %s: %s; nothing was touched", a->verb, a->env, what);
+    say_text(&out, "%s of %s: %s; nothing was touched", wish_name(a->verb), a->env, what);
     say(f, a, &out);
 }
 
@@ -122,7 +122,7 @@ static void look_ended(struct follow *f, const struct ask *a, const struct order
     auto_said struct said out = SAID_INIT;
     struct brief brief;
     bool ok = o->exit_status == 0 && tell_brief(&out, output_of(f, o->id), &f->arena, &brief);
-    bool only_look = strcmp(a->verb, "plan") == 0 || (ok && brief.nodes == 0); /* nothing to say yes to */
+    bool only_look = a->verb == WISH_PLAN || (ok && brief.nodes == 0); /* nothing to say yes to */
     if (ok && !only_look && !as_shown(f, a, &brief)) {
         lapse(f, a, "the plan is not what was shown any more");
         return;
@@ -132,12 +132,12 @@ static void look_ended(struct follow *f, const struct ask *a, const struct order
         return;
     }
     if (ok && !only_look) { /* the question is said when it can be answered */
-        move(f, a, "confirm",
+        move(f, a, ASK_CONFIRM,
              &(struct ask_change){
                  .rev = brief.rev, .digest = brief.digest, .lapse_ms = clock_wall_ms() + ASK_CONFIRM_MS});
         return;
     }
-    if (!move(f, a, "ended", NULL))
+    if (!move(f, a, ASK_ENDED, NULL))
         return;
     if (ok)
         say(f, a, &out);
@@ -165,7 +165,7 @@ static void follow_question(struct follow *f, const struct ask *a)
 {
     auto_said struct said out = SAID_INIT;
     struct brief brief;
-    bool confirm = strcmp(a->state, "confirm") == 0;
+    bool confirm = a->state == ASK_CONFIRM;
     if (clock_wall_ms() > a->lapse_ms) {
         lapse(f, a, confirm ? "nobody confirmed it in time" : "no second person approved it in time");
         return;
@@ -206,7 +206,7 @@ static void say_ended(struct follow *f, const struct ask *a, const struct order_
                       const struct release_info *r)
 {
     auto_said struct said out = SAID_INIT;
-    if (!move(f, a, "ended", NULL))
+    if (!move(f, a, ASK_ENDED, NULL))
         return;
     out.in_channel = true;
     if (r) {
@@ -218,7 +218,7 @@ static void say_ended(struct follow *f, const struct ask *a, const struct order_
         out.link = arena_printf(&f->arena, "%s/release/%" PRId64, serve_url(f->serve), r->id);
         out.link_label = "what happened";
     } else {
-        say_text(&out, "%s of %s was not begun:\n", a->verb, a->env);
+        say_text(&out, "%s of %s was not begun:\n", wish_name(a->verb), a->env);
         tell_output(&out, output_of(f, o->id), 6);
     }
     say(f, a, &out);
@@ -244,9 +244,9 @@ static void follow_order(struct follow *f, const struct ask *a)
 
 static void follow_ask(struct follow *f, const struct ask *a)
 {
-    if (strcmp(a->state, "plan") == 0)
+    if (a->state == ASK_PLAN)
         follow_plan(f, a);
-    else if (strcmp(a->state, "going") == 0)
+    else if (a->state == ASK_GOING)
         follow_order(f, a);
     else
         follow_question(f, a);

@@ -34,6 +34,13 @@ int chat_verb_from_name(const char *word)
     return -1;
 }
 
+enum wish chat_wish(enum chat_verb v)
+{
+    int wish = wish_from_name(verb_names[v]); /* the same words, so that an order reads as what was typed */
+    must(wish >= 0);
+    return (enum wish)wish;
+}
+
 const char *chat_help(struct arena *arena)
 {
     auto_buf struct buf out = BUF_INIT(8000);

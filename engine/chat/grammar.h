@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/words.h"
 
 /* X(SUFFIX, "word", "usage", "help") in the order of help. */
 #define CHAT_VERBS(X)                                                                                        \
@@ -42,6 +43,8 @@
 enum chat_verb { CHAT_VERBS(CHAT_ENUM) CHAT_VERB_COUNT };
 const char *chat_verb_name(enum chat_verb v);
 int chat_verb_from_name(const char *word); /* -1: none */
+/* Of a verb that is an order to an environment: those that change something, or look at a plan. */
+enum wish chat_wish(enum chat_verb v);
 /* One line a verb, for people. */
 const char *chat_help(struct arena *arena);
 

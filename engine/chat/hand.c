@@ -19,7 +19,7 @@ static void write_order(const struct visit *v, struct store *writer, const struc
                                          : "");
     char *argv = list ? json_dumps(list, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
     struct order_new o = {.env = w->env,
-                          .verb = chat_verb_name(w->verb),
+                          .verb = chat_wish(w->verb),
                           .who = v->asker.who,
                           .via = v->asker.via,
                           .place = v->asker.place,
@@ -111,7 +111,7 @@ static bool do_hand(const struct visit *v, struct store *writer, const struct wo
                     struct err *err)
 {
     struct lock_info lock;
-    const char *to = arena_printf(v->arena, "%s:%s", v->asker.via, w->person_name);
+    const char *to = arena_printf(v->arena, "%s:%s", via_name(v->asker.via), w->person_name);
     if (!lock_get(writer, w->env, v->arena, &lock, err))
         return false;
     const char *why = arena_printf(v->arena, "handed over by %s: %s", v->asker.who, lock.why);
@@ -142,7 +142,7 @@ static bool do_leave(const struct visit *v, struct store *writer, const struct w
                      struct err *err)
 {
     bool was;
-    if (!queue_leave(writer, w->env, v->asker.who, "left", clock_wall_ms(), &was, err))
+    if (!queue_leave(writer, w->env, v->asker.who, clock_wall_ms(), &was, err))
         return false;
     say_text(out, was ? "%s: you left the queue" : "%s: you did not stand in the queue", w->env);
     return true;

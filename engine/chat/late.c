@@ -45,13 +45,13 @@ static struct late *job_new(const struct visit *v, const struct late_work *work)
     j->visit = (struct visit){
         .serve = v->serve,
         .config = v->config,
-        .sender = {.via = kept(j, v->sender.via),
+        .sender = {.via = v->sender.via,
                    .team = kept(j, v->sender.team),
                    .channel = kept(j, v->sender.channel),
                    .user = kept(j, v->sender.user)},
         .asker = {.who = kept(j, v->asker.who),
                   .person = kept(j, v->asker.person),
-                  .via = kept(j, v->asker.via),
+                  .via = v->asker.via,
                   .place = kept(j, v->asker.place),
                   .reply_to = kept(j, v->asker.reply_to)},
     };

@@ -58,22 +58,20 @@ static bool hold(struct request *r, const struct order_wish *w, const struct ask
     if (ask_wants_look(w))
         return ask_look(r->serve, &wish, who, ret_look, code, err);
     return ask_subject(r->store, &wish, r->arena, &about, err) &&
-           ask_open(r->serve, &wish, who, "approve", code, err);
+           ask_open(r->serve, &wish, who, ASK_APPROVE, code, err);
 }
 
 /* What comes from the page or the API and needs a second person waits for one, as what comes from a room
  * does. */
 static enum gate gate(const struct order_wish *w, struct request *r, struct reply *reply)
 {
-    bool changes =
-        strcmp(w->verb, "run") == 0 || strcmp(w->verb, "rollback") == 0 || strcmp(w->verb, "resume") == 0;
     struct asker who = {
         .who = w->who, .person = r->actor.person, .via = w->via, .place = w->place, .reply_to = ""};
     char code[ASK_CODE_LEN + 1];
     int64_t look = 0;
     struct consent consent;
     struct err err;
-    if (!changes)
+    if (!WISH_MOVES(w->verb))
         return GATE_PASS;
     /* A pillar that cannot be read may ask for a second person: nothing goes past it. */
     if (!consent_of(serve_root(r->serve), w->env, &consent, &err)) {
@@ -89,7 +87,7 @@ static enum gate gate(const struct order_wish *w, struct request *r, struct repl
     json_t *o =
         json_pack("{s:s, s:s}", "pending", code, "text",
                   arena_printf(r->arena, "%s of %s waits for a second person: approve %s within 15 minutes",
-                               w->verb, w->env, code));
+                               wish_name(w->verb), w->env, code));
     if (look)
         json_object_set_new(o, "look", json_integer(look));
     reply_json(reply, 202, o);
@@ -111,9 +109,9 @@ static void put_word(json_t *o, const char *key, const char *text)
 static json_t *ask_json(const struct ask *a, struct arena *arena)
 {
     struct order_wish w = {0};
-    json_t *o =
-        json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "code", a->code, "state", a->state, "verb", a->verb,
-                  "who", a->who, "since", (json_int_t)a->made_ms, "until", (json_int_t)a->lapse_ms);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "code", a->code, "state",
+                          ask_state_name(a->state), "verb", wish_name(a->verb), "who", a->who, "since",
+                          (json_int_t)a->made_ms, "until", (json_int_t)a->lapse_ms);
     if (!wish_load(a, arena, &w))
         return o;
     put_word(o, "rev", w.rev);
@@ -141,8 +139,8 @@ static void env_json(struct store *store, const char *env, json_t *o)
             json_array_append_new(queue, place_json(&places[i]));
     if (ask_list(store, env, &arena, &asks, &n, &err))
         for (size_t i = 0; i < n; i++)
-            if (strcmp(asks[i].state, "confirm") == 0 || strcmp(asks[i].state, "approve") == 0 ||
-                (strcmp(asks[i].state, "plan") == 0 && ask_confirmed(&asks[i])))
+            if (asks[i].state == ASK_CONFIRM || asks[i].state == ASK_APPROVE ||
+                (asks[i].state == ASK_PLAN && ask_confirmed(&asks[i])))
                 json_array_append_new(pending, ask_json(&asks[i], &arena));
     json_object_set_new(o, "queue", queue);
     json_object_set_new(o, "pending", pending);

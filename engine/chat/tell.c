@@ -22,7 +22,7 @@ const char *tell_time(int64_t wall_ms, struct arena *arena)
 
 void tell_release(struct said *s, const struct release_info *r)
 {
-    say_text(s, "%s %" PRId64 " of %s", r->kind, r->id, r->env);
+    say_text(s, "%s %" PRId64 " of %s", kind_name(r->kind), r->id, r->env);
     if (r->of_release)
         say_text(s, " (takes back %" PRId64 ")", r->of_release);
     if (r->rev[0])
@@ -82,7 +82,7 @@ static bool put_last(struct said *s, struct store *store, const char *env, struc
     }
     if (open && open->exit_status >= 0)
         say_text(s, "\n%s %" PRId64 " is unfinished: `resume %s` goes on, `rollback %s` goes back",
-                 open->kind, open->id, env, env);
+                 kind_name(open->kind), open->id, env, env);
     return true;
 }
 
@@ -177,7 +177,8 @@ static long long number_of(const json_t *o, const char *key)
 
 static void put_change(struct said *s, const json_t *change, long long nodes, bool back)
 {
-    const char *from = text_of(change, "from"), *direction = text_of(change, "direction");
+    const char *from = text_of(change, "from");
+    int direction = direction_from_name(text_of(change, "direction"));
     long long here = number_of(change, "nodes");
     size_t i;
     json_t *commit;
@@ -186,9 +187,9 @@ static void put_change(struct said *s, const json_t *change, long long nodes, bo
         say_text(s, " to %.12s", text_of(change, "to"));
     if (here != nodes)
         say_text(s, " on %lld of them", here);
-    if (strcmp(direction, "backward") == 0)
+    if (direction == DIRECTION_BACKWARD)
         say_text(s, ", BACK to an ancestor; it takes away");
-    else if (strcmp(direction, "sideways") == 0)
+    else if (direction == DIRECTION_SIDEWAYS)
         say_text(s, ", another line of history");
     if (json_object_get(change, "count"))
         say_text(s, ", %lld commit%s:", number_of(change, "count"),

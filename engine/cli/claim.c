@@ -104,7 +104,7 @@ void session_free(struct session *s, const struct plan *plan, int64_t id)
     struct err err;
     const char *left;
     bool open_end = id > 0 && (!release_get(s->store, id, &s->cli->arena, &r, &err) || !r || r->resumable);
-    bool continues = strcmp(plan->kind, "release") == 0 || strcmp(plan->kind, "rollback") == 0;
+    bool continues = KIND_MOVES(plan->kind);
     if (open_end && continues)
         return;
     run_free(plan, &s->opt, &s->cli->arena, &left);
@@ -117,6 +117,6 @@ int session_superseded(struct session *s, const struct plan *plan, int64_t id, c
 {
     say_error("%s %" PRId64 " of %s is superseded: %s; nothing more was started. 'release unlock %s --force "
               "--reason WHY' gives it up in this journal",
-              plan->kind, id, s->env, err->text, s->env);
+              kind_name(plan->kind), id, s->env, err->text, s->env);
     return EXIT_PERSON;
 }

@@ -76,7 +76,7 @@ static bool make_step(struct cli *cli, struct plan_step *ret, struct err *err)
 /* The nodes and how to reach them are the plan's; what it does is one step on all of them at once. */
 static void only_this_step(struct plan *plan, struct plan_step *step)
 {
-    plan->kind = "exec";
+    plan->kind = KIND_EXEC;
     plan->name = "exec";
     plan->rev = plan->rev_typed = "";
     plan->needs_rev = false;

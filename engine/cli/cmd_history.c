@@ -22,8 +22,9 @@ static void add_row(struct table *t, struct arena *arena, const struct release_i
     const char *result = r->exit_status < 0 ? (r->resumable ? "unfinished" : "unfinished, given up")
                                             : arena_printf(arena, "%d %s%s", r->exit_status, end_text(r),
                                                            r->resumable ? " (resumable)" : "");
-    const char *what =
-        r->of_release ? arena_printf(arena, "%s of %" PRId64, r->kind, r->of_release) : r->kind;
+    const char *what = r->of_release
+                           ? arena_printf(arena, "%s of %" PRId64, kind_name(r->kind), r->of_release)
+                           : kind_name(r->kind);
     TABLE_ROW(t, arena_printf(arena, "%" PRId64, r->id), r->app, env_bare(r->env), what,
               r->rev[0] ? arena_strndup(arena, r->rev, 12) : "-",
               clock_text(r->started_ms, when, sizeof when), took,

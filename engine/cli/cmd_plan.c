@@ -36,11 +36,11 @@ const char *probe_fact(const struct probe *probe, const char *name)
     return "";
 }
 
-static const char *direction_text(const char *direction)
+static const char *direction_text(int direction)
 {
-    if (strcmp(direction, "backward") == 0)
+    if (direction == DIRECTION_BACKWARD)
         return "    BACK to an ancestor; it takes away:\n";
-    if (strcmp(direction, "sideways") == 0)
+    if (direction == DIRECTION_SIDEWAYS)
         return "    another line of history; it adds:\n";
     return "";
 }
@@ -48,7 +48,7 @@ static const char *direction_text(const char *direction)
 static void put_log(const struct probe *probe, struct buf *out)
 {
     size_t shown = 0;
-    buf_puts(out, direction_text(probe_fact(probe, "direction")));
+    buf_puts(out, direction_text(direction_from_name(probe_fact(probe, "direction"))));
     for (size_t i = 0; i < probe->n_facts; i++)
         if (str_starts(probe->facts[i].name, "commit.")) {
             buf_puts(out, "    ");

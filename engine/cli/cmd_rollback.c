@@ -107,7 +107,7 @@ int rollback_go(struct session *s, struct plan *plan, const char *why, const cha
 
 bool rollback_is_kind(const struct release_info *r)
 {
-    return strcmp(r->kind, "release") == 0 || strcmp(r->kind, "rollback") == 0;
+    return KIND_MOVES(r->kind);
 }
 
 static int last_finished(struct session *s, struct release_info **ret)
@@ -123,8 +123,7 @@ static int last_finished(struct session *s, struct release_info **ret)
     if (*ret || status)
         return status;
     const struct release_info *last = st.last;
-    if (last && last->exit_status == EXIT_RELEASED && strcmp(last->kind, "rollback") == 0 &&
-        last->of_release == 0)
+    if (last && last->exit_status == EXIT_RELEASED && last->kind == KIND_ROLLBACK && last->of_release == 0)
         say_error("rollback: rollback %" PRId64 " went to %s, a revision that was named: what comes before "
                   "that is not known. '--release %" PRId64 "' takes that one back, '--to REV' and '--before "
                   "N' say where to go; nothing was touched",

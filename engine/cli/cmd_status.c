@@ -74,8 +74,8 @@ static void put_release(struct arena *arena, const struct release_info *r, const
     char when[CLOCK_TEXT_MAX];
     clock_text(r->started_ms, when, sizeof when);
     const char *rev = r->rev[0] ? arena_strndup(arena, r->rev, 12) : r->plan_name;
-    buf_printf(out, "  %-10s %s %" PRId64 ": %s, by %s@%s, %s: ", what, r->kind, r->id, rev, r->who, r->host,
-               when);
+    buf_printf(out, "  %-10s %s %" PRId64 ": %s, by %s@%s, %s: ", what, kind_name(r->kind), r->id, rev,
+               r->who, r->host, when);
     if (r->exit_status < 0)
         buf_puts(out, r->resumable ? "unfinished\n" : "unfinished, given up\n");
     else
@@ -96,7 +96,7 @@ static void put_unfinished(const struct env_state *st, struct buf *out)
     buf_printf(out,
                "  unfinished %s %" PRId64
                ": 'release resume %s' goes on, 'release rollback %s' takes it back\n",
-               st->unfinished->kind, st->unfinished->id, st->env, st->env);
+               kind_name(st->unfinished->kind), st->unfinished->id, st->env, st->env);
 }
 
 static void put_nodes(struct cli *cli, const struct env_state *st, struct buf *out)

@@ -47,7 +47,7 @@ static int run(struct cli *cli)
                                   .task = true};
     if ((status = cli_compile(cli, pillar, &req, &plan)))
         return status;
-    plan->kind = "task";
+    plan->kind = KIND_TASK;
     status = session_begin(&s, cli, env, STORE_WRITE);
     s.pillar = pillar;
     pillar = NULL;

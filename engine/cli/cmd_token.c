@@ -30,13 +30,13 @@ static int add(struct cli *cli, struct store *store, const char *name)
     const char *role = cli_opt(cli, "role");
     char text[TOKEN_TEXT_MAX];
     struct err err;
-    if (!role ||
-        (strcmp(role, "viewer") != 0 && strcmp(role, "operator") != 0 && strcmp(role, "admin") != 0)) {
+    int right = role ? right_from_name(role) : RIGHT_NONE;
+    if (right <= RIGHT_NONE) {
         say_error("token: --role: wanted viewer, operator or admin: 'release token add %s --role operator'",
                   name);
         return EXIT_USAGE;
     }
-    if (!token_add(store, name, role, cli_flag(cli, "bot"), cli_who(cli), text, &err))
+    if (!token_add(store, name, (enum right)right, cli_flag(cli, "bot"), cli_who(cli), text, &err))
         return say_err(&err);
     if (cli_flag(cli, "json"))
         out_printf("{\"kind\":\"token\",\"name\":\"%s\",\"role\":\"%s\",\"token\":\"%s\"}\n", name, role,
@@ -65,9 +65,10 @@ static int revoke(struct store *store, const char *name)
 
 static void put_json(const struct token_info *t)
 {
-    json_t *o = json_pack("{s:s, s:s, s:s, s:b, s:I, s:s, s:I, s:I}", "kind", "token", "name", t->name,
-                          "role", t->role, "bot", t->bot, "made", (json_int_t)t->made_ms, "made_by",
-                          t->made_by, "used", (json_int_t)t->used_ms, "revoked", (json_int_t)t->revoked_ms);
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:b, s:I, s:s, s:I, s:I}", "kind", "token", "name", t->name, "role",
+                  right_name(t->role), "bot", t->bot, "made", (json_int_t)t->made_ms, "made_by", t->made_by,
+                  "used", (json_int_t)t->used_ms, "revoked", (json_int_t)t->revoked_ms);
     must(o);
     auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
     out_printf("%s\n", text);
@@ -90,7 +91,8 @@ static int list(struct cli *cli, struct store *store)
         if (cli_flag(cli, "json"))
             put_json(k);
         else
-            TABLE_ROW(&t, k->name, k->bot ? arena_printf(&cli->arena, "%s, bot", k->role) : k->role,
+            TABLE_ROW(&t, k->name,
+                      arena_printf(&cli->arena, "%s%s", right_name(k->role), k->bot ? ", bot" : ""),
                       clock_text(k->made_ms, made, sizeof made), k->made_by,
                       k->used_ms ? clock_text(k->used_ms, used, sizeof used) : "never",
                       k->revoked_ms ? "revoked" : "");

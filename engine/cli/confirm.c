@@ -50,7 +50,7 @@ static const char *name_and_rev(struct arena *arena, const char *typed, const ch
 
 static void put_head(struct session *s, const struct plan *plan, const char *about, struct buf *out)
 {
-    buf_printf(out, "\n%s of %s in %s", plan->kind, plan->app, plan->env);
+    buf_printf(out, "\n%s of %s in %s", kind_name(plan->kind), plan->app, plan->env);
     if (about)
         buf_printf(out, ": %s", about);
     else if (plan->needs_rev)
@@ -68,12 +68,12 @@ static void put_nodes_of_change(const struct plan *plan, size_t of, struct buf *
         buf_printf(out, " and %zu more", n - NODES_SHOWN);
 }
 
-static const char *direction_words(const char *direction, long long count, struct arena *arena)
+static const char *direction_words(int direction, long long count, struct arena *arena)
 {
     const char *commits = count == 1 ? "commit" : "commits";
-    if (strcmp(direction, "backward") == 0)
+    if (direction == DIRECTION_BACKWARD)
         return arena_printf(arena, "BACK to an ancestor; it takes away %lld %s:", count, commits);
-    if (strcmp(direction, "sideways") == 0)
+    if (direction == DIRECTION_SIDEWAYS)
         return arena_printf(arena, "ANOTHER line of history; it adds %lld %s:", count, commits);
     return arena_printf(arena, "adds %lld %s:", count, commits);
 }
@@ -90,9 +90,9 @@ static void put_commits(struct session *s, const struct plan *plan, size_t of, b
         return;
     }
     long long count = 0, shown = 0;
-    const char *direction = probe_fact(probe, "direction");
+    int direction = direction_from_name(probe_fact(probe, "direction"));
     bool counted = parse_number(probe_fact(probe, "count"), &count);
-    bool warn = colour && strcmp(direction, "forward") != 0;
+    bool warn = colour && direction != DIRECTION_FORWARD;
     if (counted)
         buf_printf(out, "      %s%s%s\n", warn ? WARN : "", direction_words(direction, count, &s->cli->arena),
                    warn ? PLAIN : "");

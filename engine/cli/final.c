@@ -101,7 +101,7 @@ static const char *next_step(struct cli *cli, const struct plan *plan, int64_t r
     case EXIT_ROLLED_BACK:
         return arena_printf(&cli->arena, "; 'release log %" PRId64 "' has all that was printed", release);
     default:
-        if (strcmp(plan->kind, "task") == 0 || strcmp(plan->kind, "exec") == 0)
+        if (!KIND_MOVES(plan->kind))
             return arena_printf(&cli->arena, "; 'release log %" PRId64 "' has all that was printed", release);
         return arena_printf(&cli->arena, "; next: 'release resume %s' or 'release rollback %s'%s", env, env,
                             status == EXIT_PERSON ? ", with --exclude NODE where one died for good" : "");
@@ -112,7 +112,7 @@ static const char *next_step(struct cli *cli, const struct plan *plan, int64_t r
 static const char *summary_of(struct arena *arena, const struct release_info *r, const struct plan *plan,
                               int status)
 {
-    bool revision = strcmp(plan->kind, "task") != 0 && strcmp(plan->kind, "exec") != 0;
+    bool revision = KIND_MOVES(plan->kind);
     if (!revision)
         return arena_printf(arena, "%zu node%s", plan->n_nodes, plan->n_nodes == 1 ? "" : "s");
     return r->summary && r->summary[0] ? r->summary : exit_text(plan->kind, status);
@@ -127,13 +127,13 @@ static void say_result(struct cli *cli, const struct release_info *r, const stru
     const char *next = next_step(cli, plan, r->id, status);
     bool back = status == EXIT_RELEASED && r->exit_status == EXIT_ROLLED_BACK; /* by order, so all is well */
     if (back)
-        out_printf("%s: %s %" PRId64 " is taken back: %s (%s)\n", plan->env, plan->kind, r->id, summary,
-                   took);
+        out_printf("%s: %s %" PRId64 " is taken back: %s (%s)\n", plan->env, kind_name(plan->kind), r->id,
+                   summary, took);
     else if (status == EXIT_RELEASED)
-        out_printf("%s: %s %" PRId64 "%s%.12s done: %s (%s)\n", plan->env, plan->kind, r->id,
+        out_printf("%s: %s %" PRId64 "%s%.12s done: %s (%s)\n", plan->env, kind_name(plan->kind), r->id,
                    plan->rev && plan->rev[0] ? " to " : "", plan->rev ? plan->rev : "", summary, took);
     else
-        say_error("%s: %s %" PRId64 " %s: %s (%s, exit %d)%s", plan->env, plan->kind, r->id,
+        say_error("%s: %s %" PRId64 " %s: %s (%s, exit %d)%s", plan->env, kind_name(plan->kind), r->id,
                   status == r->exit_status ? end_text(r) : exit_text(plan->kind, status), summary, took,
                   status, next);
 }
@@ -144,8 +144,8 @@ void final_words(struct cli *cli, struct store *store, const struct plan *plan, 
     struct release_info *r = NULL;
     struct err err;
     if (!release_get(store, release, &cli->arena, &r, &err) || !r) {
-        say_error("%s %" PRId64 " of %s: ended with %d (%s)", plan->kind, release, plan->env, exit_status,
-                  exit_text(plan->kind, exit_status));
+        say_error("%s %" PRId64 " of %s: ended with %d (%s)", kind_name(plan->kind), release, plan->env,
+                  exit_status, exit_text(plan->kind, exit_status));
         return;
     }
     if (cli_flag(cli, "json")) {

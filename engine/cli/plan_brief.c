@@ -131,7 +131,7 @@ void brief_print(struct session *s, struct plan *plan, const char *about)
                   digest, "nodes", (json_int_t)plan->n_nodes, "ids", ids, "up", up, "window",
                   (int)plan->window, "min_up", (int)plan->min_up, "stages", stages, "soak_ms",
                   (json_int_t)plan->soak_ms, "changes", changes_json(s, plan), "left_ms", left_json(s, plan));
-    json_object_set_new(o, "what", json_string(plan->kind));
+    json_object_set_new(o, "what", json_string(kind_name(plan->kind)));
     json_object_set_new(o, "about", about ? text(about) : json_null());
     auto_free char *json = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
     must(json);

@@ -45,7 +45,7 @@ static int plan_of_today(struct session *s, const char *rev, struct plan **ret)
                   (*ret)->name);
         return EXIT_USAGE;
     }
-    (*ret)->kind = "rollback";
+    (*ret)->kind = KIND_ROLLBACK;
     drop_once_steps(*ret);
     rollback_one_stage(*ret);
     return 0;
@@ -212,7 +212,7 @@ int rollback_before(struct session *s, const struct release_info *r, const char 
     if (n == 0) {
         say_note("rollback: nothing was released to %s since %s %" PRId64 ": there is nothing to change; "
                  "nothing was touched",
-                 s->env, r->kind, id);
+                 s->env, kind_name(r->kind), id);
         return 0;
     }
     if (n == 1 && list[0]->exit_status == EXIT_RELEASED) /* its own plan knows what it did once, too */

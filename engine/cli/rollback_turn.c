@@ -142,7 +142,7 @@ void rollback_turn(struct arena *arena, struct plan *plan, const bool *out, int6
 {
     keep_nodes_with_past(arena, plan, out);
     once_steps_back(arena, plan);
-    plan->kind = "rollback";
+    plan->kind = KIND_ROLLBACK;
     plan->rev_typed = arena_printf(arena, "before release %" PRId64, of_release);
     plan->rev = plan->n_nodes ? plan->nodes[0].rev : "";
     rollback_one_stage(plan);

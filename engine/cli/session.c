@@ -124,7 +124,7 @@ int session_refuse_unfinished(struct session *s)
     say_error("%s %" PRId64
               " of %s is unfinished at %s%s%s: 'release resume %s' goes on with it, 'release rollback %s' "
               "takes it back; nothing was touched",
-              r->kind, r->id, s->env, last_place(s, r->id), r->exit_status < 0 ? "" : ", ",
+              kind_name(r->kind), r->id, s->env, last_place(s, r->id), r->exit_status < 0 ? "" : ", ",
               r->exit_status < 0 ? "" : end_text(r), s->env, s->env);
     return EXIT_STOPPED;
 }
@@ -145,8 +145,8 @@ int session_refuse_foreign(struct session *s, const struct release_info *r)
         return 0;
     say_error("%s: %s %" PRId64 " of %s was made from the tree %s, and this is %s; nothing was touched. "
               "'release %s %s --root %s' works on it there; --any-tree when this tree stands for that one",
-              s->cli->command->name, r->kind, r->id, s->env, r->root, cli_tree(s->cli), s->cli->command->name,
-              s->env, r->root);
+              s->cli->command->name, kind_name(r->kind), r->id, s->env, r->root, cli_tree(s->cli),
+              s->cli->command->name, s->env, r->root);
     return EXIT_USAGE;
 }
 
@@ -356,7 +356,7 @@ int session_run(struct session *s, const struct plan *plan, int64_t id, enum ord
         say_error("%s %" PRId64
                   " of %s: %s; nothing more was started; when the journal can be written again, 'release "
                   "resume %s' or 'release rollback %s'",
-                  plan->kind, id, s->env, err.text, s->env, s->env);
+                  kind_name(plan->kind), id, s->env, err.text, s->env, s->env);
         return EXIT_JOURNAL;
     }
     /* Back on the old revision is a failure of the release, and just what was asked of a rollback. */

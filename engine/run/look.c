@@ -179,7 +179,7 @@ bool look_runs(const struct look *look, const char *rev)
 static void check_seen(const struct plan *plan, const struct look *look, const struct run_options *opt,
                        struct problems *problems)
 {
-    struct problems *to = strcmp(plan->kind, "rollback") == 0 ? opt->warnings : problems;
+    struct problems *to = plan->kind == KIND_ROLLBACK ? opt->warnings : problems;
     if (*look->unseen && to)
         problems_add(to, "%s: what runs there is not seen to come from the release: %s", look->node,
                      look->unseen);

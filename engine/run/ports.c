@@ -110,7 +110,7 @@ static bool ending(struct run *l, struct release_ending *ret)
     if (!core_ended(l->core, &status, &why))
         return false;
     snprintf(l->summary, sizeof(l->summary),
-             strcmp(l->plan->kind, "rollback") == 0
+             l->plan->kind == KIND_ROLLBACK
                  ? "%u back on what they ran before, %u not taken back, %u left out, %u failed%s%s"
                  : "%u on the new revision, %u on the earlier one, %u left out, %u failed%s%s",
              core_count(l->core, NODE_DONE),
@@ -266,7 +266,7 @@ static void tell(struct run *l, const char *event, const char *what)
     if (plan->n_events == 0)
         return;
     auto_buf struct buf text = BUF_INIT(3000);
-    buf_printf(&text, "%s %s: %s %lld%s%.12s by %s: %s", plan->app, plan->env, plan->kind,
+    buf_printf(&text, "%s %s: %s %lld%s%.12s by %s: %s", plan->app, plan->env, kind_name(plan->kind),
                (long long)l->release, plan->rev && *plan->rev ? ", revision " : "",
                plan->rev ? plan->rev : "", l->opt->who, what);
     struct job *job = notify_jobs(plan, event, buf_str(&text), l->opt, l->conns, pool_done_fd(l->pool));

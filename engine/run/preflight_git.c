@@ -17,7 +17,7 @@ void preflight_git(struct preflight *p)
     const struct plan *plan = p->plan;
     const struct plan_step *step = fetch_step(plan);
     /* A way back goes to what is there already. */
-    if (!step || strcmp(plan->kind, "release") != 0 || !preflight_good(p->resolve) || !plan->rev)
+    if (!step || plan->kind != KIND_RELEASE || !preflight_good(p->resolve) || !plan->rev)
         return;
     struct job **jobs = arena_array(p->arena, plan->n_nodes + 1, sizeof(struct job *));
     struct batch *b = batch_new(plan, p->opt);

@@ -30,7 +30,7 @@ static void add_shared(struct preflight *p, const char *node, const char *socket
                        const char *server)
 {
     /* Whoever goes back must not be held up by it: it was so when the release was made. */
-    bool back = strcmp(p->plan->kind, "rollback") == 0;
+    bool back = p->plan->kind == KIND_ROLLBACK;
     struct problems *to = back ? p->opt->warnings : p->problems;
     int n_backend = (int)strcspn(server, "/");
     if (to)

@@ -52,7 +52,7 @@ void preflight_paths(struct preflight *p, size_t i)
         if (strcmp(step->args[a].name, "shared") == 0)
             json = step->args[a].value;
     /* A way back goes to a directory whose links were made then. */
-    if (!json || strcmp(p->plan->kind, "release") != 0 || !preflight_good(p->asked[i].runs) ||
+    if (!json || p->plan->kind != KIND_RELEASE || !preflight_good(p->asked[i].runs) ||
         !preflight_good(p->resolve))
         return;
     json_t *words = json_loads(json, 0, NULL);

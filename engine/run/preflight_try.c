@@ -11,7 +11,7 @@ void preflight_try(struct preflight *p, size_t i)
     const struct plan *plan = p->plan;
     struct asked *a = &p->asked[i];
     a->checks = arena_array(p->arena, plan->n_steps + 1, sizeof(struct job *));
-    if (strcmp(plan->kind, "release") != 0)
+    if (plan->kind != KIND_RELEASE)
         return; /* a rollback knows it from the release that it takes back */
     for (size_t s = 0; s < plan->n_steps; s++) {
         const struct plan_step *step = &plan->steps[s];

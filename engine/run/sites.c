@@ -107,7 +107,7 @@ void preflight_sites(const struct plan *plan, struct arena *arena, const struct 
                      site_shared_text(&shared[i], arena),
                      shared[i].held ? lock_text(&shared[i].lock, arena)
                                     : arena_printf(arena, "its %s %lld is unfinished ('release resume %s')",
-                                                   shared[i].unfinished->kind,
+                                                   kind_name(shared[i].unfinished->kind),
                                                    (long long)shared[i].unfinished->id, shared[i].env));
         if (opt->ret_held)
             *opt->ret_held = true;

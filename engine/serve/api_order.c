@@ -104,14 +104,12 @@ static bool may_unlock(const struct request *r, const struct order_wish *w, stru
 static bool may_order(const struct request *r, const struct order_wish *w, const char *confirm,
                       struct reply *reply)
 {
-    bool changes =
-        strcmp(w->verb, "run") == 0 || strcmp(w->verb, "rollback") == 0 || strcmp(w->verb, "resume") == 0;
     if (w->force && r->actor.right < RIGHT_ADMIN)
         return reply_error(reply, 403, "auth", "%s is a %s; to break a lock needs the role admin",
                            r->actor.name, right_name(r->actor.right));
-    if (strcmp(w->verb, "unlock") == 0 && !w->force && !may_unlock(r, w, reply))
+    if (w->verb == WISH_UNLOCK && !w->force && !may_unlock(r, w, reply))
         return false;
-    if (changes && (!confirm || strcmp(confirm, w->env) != 0))
+    if (WISH_MOVES(w->verb) && (!confirm || strcmp(confirm, w->env) != 0))
         return reply_error(reply, 400, "confirm",
                            "'confirm' must be the environment's name, '%s'; nothing was touched", w->env);
     return true;
@@ -151,12 +149,12 @@ static void answer_order(struct request *r, const struct order_wish *w, int64_t 
         reply_json(reply, 202, json_pack("{s:I}", "order", (json_int_t)id));
 }
 
-static void give(struct request *r, struct reply *reply, const char *verb)
+static void give(struct request *r, struct reply *reply, enum wish verb)
 {
     struct order_wish w = {.verb = verb,
                            .env = r->vars[0],
                            .who = r->actor.name,
-                           .via = r->actor.via == ACTOR_BEARER ? "api" : "page",
+                           .via = r->actor.via == ACTOR_BEARER ? VIA_API : VIA_PAGE,
                            .place = r->from};
     const char *confirm = NULL;
     struct err err;
@@ -175,11 +173,19 @@ static void give(struct request *r, struct reply *reply, const char *verb)
     json_decref(body);
 }
 
-#define ORDER_VERBS(X) X(plan) X(run) X(rollback) X(resume) X(pause) X(abort) X(lock) X(unlock)
-#define ORDER_HANDLER(verb)                                                                                  \
+#define ORDER_VERBS(X)                                                                                       \
+    X(plan, PLAN)                                                                                            \
+    X(run, RUN)                                                                                              \
+    X(rollback, ROLLBACK)                                                                                    \
+    X(resume, RESUME)                                                                                        \
+    X(pause, PAUSE)                                                                                          \
+    X(abort, ABORT)                                                                                          \
+    X(lock, LOCK)                                                                                            \
+    X(unlock, UNLOCK)
+#define ORDER_HANDLER(verb, wish)                                                                            \
     static void order_##verb(struct request *r, struct reply *reply)                                         \
     {                                                                                                        \
-        give(r, reply, #verb);                                                                               \
+        give(r, reply, WISH_##wish);                                                                         \
     }
 ORDER_VERBS(ORDER_HANDLER)
 
@@ -189,9 +195,10 @@ json_t *api_order_json(const struct order_info *o)
 {
     json_t *argv = json_loads(o->argv, 0, NULL);
     return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:s, s:o}", "id", (json_int_t)o->id,
-                     "env", o->env, "verb", o->verb, "who", o->who, "via", o->via, "from", o->place, "at",
-                     (json_int_t)o->at_ms, "ended", o->ended_ms ? json_integer(o->ended_ms) : json_null(),
-                     "exit", o->exit_status >= 0 ? json_integer(o->exit_status) : json_null(), "release",
+                     "env", o->env, "verb", wish_name(o->verb), "who", o->who, "via", via_name(o->via),
+                     "from", o->place, "at", (json_int_t)o->at_ms, "ended",
+                     o->ended_ms ? json_integer(o->ended_ms) : json_null(), "exit",
+                     o->exit_status >= 0 ? json_integer(o->exit_status) : json_null(), "release",
                      o->release ? json_integer(o->release) : json_null(), "text", o->text, "argv",
                      argv ? argv : json_null());
 }
@@ -235,7 +242,7 @@ static void list(struct request *r, struct reply *reply)
     reply_json(reply, 200, all);
 }
 
-#define ORDER_ROUTE(verb)                                                                                    \
+#define ORDER_ROUTE(verb, wish)                                                                              \
     {.method = "POST",                                                                                       \
      .pattern = "/api/v1/envs/{env}/" #verb,                                                                 \
      .right = RIGHT_OPERATOR,                                                                                \

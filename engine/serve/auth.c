@@ -16,13 +16,12 @@ static const char *cookie_name(const struct serve *s)
     return strncmp(s->url, "https://", 8) == 0 ? "__Host-release" : "release";
 }
 
-static void be(struct request *r, const struct token_info *t, const char *kind, enum actor_via via)
+static void be(struct request *r, const struct token_info *t, enum via door, enum actor_via via)
 {
-    int right = right_from_name(t->role);
-    r->actor = (struct actor){.name = arena_printf(r->arena, "%s:%s", kind, t->name),
+    r->actor = (struct actor){.name = arena_printf(r->arena, "%s:%s", via_name(door), t->name),
                               .person = arena_printf(r->arena, "token:%" PRId64, t->id),
                               .unnamed_bot = t->bot,
-                              .right = right < 0 ? RIGHT_NONE : (enum right)right,
+                              .right = t->role,
                               .via = via,
                               .token = t->id,
                               .login = "",
@@ -79,7 +78,7 @@ static bool by_bearer(struct request *r, const char *header, struct reply *reply
         return reply_err(reply, &err);
     if (!t)
         return reply_error(reply, 401, "auth", "this token is not known here, or was revoked");
-    be(r, t, "api", ACTOR_BEARER);
+    be(r, t, VIA_API, ACTOR_BEARER);
     return for_a_person(r, t, reply);
 }
 
@@ -90,7 +89,7 @@ static bool by_cookie(struct request *r, const char *cookie, struct reply *reply
     if (!login_check(r->store, cookie, r->arena, &t, &err))
         return reply_err(reply, &err);
     if (t) {
-        be(r, t, "page", ACTOR_COOKIE);
+        be(r, t, VIA_PAGE, ACTOR_COOKIE);
         r->actor.csrf = csrf_of(r, cookie);
         r->actor.login = login_hash(cookie, r->arena);
     }
@@ -189,9 +188,9 @@ static void login(struct request *r, struct reply *reply)
         return;
     }
     if (wants_json(r))
-        reply_json(
-            reply, 200,
-            json_pack("{s:s, s:s, s:s}", "name", t->name, "role", t->role, "csrf", csrf_of(r, cookie)));
+        reply_json(reply, 200,
+                   json_pack("{s:s, s:s, s:s}", "name", t->name, "role", right_name(t->role), "csrf",
+                             csrf_of(r, cookie)));
     else
         reply_redirect(reply, "/");
     reply_header(reply, "Set-Cookie", cookie_text(r, cookie, SERVE_LOGIN_MS / 1000));

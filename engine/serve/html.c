@@ -112,7 +112,7 @@ static void put_result(struct buf *out, const struct release_info *r)
 static void put_link(struct buf *out, const struct release_info *r)
 {
     buf_printf(out, "<a href=\"/release/%" PRId64 "\">", r->id);
-    html_text(out, r->kind);
+    html_text(out, kind_name(r->kind));
     buf_printf(out, " %" PRId64 "</a>", r->id);
 }
 

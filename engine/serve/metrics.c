@@ -17,12 +17,14 @@ static const int64_t bucket_s[] = {10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 
 #define BUCKETS (sizeof bucket_s / sizeof bucket_s[0])
 
 struct tally {
-    char env[ENV_NAME_MAX], kind[16];
+    char env[ENV_NAME_MAX];
+    enum release_kind kind;
     int exit_status;
     int64_t n;
 };
 struct histogram {
-    char env[ENV_NAME_MAX], kind[16];
+    char env[ENV_NAME_MAX];
+    enum release_kind kind;
     int64_t n, sum_ms, buckets[BUCKETS];
 };
 
@@ -56,15 +58,13 @@ void counts_free(struct serve *s)
 static void tally(struct counts *c, const struct release_ended *e)
 {
     size_t i = 0;
-    while (i < c->n_tallies &&
-           (c->tallies[i].exit_status != e->exit_status || strcmp(c->tallies[i].env, e->env) != 0 ||
-            strcmp(c->tallies[i].kind, e->kind) != 0))
+    while (i < c->n_tallies && (c->tallies[i].exit_status != e->exit_status ||
+                                strcmp(c->tallies[i].env, e->env) != 0 || c->tallies[i].kind != e->kind))
         i++;
     if (i == c->n_tallies) {
         c->tallies = xrealloc(c->tallies, ++c->n_tallies * sizeof *c->tallies);
-        c->tallies[i] = (struct tally){.exit_status = e->exit_status};
+        c->tallies[i] = (struct tally){.kind = e->kind, .exit_status = e->exit_status};
         snprintf(c->tallies[i].env, sizeof c->tallies[i].env, "%s", e->env);
-        snprintf(c->tallies[i].kind, sizeof c->tallies[i].kind, "%s", e->kind);
     }
     c->tallies[i].n++;
 }
@@ -73,13 +73,12 @@ static void measure(struct counts *c, const struct release_ended *e)
 {
     size_t i = 0;
     while (i < c->n_histograms &&
-           (strcmp(c->histograms[i].env, e->env) != 0 || strcmp(c->histograms[i].kind, e->kind) != 0))
+           (strcmp(c->histograms[i].env, e->env) != 0 || c->histograms[i].kind != e->kind))
         i++;
     if (i == c->n_histograms) {
         c->histograms = xrealloc(c->histograms, ++c->n_histograms * sizeof *c->histograms);
-        c->histograms[i] = (struct histogram){0};
+        c->histograms[i] = (struct histogram){.kind = e->kind};
         snprintf(c->histograms[i].env, sizeof c->histograms[i].env, "%s", e->env);
-        snprintf(c->histograms[i].kind, sizeof c->histograms[i].kind, "%s", e->kind);
     }
     struct histogram *h = &c->histograms[i];
     h->n++;
@@ -115,22 +114,24 @@ static void put_releases(const struct counts *c, struct buf *out)
     head(out, "release_releases_total", "counter", "Ends of releases, by environment, kind and exit status.");
     for (size_t i = 0; i < c->n_tallies; i++)
         buf_printf(out, "release_releases_total{env=\"%s\",kind=\"%s\",exit=\"%d\"} %" PRId64 "\n",
-                   c->tallies[i].env, c->tallies[i].kind, c->tallies[i].exit_status, c->tallies[i].n);
+                   c->tallies[i].env, kind_name(c->tallies[i].kind), c->tallies[i].exit_status,
+                   c->tallies[i].n);
     head(out, "release_duration_seconds", "histogram", "From the start of a release to its end.");
     for (size_t i = 0; i < c->n_histograms; i++) {
         const struct histogram *h = &c->histograms[i];
         const char *form = "release_duration_seconds_%s{env=\"%s\",kind=\"%s\"%s} ";
+        const char *kind = kind_name(h->kind);
         char le[40];
         for (size_t b = 0; b < BUCKETS; b++) {
             snprintf(le, sizeof le, ",le=\"%" PRId64 "\"", bucket_s[b]);
-            buf_printf(out, form, "bucket", h->env, h->kind, le);
+            buf_printf(out, form, "bucket", h->env, kind, le);
             buf_printf(out, "%" PRId64 "\n", h->buckets[b]);
         }
-        buf_printf(out, form, "bucket", h->env, h->kind, ",le=\"+Inf\"");
+        buf_printf(out, form, "bucket", h->env, kind, ",le=\"+Inf\"");
         buf_printf(out, "%" PRId64 "\n", h->n);
-        buf_printf(out, form, "sum", h->env, h->kind, "");
+        buf_printf(out, form, "sum", h->env, kind, "");
         buf_printf(out, "%.3f\n", (double)h->sum_ms / 1000);
-        buf_printf(out, form, "count", h->env, h->kind, "");
+        buf_printf(out, form, "count", h->env, kind, "");
         buf_printf(out, "%" PRId64 "\n", h->n);
     }
 }

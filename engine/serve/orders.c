@@ -85,8 +85,7 @@ static bool revision_ok(const char *what, const char *text, struct err *err)
 
 bool serve_wish_is_back(const struct order_wish *w)
 {
-    return strcmp(w->verb, "rollback") == 0 ||
-           (strcmp(w->verb, "plan") == 0 && (w->release > 0 || w->to || w->before > 0));
+    return w->verb == WISH_ROLLBACK || (w->verb == WISH_PLAN && (w->release > 0 || w->to || w->before > 0));
 }
 
 bool serve_wish_ok(const struct order_wish *w, struct err *err)
@@ -108,7 +107,7 @@ bool serve_wish_ok(const struct order_wish *w, struct err *err)
         return err_set(err, E_USAGE,
                        "%s: a way back goes by what is recorded: rev, plan, stages and window are not taken; "
                        "nothing was touched",
-                       w->verb);
+                       wish_name(w->verb));
     if (w->plan && !name_valid(w->plan, 64))
         return err_set(err, E_USAGE, "plan: '%.100s' cannot be a plan's name: " NAME_WANTED, w->plan);
     return word_ok(&stages_rule, w->stages, err) && word_ok(&window_rule, w->window, err) &&
@@ -132,11 +131,6 @@ static void word_add(struct command_line *w, const char *option, const char *val
             option[0] ? arena_printf(w->arena, "--%s=%s", option, value) : arena_strdup(w->arena, value);
 }
 
-static bool is(const struct order_wish *w, const char *verb)
-{
-    return strcmp(w->verb, verb) == 0;
-}
-
 /* A way back, or a look at what it would do: that takes no lock. */
 static void back_words(const struct order_wish *w, bool look, struct command_line *ret)
 {
@@ -152,16 +146,15 @@ static void back_words(const struct order_wish *w, bool look, struct command_lin
 
 static bool words_of(struct serve *s, const struct order_wish *w, struct command_line *ret, struct err *err)
 {
-    bool run = is(w, "run"), lock = is(w, "lock"), unlock = is(w, "unlock");
-    bool back = serve_wish_is_back(w), plan = is(w, "plan");
-    if (!run && !plan && !lock && !unlock && !back && !is(w, "resume"))
-        return err_set(err, E_USAGE, "'%s' is not an order", w->verb);
+    bool run = w->verb == WISH_RUN, lock = w->verb == WISH_LOCK, unlock = w->verb == WISH_UNLOCK;
+    bool back = serve_wish_is_back(w), plan = w->verb == WISH_PLAN;
+    must(WISH_MOVES(w->verb) || plan || lock || unlock); /* the routes and the rooms know no other */
     if (lock && (!w->reason || !w->reason[0]))
         return err_set(err, E_USAGE, "lock: a reason is wanted, it is shown to everybody who is refused");
     if (unlock && w->force && (!w->reason || !w->reason[0]))
         return err_set(err, E_USAGE, "unlock: force wants a reason; it is recorded");
     word_add(ret, "", "release");
-    word_add(ret, "", back ? "rollback" : w->verb);
+    word_add(ret, "", wish_name(back ? WISH_ROLLBACK : w->verb));
     word_add(ret, "root", s->options.root);
     word_add(ret, "state", s->state_path);
     word_add(ret, "operator", w->who);
@@ -177,7 +170,7 @@ static bool words_of(struct serve *s, const struct order_wish *w, struct command
     }
     if (back)
         back_words(w, plan, ret);
-    if (run || is(w, "resume")) /* its doors ask for the environment's name themselves */
+    if (run || w->verb == WISH_RESUME) /* its doors ask for the environment's name themselves */
         word_add(ret, "", "--yes");
     if (plan && w->brief && !back)
         word_add(ret, "", "--brief");
@@ -359,7 +352,7 @@ static bool write_down(struct serve *s, const struct order_wish *w, const char *
     struct order_new o = {.env = w->env,
                           .verb = w->verb,
                           .who = w->who,
-                          .via = w->via ? w->via : "",
+                          .via = w->via,
                           .place = w->place ? w->place : "",
                           .argv = argv,
                           .at_ms = clock_wall_ms()};
@@ -435,10 +428,10 @@ static bool tell_holder(struct serve *s, const struct order_wish *wish, int64_t 
     if (!serve_store(s, &store, err) || !holder_find(wish->env, store, &l, &arena, err))
         return false;
     const char *argv =
-        arena_printf(&arena, "[\"%s\",%" PRId64 "]", is(wish, "abort") ? "INT+TERM" : "INT", l.pid);
+        arena_printf(&arena, "[\"%s\",%" PRId64 "]", wish->verb == WISH_ABORT ? "INT+TERM" : "INT", l.pid);
     if (!write_down(s, wish, argv, ret_id, err))
         return false;
-    bool ok = holder_signal(&l, is(wish, "abort"), err);
+    bool ok = holder_signal(&l, wish->verb == WISH_ABORT, err);
     orders_end(s, *ret_id, ok ? 0 : -1, ok ? "" : err->text);
     return ok;
 }
@@ -450,12 +443,12 @@ bool serve_order(struct serve *s, const struct order_wish *wish, int64_t *ret_id
     if (children_count(s) >= ORDERS_AT_ONCE)
         return err_set(err, E_LIMIT, "%d orders are under way at once; nothing was started; try again",
                        ORDERS_AT_ONCE);
-    bool ok = is(wish, "pause") || is(wish, "abort") ? tell_holder(s, wish, ret_id, err)
-                                                     : start_child(s, wish, ret_id, err);
+    bool ok = wish->verb == WISH_PAUSE || wish->verb == WISH_ABORT ? tell_holder(s, wish, ret_id, err)
+                                                                   : start_child(s, wish, ret_id, err);
     if (ok)
         children_given(s);
     if (ok)
-        serve_log("order %" PRId64 ": %s %s by %s (%s)", *ret_id, wish->verb, wish->env, wish->who,
+        serve_log("order %" PRId64 ": %s %s by %s (%s)", *ret_id, wish_name(wish->verb), wish->env, wish->who,
                   wish->place ? wish->place : "");
     return ok;
 }

@@ -96,7 +96,7 @@ static bool last_of(struct request *r, const char *env, struct release_info **re
     if (!release_list(r->store, env, HISTORY_PAGE, 0, r->arena, &list, &n, err))
         return false;
     for (size_t i = 0; i < n && !*ret; i++)
-        if (strcmp(list[i].kind, "task") != 0 && strcmp(list[i].kind, "exec") != 0)
+        if (KIND_MOVES(list[i].kind))
             *ret = &list[i];
     return true;
 }
@@ -223,7 +223,8 @@ static void release(struct request *r, struct reply *reply)
         return;
     }
     const char *number = arena_printf(r->arena, "%" PRId64, info->id);
-    const char *title = arena_printf(r->arena, "%s %s, %s", info->kind, number, title_of(r, info->env));
+    const char *title =
+        arena_printf(r->arena, "%s %s, %s", kind_name(info->kind), number, title_of(r, info->env));
     html_row(&main, "<div class=\"release-head\"><h1>%s</h1>\n", title);
     html_release_facts(&main, info);
     html_row(&main, "<p><a href=\"/env/%s\">the environment</a></p></div>\n", info->env);

@@ -30,11 +30,6 @@ struct serve; /* the running server */
 
 /* ---- who asks */
 
-/* What a token, a login or the proxy's users may do; each includes those before it. */
-enum right { RIGHT_NONE, RIGHT_VIEWER, RIGHT_OPERATOR, RIGHT_ADMIN };
-const char *right_name(enum right r);  /* "none", "viewer", "operator", "admin" */
-int right_from_name(const char *text); /* -1: none of viewer, operator, admin */
-
 enum actor_via { ACTOR_NOBODY, ACTOR_BEARER, ACTOR_COOKIE, ACTOR_PROXY };
 struct actor {
     const char *name; /* "page:bob", "api:ci"; "" = nobody. Goes into the journal as `who` */
@@ -133,7 +128,7 @@ struct route {
 
 /* What may be told to an environment, and what it needs. */
 struct order_wish {
-    const char *verb; /* run rollback resume plan lock unlock pause abort */
+    enum wish verb; /* those that `release` has: run rollback resume plan lock unlock pause abort */
     const char *env;
     const char *rev, *plan, *stages, *window; /* run, plan; NULL = not given */
     const char *only, *exclude;               /* run, plan, rollback, resume */
@@ -145,7 +140,8 @@ struct order_wish {
     bool brief;              /* plan: the short form, as JSON */
     const char *digest;      /* run, rollback: only when the plan is still this one; NULL = whatever it is */
     const char *approved_by; /* run, rollback, resume: the second person */
-    const char *who, *via, *place; /* "slack:ann", "slack", channel or address: recorded with the order */
+    enum via via;
+    const char *who, *place; /* "slack:ann", channel or address: recorded with the order */
 };
 /* Is it about a way back? `plan` with release, to or before looks at what that rollback would do. */
 bool serve_wish_is_back(const struct order_wish *wish);

@@ -25,8 +25,8 @@ bool lock_never_begun(const struct lock_info *lock)
 const char *back_story(const struct env_state *st, const struct release_info *back, struct arena *arena)
 {
     const struct release_info *last = st->last;
-    const char *this = arena_printf(arena, "this takes back %s %" PRId64 " (%s)", back->kind, back->id,
-                                    back_name(back, arena));
+    const char *this = arena_printf(arena, "this takes back %s %" PRId64 " (%s)", kind_name(back->kind),
+                                    back->id, back_name(back, arena));
     if (lock_never_begun(&st->lock))
         return arena_printf(
             arena, "the last order (%s) died before its plan was frozen, nothing of it was touched; %s",
@@ -34,16 +34,16 @@ const char *back_story(const struct env_state *st, const struct release_info *ba
     if (!last || last->id <= back->id)
         return "";
     if (last->exit_status == EXIT_ROLLED_BACK && last->back == BACK_UNTOUCHED)
-        return arena_printf(arena, "%s %" PRId64 " failed and switched nothing; %s", last->kind, last->id,
-                            this);
+        return arena_printf(arena, "%s %" PRId64 " failed and switched nothing; %s", kind_name(last->kind),
+                            last->id, this);
     if (last->exit_status == EXIT_ROLLED_BACK)
-        return arena_printf(arena, "%s %" PRId64 " %s already; %s", last->kind, last->id,
+        return arena_printf(arena, "%s %" PRId64 " %s already; %s", kind_name(last->kind), last->id,
                             last->back == BACK_ORDERED ? "is taken back" : "failed and is back", this);
     if (last->of_release > back->id)
         return arena_printf(arena, "release %" PRId64 " was taken back by %s %" PRId64 "; %s",
-                            last->of_release, last->kind, last->id, this);
-    return arena_printf(arena, "%s %" PRId64 " (%s) stays as it is; %s", last->kind, last->id, end_text(last),
-                        this);
+                            last->of_release, kind_name(last->kind), last->id, this);
+    return arena_printf(arena, "%s %" PRId64 " (%s) stays as it is; %s", kind_name(last->kind), last->id,
+                        end_text(last), this);
 }
 
 /* ---- the way that was asked for */
@@ -83,13 +83,13 @@ static bool is_of(struct store *store, const char *env, int64_t id, struct relea
 
 static bool was_finished(const struct release_info *r, struct err *err)
 {
-    bool changes = strcmp(r->kind, "release") == 0 || strcmp(r->kind, "rollback") == 0;
+    bool changes = KIND_MOVES(r->kind);
     return (changes && (r->exit_status == EXIT_RELEASED || r->resumable)) ||
            err_set(err, E_USAGE,
                    "rollback: %s %" PRId64
                    " ended with %d (%s); only a release that was finished can be taken back by number; "
                    "'--before %" PRId64 "' goes to what every node ran before it; nothing was touched",
-                   r->kind, r->id, r->exit_status, end_text(r), r->id);
+                   kind_name(r->kind), r->id, r->exit_status, end_text(r), r->id);
 }
 
 bool back_way_ok(struct store *store, const char *env, const struct back_way *way, struct arena *arena,

@@ -77,7 +77,7 @@ static void put_head(const struct model *m, int64_t now_ms, struct pen *pen)
 {
     auto_buf struct buf line = BUF_INIT(LINE_MAX_BYTES);
     const struct watch_plan *p = m->plan;
-    buf_printf(&line, "%s%s %" PRId64 "%s  %s ", pen->colour ? "\x1b[1m" : "", p->kind, p->release,
+    buf_printf(&line, "%s%s %" PRId64 "%s  %s ", pen->colour ? "\x1b[1m" : "", kind_name(p->kind), p->release,
                pen->colour ? "\x1b[0m" : "", env_bare(p->env));
     buf_printf(&line, p->app && p->app[0] ? "of %s  " : " ", p->app);
     if (p->rev[0])

@@ -23,7 +23,7 @@ static bool find_last(struct store *store, const char *env, struct arena *arena,
             return false;
         for (size_t i = 0; i < n; i++) {
             before = list[i].id;
-            if (!same(list[i].kind, "task") && !same(list[i].kind, "exec")) {
+            if (KIND_MOVES(list[i].kind)) {
                 *ret = &list[i];
                 return true;
             }
@@ -57,7 +57,7 @@ static json_t *whole_plan(struct store *store, const char *env, struct arena *a,
     if (!release_list(store, env, 20, 0, a, &list, &n, &err))
         return NULL;
     for (size_t i = 0; i < n; i++) {
-        if (!same(list[i].kind, "release") || !release_plan(store, list[i].id, a, &text, &err) || !text)
+        if (list[i].kind != KIND_RELEASE || !release_plan(store, list[i].id, a, &text, &err) || !text)
             continue;
         json_t *plan = json_loads(text, 0, NULL);
         *ret_id = list[i].id;
@@ -164,9 +164,9 @@ static json_t *release_json(const struct release_info *r)
     if (!r)
         return json_null();
     return json_pack("{s:I, s:s, s:o, s:o, s:o, s:I, s:i, s:s, s:b}", "release", (json_int_t)r->id, "what",
-                     r->kind, "rev", text(r->rev), "who", text(r->who), "host", text(r->host), "started",
-                     (json_int_t)r->started_ms, "exit", r->exit_status, "result", end_text(r), "resumable",
-                     (int)r->resumable);
+                     kind_name(r->kind), "rev", text(r->rev), "who", text(r->who), "host", text(r->host),
+                     "started", (json_int_t)r->started_ms, "exit", r->exit_status, "result", end_text(r),
+                     "resumable", (int)r->resumable);
 }
 
 json_t *env_lock_json(const struct lock_info *l, struct arena *arena)

@@ -116,7 +116,7 @@ json_t *watch_release_json(const struct release_info *r)
     json_t *o = object("release", r->id, r->started_ms);
     set_text(o, "env", r->env);
     set_text(o, "app", r->app);
-    set_text(o, "what", r->kind);
+    set_text(o, "what", kind_name(r->kind));
     set_text(o, "plan", r->plan_name);
     set_text(o, "rev", r->rev);
     set_text(o, "rev_typed", r->rev_typed);

@@ -32,7 +32,8 @@ struct watch_step {
 };
 struct watch_plan {
     int64_t release;
-    const char *env, *app, *kind, *rev, *plan_name;
+    enum release_kind kind;
+    const char *env, *app, *rev, *plan_name;
     const char *const *nodes; /* ids in release order */
     size_t n_nodes;
     const struct watch_step *steps;
@@ -125,9 +126,8 @@ const char *watch_label(const struct watch_plan *plan, int step); /* "" when the
 /* The row's message without the node and step that it may begin with. */
 const char *watch_message(const struct watch_plan *plan, const struct row *row);
 
-/* "done and verified" and the like, for history and messages; kind is the release's (release, rollback, task,
- * exec). */
-const char *exit_text(const char *kind, int exit_status);
+/* "done and verified" and the like, for history and messages. */
+const char *exit_text(enum release_kind kind, int exit_status);
 /* The same of a release that the journal knows: the one wording for all who tell how it ended. */
 const char *end_text(const struct release_info *r);
 

@@ -82,7 +82,7 @@ static void add_release(struct store *s, int nodes, int number)
     snprintf(facts, sizeof(facts), "{\"rev\":\"%s\"}", rev);
     struct release_new r = {.env = number % 10 ? "prod" : "test",
                             .app = "plone",
-                            .kind = "release",
+                            .kind = KIND_RELEASE,
                             .plan_name = "rolling",
                             .rev = rev,
                             .rev_typed = "main",

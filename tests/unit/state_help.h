@@ -83,7 +83,7 @@ static inline struct store *store_read(const char *name)
     return s;
 }
 
-static inline int64_t release_of(struct store *s, const char *env, const char *kind)
+static inline int64_t release_of(struct store *s, const char *env, enum release_kind kind)
 {
     struct err err;
     int64_t id = 0;

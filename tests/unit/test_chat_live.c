@@ -15,7 +15,7 @@ static int64_t begun(struct store *s)
     struct plan plan = {.env = "prod",
                         .app = "site",
                         .name = "rolling",
-                        .kind = "release",
+                        .kind = KIND_RELEASE,
                         .rev = "",
                         .rev_typed = "",
                         .dir = "",
@@ -29,7 +29,7 @@ static int64_t begun(struct store *s)
     char *json = plan_encode(&plan);
     struct release_new r = {.env = "prod",
                             .app = "site",
-                            .kind = "release",
+                            .kind = KIND_RELEASE,
                             .plan_name = "rolling",
                             .rev = "",
                             .rev_typed = "",

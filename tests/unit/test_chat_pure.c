@@ -395,14 +395,14 @@ static void nobody_may_what_no_rule_names(void **state)
     (void)state;
     struct rule rules[] = {{.env = "prod",
                             .verbs = 1u << CHAT_RUN | 1u << CHAT_ROLLBACK,
-                            .via = "slack",
+                            .via = VIA_SLACK,
                             .team = "T1",
                             .channels = channels_c1,
                             .users = users_u12},
                            {.env = "*", .verbs = 1u << CHAT_STATUS}};
     const struct chat_config c = {.rules = rules, .n_rules = 2};
     const struct chat_config none = {0};
-    const struct sender ann = {.via = "slack", .team = "T1", .channel = "C1", .user = "U1"};
+    const struct sender ann = {.via = VIA_SLACK, .team = "T1", .channel = "C1", .user = "U1"};
     struct sender other;
     assert_true(chat_allowed(&c, CHAT_RUN, "prod", &ann));
     assert_true(chat_allowed(&c, CHAT_STATUS, "test", &ann));
@@ -413,7 +413,7 @@ static void nobody_may_what_no_rule_names(void **state)
     assert_true(chat_allowed(&none, CHAT_HELP, NULL, &ann));
 #define DIFFERS(field, value)                                                                                \
     (other = ann, other.field = (value), assert_false(chat_allowed(&c, CHAT_RUN, "prod", &other)))
-    DIFFERS(via, "mattermost");
+    DIFFERS(via, VIA_MATTERMOST);
     DIFFERS(team, "T2");
     DIFFERS(team, NULL);
     DIFFERS(channel, "C2");

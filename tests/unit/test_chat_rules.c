@@ -19,42 +19,42 @@
 #define NOW 1700000000000
 
 static const struct asker ann = {
-    .who = "slack:ann", .person = "slack/T1/U1", .via = "slack", .place = "", .reply_to = ""};
+    .who = "slack:ann", .person = "slack/T1/U1", .via = VIA_SLACK, .place = "", .reply_to = ""};
 static const struct asker bob = {
-    .who = "slack:bob", .person = "slack/T1/U2", .via = "slack", .place = "", .reply_to = ""};
+    .who = "slack:bob", .person = "slack/T1/U2", .via = VIA_SLACK, .place = "", .reply_to = ""};
 static const struct asker ann_elsewhere = {
-    .who = "mattermost:ann", .person = "mattermost/t/m1", .via = "mattermost", .place = "", .reply_to = ""};
+    .who = "mattermost:ann", .person = "mattermost/t/m1", .via = VIA_MATTERMOST, .place = "", .reply_to = ""};
 
 static void who_may_answer(void **state)
 {
     (void)state;
     static const struct {
-        const char *state;
+        enum ask_state state;
         enum answer answer;
         const struct asker *who;
         int64_t at_ms;
         const char *words; /* NULL: they may */
     } rows[] = {
-        {"confirm", ANSWER_CONFIRM, &ann, NOW, NULL},
-        {"confirm", ANSWER_CONFIRM, &bob, NOW, "only they can answer"},
-        {"confirm", ANSWER_CONFIRM, &ann_elsewhere, NOW, "only they can answer"},
-        {"confirm", ANSWER_CONFIRM, &ann, NOW + 300001, "has lapsed"},
-        {"confirm", ANSWER_CANCEL, &ann, NOW, NULL},
-        {"confirm", ANSWER_CANCEL, &bob, NOW, "is the question of slack:ann"},
-        {"confirm", ANSWER_APPROVE, &bob, NOW, "must confirm K7Q2 first"},
-        {"approve", ANSWER_APPROVE, &bob, NOW, NULL},
-        {"approve", ANSWER_APPROVE, &ann, NOW, "a second person must approve"},
-        {"approve", ANSWER_APPROVE, &ann_elsewhere, NOW, "a second person must approve"},
-        {"approve", ANSWER_APPROVE, &bob, NOW + 300001, "has lapsed"},
-        {"approve", ANSWER_CONFIRM, &ann, NOW, "waits for another person"},
-        {"approve", ANSWER_CANCEL, &bob, NOW, NULL},
-        {"going", ANSWER_CONFIRM, &ann, NOW, "under way already"},
-        {"going", ANSWER_APPROVE, &bob, NOW, "under way already"},
-        {"going", ANSWER_CANCEL, &ann, NOW, "`abort prod` stops it"},
-        {"plan", ANSWER_CONFIRM, &ann, NOW, "still being looked at"},
-        {"plan", ANSWER_APPROVE, &bob, NOW, "still being looked at"},
-        {"plan", ANSWER_CANCEL, &ann, NOW, NULL},
-        {"plan", ANSWER_CANCEL, &bob, NOW, "is the question of slack:ann"},
+        {ASK_CONFIRM, ANSWER_CONFIRM, &ann, NOW, NULL},
+        {ASK_CONFIRM, ANSWER_CONFIRM, &bob, NOW, "only they can answer"},
+        {ASK_CONFIRM, ANSWER_CONFIRM, &ann_elsewhere, NOW, "only they can answer"},
+        {ASK_CONFIRM, ANSWER_CONFIRM, &ann, NOW + 300001, "has lapsed"},
+        {ASK_CONFIRM, ANSWER_CANCEL, &ann, NOW, NULL},
+        {ASK_CONFIRM, ANSWER_CANCEL, &bob, NOW, "is the question of slack:ann"},
+        {ASK_CONFIRM, ANSWER_APPROVE, &bob, NOW, "must confirm K7Q2 first"},
+        {ASK_APPROVE, ANSWER_APPROVE, &bob, NOW, NULL},
+        {ASK_APPROVE, ANSWER_APPROVE, &ann, NOW, "a second person must approve"},
+        {ASK_APPROVE, ANSWER_APPROVE, &ann_elsewhere, NOW, "a second person must approve"},
+        {ASK_APPROVE, ANSWER_APPROVE, &bob, NOW + 300001, "has lapsed"},
+        {ASK_APPROVE, ANSWER_CONFIRM, &ann, NOW, "waits for another person"},
+        {ASK_APPROVE, ANSWER_CANCEL, &bob, NOW, NULL},
+        {ASK_GOING, ANSWER_CONFIRM, &ann, NOW, "under way already"},
+        {ASK_GOING, ANSWER_APPROVE, &bob, NOW, "under way already"},
+        {ASK_GOING, ANSWER_CANCEL, &ann, NOW, "`abort prod` stops it"},
+        {ASK_PLAN, ANSWER_CONFIRM, &ann, NOW, "still being looked at"},
+        {ASK_PLAN, ANSWER_APPROVE, &bob, NOW, "still being looked at"},
+        {ASK_PLAN, ANSWER_CANCEL, &ann, NOW, NULL},
+        {ASK_PLAN, ANSWER_CANCEL, &bob, NOW, "is the question of slack:ann"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         auto_arena struct arena a = {0};
@@ -103,7 +103,7 @@ static void a_token_is_one_person_unless_a_bot_names_two(void **state)
                                 .env = "prod",
                                 .who = rows[i].asker,
                                 .person = rows[i].asker_is,
-                                .state = "approve",
+                                .state = ASK_APPROVE,
                                 .lapse_ms = NOW};
         const struct asker second = {.who = rows[i].second, .person = rows[i].second_is};
         const char *no = answer_refused(&ask, ANSWER_APPROVE, &second, NOW, &a);
@@ -118,10 +118,10 @@ static void a_wish_comes_back_as_it_went(void **state)
     auto_arena struct arena a = {0};
     const struct order_wish w = {
         .rev = "main", .stages = "1,100%", .window = "2", .only = "app1", .release = 41};
-    struct ask ask = {.verb = "run",
+    struct ask ask = {.verb = WISH_RUN,
                       .env = "prod",
                       .who = "slack:ann",
-                      .via = "slack",
+                      .via = VIA_SLACK,
                       .place = "T1/C1/U1",
                       .wish = wish_text(&w, &a),
                       .rev = "",
@@ -135,7 +135,7 @@ static void a_wish_comes_back_as_it_went(void **state)
     assert_int_equal(back.release, 41);
     assert_null(back.plan);
     assert_null(back.digest);
-    ask.verb = "rollback"; /* the number that was shown goes with it */
+    ask.verb = WISH_ROLLBACK; /* the number that was shown goes with it */
     ask.wish = wish_text(&(const struct order_wish){.release = 41, .digest = "d0"}, &a);
     assert_true(wish_load(&ask, &a, &back));
     assert_int_equal(back.release, 41);
@@ -149,7 +149,7 @@ static void a_wish_comes_back_as_it_went(void **state)
     assert_true(wish_load(&ask, &a, &back) && ask_wants_look(&back));
     assert_int_equal(back.before, 41);
     assert_null(back.to);
-    ask.verb = "run";
+    ask.verb = WISH_RUN;
     ask.wish = wish_text(&w, &a);
     /* What was confirmed is what was shown: the commit, not the branch. */
     ask.rev = "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98";
@@ -167,26 +167,27 @@ static void who_approves_is_told_what(void **state)
 {
     (void)state;
     static const struct {
-        const char *verb, *rev;
+        enum wish verb;
+        const char *rev;
         struct order_wish wish;
         const char *words;
     } rows[] = {
-        {"run",
+        {WISH_RUN,
          "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98",
          {.rev = "main", .stages = "1,100%", .only = "app1"},
          "run of f5d9859f5d98 (main), stages 1,100%, only app1"},
-        {"run",
+        {WISH_RUN,
          "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98",
          {.rev = "f5d9859", .window = "2", .plan = "fast"},
          "run of f5d9859f5d98, plan fast, window 2"},
-        {"run", "", {.rev = "main"}, "run of main"},
-        {"rollback", "", {.release = 41}, "rollback of release 41"},
-        {"rollback", "", {.to = "v7"}, "rollback to v7"},
-        {"rollback",
+        {WISH_RUN, "", {.rev = "main"}, "run of main"},
+        {WISH_ROLLBACK, "", {.release = 41}, "rollback of release 41"},
+        {WISH_ROLLBACK, "", {.to = "v7"}, "rollback to v7"},
+        {WISH_ROLLBACK,
          "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98",
          {.to = "v7", .only = "app1"},
          "rollback to f5d9859f5d98 (v7), only app1"},
-        {"rollback",
+        {WISH_ROLLBACK,
          "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98",
          {.before = 41, .exclude = "app3"},
          "rollback to before release 41, all but app3"},

@@ -13,7 +13,7 @@ static int64_t release_with(struct store *s, const char *app, const char *env, c
     int64_t id = 0;
     const struct release_new r = {.env = env,
                                   .app = app,
-                                  .kind = "release",
+                                  .kind = KIND_RELEASE,
                                   .plan_name = "rolling",
                                   .rev = "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98",
                                   .rev_typed = "v7\x1b",

@@ -662,7 +662,7 @@ static void restart_and_tasks_need_no_revision(void **state)
     const struct op_pair *vars = plan_vars(r.plan, &r.plan->nodes[0], false, &r.arena, &n);
     assert_string_equal(pair_get(vars, n, "release_dir"), "/srv/plone/current");
     compile(&task, FULL REST, &(struct compile_request){.plan_name = "backup", .task = true});
-    assert_string_equal(task.plan->kind, "task");
+    assert_int_equal(task.plan->kind, KIND_TASK);
     assert_int_equal(task.plan->n_steps, 1);
     assert_string_equal(rig_arg(&task.plan->steps[0], "cwd"), "{dir}");
     auto_rig struct rig wrong = {.plan = NULL};

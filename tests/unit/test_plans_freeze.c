@@ -82,7 +82,7 @@ static struct plan *any_plan(struct arena *a)
     *p = (struct plan){.env = any_text(a),
                        .app = any_text(a),
                        .name = any_text(a),
-                       .kind = "release",
+                       .kind = KIND_RELEASE,
                        .rev = any_text(a),
                        .rev_typed = any_text(a),
                        .dir = any_text(a),
@@ -155,7 +155,7 @@ static void every_member_is_in_the_encoding(void **state)
     struct plan p = {.env = "e",
                      .app = "a",
                      .name = "n",
-                     .kind = "k",
+                     .kind = KIND_TASK,
                      .rev = "r",
                      .rev_typed = "t",
                      .dir = "d",
@@ -242,6 +242,11 @@ static void damage_is_refused(void **state)
         assert_false(plan_decode(&a, part, &q, &err));
         free(part);
     }
+    char *kind = strstr(json, "\"kind\":\"release\"");
+    assert_non_null(kind);
+    memcpy(kind + strlen("\"kind\":\""), "relapse", strlen("relapse"));
+    assert_false(plan_decode(&a, json, &q, &err));
+    assert_non_null(strstr(err.text, "kind"));
     free(json);
 }
 

@@ -40,7 +40,7 @@ static void render(struct buf *out, const char *text)
                              .exit_status = 4,
                              .env = text,
                              .app = text,
-                             .kind = text,
+                             .kind = KIND_RELEASE,
                              .plan_name = text,
                              .rev = text,
                              .rev_typed = text,

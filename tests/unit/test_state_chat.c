@@ -7,13 +7,13 @@
 
 #define NOW 1700000000000
 
-static struct ask_new ask_like(const char *state)
+static struct ask_new ask_like(enum ask_state state)
 {
     return (struct ask_new){.env = "prod",
-                            .verb = "run",
+                            .verb = WISH_RUN,
                             .who = "slack:ann",
                             .person = "slack/T1/U1",
-                            .via = "slack",
+                            .via = VIA_SLACK,
                             .wish = "{}",
                             .state = state,
                             .made_ms = NOW,
@@ -26,7 +26,7 @@ static void an_ask_is_found_by_its_code_until_it_ends(void **state)
     struct err err;
     auto_arena struct arena a = {0};
     auto_store struct store *s = store_write("j.db");
-    struct ask_new wanted = ask_like("confirm");
+    struct ask_new wanted = ask_like(ASK_CONFIRM);
     char code[ASK_CODE_LEN + 1];
     int64_t id;
     bool moved;
@@ -35,10 +35,29 @@ static void an_ask_is_found_by_its_code_until_it_ends(void **state)
     assert_true(ask_code_valid(code));
     ok(ask_find(s, code, &a, &ask, &err));
     assert_int_equal(ask->id, id);
-    ok(ask_move(s, id, "confirm", "ended", NULL, &moved, &err));
+    ok(ask_move(s, id, ASK_CONFIRM, ASK_ENDED, NULL, &moved, &err));
     assert_true(moved);
     ok(ask_find(s, code, &a, &ask, &err));
     assert_null(ask);
+}
+
+/* A word that no list has was written by something else: the question fails, and names it. */
+static void a_word_that_is_in_no_list_is_damage(void **state)
+{
+    (void)state;
+    struct err err;
+    auto_arena struct arena a = {0};
+    auto_store struct store *s = store_write("j.db");
+    struct ask_new one = ask_like(ASK_CONFIRM), two = ask_like(ASK_GOING);
+    struct ask *asks;
+    char code[ASK_CODE_LEN + 1];
+    int64_t id;
+    size_t n;
+    ok(ask_add(s, &one, &id, code, &err));
+    ok(ask_add(s, &two, &id, code, &err));
+    assert_int_equal(raw_sql("j.db", "UPDATE asks SET via = 'pigeon' WHERE state = 'confirm'"), SQLITE_OK);
+    refused(ask_list(s, "prod", &a, &asks, &n, &err), E_JOURNAL, "reads 'pigeon'");
+    ok(ask_list(s, "test", &a, &asks, &n, &err)); /* the store itself is well */
 }
 
 static void of_two_clicks_one_counts(void **state)
@@ -47,14 +66,15 @@ static void of_two_clicks_one_counts(void **state)
     struct err err;
     auto_arena struct arena a = {0};
     auto_store struct store *s = store_write("j.db"), *other = store_write("j.db");
-    struct ask_new wanted = ask_like("confirm");
+    struct ask_new wanted = ask_like(ASK_CONFIRM);
     char code[ASK_CODE_LEN + 1];
     int64_t id;
     bool first, second;
     struct ask *ask;
     ok(ask_add(s, &wanted, &id, code, &err));
-    ok(ask_move(s, id, "confirm", "going", &(struct ask_change){.order = 7, .rev = "f5d9859"}, &first, &err));
-    ok(ask_move(other, id, "confirm", "going", &(struct ask_change){.order = 8}, &second, &err));
+    ok(ask_move(s, id, ASK_CONFIRM, ASK_GOING, &(struct ask_change){.order = 7, .rev = "f5d9859"}, &first,
+                &err));
+    ok(ask_move(other, id, ASK_CONFIRM, ASK_GOING, &(struct ask_change){.order = 8}, &second, &err));
     assert_true(first && !second);
     ok(ask_get(s, id, &a, &ask, &err));
     assert_int_equal(ask->order, 7);
@@ -80,7 +100,7 @@ static size_t queue_up(struct store *s, const char *who, int64_t now_ms)
 {
     struct err err;
     size_t ahead;
-    struct waiter p = {.env = "prod", .who = who, .person = who, .via = "slack", .lapse_ms = 600000};
+    struct waiter p = {.env = "prod", .who = who, .person = who, .via = VIA_SLACK, .lapse_ms = 600000};
     ok(queue_join(s, &p, now_ms, &ahead, &err));
     return ahead;
 }
@@ -112,7 +132,7 @@ static void a_freed_lock_is_kept_for_the_first_in_line(void **state)
     refused(take(s, "slack:bob", &l, &err), E_LOCKED, "turn of slack:ann");
     ok(notice_after(s, 0, 10, &a, &notices, &n, &err));
     assert_int_equal(n, 1); /* the refused ones did not offer it again and again */
-    assert_string_equal(notices[0].event, "turn");
+    assert_int_equal(notices[0].event, NOTICE_TURN);
     ok(take(s, "ann", &l, &err)); /* the same ann, on a terminal */
     ok(lock_free(s, "prod", l.fence, "ann", "", &err));
     ok(take(s, "slack:bob", &l, &err));
@@ -133,7 +153,7 @@ static void a_place_that_is_not_taken_lapses(void **state)
     refused(take(s, "carl", &l, &err), E_LOCKED, "turn of slack:bob");
     ok(notice_after(s, 0, 10, &a, &notices, &n, &err));
     assert_int_equal(n, 3);
-    assert_string_equal(notices[1].event, "lapsed");
+    assert_int_equal(notices[1].event, NOTICE_LAPSED);
     assert_string_equal(notices[2].who, "slack:bob");
     ok(take(s, "slack:bob", &l, &err));
     assert_int_equal(raw_number("j.db", "SELECT count(*) FROM queue WHERE ended_ms = 0"), 0);
@@ -166,9 +186,9 @@ static void who_leaves_gives_the_turn_on(void **state)
     int64_t now = clock_wall_ms();
     queue_up(s, "slack:ann", now);
     queue_up(s, "slack:bob", now);
-    ok(queue_leave(s, "prod", "slack:ann", "left", now, &was, &err));
+    ok(queue_leave(s, "prod", "slack:ann", now, &was, &err));
     assert_true(was);
-    ok(queue_leave(s, "prod", "slack:ann", "left", now, &was, &err));
+    ok(queue_leave(s, "prod", "slack:ann", now, &was, &err));
     assert_false(was);
     refused(take(s, "slack:ann", &l, &err), E_LOCKED, "turn of slack:bob");
     assert_false(queue_same("slack:ann", "mattermost:ann"));
@@ -183,7 +203,8 @@ static void a_turn_is_taken_over_and_comes_again(void **state)
     struct lock_info l;
     const char *over;
     int64_t now = clock_wall_ms();
-    struct waiter carl = {.env = "prod", .who = "carl", .person = "carl", .via = "", .lapse_ms = 600000};
+    struct waiter carl = {
+        .env = "prod", .who = "carl", .person = "carl", .via = VIA_NONE, .lapse_ms = 600000};
     queue_up(s, "slack:ann", now);
     ok(queue_take_turn(s, &carl, now, &a, &over, &err));
     assert_string_equal(over, "slack:ann");
@@ -211,7 +232,7 @@ static void a_lock_by_hand_passes_and_a_run_keeps_its_own(void **state)
     ok(lock_events_after(s, 0, 10, &a, &events, &n, &err));
     assert_int_equal(n, 2);
     assert_true(events[0].by_hand && events[1].by_hand);
-    assert_string_equal(events[1].event, "take-over");
+    assert_int_equal(events[1].event, LOCK_EVENT_TAKE_OVER);
     ok(lock_free(s, "prod", l.fence, "bob", "", &err));
     ok(take(s, "carl", &l, &err));
     refused(lock_pass(s, "prod", NULL, "ann", "mine", &a, &l, &err), E_LOCKED, "held by carl");
@@ -273,6 +294,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         in_scratch(an_ask_is_found_by_its_code_until_it_ends),
+        in_scratch(a_word_that_is_in_no_list_is_damage),
         in_scratch(of_two_clicks_one_counts),
         in_scratch(a_signature_is_new_once_and_forgotten_late),
         in_scratch(a_freed_lock_is_kept_for_the_first_in_line),

@@ -93,7 +93,7 @@ static void release_of_two_nodes(struct store *s, size_t turns, const char *name
     auto_arena struct arena a = {0};
     struct lock_info lock;
     lock_it(s, &a, &lock);
-    int64_t release = release_of(s, "prod", "release");
+    int64_t release = release_of(s, "prod", KIND_RELEASE);
     now.releases++;
     acknowledged();
     for (size_t i = 0; i < turns; i++) {

@@ -117,7 +117,7 @@ static void write_until_it_fails(struct store *s, struct told *told)
 {
     struct err err;
     int64_t release = 0;
-    struct release_new r = {.env = "prod", .kind = "release", .plan_json = "{}"};
+    struct release_new r = {.env = "prod", .kind = KIND_RELEASE, .plan_json = "{}"};
     told->release = release_insert(s, &r, &release, &err);
     while (told->release && told->commits < COMMITS && commit_some(s, release, told->commits))
         told->commits++;
@@ -160,7 +160,7 @@ static void check_after(const char *name, const struct told *told)
         assert_int_equal(rows[i].a, i / ROWS_PER_COMMIT);
         assert_int_equal(rows[i].b, i % ROWS_PER_COMMIT);
     }
-    assert_true(commit_some(s, release_of(s, "prod", "release"), 0));
+    assert_true(commit_some(s, release_of(s, "prod", KIND_RELEASE), 0));
 }
 
 /* The controller's power goes instead of a clean close: a child that never closes its store. */
@@ -277,7 +277,7 @@ static void a_failure_before_the_commit_ends_all_writing_too(void **state)
     (void)state;
     struct err err;
     auto_store struct store *s = store_write("j.db");
-    int64_t release = release_of(s, "prod", "release");
+    int64_t release = release_of(s, "prod", KIND_RELEASE);
     static char text[100001];
     memset(text, 'x', sizeof(text) - 1);
     struct row row = {.release = release, .kind = ROW_NOTE, .code = "life", .text = text};
@@ -322,7 +322,7 @@ static void taken_away(struct shim_file *f, const char *name)
 static void backups_make(const char *name, int n)
 {
     struct store *s = store_write(name);
-    release_of(s, "prod", "release");
+    release_of(s, "prod", KIND_RELEASE);
     store_close(s);
     for (int i = 0; i < n; i++) {
         char command[600];

@@ -7,7 +7,7 @@ static void what_was_written_is_read_back(void **state)
     struct err err;
     auto_arena struct arena a = {0};
     auto_store struct store *s = store_write("j.db");
-    int64_t id = release_of(s, "prod", "release");
+    int64_t id = release_of(s, "prod", KIND_RELEASE);
     struct row row = {
         .at_ms = 5,
         .release = id,
@@ -63,7 +63,7 @@ static void rows_are_read_in_pages_and_by_release(void **state)
     struct err err;
     auto_arena struct arena a = {0};
     auto_store struct store *s = store_write("j.db");
-    int64_t one = release_of(s, "prod", "release"), two = release_of(s, "test", "release");
+    int64_t one = release_of(s, "prod", KIND_RELEASE), two = release_of(s, "test", KIND_RELEASE);
     for (int i = 0; i < 10; i++)
         row_add(s, (struct row){.release = i % 2 ? two : one, .kind = ROW_NOTE, .code = "life", .a = i});
     row_add(s, (struct row){.release = 0, .kind = ROW_NOTE, .code = "life", .a = 10}); /* of no release */
@@ -88,7 +88,7 @@ static void history_refuses_update_delete_and_replace(void **state)
     (void)state;
     struct err err;
     auto_store struct store *s = store_write("j.db");
-    int64_t id = release_of(s, "prod", "release");
+    int64_t id = release_of(s, "prod", KIND_RELEASE);
     row_add(s, (struct row){.release = id, .kind = ROW_NOTE, .code = "life"});
     ok(release_end(s, id, 0, "done", 9, &err));
     struct output o = {.release = id, .node = "n", .data = "x", .n = 1};
@@ -118,7 +118,7 @@ static void a_bad_row_spoils_its_whole_transaction_and_no_other(void **state)
     (void)state;
     struct err err;
     auto_store struct store *s = store_write("j.db");
-    int64_t id = release_of(s, "prod", "release");
+    int64_t id = release_of(s, "prod", KIND_RELEASE);
     struct row good = {.release = id, .kind = ROW_NOTE, .code = "life"};
     struct row bad = {.release = id, .kind = ROW_NOTE, .code = "life", .facts = "{not json"};
     struct row orphan = {.release = 77, .kind = ROW_NOTE, .code = "life"};
@@ -160,7 +160,7 @@ static void unfinished_is_what_can_be_gone_on_with(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char env[16];
         snprintf(env, sizeof(env), "env%zu", i);
-        int64_t id = release_of(s, env, "release");
+        int64_t id = release_of(s, env, KIND_RELEASE);
         assert_int_equal(unfinished(s, env), id);
         ok(release_end(s, id, cases[i].exit, "", 2000, &err));
         assert_int_equal(unfinished(s, env), cases[i].resumable ? id : 0);
@@ -172,24 +172,24 @@ static void what_came_later_decides_what_is_unfinished(void **state)
     (void)state;
     struct err err;
     auto_store struct store *s = store_write("j.db");
-    int64_t first = release_of(s, "prod", "release");
+    int64_t first = release_of(s, "prod", KIND_RELEASE);
     ok(release_end(s, first, 4, "stopped", 2000, &err));
-    int64_t refused_id = release_of(s, "prod", "release"); /* refused at preflight: changes nothing */
+    int64_t refused_id = release_of(s, "prod", KIND_RELEASE); /* refused at preflight: changes nothing */
     ok(release_end(s, refused_id, 6, "", 2100, &err));
-    release_of(s, "prod", "task");
-    release_of(s, "prod", "exec");
-    int64_t other = release_of(s, "test", "release");
+    release_of(s, "prod", KIND_TASK);
+    release_of(s, "prod", KIND_EXEC);
+    int64_t other = release_of(s, "test", KIND_RELEASE);
     ok(release_end(s, other, 0, "", 2100, &err));
     assert_int_equal(unfinished(s, "prod"), first);
     ok(release_end(s, first, 5, "resumed, stopped again", 2200, &err)); /* the last end counts */
     assert_int_equal(unfinished(s, "prod"), first);
-    int64_t back = release_of(s, "prod", "rollback");
+    int64_t back = release_of(s, "prod", KIND_ROLLBACK);
     assert_int_equal(unfinished(s, "prod"), back);
     ok(release_end(s, back, 4, "", 2300, &err));
     assert_int_equal(unfinished(s, "prod"), back);
     row_add(s, (struct row){.release = back, .kind = ROW_ORDER, .code = "abandon"});
     assert_int_equal(unfinished(s, "prod"), first);
-    int64_t again = release_of(s, "prod", "rollback");
+    int64_t again = release_of(s, "prod", KIND_ROLLBACK);
     ok(release_end(s, again, 1, "", 2400, &err));
     assert_int_equal(unfinished(s, "prod"), 0);
 }
@@ -200,15 +200,16 @@ static void a_rollback_of_n_makes_it_as_before_n(void **state)
     (void)state;
     struct err err;
     static const struct {
-        const char *kind;
+        enum release_kind kind;
         int64_t of;
         int exit;
         int64_t next;
     } steps[] = {
-        {"release", 0, 0, 1},   {"release", 0, 0, 2},  {"release", 0, 1, 2},  {"rollback", 2, 0, 1},
-        {"rollback", 4, 0, 2},  {"rollback", 1, 0, 0}, {"release", 0, 0, 7},  {"exec", 0, 0, 7},
-        {"release", 0, 0, 9},   {"rollback", 7, 0, 0}, {"rollback", 0, 0, 0}, {"release", 0, 0, 12},
-        {"rollback", 12, 0, 0},
+        {KIND_RELEASE, 0, 0, 1},   {KIND_RELEASE, 0, 0, 2},  {KIND_RELEASE, 0, 1, 2},
+        {KIND_ROLLBACK, 2, 0, 1},  {KIND_ROLLBACK, 4, 0, 2}, {KIND_ROLLBACK, 1, 0, 0},
+        {KIND_RELEASE, 0, 0, 7},   {KIND_EXEC, 0, 0, 7},     {KIND_RELEASE, 0, 0, 9},
+        {KIND_ROLLBACK, 7, 0, 0},  {KIND_ROLLBACK, 0, 0, 0}, {KIND_RELEASE, 0, 0, 12},
+        {KIND_ROLLBACK, 12, 0, 0},
     };
     auto_store struct store *s = store_write("j.db");
     auto_arena struct arena arena = {0};
@@ -244,7 +245,7 @@ static void an_end_with_1_says_who_went_back_and_from_where(void **state)
     auto_store struct store *s = store_write("j.db");
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct release_info *r;
-        int64_t id = release_of(s, "prod", "release");
+        int64_t id = release_of(s, "prod", KIND_RELEASE);
         row_add(s, (struct row){.release = id, .kind = cases[i].kind, .node = "app1", .code = cases[i].code});
         ok(release_end(s, id, 1, "", 2000, &err));
         ok(release_get(s, id, &arena, &r, &err));
@@ -260,8 +261,8 @@ static void history_is_newest_first_and_knows_what_is_resumable(void **state)
     auto_store struct store *s = store_write("j.db");
     static const int exits[] = {4, 0, 4, 6};
     for (size_t i = 0; i < 4; i++)
-        ok(release_end(s, release_of(s, "prod", "release"), exits[i], "end", 3000, &err));
-    release_of(s, "test", "release");
+        ok(release_end(s, release_of(s, "prod", KIND_RELEASE), exits[i], "end", 3000, &err));
+    release_of(s, "test", KIND_RELEASE);
     struct release_info *list;
     size_t n;
     ok(release_list(s, "prod", 10, 0, &a, &list, &n, &err));
@@ -304,7 +305,7 @@ static void step_times_are_medians_of_finished_steps(void **state)
     auto_store struct store *s = store_write("j.db");
     static const int64_t took[] = {100, 900, 300};
     for (size_t i = 0; i < 3; i++) {
-        int64_t r = release_of(s, "prod", "release"), t = 1000000 * (int64_t)i;
+        int64_t r = release_of(s, "prod", KIND_RELEASE), t = 1000000 * (int64_t)i;
         step(s, r, t, "outcome", "before", 0, "haproxy.drain", 0);
         step(s, r, t + 50000, "intent", "run", 0, "haproxy.drain", 0);
         step(s, r, t + 50005, "outcome", "run", 0, "haproxy.drain", 0); /* ok, but not ready yet */
@@ -313,7 +314,7 @@ static void step_times_are_medians_of_finished_steps(void **state)
         step(s, r, t + 50000 + took[i] + 40, "outcome", "run", 1, "haproxy.wait_idle", 1);
         step(s, r, t + 60000, "intent", "run", 2, "cmd.run", 0); /* never ended */
     }
-    step(s, release_of(s, "prod", "rollback"), 1, "intent", "run", 0, "haproxy.drain", 0);
+    step(s, release_of(s, "prod", KIND_ROLLBACK), 1, "intent", "run", 0, "haproxy.drain", 0);
     struct step_time *times;
     size_t n;
     ok(journal_step_times(s, "prod", "rolling", &a, &times, &n, &err));
@@ -333,7 +334,7 @@ static void the_way_back_and_a_clock_that_jumped_give_no_times(void **state)
     struct err err;
     auto_arena struct arena a = {0};
     auto_store struct store *s = store_write("j.db");
-    int64_t r = release_of(s, "prod", "release");
+    int64_t r = release_of(s, "prod", KIND_RELEASE);
     step(s, r, 5000, "intent", "run", 0, "cmd.run", 0);
     step(s, r, 4000, "outcome", "run", 0, "cmd.run", 1);
     row_add(s, (struct row){.release = r,
@@ -395,8 +396,8 @@ static void nodes_run_are_and_owe_what_the_journal_says(void **state)
     struct err err;
     auto_arena struct arena a = {0};
     auto_store struct store *s = store_write("j.db");
-    int64_t one = release_of(s, "prod", "release"), two = release_of(s, "prod", "release");
-    int64_t elsewhere = release_of(s, "test", "release");
+    int64_t one = release_of(s, "prod", KIND_RELEASE), two = release_of(s, "prod", KIND_RELEASE);
+    int64_t elsewhere = release_of(s, "test", KIND_RELEASE);
     node_note(s, one, "app2", "node-in", "{\"rev\":\"aaaa\",\"identity\":\"m-2\"}");
     node_note(s, one, "app1", "node-in", "{\"rev\":\"aaaa\"}");
     node_note(s, two, "app1", "node-in", "{\"rev\":\"bbbb\"}");
@@ -412,7 +413,7 @@ static void nodes_run_are_and_owe_what_the_journal_says(void **state)
                             .role = "run",
                             .code = "ok",
                             .facts = "{\"identity\":\"m-3\"}"});
-    int64_t command = release_of(s, "prod", "exec"); /* brings nothing that a node runs since */
+    int64_t command = release_of(s, "prod", KIND_EXEC); /* brings nothing that a node runs since */
     node_note(s, command, "app1", "node-in", "");
     node_note(s, command, "app2", "gang-ok", "");
     struct node_state_info *nodes;
@@ -446,7 +447,7 @@ static void output_keeps_every_byte_and_its_totals(void **state)
     struct err err;
     auto_arena struct arena a = {0};
     auto_store struct store *s = store_write("j.db");
-    int64_t r = release_of(s, "prod", "release");
+    int64_t r = release_of(s, "prod", KIND_RELEASE);
     static const char bytes[] = "a\0b\xff\n";
     struct output o = {.release = r, .node = "app1", .step = 2, .stream = 2, .data = bytes, .n = 5};
     ok(output_append(s, &o, &err));

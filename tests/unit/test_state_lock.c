@@ -31,7 +31,7 @@ static void a_lock_is_taken_once_and_given_back(void **state)
     struct lock_request other = want("test");
     ok(lock_take(s, &other, &a, &held, &err));
     assert_true(held.fence > mine.fence);
-    int64_t release = release_of(s, "prod", "release");
+    int64_t release = release_of(s, "prod", KIND_RELEASE);
     ok(lock_bind(s, "prod", mine.fence, release, &err));
     ok(lock_get(s, "prod", &a, &held, &err));
     assert_int_equal(held.release, release);
@@ -226,7 +226,7 @@ static void the_text_is_one_line_that_no_terminal_obeys(void **state)
     struct lock_request ask = {.env = "prod", .who = "a\x1b[2Jnn", .why = "two\nlines"};
     struct lock_info l;
     ok(lock_take(s, &ask, &a, &l, &err));
-    ok(lock_bind(s, "prod", l.fence, release_of(s, "prod", "release"), &err));
+    ok(lock_bind(s, "prod", l.fence, release_of(s, "prod", KIND_RELEASE), &err));
     ok(lock_get(s, "prod", &a, &l, &err));
     const char *text = lock_text(&l, &a);
     assert_null(strpbrk(text, "\x1b\n"));

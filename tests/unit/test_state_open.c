@@ -36,7 +36,7 @@ static void modes_do_not_depend_on_the_umask(void **state)
         snprintf(path, sizeof(path), "%s", scratch(name));
         mode_t old = umask(masks[i]);
         struct store *s = store_write(name);
-        row_add(s, life(release_of(s, "prod", "release")));
+        row_add(s, life(release_of(s, "prod", KIND_RELEASE)));
         umask(old);
         snprintf(name, sizeof(name), "m%zu", i);
         assert_int_equal(mode_of(scratch(name)), 0700);
@@ -215,7 +215,7 @@ static void damaged_files_are_refused(void **state)
     (void)state;
     struct err err;
     struct store *s = store_write("good.db");
-    int64_t r = release_of(s, "prod", "release");
+    int64_t r = release_of(s, "prod", KIND_RELEASE);
     ok(store_begin(s, &err));
     for (int i = 0; i < 2000; i++) {
         struct row row = life(r);
@@ -263,8 +263,8 @@ static void reading_creates_nothing(void **state)
     ok(store_begin(s, &err));
     ok(store_commit(s, &err));
     int64_t id;
-    refused(release_insert(s, &(struct release_new){.env = "prod", .kind = "release"}, &id, &err), E_JOURNAL,
-            "reading only");
+    refused(release_insert(s, &(struct release_new){.env = "prod", .kind = KIND_RELEASE}, &id, &err),
+            E_JOURNAL, "reading only");
     assert_int_equal(access(scratch("none"), F_OK), -1);
     /* a copy without its -wal, as from a backup */
     store_close(store_write("j.db"));
@@ -276,7 +276,7 @@ static void reading_creates_nothing(void **state)
     assert_int_equal(access(scratch("j.db-shm"), F_OK), -1);
     /* and yet what a writer then does is seen */
     auto_store struct store *w = store_write("j.db");
-    row_add(w, life(release_of(w, "prod", "release")));
+    row_add(w, life(release_of(w, "prod", KIND_RELEASE)));
     assert_int_equal(journal_last_seq(copy), 1);
 }
 
@@ -286,7 +286,7 @@ static void a_reader_sees_a_journal_that_comes_goes_and_comes_back(void **state)
     struct store *r = store_read("d/j.db");
     assert_int_equal(journal_last_seq(r), 0);
     struct store *w = store_write("d/j.db");
-    int64_t id = release_of(w, "prod", "release");
+    int64_t id = release_of(w, "prod", KIND_RELEASE);
     row_add(w, life(id));
     assert_int_equal(journal_last_seq(r), 1);
     row_add(w, life(id));
@@ -296,7 +296,7 @@ static void a_reader_sees_a_journal_that_comes_goes_and_comes_back(void **state)
     unlink(scratch("d/j.db-wal")); /* the reader kept the writer from emptying it */
     assert_int_equal(journal_last_seq(r), 0);
     w = store_write("d/j.db");
-    row_add(w, life(release_of(w, "prod", "release")));
+    row_add(w, life(release_of(w, "prod", KIND_RELEASE)));
     assert_int_equal(journal_last_seq(r), 1);
     store_close(w);
     store_close(r);
@@ -307,7 +307,7 @@ static void a_snapshot_holds_while_rows_are_added(void **state)
     (void)state;
     struct err err;
     auto_store struct store *w = store_write("j.db"), *r = store_read("j.db");
-    int64_t id = release_of(w, "prod", "release");
+    int64_t id = release_of(w, "prod", KIND_RELEASE);
     row_add(w, life(id));
     ok(store_begin(r, &err));
     assert_int_equal(journal_last_seq(r), 1);
@@ -326,7 +326,7 @@ static void vanishes(enum vanish how, bool inside)
     char name[32];
     snprintf(name, sizeof(name), "v%d%d.db", how, inside);
     auto_store struct store *s = store_write(name);
-    struct row row = life(release_of(s, "prod", "release"));
+    struct row row = life(release_of(s, "prod", KIND_RELEASE));
     row_add(s, row);
     if (inside)
         ok(store_begin(s, &err));
@@ -357,7 +357,7 @@ static void newest_rows_left_behind_are_not_mixed_into_a_new_journal(void **stat
     (void)state;
     struct err err;
     struct store *s = store_write("j.db"), *other = NULL;
-    row_add(s, life(release_of(s, "prod", "release"))); /* still in the -wal */
+    row_add(s, life(release_of(s, "prod", KIND_RELEASE))); /* still in the -wal */
     unlink(scratch("j.db"));
     refused(store_open(scratch("j.db"), STORE_WRITE, &other, &err), E_JOURNAL, "newest rows");
     refused(store_open(scratch("j.db"), STORE_READ, &other, &err), E_JOURNAL, "newest rows");
@@ -404,7 +404,7 @@ static void the_default_name_follows_the_environment(void **state)
     assert_int_equal(chdir(scratch_dir), 0);
     ok(store_open("rel.db", STORE_WRITE, &s, &err));
     assert_int_equal(chdir(cwd), 0);
-    row_add(s, life(release_of(s, "prod", "release"))); /* a later chdir changes nothing */
+    row_add(s, life(release_of(s, "prod", KIND_RELEASE))); /* a later chdir changes nothing */
     assert_string_equal(store_place(s), scratch("rel.db"));
     store_close(s);
     char longest[6000];
@@ -429,7 +429,7 @@ static void many_may_make_it_at_once_and_none_loses_a_row(void **state)
         struct err err;
         struct store *s = NULL;
         int64_t id;
-        struct release_new r = {.env = "prod", .kind = "release"};
+        struct release_new r = {.env = "prod", .kind = KIND_RELEASE};
         bool fine =
             store_open(scratch("race/j.db"), STORE_WRITE, &s, &err) && release_insert(s, &r, &id, &err);
         if (!fine)

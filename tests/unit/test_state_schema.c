@@ -104,7 +104,7 @@ static void check_tokens(struct store *s)
     assert_false(tokens[0].bot);             /* nobody speaks for people until told to */
     ok(login_check(s, "0", &a, &who, &err)); /* the fixture's cookie; its SHA-256 is in the file */
     assert_non_null(who);
-    assert_string_equal(who->role, "operator");
+    assert_int_equal(who->role, RIGHT_OPERATOR);
 }
 
 static void check_orders(struct store *s)
@@ -147,14 +147,14 @@ static void check_chat(struct store *s)
     ok(ask_find(s, "K7Q2", &a, &ask, &err));
     assert_non_null(ask);
     assert_string_equal(ask->person, "slack/T1/U1");
-    assert_string_equal(ask->state, "confirm");
+    assert_int_equal(ask->state, ASK_CONFIRM);
     ok(queue_list(s, "prod", &a, &places, &n, &err));
     assert_int_equal(n, 1);
     assert_string_equal(places[0].who, "slack:bob");
     ok(message_get(s, "bot", 2, &a, &message, &err));
     assert_string_equal(message->ts, "1700000200.000100");
     ok(notice_after(s, 0, 10, &a, &notices, &n, &err));
-    assert_string_equal(notices[0].event, "turn");
+    assert_int_equal(notices[0].event, NOTICE_TURN);
     ok(lock_events_after(s, 0, 10, &a, &locks, &n, &err));
     assert_true(n > 0);
 }

@@ -13,12 +13,12 @@ static void a_token_is_known_by_its_text_alone(void **state)
     auto_store struct store *s = store_write("j.db");
     char text[TOKEN_TEXT_MAX], other[TOKEN_TEXT_MAX];
     struct token_info *who;
-    ok(token_add(s, "ci", "operator", false, "ann", text, &err));
-    ok(token_add(s, "bob", "viewer", false, "ann", other, &err));
+    ok(token_add(s, "ci", RIGHT_OPERATOR, false, "ann", text, &err));
+    ok(token_add(s, "bob", RIGHT_VIEWER, false, "ann", other, &err));
     assert_int_equal(strlen(text), 4 + 64);
     ok(token_check(s, text, &a, &who, &err));
     assert_string_equal(who->name, "ci");
-    assert_string_equal(who->role, "operator");
+    assert_int_equal(who->role, RIGHT_OPERATOR);
     memcpy(other + 4, text + 4, 64); /* ci's secret under bob's number */
     ok(token_check(s, other, &a, &who, &err));
     assert_null(who);
@@ -32,7 +32,7 @@ static void what_is_no_token_is_refused(void **state)
     auto_store struct store *s = store_write("j.db");
     char text[TOKEN_TEXT_MAX];
     struct token_info *who;
-    ok(token_add(s, "ci", "operator", false, "ann", text, &err));
+    ok(token_add(s, "ci", RIGHT_OPERATOR, false, "ann", text, &err));
     text[10] = text[10] == 'a' ? 'b' : 'a';
     const char *const bad[] = {text,    "",      "rt",   "rt1-",
                                "rt1",   "rt0-1", "rt9-", "rt99999999999999999999999999-",
@@ -49,7 +49,7 @@ static void the_file_holds_no_token_and_no_cookie(void **state)
     struct err err;
     char text[TOKEN_TEXT_MAX], cookie[LOGIN_TEXT_MAX], command[600];
     struct store *s = store_write("j.db");
-    ok(token_add(s, "ci", "operator", false, "ann", text, &err));
+    ok(token_add(s, "ci", RIGHT_OPERATOR, false, "ann", text, &err));
     ok(login_add(s, 1, clock_wall_ms() + 60000, cookie, &err));
     store_close(s);
     snprintf(command, sizeof(command), "cat %s* | grep -a -q -e %s -e %s", scratch("j.db"), text + 4, cookie);
@@ -66,14 +66,14 @@ static void a_bot_is_made_one_and_has_a_name_of_its_own(void **state)
     auto_store struct store *s = store_write("j.db");
     char text[TOKEN_TEXT_MAX];
     struct token_info *who;
-    ok(token_add(s, "ann", "operator", false, "root", text, &err)); /* named as a bot could be */
+    ok(token_add(s, "ann", RIGHT_OPERATOR, false, "root", text, &err)); /* named as a bot could be */
     ok(token_check(s, text, &a, &who, &err));
     assert_false(who->bot);
-    ok(token_add(s, "hubot", "operator", true, "root", text, &err));
+    ok(token_add(s, "hubot", RIGHT_OPERATOR, true, "root", text, &err));
     ok(token_check(s, text, &a, &who, &err));
     assert_true(who->bot);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        refused(token_add(s, bad[i], "operator", true, "root", text, &err), E_USAGE,
+        refused(token_add(s, bad[i], RIGHT_OPERATOR, true, "root", text, &err), E_USAGE,
                 "cannot be a bot's name");
 }
 
@@ -86,8 +86,8 @@ static void a_revoked_token_ends_with_its_logins(void **state)
     char text[TOKEN_TEXT_MAX], again[TOKEN_TEXT_MAX], cookie[LOGIN_TEXT_MAX];
     struct token_info *who;
     bool was;
-    ok(token_add(s, "ci", "operator", false, "ann", text, &err));
-    refused(token_add(s, "ci", "viewer", false, "ann", again, &err), E_USAGE, "is in force since");
+    ok(token_add(s, "ci", RIGHT_OPERATOR, false, "ann", text, &err));
+    refused(token_add(s, "ci", RIGHT_VIEWER, false, "ann", again, &err), E_USAGE, "is in force since");
     ok(login_add(s, 1, clock_wall_ms() + 60000, cookie, &err));
     ok(login_check(s, cookie, &a, &who, &err));
     assert_non_null(who);
@@ -99,9 +99,9 @@ static void a_revoked_token_ends_with_its_logins(void **state)
     assert_null(who);
     ok(login_check(s, cookie, &a, &who, &err));
     assert_null(who);
-    ok(token_add(s, "ci", "viewer", false, "ann", again, &err)); /* the name is free again */
+    ok(token_add(s, "ci", RIGHT_VIEWER, false, "ann", again, &err)); /* the name is free again */
     ok(token_check(s, again, &a, &who, &err));
-    assert_string_equal(who->role, "viewer");
+    assert_int_equal(who->role, RIGHT_VIEWER);
 }
 
 static void a_login_ends_by_time_and_by_logout(void **state)
@@ -112,7 +112,7 @@ static void a_login_ends_by_time_and_by_logout(void **state)
     auto_store struct store *s = store_write("j.db");
     char text[TOKEN_TEXT_MAX], old[LOGIN_TEXT_MAX], cookie[LOGIN_TEXT_MAX];
     struct token_info *who;
-    ok(token_add(s, "bob", "admin", false, "ann", text, &err));
+    ok(token_add(s, "bob", RIGHT_ADMIN, false, "ann", text, &err));
     ok(login_add(s, 1, clock_wall_ms() - 1, old, &err));
     ok(login_check(s, old, &a, &who, &err));
     assert_null(who);
@@ -130,14 +130,14 @@ static void an_order_is_written_before_it_begins_and_never_changed(void **state)
     auto_arena struct arena a = {0};
     auto_store struct store *s = store_write("j.db");
     struct order_new o = {.env = "prod",
-                          .verb = "run",
+                          .verb = WISH_RUN,
                           .who = "page:bob",
-                          .via = "page",
+                          .via = VIA_PAGE,
                           .place = "127.0.0.1",
                           .argv = "[]",
                           .at_ms = 1000};
     struct order_info *got;
-    int64_t id, release = release_of(s, "prod", "release"), of;
+    int64_t id, release = release_of(s, "prod", KIND_RELEASE), of;
     ok(order_insert(s, &o, &id, &err));
     ok(order_get(s, id, &a, &got, &err));
     assert_int_equal(got->ended_ms, 0);
@@ -168,7 +168,7 @@ static void a_reader_sees_that_something_was_written(void **state)
     ok(store_version(reader, &before, &err));
     ok(store_version(reader, &same, &err));
     assert_int_equal(before, same);
-    release_of(s, "prod", "release");
+    release_of(s, "prod", KIND_RELEASE);
     ok(store_version(reader, &after, &err));
     assert_int_not_equal(before, after);
 }

@@ -193,7 +193,7 @@ static void a_note_has_its_sentence_and_output_its_stream(void **state)
                              .exit_status = -1,
                              .env = "prod",
                              .app = "site",
-                             .kind = "release",
+                             .kind = KIND_RELEASE,
                              .plan_name = "rolling",
                              .rev = "f5",
                              .rev_typed = "main",
@@ -229,7 +229,7 @@ static int journal_setup(void **state)
     assert_true(store_open(j->path, STORE_WRITE, &j->store, &err));
     struct release_new r = {.env = "prod",
                             .app = "site",
-                            .kind = "release",
+                            .kind = KIND_RELEASE,
                             .plan_name = "rolling",
                             .rev = fixture_plan.rev,
                             .rev_typed = "main",
@@ -505,29 +505,29 @@ static void a_way_back_says_why_it_is_not_the_last(void **state)
 {
     (void)state;
     auto_arena struct arena arena = {0};
-    struct release_info back = {.id = 9, .kind = "release", .rev = "f5d98590aaaabbbb", .rev_typed = "v7"};
+    struct release_info back = {.id = 9, .kind = KIND_RELEASE, .rev = "f5d98590aaaabbbb", .rev_typed = "v7"};
     static const struct {
         struct release_info last;
         struct lock_info lock;
         const char *said;
     } rows[] = {
-        {{.id = 9, .kind = "release"}, {0}, ""},
-        {{.id = 10, .kind = "release", .exit_status = 1},
+        {{.id = 9, .kind = KIND_RELEASE}, {0}, ""},
+        {{.id = 10, .kind = KIND_RELEASE, .exit_status = 1},
          {0},
          "release 10 failed and is back already; this takes back release 9 (v7 f5d98590aaaa)"},
-        {{.id = 10, .kind = "release", .exit_status = 1, .back = BACK_UNTOUCHED},
+        {{.id = 10, .kind = KIND_RELEASE, .exit_status = 1, .back = BACK_UNTOUCHED},
          {0},
          "release 10 failed and switched nothing; this takes back release 9 (v7 f5d98590aaaa)"},
-        {{.id = 10, .kind = "release", .exit_status = 1, .back = BACK_ORDERED},
+        {{.id = 10, .kind = KIND_RELEASE, .exit_status = 1, .back = BACK_ORDERED},
          {0},
          "release 10 is taken back already; this takes back release 9 (v7 f5d98590aaaa)"},
-        {{.id = 11, .kind = "rollback", .of_release = 10},
+        {{.id = 11, .kind = KIND_ROLLBACK, .of_release = 10},
          {0},
          "release 10 was taken back by rollback 11; this takes back release 9 (v7 f5d98590aaaa)"},
-        {{.id = 10, .kind = "release", .exit_status = 4},
+        {{.id = 10, .kind = KIND_RELEASE, .exit_status = 4},
          {0},
          "release 10 (stopped part-way) stays as it is; this takes back release 9 (v7 f5d98590aaaa)"},
-        {{.id = 9, .kind = "release"},
+        {{.id = 9, .kind = KIND_RELEASE},
          {.held = true,
           .holder = HOLDER_DEAD,
           .who = "ann",

@@ -28,7 +28,7 @@ static const uint32_t fixture_stages[] = {1, 3};
 static const struct watch_plan fixture_plan = {.release = 41,
                                                .env = "prod",
                                                .app = "site",
-                                               .kind = "release",
+                                               .kind = KIND_RELEASE,
                                                .rev = "f5d98590000000000000000000000000000000aa",
                                                .plan_name = "rolling",
                                                .nodes = fixture_nodes,

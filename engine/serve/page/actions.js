@@ -4,7 +4,7 @@
 import { announce, el, fill, put } from './dom.js';
 import { envPath, get, post, releasePath } from './api.js';
 import { readBrief, summary } from './brief.js';
-import { envTitle, plural, short } from './words.js';
+import { KIND, WISH, envTitle, plural, short } from './words.js';
 
 const TEXTS = {
   run: ['Release', 'Release a revision'],
@@ -15,8 +15,9 @@ const TEXTS = {
   lock: ['Hold the lock', 'Hold the lock'],
   unlock: ['Free the lock', 'Free the lock'],
 };
-const DANGER = new Set(['abort', 'rollback']);
-const PRIMARY = new Set(['run', 'resume']); // never both at once
+const MOVES = new Set([WISH.RUN, WISH.ROLLBACK, WISH.RESUME]);
+const DANGER = new Set([WISH.ABORT, WISH.ROLLBACK]);
+const PRIMARY = new Set([WISH.RUN, WISH.RESUME]); // never both at once
 
 // Nothing is released until it is freed.
 function heldByHand(env) {
@@ -29,12 +30,12 @@ function sensible(verb, env) {
   const held = Boolean(env.lock);
   const byHand = heldByHand(env);
   switch (verb) {
-    case 'run': return !running && !byHand && !env.unfinished; // first that one is gone on with, or taken back
-    case 'pause': case 'abort': return running;
-    case 'resume': return !running && !byHand && Boolean(env.unfinished);
-    case 'rollback': return !running && !byHand && Boolean(env.unfinished || env.rollback_of);
-    case 'lock': return !held;
-    case 'unlock': return held && !running && (!env.lock.release || (env.can || []).includes('force'));
+    case WISH.RUN: return !running && !byHand && !env.unfinished; // first that one is gone on with, or taken back
+    case WISH.PAUSE: case WISH.ABORT: return running;
+    case WISH.RESUME: return !running && !byHand && Boolean(env.unfinished);
+    case WISH.ROLLBACK: return !running && !byHand && Boolean(env.unfinished || env.rollback_of);
+    case WISH.LOCK: return !held;
+    case WISH.UNLOCK: return held && !running && (!env.lock.release || (env.can || []).includes('force'));
     default: return false;
   }
 }
@@ -42,7 +43,7 @@ function sensible(verb, env) {
 // The last release failed and is back already, was taken back, or never began: another way back is about an older one,
 // which was good. The note says which.
 function further(verb, env) {
-  return verb === 'rollback' && Boolean(env.rollback_note);
+  return verb === WISH.ROLLBACK && Boolean(env.rollback_note);
 }
 
 function title(verb, env) {
@@ -62,8 +63,8 @@ export function buttons(env, verbs) {
 // Where a past release leads back to: to before it, whatever became of it; to its revision, when it brought one to the fleet
 // that not all nodes run. `key` finds the button again when the list was made anew.
 export function waysBack(env, r) {
-  const may = (env.can || []).includes('rollback') && !env.running && !env.unfinished && !heldByHand(env);
-  if (!may || !r.ended || !['release', 'rollback'].includes(r.what)) return [];
+  const may = (env.can || []).includes(WISH.ROLLBACK) && !env.running && !env.unfinished && !heldByHand(env);
+  if (!may || !r.ended || ![KIND.RELEASE, KIND.ROLLBACK].includes(r.what)) return [];
   const name = r.rev_typed && !r.rev.startsWith(r.rev_typed) ? r.rev_typed : short(r.rev);
   const ways = [{ key: `before-${r.release}`, wish: { before: r.release }, text: `before ${r.release}`, title: `Go back to before release ${r.release}` }];
   if (r.what === 'release' && r.exit === 0 && r.rev && !(env.nodes || []).every((n) => n.rev === r.rev)) {
@@ -75,7 +76,7 @@ export function waysBack(env, r) {
 // Small ones say in a list what the whole title says elsewhere.
 export function backButtons(env, r, small) {
   return waysBack(env, r).map((way) => el('button', { type: 'button', class: small ? 'button is-small' : 'button', 'data-verb': way.key,
-    'aria-label': way.title, onclick: () => ask('rollback', env.env, way) }, small ? way.text : way.title));
+    'aria-label': way.title, onclick: () => ask(WISH.ROLLBACK, env.env, way) }, small ? way.text : way.title));
 }
 
 // ---- the dialog
@@ -106,7 +107,7 @@ class Dialog {
     this.verb = verb;
     this.env = env;
     this.way = way; // of a rollback to something in the past
-    this.looks = verb === 'run' || Boolean(way); // it shows a plan, and only that one is done
+    this.looks = verb === WISH.RUN || Boolean(way); // it shows a plan, and only that one is done
     this.fields = el('div', { class: 'fields' });
     this.preview = el('div', { class: 'preview' });
     this.confirm = el('div', { class: 'fields' });
@@ -239,7 +240,7 @@ class Dialog {
     const { only, exclude } = this.values();
     const names = (text) => text.split(',').map((name) => name.trim());
     const nodes = all.filter((n) => (!only || names(only).includes(n.id)) && !(exclude && names(exclude).includes(n.id)));
-    this.say(further('rollback', this.env) && el('p', { class: 'warn' }, `! ${this.env.rollback_note}.`),
+    this.say(further(WISH.ROLLBACK, this.env) && el('p', { class: 'warn' }, `! ${this.env.rollback_note}.`),
       el('p', {}, `Takes back ${of.what} ${of.release} (${short(of.rev)}): ${plural(nodes.length, 'node')} `
         + 'return, in reverse, inside window and floor, to what each ran before.'),
       el('ul', { class: 'moves' }, nodes.slice(0, 12).map((n) => el('li', {}, el('b', {}, n.id), ' ',
@@ -316,15 +317,15 @@ class Dialog {
     if (typed) body.confirm = typed.value.trim();
     if (this.looks) body.digest = this.digest;
     if (this.way) Object.assign(body, this.way.wish);
-    else if (this.verb === 'rollback') body.release = this.env.rollback_of;
-    if (this.verb === 'unlock' && this.env.lock && this.env.lock.release) body.force = true;
+    else if (this.verb === WISH.ROLLBACK) body.release = this.env.rollback_of;
+    if (this.verb === WISH.UNLOCK && this.env.lock && this.env.lock.release) body.force = true;
     const given = await post(envPath(this.env.env, `/${this.verb}`), body);
     if (given.pending) return this.pend(given);
-    const order = await this.waitOrder(given.order, (o) => o.release && ['run', 'rollback', 'resume'].includes(this.verb));
+    const order = await this.waitOrder(given.order, (o) => o.release && MOVES.has(this.verb));
     if (order.exit === null || order.exit === undefined || order.exit === 0) {
       this.node.close();
       announce(`${TEXTS[this.verb][0]}: done`);
-      if (order.release && ['run', 'rollback', 'resume'].includes(this.verb)) location.assign(`/release/${Number(order.release)}`);
+      if (order.release && MOVES.has(this.verb)) location.assign(`/release/${Number(order.release)}`);
       return;
     }
     this.planned = false; // whatever it was, look again

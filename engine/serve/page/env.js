@@ -3,7 +3,7 @@
 
 import { announce, el, fill, refill, throttled } from './dom.js';
 import { envPath, get, page, stream } from './api.js';
-import { ago, clock, envTitle, plural, result, short, when } from './words.js';
+import { ASK, WISH, ago, clock, envTitle, plural, result, short, when } from './words.js';
 import { buttons } from './actions.js';
 import { releaseTable } from './history.js';
 
@@ -16,7 +16,7 @@ function asked(p) {
   return `${p.verb}${p.rev ? ` of ${name(p.rev)}` : ''}${p.release ? ` of release ${p.release}` : ''}${to}${words}`;
 }
 
-const VERBS = ['resume', 'run', 'rollback', 'pause', 'abort', 'lock', 'unlock'];
+const VERBS = [WISH.RESUME, WISH.RUN, WISH.ROLLBACK, WISH.PAUSE, WISH.ABORT, WISH.LOCK, WISH.UNLOCK];
 
 class EnvView {
   constructor(main) {
@@ -58,8 +58,8 @@ class EnvView {
     const queue = e.queue && e.queue.length > 0 && el('p', {}, el('b', {}, 'Waiting: '),
       e.queue.map((q, i) => `${i + 1}. ${q.who}${q.until ? ` (next, until ${clock(q.until)})` : ''}`).join(', '));
     const pending = (e.pending || []).map((p) => el('p', { class: 'banner is-warn' },
-      p.state === 'approve' ? `! ${asked(p)} by ${p.who} waits for a second person until ${clock(p.until)}: approve ${p.code}`
-        : p.state === 'plan' ? `! ${asked(p)} by ${p.who} is being looked at`
+      p.state === ASK.APPROVE ? `! ${asked(p)} by ${p.who} waits for a second person until ${clock(p.until)}: approve ${p.code}`
+        : p.state === ASK.PLAN ? `! ${asked(p)} by ${p.who} is being looked at`
           : `! ${asked(p)} by ${p.who} is not confirmed yet (until ${clock(p.until)})`));
     refill(this.head, el('div', { class: 'title' }, el('h1', {}, envTitle(e.env, e.app)), this.pill()), elsewhere, held, pending, queue, this.lastLine(),
       el('div', { class: 'actions' }, buttons(e, VERBS)));

@@ -3,13 +3,13 @@
 //
 // On the way the fold tells a recorder of the timeline which step ran when (span) and which state was entered (enter).
 
-import { DRAIN, ENABLE, LIFE_BACK, LIFE_BACK_ONCE, LIFE_BACK_VERIFY, PHASE_OF, PREPARE, STATES, STATE_OF } from './words.js';
+import { LIFE, NOTE, ORDER, OUTCOME, PHASE, PHASE_OF, ROLE, ROW, SHOWN, STATES, STATE_OF } from './words.js';
 
-export const WAITING = 0, PREPARING = 1, PREPARED = 2, OUT = 3, DONE = 4, BACK = 5, UNDONE = 6, FAILED = 7, LEFT = 8, UNTOUCHED = 9;
+export const { WAITING, PREPARING, PREPARED, OUT, DONE, BACK, UNDONE, FAILED, LEFT, UNTOUCHED } = SHOWN;
 
 const isOut = (state) => state === OUT || state === BACK;
 const isTrouble = (state) => state === FAILED || state === LEFT;
-const isGang = (phase) => phase < DRAIN || phase > ENABLE;
+const isGang = (phase) => phase < PHASE.DRAIN || phase > PHASE.ENABLE;
 
 export class Model {
   // release: /api/v1/releases/N; recorder: {span(node, step, from, to, outcome, back), enter(node, state, at)} or null.
@@ -74,11 +74,11 @@ export class Model {
     this.last = row.at;
     const i = row.node ? this.index.get(row.node) ?? -1 : -1;
     const inPlan = row.step !== undefined && row.step >= 0 && row.step < this.steps.length;
-    if (row.kind === 'order') this.order(row);
-    else if (row.kind === 'note' && i >= 0) this.nodeNote(i, row);
-    else if (row.kind === 'note') this.releaseNote(row);
-    else if (i >= 0 && inPlan && row.kind === 'intent') this.intent(i, row);
-    else if (i >= 0 && inPlan && row.kind === 'outcome') this.outcome(i, row);
+    if (row.kind === ROW.ORDER) this.order(row);
+    else if (row.kind === ROW.NOTE && i >= 0) this.nodeNote(i, row);
+    else if (row.kind === ROW.NOTE) this.releaseNote(row);
+    else if (i >= 0 && inPlan && row.kind === ROW.INTENT) this.intent(i, row);
+    else if (i >= 0 && inPlan && row.kind === ROW.OUTCOME) this.outcome(i, row);
     if (i >= 0) this.changed.add(i);
   }
 
@@ -122,17 +122,17 @@ export class Model {
     this.begin(i, row.step, row.at);
     n.attempt = row.attempt || 0;
     n.unknown = false;
-    if (this.steps[row.step].phase === PREPARE && n.state === WAITING) this.setState(i, PREPARING, row.at);
+    if (this.steps[row.step].phase === PHASE.PREPARE && n.state === WAITING) this.setState(i, PREPARING, row.at);
   }
 
   outcome(i, row) {
     const n = this.nodes[i];
-    n.unknown = row.code === 'unknown';
+    n.unknown = row.code === OUTCOME.UNKNOWN;
     if (row.text) n.text = this.message(row);
-    if (row.role === 'guard' || row.role === 'soak' || row.role === 'before') return;
+    if (row.role === ROLE.GUARD || row.role === ROLE.SOAK || row.role === ROLE.BEFORE) return;
     this.begin(i, row.step, row.at);
     if (row.b > 0) n.gauge = row.b;
-    if (row.code === 'ok' && row.a) this.done(i, row.step, row.at);
+    if (row.code === OUTCOME.OK && row.a) this.done(i, row.step, row.at);
   }
 
   // The steps of a node's walk follow one another without a word of the journal: reads have no intent rows.
@@ -162,51 +162,51 @@ export class Model {
   nodeNote(i, row) {
     const n = this.nodes[i];
     switch (row.code) {
-      case 'admit': return this.setState(i, this.life === LIFE_BACK ? BACK : OUT, row.at);
-      case 'node-turn':
+      case NOTE.ADMIT: return this.setState(i, this.life === LIFE.BACK ? BACK : OUT, row.at);
+      case NOTE.NODE_TURN:
         this.begin(i, -1, row.at, 'failed');
         return this.setState(i, BACK, row.at);
-      case 'node-in':
+      case NOTE.NODE_IN:
         this.begin(i, -1, row.at);
         n.out = n.since ? row.at - n.since : 0;
         return this.setState(i, n.state === OUT ? DONE : UNDONE, row.at);
-      case 'node-left':
+      case NOTE.NODE_LEFT:
         this.setState(i, LEFT, row.at);
         return this.nodeFailed(i, row);
-      case 'node-failed': return this.nodeFailed(i, row);
-      case 'gang-ok':
+      case NOTE.NODE_FAILED: return this.nodeFailed(i, row);
+      case NOTE.GANG_OK:
         this.begin(i, -1, row.at);
         if (n.state === WAITING || n.state === PREPARING) this.setState(i, PREPARED, row.at);
         return undefined;
-      case 'gang-bad':
-        if (row.a === PREPARE) this.setState(i, FAILED, row.at);
+      case NOTE.GANG_BAD:
+        if (row.a === PHASE.PREPARE) this.setState(i, FAILED, row.at);
         return this.nodeFailed(i, row);
-      case 'progress': case 'escalate': case 'deadline':
+      case NOTE.PROGRESS: case NOTE.ESCALATE: case NOTE.DEADLINE:
         n.text = this.message(row);
       // fall through
-      case 'proceed':
+      case NOTE.PROCEED:
         if (row.step >= 0) this.begin(i, row.step, row.at);
         n.gauge = row.a;
         return undefined;
-      case 'retry': n.attempt = row.a + 1; return undefined;
+      case NOTE.RETRY: n.attempt = row.a + 1; return undefined;
       default: return undefined;
     }
   }
 
   releaseNote(row) {
-    if (row.code === 'life') {
+    if (row.code === NOTE.LIFE) {
       this.life = row.a;
       this.text = '';
       return;
     }
-    if (row.code === 'stage') {
+    if (row.code === NOTE.STAGE) {
       this.stage = row.a;
       if (this.recorder) this.recorder.stage(row.a, row.at);
     }
-    this.soakUntil = row.code === 'soak' ? row.at + row.b : 0;
-    if (row.code === 'stopping') this.stopping = true;
-    if (row.code === 'end') this.end(row);
-    if (row.code !== 'stage' && !(row.code === 'end' && !row.b)) this.text = row.text || row.sentence || '';
+    this.soakUntil = row.code === NOTE.SOAK ? row.at + row.b : 0;
+    if (row.code === NOTE.STOPPING) this.stopping = true;
+    if (row.code === NOTE.END) this.end(row);
+    if (row.code !== NOTE.STAGE && !(row.code === NOTE.END && !row.b)) this.text = row.text || row.sentence || '';
   }
 
   // Nobody works on them any more, and what had not begun will not: until an order to go on.
@@ -222,13 +222,13 @@ export class Model {
 
   // An order to go on makes an ended release live again, and takes up the nodes that were given up.
   order(row) {
-    if (row.code === 'stop' || row.code === 'abort') {
+    if (row.code === ORDER.STOP || row.code === ORDER.ABORT) {
       this.stopping = true; // seen at once: whoever sees nothing orders again, and that is another order
       this.told = row.code;
     }
-    if (row.code !== 'resume' && row.code !== 'rollback') return;
-    if (row.code === 'rollback') this.life = LIFE_BACK;
-    const back = [LIFE_BACK, LIFE_BACK_ONCE, LIFE_BACK_VERIFY].includes(this.life);
+    if (row.code !== ORDER.RESUME && row.code !== ORDER.ROLLBACK) return;
+    if (row.code === ORDER.ROLLBACK) this.life = LIFE.BACK;
+    const back = [LIFE.BACK, LIFE.BACK_ONCE, LIFE.BACK_VERIFY].includes(this.life);
     this.nodes.forEach((n, i) => {
       if (n.state === LEFT) this.setState(i, back ? BACK : OUT, row.at);
       else if (n.state === FAILED || n.state === UNTOUCHED || (n.state === UNDONE && !back)) this.setState(i, WAITING, row.at);

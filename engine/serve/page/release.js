@@ -2,7 +2,7 @@
 
 import { announce, el, fill, refill, say, throttled } from './dom.js';
 import { envPath, get, page, releasePath, stream } from './api.js';
-import { LIVES, LIFE_BACK, LIFE_ROLL, STATES, clock, duration, envTitle, plural, result, short, ticking, when } from './words.js';
+import { LIFE, LIVES, ORDER, STATES, WISH, clock, duration, envTitle, plural, result, short, ticking, when } from './words.js';
 import { BACK, DONE, LEFT, Model, OUT, UNDONE } from './model.js';
 import { Tiles } from './tiles.js';
 import { Track } from './track.js';
@@ -158,7 +158,7 @@ class ReleaseView {
       const env = await get(envPath(this.release.env));
       const about = [env.running, env.unfinished, env.last].find(Boolean);
       const ours = about && about.release === this.release.release;
-      refill(this.actions, ours ? buttons(env, ['pause', 'abort', 'resume', 'rollback']) : backButtons(env, this.release, false));
+      refill(this.actions, ours ? buttons(env, [WISH.PAUSE, WISH.ABORT, WISH.RESUME, WISH.ROLLBACK]) : backButtons(env, this.release, false));
     } catch (error) {
       fill(this.actions, el('p', { class: 'quiet' }, error.message));
     }
@@ -186,17 +186,17 @@ class ReleaseView {
       return result(m.exit ?? this.release.exit, this.release.what, this.release.ended && this.release.result);
     }
     let word = m.started ? LIVES[m.life] : 'starting';
-    if (m.life === LIFE_ROLL && this.release.stage_end.length > 1) word += `, stage ${m.stage + 1} of ${this.release.stage_end.length}`;
+    if (m.life === LIFE.ROLL && this.release.stage_end.length > 1) word += `, stage ${m.stage + 1} of ${this.release.stage_end.length}`;
     if (m.soakUntil > Date.now()) word += `, judging for ${ticking(m.soakUntil - Date.now())}`;
     if (m.stopping) word += ', stopping';
-    return { word, kind: m.life >= LIFE_BACK ? 'warn' : 'busy', sign: m.life >= LIFE_BACK ? '◀' : '▶' };
+    return { word, kind: m.life >= LIFE.BACK ? 'warn' : 'busy', sign: m.life >= LIFE.BACK ? '◀' : '▶' };
   }
 
   // An order to stop is acknowledged at once, with what it waits for.
   stoppingText() {
     const m = this.model;
     if (!m.told || m.ended) return '';
-    if (m.told === 'abort') return 'Stopping now: nothing more is sent; nodes that are out stay out until resume or rollback.';
+    if (m.told === ORDER.ABORT) return 'Stopping now: nothing more is sent; nodes that are out stay out until resume or rollback.';
     const held = m.ids.filter((_, i) => [OUT, BACK].includes(m.nodes[i].state));
     const names = held.slice(0, 4).join(', ') + (held.length > 4 ? ` and ${held.length - 4} more` : '');
     return held.length ? `Stopping: finishing ${names}, nothing else starts.` : 'Stopping: nothing else starts.';

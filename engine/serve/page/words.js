@@ -1,54 +1,33 @@
 // The words of a release as people see them: states with their signs, phases with their letters, times, results.
 
-// In the order of enum shown (engine/watch). The sign stands beside the word wherever colour is used.
-export const STATES = [
-  { word: 'waiting', key: 'waiting', sign: '·' },
-  { word: 'preparing', key: 'preparing', sign: '◔' },
-  { word: 'prepared', key: 'prepared', sign: '○' },
-  { word: 'out', key: 'out', sign: '▶' },
-  { word: 'done', key: 'done', sign: '✓' },
-  { word: 'going back', key: 'back', sign: '◀' },
-  { word: 'back on the old', key: 'undone', sign: '↩' },
-  { word: 'failed', key: 'failed', sign: '✕' },
-  { word: 'left out', key: 'left', sign: '!' },
-  { word: 'not touched', key: 'untouched', sign: '·' },
-];
+// Which words there are is written once, in C: lists.js is made of that at build time. Here is how they look.
+import { EXIT, EXIT_WORDS, KIND, LIFE_WORDS, PHASE, PHASE_WORDS, SHOWN, SHOWN_WORDS } from './lists.js';
+
+export { ASK, KIND, LIFE, NOTE, ORDER, OUTCOME, PHASE, ROLE, ROW, SHOWN, WISH } from './lists.js';
+export const LIVES = LIFE_WORDS;
+
+// The sign stands beside the word wherever colour is used; key is the name in the style sheets.
+const SIGNS = {
+  WAITING: '·', PREPARING: '◔', PREPARED: '○', OUT: '▶', DONE: '✓', BACK: '◀', UNDONE: '↩', FAILED: '✕', LEFT: '!', UNTOUCHED: '·',
+};
+export const STATES = Object.entries(SHOWN).map(([name, i]) => ({ word: SHOWN_WORDS[i], key: name.toLowerCase(), sign: SIGNS[name] || '?' }));
 export const STATE_OF = new Map(STATES.map((s, i) => [s.word, i]));
 
-export const PHASES = [
-  { name: 'hook-before', letter: 'B', key: 'hook' },
-  { name: 'prepare', letter: 'P', key: 'prepare' },
-  { name: 'before', letter: '1', key: 'once' },
-  { name: 'drain', letter: 'D', key: 'drain' },
-  { name: 'change', letter: 'C', key: 'change' },
-  { name: 'check', letter: 'H', key: 'check' },
-  { name: 'enable', letter: 'E', key: 'enable' },
-  { name: 'after', letter: '1', key: 'once' },
-  { name: 'verify', letter: 'V', key: 'verify' },
-  { name: 'finish', letter: 'F', key: 'verify' },
-  { name: 'hook-after', letter: 'A', key: 'hook' },
-  { name: 'hook-failure', letter: 'X', key: 'hook' },
-];
+const LETTERS = {
+  HOOK_BEFORE: 'B', PREPARE: 'P', BEFORE: '1', DRAIN: 'D', CHANGE: 'C', CHECK: 'H', ENABLE: 'E', AFTER: '1', VERIFY: 'V', FINISH: 'F',
+  HOOK_AFTER: 'A', HOOK_FAILURE: 'X',
+};
+const PHASE_KEYS = { BEFORE: 'once', AFTER: 'once', FINISH: 'verify', HOOK_BEFORE: 'hook', HOOK_AFTER: 'hook', HOOK_FAILURE: 'hook' };
+export const PHASES = Object.entries(PHASE).map(([name, i]) => ({
+  name: PHASE_WORDS[i], letter: LETTERS[name] || '?', key: PHASE_KEYS[name] || name.toLowerCase(),
+}));
 export const PHASE_OF = new Map(PHASES.map((p, i) => [p.name, i]));
-export const PREPARE = 1;
-export const DRAIN = 3;
-export const ENABLE = 6;
 
-// The journal's own words are made from its header at build time.
-export { LIVES, LIFE_ROLL, LIFE_BACK, LIFE_BACK_ONCE, LIFE_BACK_VERIFY } from './lists.js';
-
-const EXITS = new Map([
-  [0, ['done and verified', 'good', '✓']],
-  [1, ['failed, back on the old revision', 'bad', '↩']],
-  [2, ['refused', 'bad', '✕']],
-  [3, ['lock held', 'warn', '!']],
-  [4, ['stopped part-way', 'warn', '!']],
-  [5, ['needs a person', 'bad', '!']],
-  [6, ['preflight failed', 'bad', '✕']],
-  [7, ['journal failed', 'bad', '✕']],
-  [130, ['stopped by a signal', 'warn', '!']],
-  [143, ['stopped by a signal', 'warn', '!']],
-]);
+const GOOD = ['good', '✓'], WARN = ['warn', '!'];
+const EXIT_LOOKS = {
+  [EXIT.RELEASED]: GOOD, [EXIT.ROLLED_BACK]: ['bad', '↩'], [EXIT.LOCKED]: WARN, [EXIT.STOPPED]: WARN, [EXIT.PERSON]: ['bad', '!'],
+  [EXIT.SIGINT]: WARN, [EXIT.SIGTERM]: WARN,
+};
 
 // {word, kind, sign} of an exit status; null and -1 are unfinished. kind: good, warn, bad, busy. told: the server's own
 // words of that end ("result" of a release), once they are known.
@@ -59,8 +38,9 @@ export function result(exit, what, told) {
 
 function plainResult(exit, what) {
   if (exit === null || exit === undefined || exit < 0) return { word: 'unfinished', kind: 'busy', sign: '◔' };
-  const [word, kind, sign] = EXITS.get(exit) || ['ended', 'bad', '✕'];
-  const plain = what === 'task' || what === 'exec';
+  const word = EXIT_WORDS[exit] || 'ended';
+  const [kind, sign] = EXIT_LOOKS[exit] || ['bad', '✕'];
+  const plain = what === KIND.TASK || what === KIND.EXEC;
   if (plain && exit < 2) return { word: exit ? 'failed' : 'done', kind, sign: exit ? '✕' : sign };
   return { word, kind, sign };
 }
