@@ -37,8 +37,8 @@ echo "built in $(($(date +%s) - began)) s"
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
 log=build/asan/tests.log
 status=0
-# Live tests mostly wait for servers: one more at a time than cores.
-ctest --test-dir build/asan -j $((jobs + 1)) --output-on-failure --no-tests=error -O "$log" "$@" || status=$?
+# Live tests mostly wait for servers: two more at a time than cores.
+ctest --test-dir build/asan -j $((jobs + 2)) --output-on-failure --no-tests=error -O "$log" "$@" || status=$?
 
 count() { # words of ctest's closing lines
     sed -n "s/.*, \([0-9]*\) tests failed out of \([0-9]*\).*/\1 \2/p" "$1" | tail -n 1
