@@ -73,3 +73,45 @@ def test_scaling_groups_classic_balancers_and_a_drain_that_somebody_undoes(fleet
     assert aws.all_healthy()
     assert set(aws.lifecycles().values()) == {"InService"} and len(aws.lifecycles()) == 3
     assert aws.members("old") == set(aws.ids.values())
+
+
+def says(fleet, aws, words, block=None, status=6, args=("lb", "prod"), env=None, skew=0, fault_status=0, **fault):
+    """The product says it in so many words, with that exit status, and touches nothing."""
+    write(fleet, aws, block or aws.block())
+    before = (aws.states(), scene.snapshot(fleet)["nodes"])
+    aws.world(fault=[dict(fault, status=fault_status)] if fault else [], skew=skew)
+    text = run(fleet, *args, status=status, env=env)
+    text = text.stdout + text.stderr
+    for word in words:
+        assert word in text, f"'{word}' is not said: {text}"
+    assert SECRET not in text and "Canonical String" not in text, text
+    aws.world(fault=[], skew=0)
+    assert (aws.states(), scene.snapshot(fleet)["nodes"]) == before
+    return text
+
+
+def test_what_is_wrong_is_told_and_nothing_touched(fleet, aws):
+    throttled = "<ErrorResponse><Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>"
+    check = {"args": ("check", "prod")}
+    says(fleet, aws, ["no target group nosuch", "(there: ", "site)"], aws.block(target_group="nosuch"))
+    says(fleet, aws, ["us-east-2", "no target group site", "there: none"], aws.block(region="us-east-2"))
+    says(fleet, aws, ["region is eu-west-1", "is of us-east-1"],
+         aws.block(target_group='"arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/site/1"'))
+    says(fleet, aws, ["profile 'nosuch'", "there: shop"], aws.block(profile="nosuch"))
+    aws.world(key=["AKIDOLD", "old", "tok", "expired"])
+    old = {"AWS_ACCESS_KEY_ID": "AKIDOLD", "AWS_SECRET_ACCESS_KEY": "old", "AWS_SESSION_TOKEN": "tok"}
+    says(fleet, aws, ["ExpiredToken", "the environment have expired"], aws.block(profile=None), env=old)
+    says(fleet, aws, ["SignatureDoesNotMatch", "check the credentials of the environment"], aws.block(profile=None),
+         env={"AWS_ACCESS_KEY_ID": "AKIDWORLD", "AWS_SECRET_ACCESS_KEY": "wrong"})
+    says(fleet, aws, ["must allow elasticloadbalancing:DescribeTargetHealth"], action="DescribeTargetHealth", fault_status=403,
+         body=throttled.replace("Throttling", "AccessDenied"))
+    says(fleet, aws, ["a page in HTML", "proxy"], fault_status=200, body="<html><body>Sign in</body></html>")
+    says(fleet, aws, ["longer than 8 MiB"], fault_status=200, body="x" * 1000, repeat=100000)
+    says(fleet, aws, ["this machine's clock is 10m", "behind AWS's"], skew=600)
+    says(fleet, aws, ["Rate exceeded", "asked ", "times in"], fault_status=400, body=throttled, times=1000)
+    says(fleet, aws, [aws.ids["app1"], "healthy"], status=0, fault_status=400, body=throttled, times=3)
+    aws.log()
+    says(fleet, aws, ["has no target \"app1\"", aws.ids["app1"]], aws.block(more=', server: "{node}"'), **check)
+    aws.set_delay(aws.group, 300)
+    says(fleet, aws, ["target group site gives running requests 300 s", "drain_timeout is 20 s"], **check)
+    aws.set_delay(aws.group, 2)
