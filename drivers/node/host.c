@@ -14,13 +14,14 @@
 
 /* "$1" directory, "$2" script, then the script's own words. Only the shell around it holds the lock: what the script
  * leaves running does not. */
-static const char guard_text[] = "release_dir=$1 release_script=$2\n"
-                                 "shift 2\n"
-                                 "[ -d \"$release_dir\" ] && [ -r \"$release_dir\" ] && exec 7<\"$release_dir\" && flock 7 || {\n"
-                                 "    printf 'cannot lock the directory %s\\n' \"$release_dir\" >&2\n"
-                                 "    exit 198\n"
-                                 "}\n"
-                                 "sh -c \"$release_script\" sh \"$@\" 7<&-\n";
+static const char guard_text[] =
+    "release_dir=$1 release_script=$2\n"
+    "shift 2\n"
+    "[ -d \"$release_dir\" ] && [ -r \"$release_dir\" ] && exec 7<\"$release_dir\" && flock 7 || {\n"
+    "    printf 'cannot lock the directory %s\\n' \"$release_dir\" >&2\n"
+    "    exit 198\n"
+    "}\n"
+    "sh -c \"$release_script\" sh \"$@\" 7<&-\n";
 
 static const char *directory_of(struct op *op, const char *path)
 {

@@ -105,6 +105,7 @@ static const struct verb haproxy_verbs[] = {
      .scope = SCOPE_BALANCER,
      .observe = "haproxy.observe",
      .record_before = true,
+     .deadline = "",
      .default_timeout_ms = 30000,
      .params = lb_params},
     {.name = "haproxy.wait_idle",
@@ -112,6 +113,7 @@ static const struct verb haproxy_verbs[] = {
      .scope = SCOPE_BALANCER,
      .escalate = "haproxy.maint",
      .waits = true,
+     .deadline = "drain_timeout",
      .default_timeout_ms = 60000,
      .params = lb_params},
     {.name = "haproxy.enable",
@@ -237,6 +239,7 @@ static const struct param http_params[] = {
     PARAM_END};
 static const struct verb http_verbs[] = {{.name = "http.check",
                                           .does = DOES_HEALTH,
+                                          .deadline = "within",
                                           .effect = EFFECT_READ,
                                           .scope = SCOPE_NODE,
                                           .waits = true,
