@@ -74,7 +74,9 @@ struct event {
     uint32_t op, node; /* EV_OUTCOME: as in its op_req; EV_GIVE_UP: node */
     enum outcome outcome;
     bool ready, changed, lost;
-    bool unreached;   /* FAILED because the node itself could not be asked: it says nothing of the node */
+    /* FAILED, and why that may say nothing of the node: it could not be reached, or what only looks had no
+     * answer in its time. */
+    bool unreached, late;
     int64_t gauge;    /* sessions left, nodes up, ... */
     enum order order; /* EV_ORDER: STOP, ABORT, RESUME, ROLLBACK */
 };

@@ -187,13 +187,16 @@ static void outcome_seen_in(struct core *core, struct update *up, uint32_t i, co
 
 /* That a node which is out, or is asked at the end what it runs, cannot be reached says nothing about what was
  * done there, nor about the revision: neither is a look that found nobody an observation, wherever it is made,
- * nor a step that could not be asked for a step that failed (docs/promises.md#m13, 19). */
+ * nor a step that could not be asked for a step that failed (docs/promises.md#m13, 19). A check whose own look has
+ * no answer in time has failed: the application was asked, and is silent; at the end it is only asked. */
 static enum outcome outcome_of(const struct core *core, const struct node *n, const struct event *ev)
 {
-    enum phase phase = (enum phase)step_def(core, n->op_step)->phase;
-    bool held = phase == PHASE_CHANGE || phase == PHASE_CHECK || phase == PHASE_VERIFY;
-    bool nobody = ev->outcome == OUT_FAILED && ev->unreached;
-    return nobody && (held || n->op_role == ROLE_OBSERVE) ? OUT_UNKNOWN : ev->outcome;
+    const struct core_step_def *def = step_def(core, n->op_step);
+    bool held = def->phase == PHASE_CHANGE || def->phase == PHASE_CHECK || def->phase == PHASE_VERIFY;
+    bool observes = n->op_role == ROLE_OBSERVE;
+    bool silent = ev->late && (!def->waits || def->phase == PHASE_VERIFY);
+    bool nobody = ev->outcome == OUT_FAILED && (ev->unreached || silent);
+    return nobody && (held || observes) ? OUT_UNKNOWN : ev->outcome;
 }
 
 void node_outcome(struct core *core, struct update *up, uint32_t i, const struct event *said)

@@ -15,7 +15,8 @@ static int64_t now_of(const struct loop *l)
 void loop_room_fini(struct loop_room *room)
 {
     free(room->ops);
-    *room = (struct loop_room){.ops = NULL};
+    room->ops = NULL;
+    room->n_ops = room->cap_ops = 0;
 }
 
 void loop_init(struct loop *l, const struct loop_ports *ports, void *ctx, struct core *core,
@@ -86,7 +87,7 @@ static bool take_all(struct loop *l)
 
 static void take_time(struct loop *l)
 {
-    if (now_of(l) >= l->abort_at) {
+    if (l->abort_at != CORE_NEVER && now_of(l) >= l->abort_at) {
         l->abort_at = CORE_NEVER;
         order(l, ORDER_ABORT);
     }

@@ -71,19 +71,11 @@ static void remember_look(struct run *l, struct job *job)
     chunks_free(first);
 }
 
-/* The node itself could not be asked: what follows from that is the core's to say. A waiting step's own deadline
- * is not that: an application that does not answer has answered. */
-static bool unreached(const struct job *job)
-{
-    const struct op_result *r = job->result;
-    const struct verb *verb = job->spec.verb;
-    bool late = r->err.code == E_LATE && verb->effect == EFFECT_READ && !verb->waits;
-    return verb->scope == SCOPE_NODE && (r->err.code == E_NET || late);
-}
-
 static void take_job(struct run *l, struct job *job, struct event *ret)
 {
     const struct op_result *r = job->result;
+    const struct verb *verb = job->spec.verb;
+    bool of_node = verb->scope == SCOPE_NODE; /* what follows from it is the core's to say */
     for (size_t i = 0; i < r->n_facts; i++)
         facts_set(l->facts, job->req.node, r->facts[i].name, r->facts[i].value);
     if (job_is_quiet_look(job))
@@ -98,7 +90,8 @@ static void take_job(struct run *l, struct job *job, struct event *ret)
                           .ready = r->ready,
                           .changed = r->changed,
                           .lost = r->lost,
-                          .unreached = unreached(job),
+                          .unreached = of_node && r->err.code == E_NET,
+                          .late = of_node && r->err.code == E_LATE && verb->effect == EFFECT_READ,
                           .gauge = r->gauge};
 }
 

@@ -452,6 +452,58 @@ static void a_signal_at_the_end_changes_nothing(void **state)
     assert_int_equal(loop_exit(&r->loop), EXIT_RELEASED);
 }
 
+/* ---- that a node could not be asked says nothing of it (docs/promises.md#m13, 15, 19) */
+
+static void fails(struct rig *r, size_t k, bool unreached, bool late)
+{
+    op_ends(r, k, OUT_FAILED);
+    r->news[r->n_news - 1].ev.unreached = unreached;
+    r->news[r->n_news - 1].ev.late = late;
+    r->n_answered = k + 1;
+    while (r->n_ops == k + 1) /* until it is asked again, or goes back */
+        assert_int_equal(loop_turn(&r->loop), LOOP_GOES_ON);
+}
+
+static void a_look_that_found_nobody_looks_again(void **state)
+{
+    struct rig *r = *state;
+    loop_begin(&r->loop, ORDER_START);
+    size_t k = until_step(r, S_STOP);
+    fails(r, k, true, false); /* the change itself was never sent, and is looked at all the same */
+    for (int late = 0; late < 2; late++) {
+        k++;
+        assert_int_equal(r->ops[k].role, ROLE_OBSERVE);
+        fails(r, k, !late, late);
+    }
+    assert_int_equal(r->ops[k + 1].role, ROLE_OBSERVE);
+    assert_false(r->ops[k + 1].back);
+}
+
+static void a_look_that_says_no_is_believed(void **state)
+{
+    struct rig *r = *state;
+    loop_begin(&r->loop, ORDER_START);
+    size_t k = until_step(r, S_STOP);
+    fails(r, k, true, false);
+    fails(r, k + 1, false, false);
+    assert_true(r->ops[k + 2].back);
+}
+
+/* An observing verb may be one that waits elsewhere: as a look it only asks. */
+static void a_silent_check_has_failed_and_one_not_reached_has_not(void **state)
+{
+    struct rig *r = *state;
+    r->plan.steps[S_START] = (struct core_step_def){
+        .phase = PHASE_CHANGE, .effect = EFFECT_READ, .waits = true, .timeout_ms = 10000, .interval_ms = 500};
+    loop_begin(&r->loop, ORDER_START);
+    size_t k = until_step(r, S_START);
+    fails(r, k, true, false);
+    assert_int_equal(r->ops[k + 1].step, S_START);
+    assert_false(r->ops[k + 1].back);
+    fails(r, k + 1, false, true);
+    assert_true(r->ops[k + 2].back);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -473,6 +525,9 @@ int main(void)
         TEST(a_second_signal_aborts_and_a_third_is_nothing),
         TEST(what_was_terminated_says_so),
         TEST(a_signal_at_the_end_changes_nothing),
+        TEST(a_look_that_found_nobody_looks_again),
+        TEST(a_look_that_says_no_is_believed),
+        TEST(a_silent_check_has_failed_and_one_not_reached_has_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
