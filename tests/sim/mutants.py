@@ -113,9 +113,9 @@ def compiled(build, sources, out, include):
     """Links the sources before the libraries of the build: what they define is then not taken from those."""
     flags = (build / "CMakeCache.txt").read_text()
     sanitize = ["-fsanitize=address,undefined"] if "RELEASE_SANITIZE:STRING=address,undefined" in flags else []
-    libs = sorted(str(p) for p in build.rglob("librelease_*.a"))
+    libs = sorted(str(p) for p in build.glob("librelease_*.a"))
     packages = subprocess.run(["pkg-config", "--cflags", "--libs", "cmocka", "jansson", "sqlite3", "libcurl", "libssh2", "yaml-0.1",
-                               "libpcre2-8", "openssl", "libmicrohttpd"], capture_output=True, text=True, check=True).stdout.split()
+                               "libpcre2-8", "openssl", "libmicrohttpd", "expat"], capture_output=True, text=True, check=True).stdout.split()
     subprocess.run(["gcc", "-std=gnu17", "-O1", "-D_GNU_SOURCE", "-w", *sanitize, *[f"-I{i}" for i in include], f"-I{ROOT}",
                     f"-I{ROOT}/engine", f"-I{ROOT}/tests", f'-DSOURCE_DIR="{ROOT}"', f'-DBINARY_DIR="{build}"',
                     *[str(s) for s in sources], "-Wl,--start-group", *libs, "-Wl,--end-group", *packages,
