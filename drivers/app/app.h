@@ -5,8 +5,8 @@
  *   stop      until the processes of before are gone and nothing listens on the port; which they were is recorded first
  *   start     until it is up by its keeper's word, under other processes than before
  *   restart   both, with the checks of both
- *   reload    (APP_CAN_RELOAD) it takes its configuration in without going down: who does not run is not reloaded
- *   reread    (APP_CAN_REREAD) its keeper takes in the configuration that the revision brings
+ *   reload    it takes its configuration in without going down: who does not run is not reloaded
+ *   reread    its keeper takes in the configuration that the revision brings
  *   probe     for preflight: is it known, what does it do now, who has its port?
  *
  * Each change has its look: stopped, running, restarted, reloaded, reread_done. Exit statuses of tools are not believed.
@@ -17,11 +17,6 @@
 #define RELEASE_DRIVERS_APP_H
 
 #include "drivers/op/driver.h"
-
-enum app_can {
-    APP_CAN_REREAD = 1,
-    APP_CAN_RELOAD = 2,
-};
 
 #define APP_WORDS_MAX 256
 #define APP_ENV_MAX   4
@@ -34,9 +29,8 @@ struct app_call {
     size_t n_env;
 };
 
+/* What it can is what its table has rows for. */
 struct app {
-    const char *name; /* of its driver */
-    unsigned can;
     /* A script on the node that sources lib and proc. It gets
      *   ACT PIDS_FACT BEFORE GRACE KILL PORT ADDR DIR REREAD
      * and then the kind's own words. PIDS_FACT is the fact to report the processes under ("pid:start ..."), BEFORE
@@ -60,6 +54,20 @@ enum outcome app_run_reloaded(struct op *op);
 enum outcome app_run_reread(struct op *op);
 enum outcome app_run_reread_done(struct op *op);
 enum outcome app_run_probe(struct op *op);
+
+/* Parameters that every kind has; the words say what they mean with it. */
+/* clang-format off */
+#define APP_PARAMS(port_help, kill_help, reread_help, unseen_help) \
+    {.name = "port", .type = PARAM_INT, .help = port_help}, \
+    {.name = "listen", .type = PARAM_STR, .help = "address of that port; default: the node's host"}, \
+    {.name = "grace", \
+     .type = PARAM_DURATION, \
+     .deflt = "5s", \
+     .help = "how long after the stop processes may take to go before they are killed"}, \
+    {.name = "kill", .type = PARAM_BOOL, .deflt = "yes", .help = kill_help}, \
+    {.name = "reread", .type = PARAM_CHOICE, .choices = "auto|yes|no", .deflt = "auto", .help = reread_help}, \
+    {.name = "unseen", .type = PARAM_LIST, .help = unseen_help}
+/* clang-format on */
 
 /* Rows of a kind's table: `{APP_STOP_ROW("service"), APP_OF(service_app, params), .help = "..."}`. */
 #define APP_OF(kind, parameters) .app = &(kind), .params = (parameters)

@@ -19,26 +19,10 @@
     {.name = "runas", \
      .type = PARAM_STR, \
      .help = "user that may do this (root for most units); default: the login user"}, \
-    {.name = "port", \
-     .type = PARAM_INT, \
-     .help = "port that it listens on; stopped means that nothing listens there"}, \
-    {.name = "listen", .type = PARAM_STR, .help = "address of that port; default: the node's host"}, \
-    {.name = "grace", \
-     .type = PARAM_DURATION, \
-     .deflt = "5s", \
-     .help = "how long after the stop processes may take to go before they are killed"}, \
-    {.name = "kill", \
-     .type = PARAM_BOOL, \
-     .deflt = "yes", \
-     .help = "KILL its processes that did not end; no: only name them"}, \
-    {.name = "reread", \
-     .type = PARAM_CHOICE, \
-     .choices = "auto|yes|no", \
-     .deflt = "auto", \
-     .help = "systemctl daemon-reload where its files changed; auto: where they are inside {dir}"}, \
-    {.name = "unseen", \
-     .type = PARAM_LIST, \
-     .help = "[all] when it cannot be seen to come from a release (php-fpm): judged by its age"}
+    APP_PARAMS("port that it listens on; stopped means that nothing listens there", \
+               "KILL its processes that did not end; no: only name them", \
+               "systemctl daemon-reload where its files changed; auto: where they are inside {dir}", \
+               "[all] when it cannot be seen to come from a release (php-fpm): judged by its age")
 /* clang-format on */
 
 static const struct param params[] = {SERVICE_PARAMS, PARAM_END};
@@ -88,8 +72,6 @@ static bool service_call(struct op *op, struct app_call *ret)
 }
 
 static const struct app service_app = {
-    .name = "service",
-    .can = APP_CAN_REREAD | APP_CAN_RELOAD,
     .script = script_service,
     .call = service_call,
 };

@@ -29,26 +29,10 @@
     {.name = "runas", \
      .type = PARAM_STR, \
      .help = "user that may talk to supervisord; default: the login user"}, \
-    {.name = "port", \
-     .type = PARAM_INT, \
-     .help = "port that the programs listen on; stopped means that nothing listens there"}, \
-    {.name = "listen", .type = PARAM_STR, .help = "address of that port; default: the node's host"}, \
-    {.name = "grace", \
-     .type = PARAM_DURATION, \
-     .deflt = "5s", \
-     .help = "how long after the stop processes may take to go before they are killed"}, \
-    {.name = "kill", \
-     .type = PARAM_BOOL, \
-     .deflt = "yes", \
-     .help = "KILL what supervisord started and did not end; no: only name it"}, \
-    {.name = "reread", \
-     .type = PARAM_CHOICE, \
-     .choices = "auto|yes|no", \
-     .deflt = "auto", \
-     .help = "take a changed configuration in; auto: where the file or one that it includes is inside {dir}"}, \
-    {.name = "unseen", \
-     .type = PARAM_LIST, \
-     .help = "programs that cannot be seen to come from a release (php-fpm), judged by their age; all"}
+    APP_PARAMS("port that the programs listen on; stopped means that nothing listens there", \
+               "KILL what supervisord started and did not end; no: only name it", \
+               "take a changed configuration in; auto: where the file or one that it includes is inside {dir}", \
+               "programs that cannot be seen to come from a release (php-fpm), judged by their age; all")
 /* clang-format on */
 
 static const struct param params[] = {SUPERVISORD_PARAMS, PARAM_END};
@@ -113,8 +97,6 @@ static bool supervisord_call(struct op *op, struct app_call *ret)
 }
 
 static const struct app supervisord_app = {
-    .name = "supervisord",
-    .can = APP_CAN_REREAD | APP_CAN_RELOAD,
     .script = script_supervisord,
     .call = supervisord_call,
 };

@@ -236,6 +236,33 @@ static struct answer service(const char *verb, const char *pids)
     });
 }
 
+static struct answer reload(const char *command)
+{
+    return rig_ask(&(struct ask){.verb = "service.reload",
+                                 .args = PAIRS({"stop", "true"}, {"start", "true"}, {"reload", command},
+                                               {"port", text("%d", port)}, {"listen", "127.0.0.1"},
+                                               {"grace", "1s"}, {"kill", "yes"}),
+                                 .key = strcmp(command, "true") == 0 ? NULL : "1-reload-given"});
+}
+
+/* The same processes serve before and after; what its command says, and a service that dies of it, are told. */
+static void service_reloads(void)
+{
+    const char *pid = sh("cat $D/app.pid");
+    WANT_OK(reload(text("echo reloaded >%s/reloaded", rig_dir)));
+    assert_string_equal(sh("cat $D/reloaded && cat $D/app.pid && kill -0 %s", pid),
+                        text("reloaded\n%s", pid));
+    const struct op_pair *args =
+        PAIRS({"stop", "true"}, {"start", "true"}, {"port", text("%d", port)}, {"listen", "127.0.0.1"});
+    WANT_OK(rig_ask(&(struct ask){.verb = "service.reloaded", .args = args, .key = "1-reload-given"}));
+    WANT_WAITING(rig_ask(&(struct ask){.verb = "service.reloaded", .args = args, .key = "1-reload-never"}));
+    WANT_REFUSED(rig_ask(&(struct ask){.verb = "service.reload", .args = args}), "how is it reloaded?");
+    args = PAIRS({"stop", "true"}, {"start", "true"}, {"port", text("%d", port)}, {"listen", "127.0.0.1"},
+                 {"reload", "echo bad line 3 >&2; exit 4"});
+    WANT_REFUSED(rig_ask(&(struct ask){.verb = "service.reload", .args = args}),
+                 "ended with status 4: bad line 3");
+}
+
 static void a_service_of_commands_is_judged_by_port_and_processes(void **state)
 {
     (void)state;
@@ -266,7 +293,9 @@ static void a_service_of_commands_is_judged_by_port_and_processes(void **state)
     ans = service("service.restart", "");
     WANT_OK(ans);
     WANT_OK(service("service.restarted", fact(&ans, "app.pids")));
+    service_reloads();
     WANT_OK(service("service.stop", ""));
+    WANT_REFUSED(reload("true"), "does not run, so it cannot be reloaded");
     ans = rig_ask(&(struct ask){.verb = "service.start",
                                 .args = PAIRS({"stop", "true"}, {"start", "echo no config >&2; exit 9"},
                                               {"status", "false"}, {"grace", "1s"}, {"kill", "yes"})});

@@ -155,7 +155,7 @@ do_restarted() {
         wait_more
     fi
 }
-# It stays up, under the same main process: who is down is not reloaded, and who went down by it is told.
+# It stays up: who is down is not reloaded, and who went down by it is told.
 do_reload() {
     is_down && refuse state "${name:-the service} does not run, so it cannot be reloaded; start it"
     if [ -z "$name" ]; then
