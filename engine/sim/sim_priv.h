@@ -140,6 +140,11 @@ uint64_t sim_draw(struct sim *s, uint64_t below); /* 0..below-1 */
 bool sim_coin(struct sim *s, unsigned per_cent);
 void event_push(struct sim *s, int64_t at, enum sim_event_kind kind, uint32_t a, uint32_t b, uint32_t c);
 bool event_pop(struct sim *s, int64_t until, struct sim_event *ret);
+#define RESTART_MS 1000 /* from one controller to the next */
+/* true: it is an answer for the controller. */
+bool world_handle(struct sim *s, const struct sim_event *ev, struct event *ret);
+void world_pass(struct sim *s, int64_t ms);           /* no controller runs; what is under way arrives */
+void world_stand_still(struct sim *s, int64_t until); /* the controller is not scheduled; the world is */
 
 /* ---- story.c */
 void sim_say(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
