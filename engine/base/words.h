@@ -105,7 +105,7 @@
 /* What rooms shall hear of and no other table has. */
 #define NOTICE_LIST(X) X(TURN, "turn") X(LAPSED, "lapsed") X(APPROVAL, "approval")
 
-/* From the revision that a node runs to the one that it gets, as git's history says (drivers/sh/git.sh). */
+/* From the revision that a node runs to the one that it gets, as git's history says (drivers/verbs/sh/git.sh). */
 #define DIRECTION_LIST(X)                                                                                    \
     X(UNKNOWN, "") X(SAME, "same") X(FORWARD, "forward") X(BACKWARD, "backward") X(SIDEWAYS, "sideways")
 

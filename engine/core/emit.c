@@ -30,7 +30,7 @@ void emit(struct core *core, struct update *up, struct record row)
     core_must(up->n_records <
               CORE_RECORDS_MAX); /* what is applied and not written, a resume would not know */
     core_apply(core, &row);
-    core_must(may_become(from, (enum node_state)k->state) || row.kind == ROW_ORDER);
+    core_must(may_become(from, (enum node_state)k->state));
     up->records[up->n_records++] = row;
 }
 

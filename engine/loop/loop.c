@@ -138,13 +138,15 @@ static enum loop_state commit_and_dispatch(struct loop *l)
     enum why why;
     if (!l->ports->commit(l->ctx))
         return LOOP_BROKEN;
-    beat(l); /* a disk may keep us as long as a debugger does */
+    if (core_ended(l->core, &status, &why))
+        return LOOP_ENDED; /* durable, and nothing is left to be done whoever owns the nodes now */
+    beat(l);               /* a disk may keep us as long as a debugger does */
     if (!still_ours(l))
         return LOOP_LOST;
     for (size_t i = 0; i < l->room->n_ops; i++)
         l->ports->dispatch(l->ctx, &l->room->ops[i]);
     l->room->n_ops = 0;
-    return core_ended(l->core, &status, &why) ? LOOP_ENDED : LOOP_GOES_ON;
+    return LOOP_GOES_ON;
 }
 
 void loop_give_up(struct loop *l, uint32_t node)

@@ -71,6 +71,15 @@ static void remember_look(struct run *l, struct job *job)
     chunks_free(first);
 }
 
+/* Nobody was asked: a link that was not made. A look that could not log in has seen nothing either; what a change
+ * says of rights is its own answer. */
+static bool unreached(const struct job *job)
+{
+    enum err_code code = job->result->err.code;
+    bool login = code == E_AUTH || code == E_HOSTKEY;
+    return code == E_NET || (login && job->req.role == ROLE_OBSERVE);
+}
+
 static void take_job(struct run *l, struct job *job, struct event *ret)
 {
     const struct op_result *r = job->result;
@@ -90,7 +99,7 @@ static void take_job(struct run *l, struct job *job, struct event *ret)
                           .ready = r->ready,
                           .changed = r->changed,
                           .lost = r->lost,
-                          .unreached = of_node && r->err.code == E_NET,
+                          .unreached = of_node && unreached(job),
                           .late = of_node && r->err.code == E_LATE && verb->effect == EFFECT_READ,
                           .gauge = r->gauge};
 }
@@ -182,13 +191,14 @@ static enum loop_news port_take(void *ctx, struct event *ret)
     if (!l->fetched) {
         pool_done_clear(l->pool);
         l->fresh = pool_take_done(l->pool);
+        for (const struct job *job = l->fresh; job; job = job->next)
+            running_remove(l, job); /* all of them, though the turn may end before all are told */
         l->fetched = true;
     }
     for (struct job *job; (job = l->fresh);) {
         l->fresh = job->next;
         job->next = l->taken;
         l->taken = job;
-        running_remove(l, job);
         if (job->result->err.code == E_FENCED) { /* what is to be undone is the other holder's work now */
             *l->err = job->result->err;
             return NEWS_LOST;

@@ -489,7 +489,7 @@ static void a_look_that_says_no_is_believed(void **state)
     assert_true(r->ops[k + 2].back);
 }
 
-/* An observing verb may be one that waits elsewhere: as a look it only asks. */
+/* The application was asked and says nothing; a node that was not reached was not asked. */
 static void a_silent_check_has_failed_and_one_not_reached_has_not(void **state)
 {
     struct rig *r = *state;

@@ -797,6 +797,22 @@ static void the_plan_says_each_hooks_way_and_what_its_failure_means(void **state
     free(text);
 }
 
+/* `drain_timeout` is how long sessions are waited for, whatever the balancer. */
+static void each_wait_for_sessions_has_the_blocks_deadline(void **state)
+{
+    (void)state;
+    int n = 0;
+    for (size_t i = 0; driver_table[i] != NULL; i++) {
+        const struct verb *idle = driver_verb(driver_table[i], DOES_IDLE);
+        if (idle == NULL || !idle->waits)
+            continue;
+        n++;
+        if (idle->deadline == NULL || strcmp(idle->deadline, "drain_timeout") != 0)
+            fail_msg("%s: its deadline is not drain_timeout", idle->name);
+    }
+    assert_in_range(n, 5, 100);
+}
+
 /* Not for messages: for crashes and leaks, under sanitizers. */
 static void mutilated_pillars_are_only_refused(void **state)
 {
@@ -859,6 +875,7 @@ int main(void)
         T(the_recipe_changes_with_what_is_built),
         T(the_plan_reads_well),
         T(the_plan_says_each_hooks_way_and_what_its_failure_means),
+        T(each_wait_for_sessions_has_the_blocks_deadline),
         T(mutilated_pillars_are_only_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

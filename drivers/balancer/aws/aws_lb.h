@@ -85,7 +85,7 @@ bool parse_seconds(const char *text, int64_t *ret);
     }
 #define AWS_WAIT_IDLE_ROW(k)                                                                                 \
     LB_READ_ROW(k, wait_idle, 60000), .does = DOES_IDLE, .counts = "still draining", .waits = true,          \
-                                      .interval_ms = 2000
+                                      .deadline = LB_DEADLINE, .interval_ms = 2000
 #define AWS_WAIT_UP_ROW(k)                                                                                   \
     LB_READ_ROW(k, wait_up, 300000), .does = DOES_WAIT_UP, .waits = true, .interval_ms = 2000
 #define AWS_OBSERVE_ROW(k, function)                                                                         \
