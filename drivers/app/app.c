@@ -24,10 +24,17 @@ static const char *or_else(const char *given, const char *deflt)
     return given && *given ? given : deflt;
 }
 
-/* Processes of the way forward and of the way back are two things. */
+/* Processes of the way forward and of the way back are two things, and those that a reload told are to stay. */
+static const char *pids_fact_of(const struct op *op, const char *act)
+{
+    if (str_starts(act, "reload"))
+        return op_going_back(op) ? "app.told.back" : "app.told";
+    return op_going_back(op) ? "app.pids.back" : "app.pids";
+}
+
 static void common_words(struct op *op, const char *act, const char **ret)
 {
-    const char *pids_fact = op_going_back(op) ? "app.pids.back" : "app.pids";
+    const char *pids_fact = pids_fact_of(op, act);
     const char *words[COMMON_WORDS] = {
         act,
         pids_fact,
@@ -93,10 +100,12 @@ enum outcome app_run_reload(struct op *op)
     return act_run(op, "reload", report_change);
 }
 
-/* A reload leaves the same processes and no trace of its own: what is known of it is how its step ended. */
+/* Who was told is in the journal when the reload had an answer, and is to be up still; without it, all that is known is
+ * how the step ended on the node. */
 enum outcome app_run_reloaded(struct op *op)
 {
-    return jobrun_observe(op);
+    return *recall_or_empty(op, pids_fact_of(op, "reloaded")) ? act_run(op, "reloaded", report_read)
+                                                              : jobrun_observe(op);
 }
 
 enum outcome app_run_reread(struct op *op)

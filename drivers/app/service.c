@@ -76,6 +76,18 @@ static const struct app service_app = {
     .call = service_call,
 };
 
+/* Before anything is touched: how is it reloaded? */
+static bool reload_check(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
+{
+    (void)timeout_ms;
+    for (size_t i = 0; i < n; i++)
+        if ((strcmp(args[i].name, "name") == 0 || strcmp(args[i].name, "reload") == 0) && *args[i].value)
+            return true;
+    return err_set(
+        err, E_CONFIG,
+        "how is the service reloaded? give the command `reload`, or the `name` of a systemd service");
+}
+
 static const struct verb verbs[] = {
     {APP_STOP_ROW("service"), APP_OF(service_app, params),
      .help = "stop the service until its processes are gone and the port is closed"},
@@ -89,7 +101,7 @@ static const struct verb verbs[] = {
      .help = "stop and start the service, with the checks of both"},
     {APP_RESTARTED_ROW("service"), APP_OF(service_app, params),
      .help = "is it active and made of other processes than before?"},
-    {APP_RELOAD_ROW("service"), APP_OF(service_app, reload_params),
+    {APP_RELOAD_ROW("service"), APP_OF(service_app, reload_params), .check = reload_check,
      .help = "systemctl reload, or the command: it takes its configuration in and stays up"},
     {APP_RELOADED_ROW("service"), APP_OF(service_app, reload_params),
      .help = "did the reload end well? by what the node knows of that step"},

@@ -413,6 +413,8 @@ const struct target *op_target(const struct op *op)
     return op->spec.target;
 }
 
+const struct target target_controller = {.id = "controller", .transport = "local", .host = "localhost"};
+
 const struct target *op_target_host(struct op *op, const char *host)
 {
     struct target *t = arena_alloc(op_arena(op), sizeof(*t));

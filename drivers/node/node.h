@@ -76,6 +76,8 @@ enum outcome node_free(struct op *op);
 /* The op's node, or another host (a balancer's) reached with the same ssh settings unless `ssh` differs. */
 const struct target *op_target(const struct op *op);
 const struct target *op_target_host(struct op *op, const char *host);
+/* This machine, for what is read or run here. Has no place for jobs, so it takes no change. */
+extern const struct target target_controller;
 /* As node_read, on another target. */
 bool target_read(struct op *op, const struct target *t, const struct node_cmd *cmd, struct node_result *ret);
 

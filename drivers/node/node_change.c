@@ -257,8 +257,10 @@ static const char *deadline_key(struct op *op)
 {
     const struct verb *verb = op->spec.verb;
     const char *name = verb ? strchr(verb->name, '.') : NULL;
-    if (!name || (verb->deadline && *verb->deadline))
-        return name ? verb->deadline : "timeout";
+    if (!name || (verb->deadline && !*verb->deadline))
+        return "timeout"; /* the step's own */
+    if (verb->deadline)
+        return verb->deadline;
     return arena_printf(op_arena(op), "%s_timeout", name + 1);
 }
 

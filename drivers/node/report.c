@@ -111,11 +111,10 @@ enum outcome report_change(struct op *op, const struct node_cmd *cmd)
 
 enum outcome report_local(struct op *op, const struct node_cmd *cmd)
 {
-    static const struct target here = {.id = "controller", .transport = "local"};
     struct node_cmd quiet = *cmd;
     struct node_result res = {0};
     quiet.quiet = true;
-    return target_read(op, &here, &quiet, &res) ? report_apply(op, &res) : op_end(op);
+    return target_read(op, &target_controller, &quiet, &res) ? report_apply(op, &res) : op_end(op);
 }
 
 const char *report_runas(const struct op *op, const char *param)

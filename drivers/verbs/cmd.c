@@ -107,7 +107,6 @@ static enum outcome cmd_run(struct op *op)
  * (a target on the controller); elsewhere it is a plain command. */
 static enum outcome cmd_local(struct op *op)
 {
-    static const struct target here = {.id = "controller", .transport = "local"};
     const char *args[] = {op_arg(op, "cmd"),
                           given(op, "shell"),
                           given(op, "creates"),
@@ -131,7 +130,7 @@ static enum outcome cmd_local(struct op *op)
     if (has_place)
         return node_change(op, &cmd, &res) ? jobrun_judge(op, &res) : op_end(op);
     op_sending(op);
-    return target_read(op, &here, &cmd, &res) ? jobrun_judge(op, &res) : op_end(op);
+    return target_read(op, &target_controller, &cmd, &res) ? jobrun_judge(op, &res) : op_end(op);
 }
 
 static const struct verb verbs[] = {

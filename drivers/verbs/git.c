@@ -103,6 +103,8 @@ static enum outcome node_call(struct op *op, const char *act, const char *tree,
     struct git_words w;
     if (!node_words(op, act, tree, &w))
         return op_end(op);
+    if (strcmp(w.via, "controller") == 0)
+        w.repo = ""; /* the node has no use for it, and it may hold a token */
     const char *args[] = {GIT_WORDS(w), NULL};
     return run(op, &(struct node_cmd){.script = script_git, .args = args, .runas = report_runas(op, "user")});
 }

@@ -15,7 +15,7 @@
 #include "drivers/op/scan.h"
 #include "drivers/verbs/scripts.h"
 
-#define PIECE_BYTES ((int64_t)4 << 20) /* what a cut may cost, and what is in memory of a pack */
+#define PIECE_BYTES ((int64_t)1 << 20) /* what a cut may cost; three times that is in memory for a node */
 #define HAVES_MAX   100
 
 struct carry {
@@ -85,9 +85,17 @@ static void take_pack(struct carry *c, char *word, char *rest)
     c->pack_path = end + 1 + SHA256_HEX_LEN + 1;
 }
 
+/* What the node gets to know: not the address, which may hold a token, and which it has no use for. */
+static struct git_words node_words(const struct carry *c)
+{
+    struct git_words words = *c->words;
+    words.repo = "";
+    return words;
+}
+
 static bool ask_node(struct carry *c)
 {
-    struct git_words have = *c->words;
+    struct git_words have = node_words(c);
     have.act = "have";
     const char *args[] = {GIT_WORDS(have), NULL};
     struct node_result res = {0};
@@ -105,13 +113,12 @@ static bool ask_node(struct carry *c)
 /* The pack of what is not there, in the controller's cache. */
 static bool make_pack(struct carry *c)
 {
-    static const struct target here = {.id = "controller", .transport = "local"};
     const char *args[HAVES_MAX + 6] = {"pack", git_repo_key(c->op, c->words->repo), c->words->repo,
                                        git_seconds_left(c->op), c->words->rev};
     memcpy(args + 5, c->haves, c->n_haves * sizeof *args);
     struct node_result res = {0};
-    if (!target_read(c->op, &here, &(struct node_cmd){.script = script_resolve, .args = args, .quiet = true},
-                     &res))
+    if (!target_read(c->op, &target_controller,
+                     &(struct node_cmd){.script = script_resolve, .args = args, .quiet = true}, &res))
         return false;
     report_apply(c->op, &res);
     if (op_failed(c->op))
@@ -125,7 +132,7 @@ static bool make_pack(struct carry *c)
 /* One piece, from `at`. Its key is this attempt's: what an earlier one recorded as done may have been removed. */
 static bool send_piece(struct carry *c, const char *data, int64_t n, int64_t at)
 {
-    struct git_words take = *c->words;
+    struct git_words take = node_words(c);
     struct arena *a = op_arena(c->op);
     take.act = "take";
     const char *args[] = {GIT_WORDS(take), c->pack, arena_printf(a, "%lld", (long long)at), NULL};
@@ -139,13 +146,18 @@ static bool send_piece(struct carry *c, const char *data, int64_t n, int64_t at)
     return report_change(c->op, &cmd) == OUT_OK && !op_failed(c->op);
 }
 
-static bool read_piece(struct carry *c, int fd, char *data, int64_t n, int64_t at)
+static bool read_piece(int fd, char *data, int64_t n, int64_t at)
 {
     ssize_t got = 0;
     for (int64_t done = 0; done < n; done += got)
         if ((got = pread(fd, data + done, (size_t)(n - done), at + done)) <= 0)
-            return op_fail(c->op, E_IO, "%s cannot be read to its end", c->pack_path), false;
+            return false;
     return true;
+}
+
+static int64_t piece_at(const struct carry *c, int64_t at)
+{
+    return c->pack_bytes - at < PIECE_BYTES ? c->pack_bytes - at : PIECE_BYTES;
 }
 
 static bool send_pack(struct carry *c)
@@ -157,12 +169,14 @@ static bool send_pack(struct carry *c)
         op_say(c->op, "%lld of %lld KiB are there from an earlier attempt", (long long)(at >> 10),
                (long long)(c->pack_bytes >> 10));
     auto_fd int fd = open(c->pack_path, O_RDONLY | O_CLOEXEC);
-    auto_free char *data = malloc((size_t)PIECE_BYTES);
-    if (fd < 0 || data == NULL)
+    auto_free char *data = xcalloc(1, (size_t)PIECE_BYTES);
+    if (fd < 0)
         return op_fail(c->op, E_IO, "cannot read %s", c->pack_path), false;
     while (at < c->pack_bytes) {
-        int64_t n = c->pack_bytes - at < PIECE_BYTES ? c->pack_bytes - at : PIECE_BYTES;
-        if (!read_piece(c, fd, data, n, at) || !send_piece(c, data, n, at))
+        int64_t n = piece_at(c, at);
+        if (!read_piece(fd, data, n, at))
+            return op_fail(c->op, E_IO, "%s cannot be read to its end", c->pack_path), false;
+        if (!send_piece(c, data, n, at))
             return false;
         at += n;
         if (at - told >= c->pack_bytes / 10 && at > PIECE_BYTES) {
@@ -174,12 +188,32 @@ static bool send_pack(struct carry *c)
     return true;
 }
 
+/* The node did not take it. A file that was damaged on this disk would be refused by every node for as long as it lies
+ * here: without its digest the next attempt makes it anew. */
+static void drop_damaged(struct carry *c)
+{
+    char hex[SHA256_HEX_LEN + 1];
+    auto_fd int fd = open(c->pack_path, O_RDONLY | O_CLOEXEC);
+    auto_free char *data = xcalloc(1, (size_t)PIECE_BYTES);
+    struct sha256 *sum = sha256_new();
+    for (int64_t at = 0, n; at < c->pack_bytes && read_piece(fd, data, n = piece_at(c, at), at); at += n)
+        sha256_add(sum, data, (size_t)n);
+    sha256_end(sum, hex);
+    if (strcmp(hex, c->pack) != 0)
+        unlink(arena_printf(op_arena(c->op), "%s.sum", c->pack_path));
+}
+
 enum outcome git_carry(struct op *op, const struct git_words *words)
 {
     struct carry c = {.op = op, .words = words, .runas = report_runas(op, "user")};
     nonce_make(c.nonce);
     if (!ask_node(&c) || (!c.whole && (!make_pack(&c) || !send_pack(&c))))
         return op_end(op);
-    const char *args[] = {GIT_WORDS(*words), c.pack ? c.pack : "", NULL};
-    return report_change(op, &(struct node_cmd){.script = script_git, .args = args, .runas = c.runas});
+    struct git_words fetch = node_words(&c);
+    const char *args[] = {GIT_WORDS(fetch), c.pack ? c.pack : "", NULL};
+    enum outcome end =
+        report_change(op, &(struct node_cmd){.script = script_git, .args = args, .runas = c.runas});
+    if (end != OUT_OK && c.pack)
+        drop_damaged(&c);
+    return end;
 }

@@ -10,7 +10,7 @@ from origin import add_commit
 from scene import expect, expect_world, release, run
 
 FLEET = {"varnish": None, "balancers": 1, "n_nodes": 3}
-CUT_AT = 6 << 20  # bytes of a transfer of 12 MB: in its second piece
+CUT_AT = 6 << 20  # bytes of a transfer of 12 MB
 
 
 class CutOnce(Proxy):

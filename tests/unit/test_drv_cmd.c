@@ -238,24 +238,30 @@ static struct answer service(const char *verb, const char *pids)
 
 static struct answer reload(const char *command)
 {
-    return rig_ask(&(struct ask){.verb = "service.reload",
-                                 .args = PAIRS({"stop", "true"}, {"start", "true"}, {"reload", command},
-                                               {"port", text("%d", port)}, {"listen", "127.0.0.1"},
-                                               {"grace", "1s"}, {"kill", "yes"}),
-                                 .key = strcmp(command, "true") == 0 ? NULL : "1-reload-given"});
+    return rig_ask(&(struct ask){
+        .verb = "service.reload",
+        .args = PAIRS({"stop", "true"}, {"start", "true"}, {"reload", command}, {"port", text("%d", port)},
+                      {"listen", "127.0.0.1"}, {"grace", "1s"}, {"kill", "yes"}),
+    });
 }
 
 /* The same processes serve before and after; what its command says, and a service that dies of it, are told. */
 static void service_reloads(void)
 {
     const char *pid = sh("cat $D/app.pid");
-    WANT_OK(reload(text("echo reloaded >%s/reloaded", rig_dir)));
+    struct answer ans = reload(text("echo reloaded >%s/reloaded", rig_dir));
+    WANT_WAITING(ans); /* who dies of it does so a moment later */
     assert_string_equal(sh("cat $D/reloaded && cat $D/app.pid && kill -0 %s", pid),
                         text("reloaded\n%s", pid));
     const struct op_pair *args =
         PAIRS({"stop", "true"}, {"start", "true"}, {"port", text("%d", port)}, {"listen", "127.0.0.1"});
-    WANT_OK(rig_ask(&(struct ask){.verb = "service.reloaded", .args = args, .key = "1-reload-given"}));
-    WANT_WAITING(rig_ask(&(struct ask){.verb = "service.reloaded", .args = args, .key = "1-reload-never"}));
+    const struct op_pair *told = PAIRS({"app.told", fact(&ans, "app.told")});
+    WANT(ans, str_starts(told[0].value, text("%s:", pid)));
+    WANT_OK(rig_ask(&(struct ask){.verb = "service.reloaded", .args = args, .recall = told}));
+    WANT_WAITING(rig_ask(&(struct ask){.verb = "service.reloaded", .args = args})); /* no such step there */
+    told = PAIRS({"app.told", "1:7"});
+    WANT_REFUSED(rig_ask(&(struct ask){.verb = "service.reloaded", .args = args, .recall = told}),
+                 "that was a restart");
     WANT_REFUSED(rig_ask(&(struct ask){.verb = "service.reload", .args = args}), "how is it reloaded?");
     args = PAIRS({"stop", "true"}, {"start", "true"}, {"port", text("%d", port)}, {"listen", "127.0.0.1"},
                  {"reload", "echo bad line 3 >&2; exit 4"});

@@ -4,7 +4,7 @@
 
 static const char *origin, *rev1, *rev2;
 
-/* 9 MB that do not get smaller: more than two pieces. */
+/* 9 MB that do not get smaller: nine pieces. */
 static int setup(void **state)
 {
     (void)state;
@@ -132,6 +132,29 @@ static void a_lost_cache_is_made_again(void **state)
     WANT_OK(bring("n8", rev1));
 }
 
+static void a_damaged_cache_is_made_again(void **state)
+{
+    (void)state;
+    const char *pack = whole_pack();
+    sh("printf x | dd of=%s bs=1 seek=3000000 conv=notrunc 2>/dev/null", pack);
+    WANT_REFUSED(bring("n9", rev2), "arrived differently");
+    WANT_OK(bring("n9", rev2));
+}
+
+/* On no branch, and not in the mirror: whole hashes are asked for by themselves, as the nodes do. */
+static void a_commit_that_no_branch_leads_to(void **state)
+{
+    (void)state;
+    sh("mv $D/away.git $D/origin.git");
+    const char *lost = sh("cd $D/work && git commit-tree -p %s -m lost %s^{tree} | tee $D/lost", rev2, rev2);
+    sh("git -C $D/work push -q $D/origin.git %s:refs/heads/gone && git -C $D/origin.git update-ref -d refs/heads/gone && "
+       "git -C $D/origin.git config uploadpack.allowAnySHA1InWant true",
+       lost);
+    struct answer ans = bring("n1", lost);
+    sh("mv $D/origin.git $D/away.git");
+    WANT_OK(ans);
+}
+
 static void in_place_as_well(void **state)
 {
     (void)state;
@@ -161,6 +184,8 @@ int main(void)
         cmocka_unit_test(a_transfer_that_was_cut_goes_on),
         cmocka_unit_test(what_arrived_differently_is_not_used),
         cmocka_unit_test(a_lost_cache_is_made_again),
+        cmocka_unit_test(a_damaged_cache_is_made_again),
+        cmocka_unit_test(a_commit_that_no_branch_leads_to),
         cmocka_unit_test(in_place_as_well),
         cmocka_unit_test(a_commit_that_nobody_has),
     };

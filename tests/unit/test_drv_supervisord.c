@@ -247,12 +247,13 @@ static void restart_means_new_processes(void **state)
     WANT_OK(call("supervisord.stop", "[\"web\"]", port));
 }
 
-static struct answer reload(const char *verb, const char *key)
+static struct answer reload(const char *verb, const char *program, const char *told)
 {
     return rig_ask(&(struct ask){
         .verb = verb,
-        .key = key,
-        .args = PAIRS({"programs", "[\"web\"]"}, {"conf", text("%s/sv.conf", rig_dir)}, {"signal", "HUP"}),
+        .args = PAIRS({"programs", text("[\"%s\"]", program)}, {"conf", text("%s/sv.conf", rig_dir)},
+                      {"signal", "HUP"}),
+        .recall = PAIRS({"app.told", told}),
     });
 }
 
@@ -261,18 +262,37 @@ static void a_reload_tells_what_runs_and_leaves_it_up(void **state)
 {
     (void)state;
     sh("rm -f $D/serve.py.hup");
-    struct answer ans = reload("supervisord.reload", "77-1");
+    struct answer ans = reload("supervisord.reload", "web", "");
     WANT_REFUSED(ans, "web STOPPED; start them");
     WANT_OK(call("supervisord.start", "[\"web\"]", port));
     until("supervisorctl -c $D/sv.conf status web | grep -q RUNNING");
     const char *pid = pid_of("web");
-    ans = reload("supervisord.reload", "77-1");
-    WANT_OK(ans);
+    ans = reload("supervisord.reload", "web", "");
+    WANT_WAITING(ans); /* who dies of it does so a moment later */
     until("grep -qx well $D/serve.py.hup");
     assert_string_equal(pid_of("web"), pid);
-    WANT_OK(reload("supervisord.reloaded", "77-1"));
-    WANT_WAITING(reload("supervisord.reloaded", "77-2"));
+    assert_true(str_starts(fact(&ans, "app.told"), text("%s:", pid)));
+    WANT_OK(reload("supervisord.reloaded", "web", fact(&ans, "app.told")));
+    WANT_WAITING(reload("supervisord.reloaded", "web", "")); /* no such step on this node */
     WANT_OK(call("supervisord.stop", "[\"web\"]", port));
+}
+
+/* supervisord starts it again, and says RUNNING: under another pid, so that was no reload. */
+static void a_reload_that_kills_is_none(void **state)
+{
+    (void)state;
+    WANT_OK(call("supervisord.start", "[\"pair:one\"]", 0));
+    until("supervisorctl -c $D/sv.conf status pair:one | grep -q RUNNING");
+    const char *pid = pid_of("pair:one");
+    struct answer ans = reload("supervisord.reload", "pair:one", "");
+    if (ans.outcome == OUT_OK)
+        WANT_WAITING(ans);
+    else
+        WANT_REFUSED(ans, "do the programs know that signal?");
+    const char *told = fact(&ans, "app.told");
+    until(text("! kill -0 %s 2>/dev/null", pid));
+    WANT_REFUSED(reload("supervisord.reloaded", "pair:one", told), "was told to reload, is gone");
+    (void)call("supervisord.stop", "[\"pair:one\"]", 0);
 }
 
 static void by_address_with_a_password_that_no_command_line_shows(void **state)
@@ -518,6 +538,7 @@ int main(void)
         cmocka_unit_test(groups_and_unknown_programs),
         cmocka_unit_test(restart_means_new_processes),
         cmocka_unit_test(a_reload_tells_what_runs_and_leaves_it_up),
+        cmocka_unit_test(a_reload_that_kills_is_none),
         cmocka_unit_test(by_address_with_a_password_that_no_command_line_shows),
         cmocka_unit_test(what_did_not_run_before_is_given_back_so),
         cmocka_unit_test(a_program_that_is_starting_has_its_own_port),

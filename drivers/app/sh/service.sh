@@ -49,11 +49,14 @@ command_up() {
         listening
     fi
 }
+# run_command WHAT COMMAND...
 run_command() {
-    run_out=$(sh -c "$2" 2>&1 </dev/null 9>&-) || {
+    run_what=$1
+    shift
+    run_out=$("$@" 2>&1 </dev/null 9>&-) || {
         run_status=$?
         printf '%s\n' "$run_out" >&2
-        refuse exit-status "$1 command ended with status $run_status: $(printf '%s\n' "$run_out" | tail_line)"
+        refuse exit-status "$run_what command ended with status $run_status: $(printf '%s\n' "$run_out" | tail_line)"
     }
     [ -z "$run_out" ] || printf '%s\n' "$run_out" >&2
 }
@@ -75,9 +78,9 @@ do_stop() {
         return 0
     fi
     if [ -n "$name" ]; then
-        run_command "stop" "exec systemctl stop -- $(printf '%s' "$name" | sed "s/[^A-Za-z0-9@:._-]//g")"
+        run_command stop systemctl stop -- "$name"
     else
-        run_command "stop" "$stop_cmd"
+        run_command stop sh -c "$stop_cmd"
     fi
     # shellcheck disable=SC2086
     gone "$grace" "$kill" $service_pids
@@ -131,9 +134,9 @@ judge_running() {
 do_start() {
     if is_down; then
         if [ -n "$name" ]; then
-            run_command start "exec systemctl start -- $(printf '%s' "$name" | sed "s/[^A-Za-z0-9@:._-]//g")"
+            run_command start systemctl start -- "$name"
         else
-            run_command start "$start_cmd"
+            run_command start sh -c "$start_cmd"
         fi
     else
         report 'changed no'
@@ -155,18 +158,42 @@ do_restarted() {
         wait_more
     fi
 }
-# It stays up: who is down is not reloaded, and who went down by it is told.
+# Its main process, or whoever holds its port: pid:start.
+main_process() {
+    if [ -n "$name" ]; then
+        unit
+        # shellcheck disable=SC2046
+        pid_marks $(of MainPID | grep -vx 0)
+    else
+        # shellcheck disable=SC2046
+        pid_marks $(port_holders)
+    fi
+}
+judge_reloaded() {
+    ! is_down || refuse state "${name:-the service} is down after its reload${name:+; it wrote last: $(log_tail)}"
+    [ -z "$name" ] || unit
+    [ -z "$name" ] || [ "$(of ActiveState)" = active ] || [ "$(of ActiveState)" = reloading ] ||
+        refuse state "$name is $(of ActiveState) after its reload; it wrote last: $(log_tail)"
+    for judge_one in $before; do
+        alive "$judge_one" || refuse state "pid ${judge_one%%:*} of ${name:-the service}, which was told to reload, is gone: that was a restart"
+    done
+}
+# It stays up, under the same main process: who is down is not reloaded, and who went down by it is told. Whoever dies of a
+# signal does so a moment later: the look behind it is the judge.
 do_reload() {
     is_down && refuse state "${name:-the service} does not run, so it cannot be reloaded; start it"
+    before=$(main_process)
     if [ -z "$name" ]; then
         [ -n "$reload_cmd" ] || refuse config 'how is it reloaded? give the command `reload`'
-        run_command reload "$reload_cmd"
+        run_command reload sh -c "$reload_cmd"
     else
         [ "$(systemctl show -p CanReload --value -- "$name" 2>/dev/null)" = yes ] ||
             refuse config "systemd cannot reload $name (its unit has no ExecReload); restart it"
-        run_command reload "exec systemctl reload -- $(printf '%s' "$name" | sed "s/[^A-Za-z0-9@:._-]//g")"
+        run_command reload systemctl reload -- "$name"
     fi
-    ! is_down || refuse state "${name:-the service} is down after its reload${name:+; it wrote last: $(log_tail)}"
+    report "fact $pids_fact ${before% }"
+    judge_reloaded
+    wait_more
 }
 # Does the release bring the unit, and is what is on disk taken in with it?
 brings() {
@@ -185,7 +212,7 @@ do_reread() {
         report 'changed no'
         return 0
     fi
-    run_command 'systemctl daemon-reload' 'exec systemctl daemon-reload'
+    run_command 'systemctl daemon-reload' systemctl daemon-reload
     do_reread_done
 }
 do_reread_done() {
@@ -221,6 +248,7 @@ running) judge_running ;;
 restart) do_restart ;;
 restarted) do_restarted ;;
 reload) do_reload ;;
+reloaded) judge_reloaded ;;
 reread) do_reread ;;
 reread_done) do_reread_done ;;
 probe) do_probe ;;

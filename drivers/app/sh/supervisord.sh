@@ -132,7 +132,7 @@ no_answer() {
     # shellcheck disable=SC2086
     [ -z "$answer_others" ] || answer_others=", and $(proc_names $answer_others)serves the port; whether that is the application cannot be told"
     case $act in
-    stopped | running | restarted | reread_done) cannot_tell state "supervisord does not answer: $1$answer_others" ;;
+    stopped | running | restarted | reloaded | reread_done) cannot_tell state "supervisord does not answer: $1$answer_others" ;;
     esac
     refuse state "supervisord does not answer: $1$answer_others; start it, or correct \`conf\` or \`url\`"
 }
@@ -341,7 +341,16 @@ do_restart() {
     do_start "$@"
 }
 
-# All of them run, are told, and still run.
+# Do the processes $before of the programs, which were told a signal, still run?
+judge_reloaded() {
+    for judge_one in $before; do
+        alive "$judge_one" && case " $(printf '%s\n' "$1" | awk '$2 == "RUNNING" { printf "%s ", $3 }')" in
+        *" ${judge_one%%:*} "*) continue ;;
+        esac
+        refuse state "$(show_states "$1"): pid ${judge_one%%:*}, which was told to reload, is gone; do the programs know that signal? $(why_down "$1" "$(in_state "$1" 'EXITED|FATAL|BACKOFF|STARTING|STOPPED')")"
+    done
+}
+# All of them run, are told, and still run. Whoever dies of a signal does so a moment later: the look behind it is the judge.
 do_reload() {
     reload_out=$(session </dev/null)
     reload_now=$(printf '%s\n' "$reload_out" | states last "$@")
@@ -349,15 +358,23 @@ do_reload() {
     reload_down=$(printf '%s\n' "$reload_now" | awk '$2 != "RUNNING"')
     [ -z "$reload_down" ] || refuse state "not all run, so none was told: $(show_states "$reload_down"); start them"
     reload_names=$(in_state "$reload_now" RUNNING)
+    # shellcheck disable=SC2046
+    before=$(pid_marks $(printf '%s\n' "$reload_now" | awk '{ print $3 }'))
     reload_out=$(printf 'signal %s %s\nstatus\n' "$signal" "$reload_names" | session)
     reload_told=$(printf '%s\n' "$reload_out" | grep -c ': signalled$')
     # shellcheck disable=SC2086
     set -- $reload_names
     [ "$reload_told" = $# ] ||
         refuse state "not signalled: $(printf '%s\n' "$reload_out" | grep -i -e error -e syntax | tail_line)"
-    reload_now=$(printf '%s\n' "$reload_out" | states last "$@")
-    reload_down=$(in_state "$reload_now" 'EXITED|FATAL|BACKOFF|STOPPED')
-    [ -z "$reload_down" ] || refuse state "down after SIG$signal: $(why_down "$reload_now" "$reload_down")do they know that signal?"
+    report "fact $pids_fact ${before% }"
+    judge_reloaded "$(printf '%s\n' "$reload_out" | states last "$@")"
+    wait_more
+}
+do_reloaded() {
+    reloaded_out=$(session </dev/null)
+    reloaded_now=$(printf '%s\n' "$reloaded_out" | states last "$@")
+    answered "$reloaded_out" "$reloaded_now"
+    judge_reloaded "$reloaded_now"
 }
 
 # ---- the configuration on disk and the one that runs
@@ -497,6 +514,7 @@ running) do_running "$@" ;;
 restart) do_restart "$@" ;;
 restarted) do_restarted "$@" ;;
 reload) do_reload "$@" ;;
+reloaded) do_reloaded "$@" ;;
 reread) do_reread "$@" ;;
 reread_done) do_reread_done "$@" ;;
 esac

@@ -24,7 +24,6 @@ static const char *host_of(struct lb *lb, size_t peer)
  * otherwise, one word per admin address: NAME, NAME@HOST or @HOST. */
 static const struct target *stat_target(struct lb *lb, size_t i, const char **ret_name)
 {
-    static const struct target here = {.id = "controller", .transport = "local", .host = "localhost"};
     size_t n;
     const char *const *stats = op_arg_list(lb->op, "stats", &n);
     const char *host = host_of(lb, i), *word = i < n ? stats[i] : "", *at = strrchr(word, '@');
@@ -32,7 +31,7 @@ static const struct target *stat_target(struct lb *lb, size_t i, const char **re
     if (at)
         return op_target_host(lb->op, at + 1);
     bool local = str_starts(host, "127.") || !strcmp(host, "::1") || !strcmp(host, "localhost");
-    return local ? &here : op_target_host(lb->op, host);
+    return local ? &target_controller : op_target_host(lb->op, host);
 }
 
 static bool count_by_stat(struct lb *lb, size_t i, int64_t *ret)

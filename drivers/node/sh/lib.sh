@@ -1,5 +1,5 @@
 # Common to every node script. stdout is a report, one "word rest" line each, read by drivers/node/report.c (status 75: not ready yet):
-#   fact NAME VALUE | say TEXT | changed no | ready no | have NAME VALUE | refuse CODE TEXT | unknown CODE TEXT
+#   fact NAME VALUE | say TEXT | changed no | ready no | refuse CODE TEXT | unknown CODE TEXT
 # What tools print goes to stderr. Data arrive as "$1"..; nothing is ever spliced into this text.
 LC_ALL=C
 export LC_ALL

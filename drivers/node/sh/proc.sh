@@ -9,6 +9,15 @@ alive() {
     set -- "$1" $alive_rest
     [ "$2" != Z ] && [ "$2" != X ] && [ "${21}" = "${1#*:}" ]
 }
+# pid_marks PID...: pid:start of each that lives.
+pid_marks() {
+    for marks_pid in "$@"; do
+        { read -r marks_line <"/proc/$marks_pid/stat"; } 2>/dev/null || continue
+        # shellcheck disable=SC2086
+        set -- ${marks_line##*) }
+        printf '%s:%s ' "$marks_pid" "${20}"
+    done
+}
 still_alive() {
     for still_one in "$@"; do
         if alive "$still_one"; then

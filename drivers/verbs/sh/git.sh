@@ -1,8 +1,9 @@
 # needs: lib gitlib builtlib
 # git on the node: the bare repository DIR/repo.git of release directories, or the checkout DIR of in-place plans.
-#   ACT LAYOUT DIR REPO REV FORCE VIA [PACK [FROM SIZE]]
-# VIA: who reads the repository, this node or the controller. Then PACK is what it brings, by its SHA-256: `have` says what
-# is here, `take` adds SIZE bytes of it at FROM from stdin, `fetch` opens it.
+#   ACT LAYOUT DIR REPO REV FORCE VIA [PACK [FROM]]
+# VIA: who reads the repository, this node or the controller. Then REPO is empty, and PACK is what the controller brings, by its
+# SHA-256: `have` says what is here ("whole", "have COMMIT", "part PACK BYTES"), `take` puts stdin behind its first FROM bytes,
+# `fetch` opens it.
 act=$1 layout=$2 dir=$3 repo=$4 rev=$5 force=$6 via=$7 pack=${8:-} from=${9:-}
 
 locate() {
@@ -100,6 +101,12 @@ do_have() {
         [ ! -f "$have_part" ] || report "part ${have_part##*-} $(wc -c <"$have_part")"
     done
 }
+# Parts of packs but $1 that were not opened: nobody will ask for them any more.
+drop_packs() {
+    for drop_one in "$git_dir"/release-pack-*; do
+        [ "$drop_one" = "$git_dir/release-pack-$1" ] || rm -f "$drop_one"
+    done
+}
 # A writable repository that no killed git holds, and a tree that may be changed.
 prepare() {
     locate
@@ -114,10 +121,13 @@ unlock() {
 }
 # Repeatable: what is there behind FROM came with an attempt that was cut off.
 do_take() {
-    prepare
-    for take_old in "$git_dir"/release-pack-*; do
-        [ "$take_old" = "$git_dir/release-pack-$pack" ] || rm -f "$take_old"
-    done
+    if [ "$from" = 0 ]; then
+        prepare
+    else
+        locate
+        [ -n "$git_dir" ] || refuse state "the repository in $dir is gone: $git_why"
+    fi
+    drop_packs "$pack"
     take_file=$git_dir/release-pack-$pack
     true >>"$take_file" || refuse io "cannot write $take_file"
     take_there=$(wc -c <"$take_file")
@@ -139,6 +149,7 @@ open_pack() {
 do_fetch() {
     prepare
     if has_whole "$git_dir" "$rev"; then
+        drop_packs none
         report 'changed no'
         return 0
     fi
@@ -150,6 +161,7 @@ do_fetch() {
         fetch_commit
         has_whole "$git_dir" "$rev" || refuse not-found "$repo has no commit $rev; was it pushed, or pushed away by force?"
     fi
+    drop_packs none
     # Kept by a name of our own, so that no housekeeping drops a commit whose branch moved on.
     keep_out=$(g --git-dir="$git_dir" update-ref "refs/release/$rev" "$rev" 2>&1) || git_failed "$keep_out" "cannot keep $rev"
 }

@@ -5,6 +5,10 @@
 # SUBMODULES, LFS: refuse or ignore. PATHs: which of them does the revision hold?
 # SECONDS: how long this may take.
 act=$1 key=$2 repo=$3 seconds=$4
+case $act in
+pack) knob='git: {fetch_timeout: 30m}' ;;
+*) knob='git: {resolve_timeout: 10m}' ;;
+esac
 
 mirror() {
     umask 077
@@ -14,7 +18,7 @@ mirror() {
     true >>"$mirror_base/$key.lock" || refuse io "cannot write $mirror_base"
     exec 9>>"$mirror_base/$key.lock"
     ! command -v flock >/dev/null || flock -w "$seconds" 9 ||
-        refuse network "$repo: a fetch that an earlier attempt began is still going on$(fetched_so_far); try again, or give it longer (git: {resolve_timeout: 10m})"
+        refuse network "$repo: a fetch that an earlier attempt began is still going on, or somebody else is at work on its mirror$(fetched_so_far); try again, or give it longer ($knob)"
     [ -d "$git_dir" ] || {
         rm -rf "$git_dir.new"
         mirror_out=$(g init -q --bare "$git_dir.new" 2>&1 && mv "$git_dir.new" "$git_dir" 2>&1) || git_failed "$mirror_out" "cannot make $git_dir"
@@ -48,9 +52,15 @@ refresh() {
     refresh_rc=$?
     # The shell's word for "a signal came": the time is up, and git is still at it.
     [ $refresh_rc -le 128 ] || ! kill -0 "$refresh_pid" 2>/dev/null ||
-        refuse network "$repo did not come within $seconds s$(fetched_so_far); the fetch goes on by itself, and what it brings is kept: try again, or give it longer (git: {resolve_timeout: 10m})"
+        refuse network "$repo did not come within $seconds s$(fetched_so_far); the fetch goes on by itself, and what it brings is kept: try again, or give it longer ($knob)"
     kill "$refresh_clock" 2>/dev/null
     [ $refresh_rc = 0 ] || git_failed "$(tr '\r' '\n' <"$mirror_base/$key.fetch" | grep -v '%')" "cannot read $repo"
+}
+# Brings all branches and tags, and the commit of that whole hash, if none of them leads to it.
+by_itself() {
+    refresh
+    has_commit "$git_dir" "$1" ||
+        g --git-dir="$git_dir" fetch --no-tags --no-write-fetch-head -- "$repo" "+$1:refs/release/$1" >/dev/null 2>&1 9>&- || true
 }
 by_name() {
     g --git-dir="$git_dir" rev-parse -q --verify "$1^{commit}" 2>/dev/null
@@ -96,9 +106,7 @@ resolve_hash() {
     if [ ${#typed} -eq 40 ]; then
         # All of it is there already: no need of the network.
         ! has_commit "$git_dir" "$typed" || found "$typed" hash
-        refresh
-        has_commit "$git_dir" "$typed" ||
-            g --git-dir="$git_dir" fetch --no-tags --no-write-fetch-head -- "$repo" "+$typed:refs/release/$typed" >/dev/null 2>&1 9>&- || true
+        by_itself "$typed"
     else
         refresh
     fi
@@ -165,7 +173,7 @@ do_log() {
 do_pack() {
     pack_rev=$1
     shift
-    has_commit "$git_dir" "$pack_rev" || refresh
+    has_commit "$git_dir" "$pack_rev" || by_itself "$pack_rev"
     has_commit "$git_dir" "$pack_rev" || refuse not-found "$repo has no commit $pack_rev; was it pushed, or pushed away by force?"
     pack_wanted=$(
         printf '%s\n' "$pack_rev"
