@@ -127,6 +127,10 @@ static bool held_by_a_part(struct request *r, const struct order_wish *w, struct
 static bool words_ok(const struct order_wish *w, struct reply *reply)
 {
     struct err err;
+    if (w->verb == WISH_RESUME && w->release)
+        return reply_error(reply, 400, "usage",
+                           "resume: 'release' is not taken (it goes on with what is unfinished); nothing was "
+                           "touched");
     return serve_wish_ok(w, &err) || reply_err(reply, &err);
 }
 

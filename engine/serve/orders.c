@@ -83,6 +83,49 @@ static bool revision_ok(const char *what, const char *text, struct err *err)
                    what, text);
 }
 
+#define OF(wish) (1U << WISH_##wish)
+#define FORWARD  (OF(RUN) | OF(PLAN))
+#define BACK     (OF(ROLLBACK) | OF(PLAN))
+#define CHOOSES  (FORWARD | BACK | OF(RESUME))
+
+static bool refuse_word(const struct order_wish *w, const char *word, unsigned takers, struct err *err)
+{
+    auto_buf struct buf names = BUF_INIT(200);
+    for (int v = 0; v < WISH_COUNT; v++)
+        if (takers & (1U << v))
+            buf_printf(&names, "%s%s", names.len ? ", " : "", wish_name((enum wish)v));
+    return err_set(err, E_USAGE, "%s: '%s' is not taken (it belongs to %s); nothing was touched",
+                   wish_name(w->verb), word, buf_str(&names));
+}
+
+/* An order without the word that it does not take would be another than was meant. */
+static bool words_are_its_own(const struct order_wish *w, struct err *err)
+{
+    const struct {
+        const char *name;
+        bool given;
+        unsigned takers;
+    } words[] = {
+        {"rev", w->rev, FORWARD},
+        {"plan", w->plan, FORWARD},
+        {"stages", w->stages, FORWARD},
+        {"window", w->window, FORWARD},
+        {"only", w->only, CHOOSES},
+        {"exclude", w->exclude, CHOOSES},
+        {"to", w->to, BACK},
+        {"before", w->before > 0, BACK},
+        {"release", w->release > 0, BACK | OF(RESUME)}, /* of resume: the one that was asked about */
+        {"digest", w->digest, OF(RUN) | OF(ROLLBACK)},
+        {"reason", w->reason, OF(LOCK) | OF(UNLOCK)},
+        {"force", w->force, OF(UNLOCK)},
+        {"brief", w->brief, OF(PLAN)},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (words[i].given && !(words[i].takers & (1U << w->verb)))
+            return refuse_word(w, words[i].name, words[i].takers, err);
+    return true;
+}
+
 bool serve_wish_is_back(const struct order_wish *w)
 {
     return w->verb == WISH_ROLLBACK || (w->verb == WISH_PLAN && (w->release > 0 || w->to || w->before > 0));
@@ -108,6 +151,8 @@ bool serve_wish_ok(const struct order_wish *w, struct err *err)
                        "%s: a way back goes by what is recorded: rev, plan, stages and window are not taken; "
                        "nothing was touched",
                        wish_name(w->verb));
+    if (!words_are_its_own(w, err))
+        return false;
     if (w->plan && !name_valid(w->plan, 64))
         return err_set(err, E_USAGE, "plan: '%.100s' cannot be a plan's name: " NAME_WANTED, w->plan);
     return word_ok(&stages_rule, w->stages, err) && word_ok(&window_rule, w->window, err) &&

@@ -133,8 +133,8 @@ struct order_wish {
     const char *rev, *plan, *stages, *window; /* run, plan; NULL = not given */
     const char *only, *exclude;               /* run, plan, rollback, resume */
     const char *reason;                       /* lock, unlock */
-    int64_t release;                          /* rollback, 0 = the last */
-    const char *to;                           /* rollback: every node to this revision */
+    int64_t release;         /* rollback, 0 = the last; resume: the one that was asked about */
+    const char *to;          /* rollback: every node to this revision */
     int64_t before;          /* rollback: every node to what it ran before this release, 0 = not given */
     bool force;              /* unlock */
     bool brief;              /* plan: the short form, as JSON */
@@ -145,7 +145,8 @@ struct order_wish {
 };
 /* Is it about a way back? `plan` with release, to or before looks at what that rollback would do. */
 bool serve_wish_is_back(const struct order_wish *wish);
-/* Every word is one, and text: what is checked before anything is kept of the wish. E_USAGE. Pure. */
+/* Every word is one, and text, and the order takes it: what is checked before anything is kept of the wish.
+ * E_USAGE. Pure. */
 bool serve_wish_ok(const struct order_wish *wish, struct err *err) MUST_CHECK;
 /* Checks every word, writes the order down, then starts the child (or signals the lock's holder for pause and
  * abort). false: E_USAGE a word is wrong; E_STATE nothing runs that could be paused; E_JOURNAL it could not

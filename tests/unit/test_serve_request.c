@@ -253,6 +253,52 @@ static void a_configuration_of_others_is_refused(void **state)
     assert_true(config_of("{}\n", 0640, &problems));
 }
 
+/* Without it the order would be given all the same, and be another than was meant. */
+static void a_word_of_another_order_is_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        struct order_wish wish;
+        const char *refused; /* NULL: taken */
+    } rows[] = {
+        {{.verb = WISH_RESUME, .to = "v7"}, "resume: 'to' is not taken (it belongs to plan, rollback)"},
+        {{.verb = WISH_RUN, .rev = "v7", .to = "v6"}, "run: 'to' is not taken"},
+        {{.verb = WISH_RUN, .rev = "v7", .before = 41}, "run: 'before' is not taken"},
+        {{.verb = WISH_RUN, .rev = "v7", .release = 41}, "run: 'release' is not taken"},
+        {{.verb = WISH_RESUME, .before = 41}, "resume: 'before' is not taken"},
+        {{.verb = WISH_RESUME, .rev = "v7"}, "resume: 'rev' is not taken (it belongs to run, plan)"},
+        {{.verb = WISH_RESUME, .stages = "1"}, "resume: 'stages' is not taken"},
+        {{.verb = WISH_RESUME, .window = "1"}, "resume: 'window' is not taken"},
+        {{.verb = WISH_ABORT, .only = "app1"}, "abort: 'only' is not taken"},
+        {{.verb = WISH_LOCK, .reason = "x", .exclude = "app1"}, "lock: 'exclude' is not taken"},
+        {{.verb = WISH_PAUSE, .reason = "lunch"},
+         "pause: 'reason' is not taken (it belongs to lock, unlock)"},
+        {{.verb = WISH_LOCK, .reason = "x", .force = true}, "lock: 'force' is not taken"},
+        {{.verb = WISH_RUN, .rev = "v7", .brief = true}, "run: 'brief' is not taken"},
+        {{.verb = WISH_ROLLBACK, .rev = "v7"}, "rollback: a way back goes by what is recorded"},
+        {{.verb = WISH_PLAN, .rev = "v7", .before = 41}, "plan: a way back goes by what is recorded"},
+        {{.verb = WISH_RUN, .rev = "v7", .plan = "p", .stages = "1", .window = "1", .only = "app1"}, NULL},
+        {{.verb = WISH_PLAN, .rev = "v7", .exclude = "app1", .brief = true}, NULL},
+        {{.verb = WISH_PLAN, .to = "v7"}, NULL},
+        {{.verb = WISH_ROLLBACK, .before = 41, .only = "app1"}, NULL},
+        {{.verb = WISH_ROLLBACK, .release = 41}, NULL},
+        {{.verb = WISH_RESUME, .release = 41, .exclude = "app1"}, NULL}, /* as it was asked about */
+        {{.verb = WISH_UNLOCK, .reason = "x", .force = true}, NULL},
+        {{.verb = WISH_ABORT}, NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct order_wish w = rows[i].wish;
+        struct err err = {.text = ""};
+        w.env = "prod";
+        w.who = "api:ci";
+        bool taken = serve_wish_ok(&w, &err);
+        const char *wanted = rows[i].refused;
+        if (taken != !wanted || (wanted && (err.code != E_USAGE || !str_starts(err.text, wanted))))
+            fail_msg("row %zu: %s, wanted %s", i, taken ? "taken" : err.text, wanted ? wanted : "taken");
+        assert_true(taken || strstr(err.text, "nothing was touched"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +311,7 @@ int main(void)
         cmocka_unit_test(opening_it_needs_tls_or_a_proxy),
         cmocka_unit_test(a_configuration_with_mistakes_is_refused),
         cmocka_unit_test(a_configuration_of_others_is_refused),
+        cmocka_unit_test(a_word_of_another_order_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
