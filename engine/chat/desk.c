@@ -228,17 +228,24 @@ static void signal_holder(const struct visit *v, const struct words *w, struct s
 
 /* ---- looking */
 
+/* Reads the pillar: asked once for each answer. */
+static bool live_apart(const struct visit *v)
+{
+    return serve_apps(v->serve, v->store, v->arena) > 1;
+}
+
 static bool each_env(const struct visit *v, const struct words *w, struct said *out,
-                     bool (*tell)(const struct visit *, const char *, struct said *, struct err *))
+                     bool (*tell)(const struct visit *, const char *, bool, struct said *, struct err *))
 {
     const char *const *envs = pillar_envs(serve_root(v->serve), v->arena);
+    bool apart = live_apart(v);
     struct err err;
     size_t shown = 0;
     for (size_t i = 0; envs[i]; i++) {
         if (!chat_allowed(v->config, w->verb, envs[i], &v->sender))
             continue;
         say_text(out, "%s", shown++ ? "\n" : "");
-        if (!tell(v, envs[i], out, &err)) {
+        if (!tell(v, envs[i], apart, out, &err)) {
             sorry(out, &err);
             return false;
         }
@@ -248,35 +255,31 @@ static bool each_env(const struct visit *v, const struct words *w, struct said *
     return shown > 0;
 }
 
-static bool apart(const struct visit *v)
+static bool status_of(const struct visit *v, const char *env, bool apart, struct said *out, struct err *err)
 {
-    return serve_apps(v->serve, v->store, v->arena) > 1;
+    return tell_status(out, v->store, env, apart, v->arena, err);
 }
 
-static bool status_of(const struct visit *v, const char *env, struct said *out, struct err *err)
+static bool history_of(const struct visit *v, const char *env, bool apart, struct said *out, struct err *err)
 {
-    return tell_status(out, v->store, env, apart(v), v->arena, err);
-}
-
-static bool history_of(const struct visit *v, const char *env, struct said *out, struct err *err)
-{
+    (void)apart;
     return tell_history(out, v->store, env, 3, v->arena, err);
 }
 
-static bool queue_of(const struct visit *v, const char *env, struct said *out, struct err *err)
+static bool queue_of(const struct visit *v, const char *env, bool apart, struct said *out, struct err *err)
 {
-    say_text(out, "%s: ", env_title(v->store, env, apart(v), v->arena));
+    say_text(out, "%s: ", env_title(v->store, env, apart, v->arena));
     return tell_queue(out, v->store, env, v->arena, err);
 }
 
-static bool where_of(const struct visit *v, const char *env, struct said *out, struct err *err)
+static bool where_of(const struct visit *v, const char *env, bool apart, struct said *out, struct err *err)
 {
     struct lock_info lock;
     struct release_info *open;
     if (!lock_get(v->store, env, v->arena, &lock, err) ||
         !release_unfinished(v->store, env, v->arena, &open, err))
         return false;
-    say_text(out, "%s: ", env_title(v->store, env, apart(v), v->arena));
+    say_text(out, "%s: ", env_title(v->store, env, apart, v->arena));
     if (!chat_allowed(v->config, CHAT_RUN, env, &v->sender))
         say_text(out, "not from here: no rule of serve.yml lets you");
     else if (lock.held)
@@ -294,7 +297,7 @@ static void look_at(const struct visit *v, const struct words *w, struct said *o
     struct err err;
     bool ok = consent_of(serve_root(v->serve), w->env, &consent, &err);
     if (ok)
-        ok = w->verb == CHAT_STATUS ? tell_status(out, v->store, w->env, apart(v), v->arena, &err)
+        ok = w->verb == CHAT_STATUS ? tell_status(out, v->store, w->env, live_apart(v), v->arena, &err)
                                     : tell_history(out, v->store, w->env, 10, v->arena, &err);
     if (!ok)
         sorry(out, &err);

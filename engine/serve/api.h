@@ -13,6 +13,8 @@ bool api_number(const struct request *r, size_t i, int64_t *ret, struct reply *r
 bool api_env_known(struct request *r, struct reply *reply);
 /* The pillar's environments, then those that only the journal knows. */
 const char *const *api_envs(struct serve *s, struct store *store, struct arena *arena, size_t *ret_n);
+/* How many applications these are of: serve_apps for who has the list already. */
+size_t api_apps(struct store *store, const char *const *envs, size_t n, struct arena *arena);
 struct order_info;
 json_t *api_order_json(const struct order_info *o);
 

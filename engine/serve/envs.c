@@ -42,10 +42,9 @@ const char *const *api_envs(struct serve *s, struct store *store, struct arena *
     return envs;
 }
 
-size_t serve_apps(struct serve *s, struct store *store, struct arena *arena)
+size_t api_apps(struct store *store, const char *const *envs, size_t n, struct arena *arena)
 {
-    size_t n, n_apps = 0;
-    const char *const *envs = api_envs(s, store, arena, &n);
+    size_t n_apps = 0;
     const char **apps = arena_array(arena, n + 1, sizeof *apps);
     for (size_t i = 0; i < n; i++) {
         const char *app = env_app(store, envs[i], arena);
@@ -53,6 +52,13 @@ size_t serve_apps(struct serve *s, struct store *store, struct arena *arena)
             apps[n_apps++] = app;
     }
     return n_apps;
+}
+
+size_t serve_apps(struct serve *s, struct store *store, struct arena *arena)
+{
+    size_t n;
+    const char *const *envs = api_envs(s, store, arena, &n);
+    return api_apps(store, envs, n, arena);
 }
 
 bool api_env_known(struct request *r, struct reply *reply)

@@ -43,18 +43,35 @@ static void file(struct request *r, struct reply *reply)
 
 /* ---- what all views share */
 
-static bool apart(struct request *r)
+/* Who looks, what they get, and which environments there are: the pillar is read once for each answer. */
+struct look {
+    struct request *r;
+    struct reply *reply;
+    const char *const *envs;
+    size_t n_envs, apps;
+};
+
+static struct look look_of(struct request *r, struct reply *reply)
 {
-    return serve_apps(r->serve, r->store, r->arena) > 1;
+    struct look l = {.r = r, .reply = reply};
+    l.envs = api_envs(r->serve, r->store, r->arena, &l.n_envs);
+    l.apps = api_apps(r->store, l.envs, l.n_envs, r->arena);
+    return l;
 }
 
-static const char *title_of(struct request *r, const char *env)
+static bool apart(const struct look *l)
 {
-    return env_title(r->store, env, apart(r), r->arena);
+    return l->apps > 1;
 }
 
-static void send(struct request *r, struct reply *reply, const struct html_page *view, const struct buf *main)
+static const char *title_of(const struct look *l, const char *env)
 {
+    return env_title(l->r->store, env, apart(l), l->r->arena);
+}
+
+static void send(const struct look *l, const struct html_page *view, const struct buf *main)
+{
+    const struct request *r = l->r;
     auto_buf struct buf person = BUF_INIT(4096), html = BUF_INIT(8 * 1024 * 1024);
     struct html_page page = *view;
     if (r->actor.name[0]) {
@@ -68,23 +85,22 @@ static void send(struct request *r, struct reply *reply, const struct html_page 
                 r->actor.csrf);
         buf_puts(&person, "</div>");
     }
-    size_t apps = serve_apps(r->serve, r->store, r->arena);
     page.csrf = r->actor.csrf;
     page.app = view->env ? env_app(r->store, view->env, r->arena) : "";
-    page.apps = arena_printf(r->arena, "%zu", apps);
+    page.apps = arena_printf(r->arena, "%zu", l->apps);
     page.person = buf_str(&person);
     page.main = buf_str(main);
     html_shell(&html, &page);
-    reply_html(reply, 200, buf_str(&html), html.len);
+    reply_html(l->reply, 200, buf_str(&html), html.len);
 }
 
 /* What is wrong, as a page: a person is looking. */
-static void send_problem(struct request *r, struct reply *reply, int status, const char *text)
+static void send_problem(const struct look *l, int status, const char *text)
 {
     auto_buf struct buf main = BUF_INIT(64 * 1024);
     html_row(&main, "<p class=\"error\" role=\"alert\">%s</p>", text);
-    send(r, reply, &(struct html_page){.title = "release"}, &main);
-    reply->status = status;
+    send(l, &(struct html_page){.title = "release"}, &main);
+    l->reply->status = status;
 }
 
 /* The newest release or rollback; tasks and exec are not what an environment runs. */
@@ -128,30 +144,27 @@ static void envs(struct request *r, struct reply *reply)
 {
     auto_buf struct buf main = BUF_INIT(4 * 1024 * 1024);
     struct err err;
+    struct look l = look_of(r, reply);
     buf_puts(&main, "<h1>Environments</h1>\n<ul class=\"cards\">\n");
-    size_t n;
-    const char *const *list = api_envs(r->serve, r->store, r->arena, &n);
-    for (size_t i = 0; i < n; i++) {
-        html_row(&main, "<li class=\"card\"><h2><a href=\"/env/%s\">", list[i]);
-        html_row(&main, "%s</a></h2>\n", title_of(r, list[i]));
-        if (!put_state(r, list[i], &main, &err)) {
-            send_problem(r, reply, 503, err.text);
+    for (size_t i = 0; i < l.n_envs; i++) {
+        html_row(&main, "<li class=\"card\"><h2><a href=\"/env/%s\">", l.envs[i]);
+        html_row(&main, "%s</a></h2>\n", title_of(&l, l.envs[i]));
+        if (!put_state(r, l.envs[i], &main, &err)) {
+            send_problem(&l, 503, err.text);
             return;
         }
         buf_puts(&main, "</li>\n");
     }
-    buf_puts(&main, list[0]
+    buf_puts(&main, l.n_envs
                         ? "</ul>\n"
                         : "</ul>\n<p class=\"quiet\">No environment in the pillar and no release yet.</p>\n");
-    send(r, reply, &(struct html_page){.title = "Environments", .view = "envs"}, &main);
+    send(&l, &(struct html_page){.title = "Environments", .view = "envs"}, &main);
 }
 
-static bool env_is_known(struct request *r, const char *env)
+static bool env_is_known(const struct look *l, const char *env)
 {
-    size_t n;
-    const char *const *list = api_envs(r->serve, r->store, r->arena, &n);
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(list[i], env) == 0)
+    for (size_t i = 0; i < l->n_envs; i++)
+        if (strcmp(l->envs[i], env) == 0)
             return true;
     return false;
 }
@@ -164,14 +177,15 @@ static void env(struct request *r, struct reply *reply)
     struct release_info *list;
     struct err err;
     size_t n;
-    if (!env_valid(name) || !env_is_known(r, name)) {
-        send_problem(r, reply, 404, "There is no such environment.");
+    struct look l = look_of(r, reply);
+    if (!env_valid(name) || !env_is_known(&l, name)) {
+        send_problem(&l, 404, "There is no such environment.");
         return;
     }
-    html_row(&main, "<div class=\"release-head\"><h1>%s</h1>\n", title_of(r, name));
+    html_row(&main, "<div class=\"release-head\"><h1>%s</h1>\n", title_of(&l, name));
     if (!put_state(r, name, &main, &err) || !env_state_read(r->store, name, r->arena, &st, &err) ||
         !release_list(r->store, name, 10, 0, r->arena, &list, &n, &err)) {
-        send_problem(r, reply, 503, err.text);
+        send_problem(&l, 503, err.text);
         return;
     }
     buf_puts(&main, "</div>\n<section class=\"panel\"><h2>Nodes, as last known</h2>\n");
@@ -181,9 +195,9 @@ static void env(struct request *r, struct reply *reply)
     if (st.n_gone)
         html_row(&main, "<p class=\"quiet\">%s</p>\n", env_gone_text(&st, r->arena));
     buf_puts(&main, "</section>\n<section class=\"panel\"><h2>Releases</h2>\n");
-    html_release_table(&main, list, n, apart(r));
+    html_release_table(&main, list, n, apart(&l));
     html_row(&main, "<p><a href=\"/history?env=%s\">all of them</a></p></section>\n", name);
-    send(r, reply, &(struct html_page){.title = title_of(r, name), .view = "env", .env = name}, &main);
+    send(&l, &(struct html_page){.title = title_of(&l, name), .view = "env", .env = name}, &main);
 }
 
 static bool number_of(const char *text, int64_t *ret)
@@ -214,23 +228,24 @@ static void release(struct request *r, struct reply *reply)
     struct release_info *info = NULL;
     struct err err;
     int64_t id;
+    struct look l = look_of(r, reply);
     if (number_of(r->vars[0], &id) && !release_get(r->store, id, r->arena, &info, &err)) {
-        send_problem(r, reply, 503, err.text);
+        send_problem(&l, 503, err.text);
         return;
     }
     if (!info) {
-        send_problem(r, reply, 404, "There is no such release.");
+        send_problem(&l, 404, "There is no such release.");
         return;
     }
     const char *number = arena_printf(r->arena, "%" PRId64, info->id);
     const char *title =
-        arena_printf(r->arena, "%s %s, %s", kind_name(info->kind), number, title_of(r, info->env));
+        arena_printf(r->arena, "%s %s, %s", kind_name(info->kind), number, title_of(&l, info->env));
     html_row(&main, "<div class=\"release-head\"><h1>%s</h1>\n", title);
     html_release_facts(&main, info);
     html_row(&main, "<p><a href=\"/env/%s\">the environment</a></p></div>\n", info->env);
     put_fold(r, info->id, &main);
-    send(r, reply,
-         &(struct html_page){.title = title, .view = "release", .env = info->env, .release = number}, &main);
+    send(&l, &(struct html_page){.title = title, .view = "release", .env = info->env, .release = number},
+         &main);
 }
 
 static void history(struct request *r, struct reply *reply)
@@ -243,17 +258,18 @@ static void history(struct request *r, struct reply *reply)
     size_t n;
     if (!request_number(r, "before", 0, &before, reply))
         return;
+    struct look l = look_of(r, reply);
     if (name && !env_valid(name)) {
-        send_problem(r, reply, 404, "There is no such environment.");
+        send_problem(&l, 404, "There is no such environment.");
         return;
     }
     if (!release_list(r->store, name, HISTORY_PAGE, before, r->arena, &list, &n, &err)) {
-        send_problem(r, reply, 503, err.text);
+        send_problem(&l, 503, err.text);
         return;
     }
     html_row(&main, "<h1>History%s</h1>\n<section class=\"panel\">\n",
-             name ? arena_printf(r->arena, ": %s", title_of(r, name)) : "");
-    html_release_table(&main, list, n, apart(r));
+             name ? arena_printf(r->arena, ": %s", title_of(&l, name)) : "");
+    html_release_table(&main, list, n, apart(&l));
     if (n == HISTORY_PAGE) {
         buf_printf(&main, "<p><a href=\"/history?before=%" PRId64, list[n - 1].id);
         if (name)
@@ -261,12 +277,14 @@ static void history(struct request *r, struct reply *reply)
         buf_puts(&main, "\">older ones</a></p>\n");
     }
     buf_puts(&main, "</section>\n");
-    send(r, reply, &(struct html_page){.title = "History", .view = "history", .env = name}, &main);
+    send(&l, &(struct html_page){.title = "History", .view = "history", .env = name}, &main);
 }
 
 static void login(struct request *r, struct reply *reply)
 {
     auto_buf struct buf main = BUF_INIT(16 * 1024);
+    /* Whoever comes in here is told of nothing that there is. */
+    const struct look l = {.r = r, .reply = reply};
     buf_puts(&main, "<form class=\"panel login\" method=\"post\" action=\"/login\">\n<h1>Log in</h1>\n");
     if (request_query(r, "failed"))
         buf_puts(&main,
@@ -276,7 +294,7 @@ static void login(struct request *r, struct reply *reply)
                     "autocomplete=\"current-password\" required autofocus>"
                     "<small>'release token add NAME --role operator' makes one.</small></p>\n"
                     "<p><button class=\"button is-primary\">Log in</button></p></form>\n");
-    send(r, reply, &(struct html_page){.title = "Log in", .view = "login"}, &main);
+    send(&l, &(struct html_page){.title = "Log in", .view = "login"}, &main);
 }
 
 static const struct route routes[] = {

@@ -189,7 +189,8 @@ const struct serve_config *serve_config(const struct serve *s);
 const char *serve_root(const struct serve *s); /* of pillar/ and plans/ */
 const char *serve_url(const struct serve *s);  /* how people reach it, without a slash at the end */
 
-/* How many applications live beside each other here: with more than one, an environment is told with its own. */
+/* How many applications live beside each other here: with more than one, an environment is told with its own.
+ * Reads the pillar: asked once for each answer. */
 size_t serve_apps(struct serve *s, struct store *store, struct arena *arena);
 
 /* The one connection that writes; others wait. NULL: E_JOURNAL. Give it back soon: `serve_writer_done`. */

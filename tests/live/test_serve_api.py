@@ -142,6 +142,21 @@ def test_hostile_text_is_text(server):
     assert b"<script>alert" not in page and "text/html" in headers["content-type"]
 
 
+def test_words_of_another_order_are_refused_by_name(server):
+    before = server.get("/api/v1/orders", server.who)[1]
+    for verb, word in (("resume", {"to": "v1"}), ("resume", {"release": 1}), ("run", {"rev": "f5d9859", "release": 1}),
+                       ("lock", {"reason": "x", "digest": "0" * 64})):
+        status, answer = server.post(f"/api/v1/envs/prod/{verb}", server.who, **word, **{} if verb == "lock" else {"confirm": "prod"})
+        name = list(word)[-1]
+        assert status == 400 and f"{verb}: '{name}' is not taken" in answer["error"]["text"], (verb, word, answer)
+    assert server.get("/api/v1/orders", server.who)[1] == before
+
+
+def test_who_is_not_logged_in_is_told_nothing_of_what_there_is(server):
+    assert b'data-apps="0"' in server.request("GET", "/login")[2]
+    assert b'data-apps="1"' in server.request("GET", "/", headers={"Cookie": server.login(server.who)[0]})[2]
+
+
 def events(server, query, last=None, until=None, seconds=10):
     """[(id, event, data)] of a stream, until `until` says so of them."""
     lines = f"GET /events?{query} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAuthorization: Bearer {server.who}\r\n"
