@@ -111,6 +111,13 @@ bool wish_load(const struct ask *a, struct arena *arena, struct order_wish *ret)
     return true;
 }
 
+void waits_changed(struct serve *s, const char *env)
+{
+    char data[ENV_NAME_MAX + 20];
+    snprintf(data, sizeof data, "{\"env\":\"%s\"}", env);
+    serve_publish(s, "queue", env, 0, data);
+}
+
 /* ---- asks begin */
 
 static struct ask_new ask_of(const struct order_wish *w, const struct asker *who, enum ask_state state,
@@ -179,6 +186,7 @@ bool ask_look(struct serve *s, const struct order_wish *w, const struct asker *w
     int64_t id;
     look.verb = WISH_PLAN;
     look.brief = true;
+    look.digest = NULL; /* what it finds is compared with that (follow.c) */
     if (!serve_order(s, &look, &a.plan_order, err))
         return false;
     *ret_look = a.plan_order;
@@ -274,15 +282,8 @@ bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *w
     bool ok = writer && notice_add(writer, &n, err);
     if (writer)
         serve_writer_done(s);
+    waits_changed(s, w->env);
     return ok;
-}
-
-/* Pages that look at it ask anew. */
-static void publish(struct serve *s, const char *env)
-{
-    char data[100];
-    snprintf(data, sizeof data, "{\"env\":\"%s\"}", env);
-    serve_publish(s, "queue", env, 0, data);
 }
 
 bool ask_second(struct serve *s, const struct ask *a, const struct ask_change *change, bool *ret_moved,
@@ -307,7 +308,7 @@ bool ask_second(struct serve *s, const struct ask *a, const struct ask_change *c
     if (w)
         serve_writer_done(s);
     if (ok && *ret_moved)
-        publish(s, a->env);
+        waits_changed(s, a->env);
     return ok;
 }
 
@@ -384,6 +385,7 @@ static bool start(struct serve *s, const struct ask *a, const char *approved_by,
         return false;
     if (!moved)
         return err_set(err, E_STATE, "%s was answered a moment ago", a->code);
+    waits_changed(s, a->env);
     ok = wish_load(&now, arena, &w) ? serve_order(s, &w, &order, err)
                                     : err_set(err, E_STATE, "%s cannot be read", a->code);
     struct err ignored;
@@ -431,8 +433,11 @@ static bool cancel(struct serve *s, const struct ask *a, struct said *out, struc
         serve_writer_done(s);
     if (ok && !moved)
         return err_set(err, E_STATE, "%s was answered a moment ago", a->code);
+    if (!ok)
+        return false;
+    waits_changed(s, a->env);
     say_text(out, "%s of %s is cancelled; nothing was touched", wish_name(a->verb), a->env);
-    return ok;
+    return true;
 }
 
 /* `release resume` takes no number: what is unfinished now must be what was asked about. */

@@ -30,6 +30,9 @@ bool consent_of(const char *root, const char *env, struct consent *ret, struct e
 const char *wish_text(const struct order_wish *w, struct arena *arena);
 bool wish_load(const struct ask *a, struct arena *arena, struct order_wish *ret);
 
+/* Who waits there, for the lock or for a yes, is not who waited: pages that look at it ask anew. */
+void waits_changed(struct serve *s, const char *env);
+
 /* Starts the order at once; its answers go to the asker. */
 bool ask_go(struct serve *s, const struct order_wish *w, const struct asker *who, int64_t *ret_order,
             struct err *err) MUST_CHECK;

@@ -52,6 +52,8 @@ static bool move(struct follow *f, const struct ask *a, enum ask_state to, const
         serve_writer_done(f->serve);
     if (!ok)
         serve_log("chat: %s: %s", a->code, err.text);
+    if (moved)
+        waits_changed(f->serve, a->env);
     return moved;
 }
 

@@ -148,14 +148,6 @@ static bool do_leave(const struct visit *v, struct store *writer, const struct w
     return true;
 }
 
-/* Pages that look at it ask anew. */
-static void publish_queue(struct serve *s, const char *env)
-{
-    char data[100];
-    snprintf(data, sizeof data, "{\"env\":\"%s\"}", env);
-    serve_publish(s, "queue", env, 0, data);
-}
-
 typedef bool (*by_hand_fn)(const struct visit *, struct store *, const struct words *, struct said *,
                            struct err *);
 
@@ -187,7 +179,7 @@ void desk_by_hand(const struct visit *v, const struct words *w, struct said *out
     }
     if (ok) {
         out->in_channel = true;
-        publish_queue(v->serve, w->env);
+        waits_changed(v->serve, w->env);
         return;
     }
     buf_reset(&out->text);

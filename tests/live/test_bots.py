@@ -44,6 +44,10 @@ def story(bot, fleet, say, name):
     assert f"{name}:ann" in run(fleet, "history", "prod").stdout
     fleet.write_pillar(extra="  approval: other\n")
     bot.ask(say("release run v2 prod"), r"waits for a second person: approve [A-Z0-9]{4}")
+    bot.ask(say("release rollback prod to v1"), r"waits for a second person")
+    bot.expect(r"rollback prod: there is nothing to change, nobody is asked")
+    bot.ask(say("release run nosuch prod"), r"waits for a second person")
+    bot.expect(r"run prod: exit status \d+, nobody is asked\n(.*\n)*.*nosuch")
     fleet.write_pillar(extra="  approval: [\n")  # who knows what it asks for
     bot.ask(say("release rollback prod"), r"release: .*pillar of prod cannot be read")
     fleet.write_pillar()

@@ -183,6 +183,15 @@ def test_a_second_person_approves(fleet, room, server):
     assert server.post("/api/v1/cancel", token, code=answer["pending"])[0] == 200
     status, answer = server.post("/api/v1/envs/prod/run", token, rev="v1", digest="0" * 64, confirm="prod")
     wait_for("another plan is not asked about", lambda: pending() == [], seconds=60)
+    with server.connect(timeout=30) as stream:  # a page that looks on
+        stream.sendall(f"GET /events?env=prod HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+        told = stream.recv(1 << 16)
+        status, answer = server.post("/api/v1/envs/prod/rollback", token, to="v2", confirm="prod")
+        assert status == 202 and answer["pending"] and answer["look"], answer
+        while b"event: queue" not in told:  # it ended, and whoever showed it as waiting asks anew
+            told += stream.recv(1 << 16)
+        assert pending() == []
+    assert '"nodes":0' in server.get(f"/api/v1/orders/{answer['look']}", token)[1]["output"]
     status, answer = server.post("/api/v1/envs/prod/rollback", token, confirm="prod")
     last = server.get("/api/v1/envs/prod", token)[1]["last"]["release"]
     assert [(p["code"], p["release"]) for p in pending()] == [(answer["pending"], last)]

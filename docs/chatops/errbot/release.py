@@ -53,21 +53,44 @@ def line(e):
     return f"{e['env']}: {busy}; {e['lock']['text'] if e['lock'] else 'the lock is free'}"
 
 
+def until_ended(msg, number):
+    """The order as it is now, again and again; the last one has ended."""
+    while True:
+        o = ask(msg, f"/api/v1/orders/{number}")
+        yield o
+        if o["ended"]:
+            return
+        time.sleep(EVERY)
+
+
+def last_lines(o, n):
+    return "\n".join(o["output"].rstrip().split("\n")[-n:])
+
+
+def pend(msg, verb, env, given):
+    """It waits for a second person, who is asked when what was looked at can be done and changes something."""
+    yield given["text"]
+    if "look" not in given:
+        return
+    *_, o = until_ended(msg, given["look"])
+    brief = [line for line in o["output"].split("\n") if line.startswith('{"kind":"brief"')]
+    if o["exit"] != 0:
+        yield f"{verb} {env}: exit status {o['exit']}, nobody is asked\n{last_lines(o, 3)}"
+    elif brief and json.loads(brief[0])["nodes"] == 0:
+        yield f"{verb} {env}: there is nothing to change, nobody is asked"
+
+
 def order(msg, verb, env, **body):
     """Gives the order, waits for its end, and says both."""
     given, said = ask(msg, env_path(env, verb), dict(body, confirm=env)), False
-    if "order" not in given:  # it waits for a second person
-        yield given["text"]
+    if "order" not in given:
+        yield from pend(msg, verb, env, given)
         return
-    while True:
-        o = ask(msg, f"/api/v1/orders/{given['order']}")
+    for o in until_ended(msg, given["order"]):
         if o["release"] and not said:
             said = True
             yield f"{verb} {env}: release {o['release']} has started, {URL}/release/{o['release']}"
-        if o["ended"]:
-            break
-        time.sleep(EVERY)
-    last = "\n".join(o["output"].rstrip().split("\n")[-30 if verb == "plan" else -3:])
+    last = last_lines(o, 30 if verb == "plan" else 3)
     yield f"{verb} {env}: " + ("done" if o["exit"] == 0 else f"exit status {o['exit']}") + (last and "\n" + last)
 
 

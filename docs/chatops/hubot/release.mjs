@@ -46,22 +46,39 @@ const quiet = text => text.replaceAll('`', "'").replace(/[@<]/g, '$&\u200b')
 
 const envPath = (env, verb) => `/api/v1/envs/${encodeURIComponent(env)}${verb ? '/' + verb : ''}`
 
-// Gives the order, waits for its end, and says both.
-async function order (res, verb, env, body) {
-  let o = await ask(res, envPath(env, verb), body)
-  if (!o.order) return res.send(o.text) // it waits for a second person
-  const id = o.order
-  let said = false
+// Until it has ended; `each` sees it on the way.
+async function orderEnd (res, id, each) {
   for (;;) {
-    o = await ask(res, `/api/v1/orders/${id}`)
-    if (o.release && !said) {
-      said = true
-      res.send(`${verb} ${env}: release ${o.release} has started, ${url}/release/${o.release}`)
-    }
-    if (o.ended) break
+    const o = await ask(res, `/api/v1/orders/${id}`)
+    if (each) each(o)
+    if (o.ended) return o
     await pause()
   }
-  const last = (o.output || '').trimEnd().split('\n').slice(verb === 'plan' ? -30 : -3).join('\n')
+}
+
+const lastLines = (o, n) => (o.output || '').trimEnd().split('\n').slice(-n).join('\n')
+
+// It waits for a second person, who is asked when what was looked at can be done and changes something.
+async function pend (res, verb, env, given) {
+  res.send(given.text)
+  if (!given.look) return
+  const o = await orderEnd(res, given.look)
+  const brief = (o.output || '').split('\n').find(line => line.startsWith('{"kind":"brief"'))
+  if (o.exit !== 0) res.send(`${verb} ${env}: exit status ${o.exit}, nobody is asked\n${lastLines(o, 3)}`)
+  else if (brief && JSON.parse(brief).nodes === 0) res.send(`${verb} ${env}: there is nothing to change, nobody is asked`)
+}
+
+// Gives the order, waits for its end, and says both.
+async function order (res, verb, env, body) {
+  const given = await ask(res, envPath(env, verb), body)
+  if (!given.order) return pend(res, verb, env, given)
+  let said = false
+  const o = await orderEnd(res, given.order, seen => {
+    if (!seen.release || said) return
+    said = true
+    res.send(`${verb} ${env}: release ${seen.release} has started, ${url}/release/${seen.release}`)
+  })
+  const last = lastLines(o, verb === 'plan' ? 30 : 3)
   res.send(`${verb} ${env}: ${o.exit === 0 ? 'done' : `exit status ${o.exit}`}${last && '\n' + last}`)
 }
 

@@ -342,9 +342,14 @@ class Dialog {
     this.go.hidden = true;
     announce(given.text);
     const look = given.look && await this.waitOrder(given.look);
-    if (!look || look.exit === 0) return;
+    const brief = look && look.exit === 0 && readBrief(look.output);
+    if (!look || (brief && brief.nodes > 0)) return;
+    if (brief) {
+      this.say(summary(brief), el('p', {}, 'Nobody is asked.'));
+      return;
+    }
     this.say(el('pre', { class: 'output', tabindex: 0 }, look.output || look.text || 'no output'));
-    throw new Error(`This cannot be released (exit ${look.exit}); nobody is asked.`);
+    throw new Error(`This cannot be ${this.way ? 'done' : 'released'} (exit ${look.exit}); nobody is asked.`);
   }
 
   // Until it has ended, or `enough` says so. The server holds the answer back a little, so this is no busy loop.
