@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "cli/plan_brief.h"
 
 /* ---- the environment's plan */
 
@@ -201,6 +202,22 @@ static int go_before(struct session *s, int64_t id, const char *about, const str
                        about, list[0]->id);
 }
 
+/* A look says it as an object, too. There is no plan of it: none of the nodes was ever touched since. */
+static int nothing_since(struct session *s, const struct release_info *r, const char *about)
+{
+    struct plan none = {.kind = KIND_ROLLBACK,
+                        .env = s->key.env,
+                        .app = s->key.app,
+                        .name = "",
+                        .rev_typed = arena_printf(&s->cli->arena, "before release %" PRId64, r->id)};
+    say_note("rollback: nothing was released to %s since %s %" PRId64 ": there is nothing to change; "
+             "nothing was touched",
+             s->env, kind_name(r->kind), r->id);
+    if (cli_flag(s->cli, "brief"))
+        brief_print(s, &none, about);
+    return 0;
+}
+
 int rollback_before(struct session *s, const struct release_info *r, const char *about)
 {
     const struct release_info **list;
@@ -209,12 +226,8 @@ int rollback_before(struct session *s, const struct release_info *r, const char 
     int status = since(s, id, &list, &n);
     if (status)
         return status;
-    if (n == 0) {
-        say_note("rollback: nothing was released to %s since %s %" PRId64 ": there is nothing to change; "
-                 "nothing was touched",
-                 s->env, kind_name(r->kind), id);
-        return 0;
-    }
+    if (n == 0)
+        return nothing_since(s, r, about);
     if (n == 1 && list[0]->exit_status == EXIT_RELEASED) /* its own plan knows what it did once, too */
         return rollback_finished(s, list[0]);
     return go_before(s, id, about, list, n);

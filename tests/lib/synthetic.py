@@ -150,7 +150,7 @@ def rolling(plan, seed=1, failing=()):
 class Writer:
     """Writes such a release into a journal that the product has made; the writer holds the lock meanwhile."""
 
-    def __init__(self, state, plan, env="big", at_ms=None, who="root"):
+    def __init__(self, state, plan, env="big", at_ms=None, who="root", kind="release"):
         self.db, self.env = sqlite3.connect(state, isolation_level=None), env
         self.db.execute("PRAGMA busy_timeout = 5000")
         self.at_ms = at_ms or int(time.time() * 1000)
@@ -159,8 +159,8 @@ class Writer:
         digest = hashlib.sha256(text.encode()).hexdigest()
         self.release = self.db.execute(
             "INSERT INTO releases (env, app, kind, plan_name, rev, rev_typed, who, host, plan_digest, of_release, started_ms)"
-            " VALUES (?, 'site', 'release', ?, ?, ?, ?, 'here', ?, 0, ?)",
-            (env, plan["name"], plan["rev"], plan["rev_typed"], who, digest, self.at_ms)).lastrowid
+            " VALUES (?, 'site', ?, ?, ?, ?, ?, 'here', ?, 0, ?)",
+            (env, kind, plan["name"], plan["rev"], plan["rev_typed"], who, digest, self.at_ms)).lastrowid
         self.db.execute("INSERT INTO plans VALUES (?, ?)", (self.release, text))
 
     def hold(self):

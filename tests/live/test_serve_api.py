@@ -224,6 +224,21 @@ def test_health_is_the_journals(empty_place):
         assert s.get(f"/api/v1/orders/{number}", token)[1]["exit"] == 0
 
 
+def test_a_look_that_finds_nothing_since_says_so_as_an_object(empty_place):
+    """Before a task nothing was released since: what the page and the bots read is there all the same."""
+    with Serving(empty_place, name="since") as s:
+        token = s.token("looks", "operator")
+        task = synthetic.Writer(empty_place.state, plan(8), env="test", kind="task")
+        task.end(1000)
+        number = s.post("/api/v1/envs/test/plan", token, before=task.release)[1]["order"]
+        wait_for("the look has ended", lambda: s.get(f"/api/v1/orders/{number}", token)[1]["ended"])
+        order = s.get(f"/api/v1/orders/{number}", token)[1]
+        assert order["exit"] == 0 and "nothing was released to test since task" in order["output"], order
+        brief = json.loads([line for line in order["output"].splitlines() if line.startswith("{")][0])
+        assert (brief["kind"], brief["what"], brief["env"], brief["nodes"]) == ("brief", "rollback", "test", 0), brief
+        assert brief["about"] == f"every node to what it ran before release {task.release}", brief
+
+
 def test_an_order_that_was_not_begun_is_known_as_such(empty_place):
     """A server that died between the row and the process: nothing was done, and the next server says so."""
     place = empty_place
