@@ -6,6 +6,13 @@ async function order(page) {
   await go(page, '/env/prod');
   await page.click('button[data-verb=run]');
   await page.fill('#f-rev', 'v2');
+  await page.click('dialog .fields summary');
+  await page.fill('#f-only', 'app1');
+  await page.click('dialog button[type=submit]');
+  await page.waitForSelector('dialog #f-confirm');
+  await page.click('dialog .preview summary');
+  await page.waitForFunction(() => document.querySelector('dialog .preview .output').textContent.includes('supervisord.stop'));
+  await page.fill('#f-only', ''); // another plan: its steps are asked for anew, too
   await page.click('dialog button[type=submit]');
   await page.waitForSelector('dialog #f-confirm');
   const plan = await page.textContent('dialog .summary');
@@ -222,6 +229,28 @@ async function backToThePast(page, phone, dark, n) {
   await page.waitForFunction(() => document.querySelector('.pill').textContent.includes('done and verified'));
 }
 
+// What happens meanwhile makes the list anew: what was ticked stays so, and the focus where it was.
+async function tickedStays(page) {
+  const give = (verb, body) => page.evaluate(async ([v, b]) => {
+    const { post } = await import('/page/api.js');
+    return (await post(`/api/v1/envs/prod/${v}`, b)).order;
+  }, [verb, body]);
+  await go(page, '/history?env=prod');
+  const boxes = page.locator('td input[type=checkbox]');
+  for (const i of [0, 1, 2]) await boxes.nth(i).check(); // the third takes the place of the first
+  const seen = () => page.evaluate(() => ({ ticked: [...document.querySelectorAll('td input:checked')].map((b) => b.getAttribute('aria-label')),
+    focus: document.activeElement.getAttribute('aria-label'),
+    compare: !([...document.querySelectorAll('button')].find((b) => b.textContent === 'Compare two plans').disabled) }));
+  const before = await seen();
+  assert(before.ticked.length === 2 && before.compare && before.focus === before.ticked[1], JSON.stringify(before));
+  await page.evaluate(() => { document.activeElement.dataset.old = 'yes'; });
+  await give('lock', { reason: 'no way back meanwhile' });
+  await until('the list was made anew', () => page.$('[data-old]').then((old) => !old));
+  equal(await seen(), before, 'what was ticked, and the focus');
+  const order = await give('unlock', {});
+  await until('the lock is free', async () => (await api(page, `/api/v1/orders/${order}`)).ended);
+}
+
 async function history(page, phone, dark) {
   await go(page, '/history');
   const boxes = page.locator('td input[type=checkbox]');
@@ -261,6 +290,7 @@ run(async (browser) => {
   await approval(one.page);
   await byKeyboard(one.page);
   await backToThePast(one.page, phone.page, dark.page, n);
+  await tickedStays(one.page);
   await history(one.page, phone.page, dark.page);
   for (const each of [one, phone, dark]) each.watched.check();
   const me = await api(one.page, '/api/v1/me');

@@ -131,8 +131,8 @@ def lock_problems(path):
 
 
 def problems(fleet, rev, out=(), journal=True, finished=True):
-    """All of it: every node on rev, every balancer as before, nothing left behind."""
-    found = [p for n in fleet.nodes for p in node_problems(n, rev)]
+    """All of it: every node on rev (or each on its own, {id: rev}), every balancer as before, nothing left behind."""
+    found = [p for n in fleet.nodes for p in node_problems(n, rev[n.id] if isinstance(rev, dict) else rev)]
     found += balancer_problems(fleet, out)
     found += leftovers(fleet)
     if journal and os.path.exists(fleet.state):

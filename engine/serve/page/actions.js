@@ -201,9 +201,10 @@ class Dialog {
   // The whole plan takes asking once more: only for who wants to see it.
   everyStep(body) {
     const text = el('pre', { class: 'output', tabindex: 0 }, 'Asking …');
+    let asked = false; // of this plan: the next one brings its own
     return el('details', { ontoggle: async (event) => {
-      if (!event.target.open || this.asked) return;
-      this.asked = true;
+      if (!event.target.open || asked) return;
+      asked = true;
       try {
         fill(text, await this.askPlan(body));
       } catch (error) {

@@ -46,7 +46,8 @@ export function refill(node, ...children) {
   const had = node.contains(document.activeElement) ? document.activeElement : null;
   fill(node, ...children);
   if (!had) return;
-  const same = (e) => (had.dataset.verb ? e.dataset.verb === had.dataset.verb : e.getAttribute('href') === had.getAttribute('href'));
+  const name = had.dataset.verb ? 'data-verb' : had.tagName === 'INPUT' ? 'aria-label' : 'href';
+  const same = (e) => e.getAttribute(name) === had.getAttribute(name);
   [...node.querySelectorAll(had.tagName)].find(same)?.focus({ preventScroll: true });
 }
 

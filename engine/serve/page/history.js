@@ -7,21 +7,21 @@ import { duration, envTitle, plural, result, short, when } from './words.js';
 
 const PAGE = 50;
 
-// env: the one that all are of, when its ways back are offered, too.
-export function releaseTable(list, choose, env) {
+// choice: of plans to compare, {has(n), choose(n, on)}; env: the one that all are of, when its ways back are offered, too.
+export function releaseTable(list, choice, env) {
   if (!list.length) return el('p', { class: 'quiet' }, 'No releases yet.');
   const ways = env && list.some((r) => waysBack(env, r).length > 0) ? env : null;
-  const heads = [choose && 'diff', 'release', 'env', 'what', 'revision', 'started', 'took', 'by', 'result', ways && 'go back'].filter(Boolean);
+  const heads = [choice && 'diff', 'release', 'env', 'what', 'revision', 'started', 'took', 'by', 'result', ways && 'go back'].filter(Boolean);
   return el('div', { class: 'scroll' }, el('table', { class: 'stack' },
     el('thead', {}, el('tr', {}, heads.map((h) => el('th', { scope: 'col' }, h)))),
-    el('tbody', {}, list.map((r) => releaseRow(r, choose, ways)))));
+    el('tbody', {}, list.map((r) => releaseRow(r, choice, ways)))));
 }
 
-function releaseRow(r, choose, ways) {
+function releaseRow(r, choice, ways) {
   const done = result(r.exit, r.what, r.result);
   return el('tr', {},
-    choose && el('td', { 'data-label': 'diff' }, el('input', { type: 'checkbox', 'aria-label': `compare the plan of ${r.release}`,
-      onchange: (event) => choose(r.release, event.target) })),
+    choice && el('td', { 'data-label': 'diff' }, el('input', { type: 'checkbox', 'aria-label': `compare the plan of ${r.release}`,
+      'data-release': r.release, checked: choice.has(r.release), onchange: (event) => choice.choose(r.release, event.target.checked) })),
     el('th', { scope: 'row' }, el('a', { href: `/release/${Number(r.release)}` }, `${r.release}`)),
     el('td', { 'data-label': 'env' }, envTitle(r.env, r.app)),
     el('td', { 'data-label': 'what' }, r.of ? `${r.what} of ${r.of}` : r.what),
@@ -78,7 +78,7 @@ class HistoryView {
   constructor(main, env) {
     this.env = env;
     this.list = [];
-    this.chosen = [];
+    this.chosen = []; // numbers, oldest choice first
     this.chart = el('div', {});
     this.table = el('div', {});
     this.diff = el('section', { class: 'panel', hidden: true, 'aria-live': 'polite', 'aria-label': 'Differences' });
@@ -101,9 +101,8 @@ class HistoryView {
   }
 
   show() {
-    this.chosen = [];
-    this.compare.disabled = true;
-    refill(this.table, releaseTable(this.list, (n, box) => this.choose(n, box), this.state));
+    refill(this.table, releaseTable(this.list, this, this.state));
+    this.compare.disabled = this.chosen.length !== 2;
     fill(this.chart, chart(this.list));
   }
 
@@ -116,15 +115,19 @@ class HistoryView {
     this.show();
   }
 
-  choose(n, box) {
-    if (box.checked) this.chosen.push({ n, box });
-    else this.chosen = this.chosen.filter((c) => c.n !== n);
-    if (this.chosen.length > 2) this.chosen.shift().box.checked = false;
+  has(n) {
+    return this.chosen.includes(n);
+  }
+
+  // A third one takes the place of the first.
+  choose(n, on) {
+    this.chosen = [...this.chosen.filter((c) => c !== n), ...(on ? [n] : [])].slice(-2);
+    for (const box of this.table.querySelectorAll('input[data-release]')) box.checked = this.has(Number(box.dataset.release));
     this.compare.disabled = this.chosen.length !== 2;
   }
 
   async showDiff() {
-    const [a, b] = this.chosen.map((c) => c.n).sort((x, y) => x - y);
+    const [a, b] = [...this.chosen].sort((x, y) => x - y);
     this.diff.hidden = false;
     try {
       const answer = await get(releasePath(a, `/diff?with=${b}`));
