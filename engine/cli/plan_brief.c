@@ -44,6 +44,13 @@ bool plan_first_of_change(const struct plan *plan, size_t i)
     return true;
 }
 
+/* What another machine's git says of it, in one of our words; "": it says none of them. */
+static const char *direction_of(const struct probe *probe)
+{
+    int direction = direction_from_name(probe_fact(probe, "direction"));
+    return direction_name(direction < 0 ? DIRECTION_UNKNOWN : (enum direction)direction);
+}
+
 static json_t *commits_json(const struct probe *probe)
 {
     json_t *list = json_array();
@@ -68,7 +75,7 @@ static json_t *change_json(struct session *s, const struct plan *plan, size_t of
         json_object_set_new(o, "unknown", text(why));
     if (!probe)
         return o;
-    json_object_set_new(o, "direction", text(probe_fact(probe, "direction")));
+    json_object_set_new(o, "direction", json_string(direction_of(probe)));
     json_object_set_new(o, "commits", commits_json(probe));
     if (parse_number(probe_fact(probe, "count"), &count))
         json_object_set_new(o, "count", json_integer(count));

@@ -20,15 +20,21 @@ static void add_parts(struct request *r, const char *env, json_t *o)
         json_object_set_new(o, "pending", json_array());
 }
 
+static bool needs_pillar(enum wish verb)
+{
+    return WISH_MOVES(verb) || verb == WISH_PLAN;
+}
+
 /* Of another tree's environment ("blog:prod") there is no pillar here: what needs one is ordered there. */
 static json_t *verbs_json(enum right right, const char *env)
 {
     static const enum wish verbs[] = {WISH_PLAN,  WISH_RUN,   WISH_ROLLBACK, WISH_RESUME,
                                       WISH_PAUSE, WISH_ABORT, WISH_LOCK,     WISH_UNLOCK};
+    bool elsewhere = strchr(env, ':') != NULL;
     json_t *list = json_array();
-    for (size_t i = strchr(env, ':') ? 4 : 0; right >= RIGHT_OPERATOR && i < sizeof verbs / sizeof verbs[0];
-         i++)
-        json_array_append_new(list, json_string(wish_name(verbs[i])));
+    for (size_t i = 0; right >= RIGHT_OPERATOR && i < sizeof verbs / sizeof verbs[0]; i++)
+        if (!elsewhere || !needs_pillar(verbs[i]))
+            json_array_append_new(list, json_string(wish_name(verbs[i])));
     if (right >= RIGHT_ADMIN)
         json_array_append_new(list, json_string("force"));
     return list;

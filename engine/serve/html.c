@@ -131,6 +131,7 @@ void html_release_line(struct buf *out, const char *head, const struct release_i
 
 void html_release_table(struct buf *out, const struct release_info *list, size_t n, bool apart)
 {
+    auto_arena struct arena arena = {0};
     if (!n) {
         buf_puts(out, "<p class=\"quiet\">No releases yet.</p>\n");
         return;
@@ -142,9 +143,7 @@ void html_release_table(struct buf *out, const struct release_info *list, size_t
         const struct release_info *r = &list[i];
         buf_puts(out, "<tr><th scope=\"row\">");
         put_link(out, r);
-        html_row(out, "</th><td data-label=\"env\">%s", apart && r->app[0] ? env_bare(r->env) : r->env);
-        if (apart && r->app[0])
-            html_row(out, " of %s", r->app);
+        html_row(out, "</th><td data-label=\"env\">%s", env_title_with(r->env, apart ? r->app : "", &arena));
         buf_puts(out, "</td><td data-label=\"revision\">");
         put_rev(out, r->rev);
         buf_puts(out, "</td><td data-label=\"started\">");

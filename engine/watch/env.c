@@ -147,10 +147,14 @@ const char *env_app(struct store *store, const char *env, struct arena *arena)
     return env_resolve(store, env, arena, &key, &err) ? key.app : "";
 }
 
+const char *env_title_with(const char *env, const char *app, struct arena *arena)
+{
+    return app[0] ? arena_printf(arena, "%s of %s", env_bare(env), app) : env;
+}
+
 const char *env_title(struct store *store, const char *env, bool apart, struct arena *arena)
 {
-    const char *app = apart ? env_app(store, env, arena) : "";
-    return app[0] ? arena_printf(arena, "%s of %s", env_bare(env), app) : env;
+    return env_title_with(env, apart ? env_app(store, env, arena) : "", arena);
 }
 
 /* What people and nodes wrote may be no UTF-8. */

@@ -61,6 +61,8 @@ const char *env_gone_text(const struct env_state *st, struct arena *arena);
 const char *env_app(struct store *store, const char *env, struct arena *arena);
 /* "prod", and with `apart`, where several applications live beside each other, "prod of shop". */
 const char *env_title(struct store *store, const char *env, bool apart, struct arena *arena);
+/* The same where the application is known; "": it is none that would be told. */
+const char *env_title_with(const char *env, const char *app, struct arena *arena);
 json_t *env_state_json(const struct env_state *st, struct arena *arena);
 /* null when it is free */
 json_t *env_lock_json(const struct lock_info *l, struct arena *arena);
