@@ -10,6 +10,7 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
+#include "chat/sentences.h"
 
 /* ---- what the environment wants */
 
@@ -186,7 +187,7 @@ bool ask_look(struct serve *s, const struct order_wish *w, const struct asker *w
     int64_t id;
     look.verb = WISH_PLAN;
     look.brief = true;
-    look.digest = NULL; /* what it finds is compared with that (follow.c) */
+    look.digest = NULL; /* what it finds is compared with that (ask_thread.c) */
     if (!serve_order(s, &look, &a.plan_order, err))
         return false;
     *ret_look = a.plan_order;

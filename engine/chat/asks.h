@@ -4,7 +4,7 @@
 #ifndef RELEASE_CHAT_ASKS_H
 #define RELEASE_CHAT_ASKS_H
 
-#include "chat/say.h"
+#include "chat/message.h"
 #include "serve/serve.h"
 #include "state/chat.h"
 

@@ -2,15 +2,17 @@
 /* Chat-ops: slash commands, confirmations and approvals, the lock and its queue in the room, announcements. A
  * part of the server (serve/serve.h); engine/cli/cmd_serve.c puts it in.
  *
- *   grammar  text -> words             (pure)      sign    who sent this                (pure)
- *   say      what is said, its forms   (pure)      config  serve.yml: rooms, rules
- *   door     the routes of Slack and Mattermost    desk    what each verb does
- *   hand     the lock in people's hands, the queue
- *   late     answers within Slack's three seconds  part    how the server sees all this
- *   asks     confirmations and approvals           follow  the thread that sees requests to their last answer
- *   tell     journal -> sentences                  hooks   the threads that announce to webhooks and rooms
- *   post     one HTTPS request out                 bot     the message of a release that is kept up to date
- *   outbox   answers on their way to response_urls live    the releases that bot shows
+ *   chat           how the server sees all this     config       serve.yml: rooms, bots, rules
+ *   context        the part's data, the journal     routes       what Slack and Mattermost post
+ *   signatures     who sent it             (pure)   grammar      what was typed -> words         (pure)
+ *   workers        commands within Slack's three seconds, or later by response_url
+ *   commands       what each verb does              commands_lock  the lock in people's hands, the queue
+ *   asks           confirmations and approvals      ask_thread   follows them to their last answer
+ *   message        what is said, its forms (pure)   sentences    journal -> what is said
+ *   announce       what is said without being asked sinks        marks and turns of who sends that
+ *   webhooks       a sink each                      slack_bot    a sink: a message a release, kept up to date
+ *   live_releases  what that bot shows
+ *   https          one request out                  outbox       answers on their way to response_urls
  */
 #ifndef RELEASE_CHAT_CHAT_H
 #define RELEASE_CHAT_CHAT_H

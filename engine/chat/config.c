@@ -9,7 +9,7 @@
 
 #include "base/auto.h"
 #include "base/hash.h"
-#include "chat/post.h"
+#include "chat/https.h"
 
 #define SECRET_MAX     4096
 #define QUEUE_LAPSE_MS (10 * 60 * 1000)
@@ -70,7 +70,7 @@ static const char *site_read(struct schema_reader *r, const struct value *v, con
     struct err err;
     if (!url)
         return NULL;
-    if (!post_url_ok(url, NULL, &err)) {
+    if (!https_url_ok(url, NULL, &err)) {
         problem_at(r->problems, v->at, "%s: %s", what, err.text);
         return NULL;
     }

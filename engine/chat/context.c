@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the chat's threads and doors stand on: the part itself and the journal. */
-#include "chat/door.h"
+/* What the chat's threads and routes stand on: the part's data, and the journal (context.h). */
+#include "chat/context.h"
 
 #define AGAIN_MS 1000
 

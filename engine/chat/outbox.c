@@ -7,7 +7,7 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
-#include "chat/post.h"
+#include "chat/https.h"
 
 #define TICK_MS    100
 #define POST_MS    5000
@@ -80,12 +80,12 @@ static struct outgoing *take(int64_t now)
 static bool deliver(const struct outgoing *o, int64_t timeout_ms)
 {
     struct err err;
-    auto_posted struct posted got = {0};
+    auto_https_answer struct https_answer got = {0};
     auto_free char *json = json_dumps(o->message, JSON_COMPACT | JSON_ENSURE_ASCII);
     if (!json)
         return true;
-    bool ok =
-        post_send(&(struct post){.url = o->url, .json = json, .timeout_ms = (int)timeout_ms}, &got, &err);
+    bool ok = https_send(&(struct https_request){.url = o->url, .json = json, .timeout_ms = (int)timeout_ms},
+                         &got, &err);
     if (!ok)
         serve_log("chat: an answer could not be sent: %s", err.text);
     else if (got.status >= 300)

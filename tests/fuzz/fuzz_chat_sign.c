@@ -1,7 +1,7 @@
 /* Stamp and signature of a request: headers of any bytes never pass but with the right signature. */
 #include "fuzz.h"
 
-#include "chat/sign.h"
+#include "chat/signatures.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {

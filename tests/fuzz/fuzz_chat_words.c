@@ -2,7 +2,7 @@
 #include "fuzz.h"
 
 #include "chat/grammar.h"
-#include "chat/say.h"
+#include "chat/message.h"
 
 static void check(const struct words *w)
 {

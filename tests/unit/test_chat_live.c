@@ -4,8 +4,8 @@
 #include <pthread.h>
 #include <sys/eventfd.h>
 
-#include "chat/door.h"
-#include "chat/live.h"
+#include "chat/context.h"
+#include "chat/live_releases.h"
 #include "plans/plan.h"
 #include "serve/serve_priv.h"
 

@@ -12,9 +12,9 @@
 #include "base/auto.h"
 #include "chat/config.h"
 #include "chat/grammar.h"
-#include "chat/post.h"
-#include "chat/say.h"
-#include "chat/sign.h"
+#include "chat/https.h"
+#include "chat/message.h"
+#include "chat/signatures.h"
 
 /* ---- grammar */
 
@@ -362,13 +362,13 @@ static void answers_go_to_named_hosts_only(void **state)
                                       "https://ev\xc3\xafl/x"};
     struct err err;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
-        if (!post_url_ok(good[i], hosts, &err))
+        if (!https_url_ok(good[i], hosts, &err))
             fail_msg("%s: %s", good[i], err.text);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        if (post_url_ok(bad[i], hosts, &err))
+        if (https_url_ok(bad[i], hosts, &err))
             fail_msg("%s was taken", bad[i]);
-    assert_true(post_url_ok("https://anything.example/x", NULL, &err));
-    assert_false(post_url_ok("http://anything.example/x", NULL, &err));
+    assert_true(https_url_ok("https://anything.example/x", NULL, &err));
+    assert_false(https_url_ok("http://anything.example/x", NULL, &err));
 }
 
 static void link_local_addresses_are_refused_at_the_socket(void **state)
@@ -378,9 +378,9 @@ static void link_local_addresses_are_refused_at_the_socket(void **state)
                                        "https://[::ffff:169.254.169.254]/"};
     for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
         struct err err = {0};
-        auto_posted struct posted got;
-        struct post p = {.url = urls[i], .json = "{}", .timeout_ms = 1000};
-        assert_false(post_send(&p, &got, &err));
+        auto_https_answer struct https_answer got;
+        struct https_request p = {.url = urls[i], .json = "{}", .timeout_ms = 1000};
+        assert_false(https_send(&p, &got, &err));
         if (!strstr(err.text, "connect"))
             fail_msg("%s: %s", urls[i], err.text);
     }

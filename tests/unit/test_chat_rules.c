@@ -11,10 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "chat/announce.h"
 #include "chat/asks.h"
 #include "chat/config.h"
-#include "chat/tell.h"
+#include "chat/sentences.h"
+#include "chat/sinks.h"
 
 #define NOW 1700000000000
 

@@ -4,7 +4,7 @@
 #include "state_help.h"
 
 #include "base/auto.h"
-#include "chat/tell.h"
+#include "chat/sentences.h"
 #include "watch/json.h"
 
 static int64_t release_with(struct store *s, const char *app, const char *env, const char *plan)

@@ -3,8 +3,8 @@
  *
  * A `said` is made of pieces that are already safe: say_text puts texts of ours, say_quote those of anybody
  * else (branch names, reasons, people, what nodes print). */
-#ifndef RELEASE_CHAT_SAY_H
-#define RELEASE_CHAT_SAY_H
+#ifndef RELEASE_CHAT_MESSAGE_H
+#define RELEASE_CHAT_MESSAGE_H
 
 #include <jansson.h>
 #include <stdbool.h>

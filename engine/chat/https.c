@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One HTTPS request out, to configured hosts alone (post.h). */
-#include "chat/post.h"
+/* One HTTPS request out, to configured hosts alone (https.h). */
+#include "chat/https.h"
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
@@ -63,7 +63,7 @@ static bool same_place(const struct url *u, const char *listed)
            strcmp(l.port, u->port) == 0;
 }
 
-bool post_url_ok(const char *url, const char *const *hosts, struct err *err)
+bool https_url_ok(const char *url, const char *const *hosts, struct err *err)
 {
     auto_url struct url u;
     if (!url_open(url, &u))
@@ -85,7 +85,7 @@ bool post_url_ok(const char *url, const char *const *hosts, struct err *err)
 
 /* ---- the request */
 
-void post_init(void)
+void https_init(void)
 {
     must(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
 }
@@ -130,7 +130,7 @@ static void set_limits(CURL *c)
     curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket);
 }
 
-static struct curl_slist *headers_of(const struct post *p)
+static struct curl_slist *headers_of(const struct https_request *p)
 {
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json; charset=utf-8");
     headers = curl_slist_append(headers, "Expect:");
@@ -142,9 +142,9 @@ static struct curl_slist *headers_of(const struct post *p)
     return headers;
 }
 
-bool post_send(const struct post *p, struct posted *ret, struct err *err)
+bool https_send(const struct https_request *p, struct https_answer *ret, struct err *err)
 {
-    *ret = (struct posted){.body = BUF_INIT(ANSWER_MAX)};
+    *ret = (struct https_answer){.body = BUF_INIT(ANSWER_MAX)};
     CURL *c = curl_easy_init();
     must(c != NULL);
     struct curl_slist *headers = headers_of(p);
@@ -168,7 +168,7 @@ bool post_send(const struct post *p, struct posted *ret, struct err *err)
     return rc == CURLE_OK || err_set(err, E_NET, "%s", curl_easy_strerror(rc));
 }
 
-void posted_fini(struct posted *p)
+void https_answer_fini(struct https_answer *p)
 {
     buf_fini(&p->body);
 }

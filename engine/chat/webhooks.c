@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "base/auto.h"
-#include "chat/announce.h"
-#include "chat/post.h"
+#include "chat/https.h"
+#include "chat/sinks.h"
 
 #define POLL_MS 250
 #define POST_MS 10000
@@ -19,8 +19,9 @@ static bool hook_send(struct sink *k, struct said *said)
     json_decref(message);
     if (!json)
         return true;
-    auto_posted struct posted got;
-    bool ok = post_send(&(struct post){.url = hook->url, .json = json, .timeout_ms = POST_MS}, &got, &err);
+    auto_https_answer struct https_answer got;
+    bool ok = https_send(&(struct https_request){.url = hook->url, .json = json, .timeout_ms = POST_MS}, &got,
+                         &err);
     k->wait_ms = got.retry_after_ms;
     if (ok && got.status >= 200 && got.status < 300)
         return true;

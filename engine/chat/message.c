@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What is said in a room, in each product's form; pure (say.h). */
-#include "chat/say.h"
+/* What is said in a room, in each product's form; pure (message.h). */
+#include "chat/message.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
-#include "chat/sign.h"
+#include "chat/signatures.h"
 
 void said_fini(struct said *s)
 {

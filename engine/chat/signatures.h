@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Who sent this: Slack's v0 signature, Mattermost's token, our own proof on buttons. Pure; times come in. */
-#ifndef RELEASE_CHAT_SIGN_H
-#define RELEASE_CHAT_SIGN_H
+#ifndef RELEASE_CHAT_SIGNATURES_H
+#define RELEASE_CHAT_SIGNATURES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* From the journal to sentences: what a room is told about environments and releases. Reads only. */
-#ifndef RELEASE_CHAT_TELL_H
-#define RELEASE_CHAT_TELL_H
+#ifndef RELEASE_CHAT_SENTENCES_H
+#define RELEASE_CHAT_SENTENCES_H
 
-#include "chat/say.h"
+#include "chat/message.h"
 #include "state/chat.h"
 #include "state/store.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the journal says of a release, as sentences for a room (tell.h). */
-#include "chat/tell.h"
+/* What the journal says of a release, as sentences for a room (sentences.h). */
+#include "chat/sentences.h"
 
 #include <inttypes.h>
 #include <jansson.h>

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The HTTP routes of Slack and Mattermost: who sent it, then to the desk (door.h). */
-#include "chat/door.h"
+/* The HTTP routes of Slack and Mattermost: who sent it, then what it does (routes.h). */
+#include "chat/routes.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/auto.h"
 #include "base/clock.h"
-#include "chat/desk.h"
-#include "chat/late.h"
-#include "chat/post.h"
-#include "chat/sign.h"
+#include "chat/commands.h"
+#include "chat/context.h"
+#include "chat/https.h"
+#include "chat/signatures.h"
+#include "chat/workers.h"
 
 #define ANSWER_MS 1800 /* of the three seconds that Slack waits; the rest is the network's */
 
@@ -62,7 +63,7 @@ static const char *vetted(const char *url, const char *const *hosts)
     struct err err;
     if (!url || !url[0])
         return "";
-    if (post_url_ok(url, hosts, &err))
+    if (https_url_ok(url, hosts, &err))
         return url;
     serve_log("chat: a response_url is not used: %s", err.text);
     return "";
@@ -101,17 +102,17 @@ static int64_t budget_ms(const struct request *r)
     return spent <= 0 ? ANSWER_MS : spent == 1 ? ANSWER_MS / 2 : 0;
 }
 
-static void slack_serve(struct request *r, struct reply *reply, const struct visit *v, struct late_work work)
+static void slack_serve(struct request *r, struct reply *reply, const struct visit *v, struct received work)
 {
     json_t *message = NULL;
     struct err err = {0};
     work.signature = request_header(r, "X-Slack-Signature");
-    switch (late_serve(v, &work, budget_ms(r), &message, &err)) {
-    case LATE_DONE: answer_json(reply, message); return;
-    case LATE_REPLAYED: refuse(r, reply, "played again"); break;
-    case LATE_FAILED: reply_err(reply, &err); break;
-    case LATE_BUSY: reply_error(reply, 503, "busy", "%s", err.text); break;
-    case LATE_FOLLOWS:
+    switch (worker_serve(v, &work, budget_ms(r), &message, &err)) {
+    case SERVED_DONE: answer_json(reply, message); return;
+    case SERVED_REPLAYED: refuse(r, reply, "played again"); break;
+    case SERVED_FAILED: reply_err(reply, &err); break;
+    case SERVED_BUSY: reply_error(reply, 503, "busy", "%s", err.text); break;
+    case SERVED_FOLLOWS:
         answer_json(reply, json_pack("{s:s, s:s}", "response_type", "ephemeral", "text",
                                      "it takes a moment; the answer follows"));
         break;
@@ -135,7 +136,7 @@ static void slack_command(struct request *r, struct reply *reply)
         reply_error(reply, 400, "usage", "user_id is missing");
         return;
     }
-    slack_serve(r, reply, &v, (struct late_work){.text = text ? text : ""});
+    slack_serve(r, reply, &v, (struct received){.text = text ? text : ""});
 }
 
 static const char *at(const json_t *o, const char *key, const char *below)
@@ -171,7 +172,7 @@ static void slack_action(struct request *r, struct reply *reply)
     if (!payload || !payload_read(r, payload, &v, &action, &code))
         reply_error(reply, 400, "usage", "that is no block_actions payload");
     else
-        slack_serve(r, reply, &v, (struct late_work){.action = action, .code = code});
+        slack_serve(r, reply, &v, (struct received){.action = action, .code = code});
     json_decref(payload);
 }
 
@@ -206,7 +207,7 @@ static void mm_command(struct request *r, struct reply *reply)
         reply_error(reply, 400, "usage", "user_id is missing");
         return;
     }
-    desk_command(&v, text ? text : "", &out);
+    command_typed(&v, text ? text : "", &out);
     answer_json(reply, mattermost_message(&out, mm_action_url(r), config->mm_token));
 }
 
@@ -244,7 +245,7 @@ static void mm_action(struct request *r, struct reply *reply)
     else if (!visit_of(r, VIA_MATTERMOST, &c, &v))
         reply_error(reply, 400, "usage", "user_id is missing");
     else {
-        desk_press(&v, action, code, &out);
+        command_pressed(&v, action, code, &out);
         json_t *message = mattermost_message(&out, NULL, NULL);
         json_t *text = json_incref(json_object_get(message, "text"));
         json_decref(message);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Releases whose message is not final yet, each folded from the journal as far as it was read. */
-#ifndef RELEASE_CHAT_LIVE_H
-#define RELEASE_CHAT_LIVE_H
+#ifndef RELEASE_CHAT_LIVE_RELEASES_H
+#define RELEASE_CHAT_LIVE_RELEASES_H
 
 #include "base/arena.h"
 #include "state/store.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Slack's signatures; pure (sign.h). */
-#include "chat/sign.h"
+/* Slack's signatures; pure (signatures.h). */
+#include "chat/signatures.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>

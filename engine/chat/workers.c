@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers that would be too late for Slack's three seconds (late.h). */
-#include "chat/late.h"
+/* Commands within Slack's three seconds, or later by response_url (workers.h). */
+#include "chat/workers.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -8,40 +8,40 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "chat/door.h"
+#include "chat/context.h"
 #include "chat/outbox.h"
-#include "chat/sign.h"
+#include "chat/signatures.h"
 #include "state/chat.h"
 
 #define IDLE_MS 200
 #define MOST    256 /* waiting at once: more than the server has connections */
 
-struct late {
+struct chat_job {
     struct visit visit; /* its strings live in `arena` */
     struct arena arena;
-    struct late_work work;
-    enum late_end end;
+    struct received work;
+    enum served end;
     json_t *message;
     struct err err;
     bool done, left; /* left: the request was answered without it */
-    struct late *next;
+    struct chat_job *next;
 };
 
 /* Protects the list and the flags of every job in it. */
 static pthread_mutex_t jobs_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t jobs_new = PTHREAD_COND_INITIALIZER, jobs_done = PTHREAD_COND_INITIALIZER;
-static struct late *jobs;
+static struct chat_job *jobs;
 static size_t n_jobs;
 static bool closed; /* the server ends: nobody would do what comes now */
 
-static const char *kept(struct late *j, const char *text)
+static const char *kept(struct chat_job *j, const char *text)
 {
     return text ? arena_strdup(&j->arena, text) : NULL;
 }
 
-static struct late *job_new(const struct visit *v, const struct late_work *work)
+static struct chat_job *job_new(const struct visit *v, const struct received *work)
 {
-    struct late *j = xcalloc(1, sizeof *j);
+    struct chat_job *j = xcalloc(1, sizeof *j);
     j->visit = (struct visit){
         .serve = v->serve,
         .config = v->config,
@@ -56,14 +56,14 @@ static struct late *job_new(const struct visit *v, const struct late_work *work)
                   .reply_to = kept(j, v->asker.reply_to)},
     };
     j->visit.arena = &j->arena;
-    j->work = (struct late_work){.signature = kept(j, work->signature),
-                                 .text = kept(j, work->text),
-                                 .action = kept(j, work->action),
-                                 .code = kept(j, work->code)};
+    j->work = (struct received){.signature = kept(j, work->signature),
+                                .text = kept(j, work->text),
+                                .action = kept(j, work->action),
+                                .code = kept(j, work->code)};
     return j;
 }
 
-static void job_free(struct late *j)
+static void job_free(struct chat_job *j)
 {
     json_decref(j->message);
     arena_fini(&j->arena);
@@ -73,7 +73,7 @@ static void job_free(struct late *j)
 /* ---- the work */
 
 /* Remembers the signature for twice as long as its stamp is good. */
-static enum late_end first_time(struct late *j)
+static enum served first_time(struct chat_job *j)
 {
     bool is_new = false;
     int64_t now = clock_wall_ms();
@@ -82,28 +82,28 @@ static enum late_end first_time(struct late *j)
         w && seen_add(w, j->work.signature, now, now - 2 * SIGN_SKEW_S * INT64_C(1000), &is_new, &j->err);
     if (w)
         serve_writer_done(j->visit.serve);
-    return !ok ? LATE_FAILED : is_new ? LATE_DONE : LATE_REPLAYED;
+    return !ok ? SERVED_FAILED : is_new ? SERVED_DONE : SERVED_REPLAYED;
 }
 
-static void job_work(struct late *j, struct store *store)
+static void job_work(struct chat_job *j, struct store *store)
 {
     auto_said struct said out = SAID_INIT;
     j->end = first_time(j);
-    if (j->end != LATE_DONE)
+    if (j->end != SERVED_DONE)
         return;
     j->visit.store = store;
     if (j->work.text)
-        desk_command(&j->visit, j->work.text, &out);
+        command_typed(&j->visit, j->work.text, &out);
     else
-        desk_press(&j->visit, j->work.action, j->work.code, &out);
+        command_pressed(&j->visit, j->work.action, j->work.code, &out);
     out.replace = !j->work.text && out.in_channel; /* done: the question with its buttons goes away */
     j->message = slack_message(&out);
     if (!j->message)
-        j->end = LATE_FAILED;
+        j->end = SERVED_FAILED;
 }
 
 /* A button's answer is shown only when it comes by its response_url. */
-static void job_end(struct late *j)
+static void job_end(struct chat_job *j)
 {
     pthread_mutex_lock(&jobs_lock);
     bool left = j->left;
@@ -129,14 +129,14 @@ static void until(struct timespec *ts, int64_t ms)
     }
 }
 
-static struct late *job_take(void)
+static struct chat_job *job_take(void)
 {
     struct timespec ts;
     until(&ts, IDLE_MS);
     pthread_mutex_lock(&jobs_lock);
     if (!jobs)
         pthread_cond_clockwait(&jobs_new, &jobs_lock, CLOCK_MONOTONIC, &ts);
-    struct late *j = jobs;
+    struct chat_job *j = jobs;
     if (j) {
         jobs = j->next;
         n_jobs--;
@@ -145,27 +145,27 @@ static struct late *job_take(void)
     return j;
 }
 
-static void close_desks(void)
+static void close_workers(void)
 {
     pthread_mutex_lock(&jobs_lock);
     closed = true;
     pthread_mutex_unlock(&jobs_lock);
 }
 
-void late_run(struct serve *s, void *arg)
+void worker_run(struct serve *s, void *arg)
 {
     (void)arg;
-    struct store *store = chat_store(s, "a desk");
+    struct store *store = chat_store(s, "a worker");
     if (!store) {
-        close_desks();
+        close_workers();
         return;
     }
     for (bool ending = false;;) {
         if (!ending && serve_wait(s, 0)) {
-            close_desks();
+            close_workers();
             ending = true;
         }
-        struct late *j = job_take();
+        struct chat_job *j = job_take();
         if (!j && ending)
             break; /* what was taken before is done */
         if (j) {
@@ -178,7 +178,7 @@ void late_run(struct serve *s, void *arg)
 
 /* ---- the request */
 
-static bool job_add(struct late *j, struct err *err)
+static bool job_add(struct chat_job *j, struct err *err)
 {
     pthread_mutex_lock(&jobs_lock);
     bool room = n_jobs < MOST && !closed;
@@ -186,7 +186,7 @@ static bool job_add(struct late *j, struct err *err)
         err_set(err, E_LIMIT, "the server is being restarted; try again in a moment");
     else if (!room)
         err_set(err, E_LIMIT, "too many commands at once; try again");
-    struct late **end = &jobs;
+    struct chat_job **end = &jobs;
     while (*end)
         end = &(*end)->next;
     if (room) {
@@ -199,7 +199,7 @@ static bool job_add(struct late *j, struct err *err)
 }
 
 /* true: it is done, and ours. */
-static bool job_wait(struct late *j, int64_t budget_ms)
+static bool job_wait(struct chat_job *j, int64_t budget_ms)
 {
     struct timespec ts;
     until(&ts, budget_ms);
@@ -212,18 +212,18 @@ static bool job_wait(struct late *j, int64_t budget_ms)
     return done;
 }
 
-enum late_end late_serve(const struct visit *v, const struct late_work *work, int64_t budget_ms, json_t **ret,
+enum served worker_serve(const struct visit *v, const struct received *work, int64_t budget_ms, json_t **ret,
                          struct err *err)
 {
-    struct late *j = job_new(v, work);
+    struct chat_job *j = job_new(v, work);
     *ret = NULL;
     if (!job_add(j, err)) {
         job_free(j);
-        return LATE_BUSY;
+        return SERVED_BUSY;
     }
     if (!job_wait(j, budget_ms))
-        return LATE_FOLLOWS;
-    enum late_end end = j->end;
+        return SERVED_FOLLOWS;
+    enum served end = j->end;
     *ret = json_incref(j->message);
     *err = j->err;
     job_free(j);

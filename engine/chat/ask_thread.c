@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The thread that sees requests from rooms to their last answer (follow.h). */
-#include "chat/follow.h"
+/* The thread that sees requests from rooms to their last answer (ask_thread.h). */
+#include "chat/ask_thread.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,9 +9,9 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "chat/asks.h"
-#include "chat/door.h"
+#include "chat/context.h"
 #include "chat/outbox.h"
-#include "chat/tell.h"
+#include "chat/sentences.h"
 #include "state/orders.h"
 
 #define TICK_MS    100
@@ -23,13 +23,13 @@ enum { SAID_NOTHING, SAID_QUESTION, SAID_STARTED };
 
 /* ---- answers to an ask */
 
-struct follow {
+struct ask_thread {
     struct serve *serve;
     struct store *store;
     struct arena arena; /* of one tick */
 };
 
-static void say(struct follow *f, const struct ask *a, struct said *out)
+static void say(struct ask_thread *f, const struct ask *a, struct said *out)
 {
     struct chat *chat = chat_of(f->serve);
     bool mm = a->via == VIA_MATTERMOST;
@@ -42,7 +42,8 @@ static void say(struct follow *f, const struct ask *a, struct said *out)
     json_decref(message);
 }
 
-static bool move(struct follow *f, const struct ask *a, enum ask_state to, const struct ask_change *change)
+static bool move(struct ask_thread *f, const struct ask *a, enum ask_state to,
+                 const struct ask_change *change)
 {
     struct err err;
     bool moved = false;
@@ -57,7 +58,7 @@ static bool move(struct follow *f, const struct ask *a, enum ask_state to, const
     return moved;
 }
 
-static void said_so_far(struct follow *f, const struct ask *a, int64_t said)
+static void said_so_far(struct ask_thread *f, const struct ask *a, int64_t said)
 {
     struct err err;
     struct store *w = serve_writer(f->serve, &err);
@@ -67,14 +68,14 @@ static void said_so_far(struct follow *f, const struct ask *a, int64_t said)
         serve_writer_done(f->serve);
 }
 
-static const char *output_of(struct follow *f, int64_t order)
+static const char *output_of(struct ask_thread *f, int64_t order)
 {
     return serve_order_output(f->serve, order, OUTPUT_MAX, &f->arena);
 }
 
 /* ---- plan: a child looked at it */
 
-static void say_failed_look(struct follow *f, const struct ask *a, struct said *out)
+static void say_failed_look(struct ask_thread *f, const struct ask *a, struct said *out)
 {
     say_text(out, "%s of %s is not possible now, nothing was touched:\n", wish_name(a->verb), a->env);
     tell_output(out, output_of(f, a->plan_order), 12);
@@ -93,7 +94,7 @@ static void put_question(const struct ask *a, struct said *out)
     say_cancel(out, a->code);
 }
 
-static void lapse(struct follow *f, const struct ask *a, const char *what)
+static void lapse(struct ask_thread *f, const struct ask *a, const char *what)
 {
     auto_said struct said out = SAID_INIT;
     if (!move(f, a, ASK_ENDED, NULL))
@@ -102,7 +103,7 @@ static void lapse(struct follow *f, const struct ask *a, const char *what)
     say(f, a, &out);
 }
 
-static void ask_the_second(struct follow *f, const struct ask *a, const struct brief *brief)
+static void ask_the_second(struct ask_thread *f, const struct ask *a, const struct brief *brief)
 {
     struct ask_change change = {
         .rev = brief->rev, .digest = brief->digest, .lapse_ms = clock_wall_ms() + ASK_APPROVE_MS};
@@ -113,13 +114,13 @@ static void ask_the_second(struct follow *f, const struct ask *a, const struct b
 }
 
 /* The page has shown a plan: it is that one that the asker confirmed. */
-static bool as_shown(struct follow *f, const struct ask *a, const struct brief *brief)
+static bool as_shown(struct ask_thread *f, const struct ask *a, const struct brief *brief)
 {
     struct order_wish w;
     return wish_load(a, &f->arena, &w) && (!w.digest || strcmp(w.digest, brief->digest) == 0);
 }
 
-static void look_ended(struct follow *f, const struct ask *a, const struct order_info *o)
+static void look_ended(struct ask_thread *f, const struct ask *a, const struct order_info *o)
 {
     auto_said struct said out = SAID_INIT;
     struct brief brief;
@@ -149,7 +150,7 @@ static void look_ended(struct follow *f, const struct ask *a, const struct order
     }
 }
 
-static void follow_plan(struct follow *f, const struct ask *a)
+static void follow_plan(struct ask_thread *f, const struct ask *a)
 {
     struct order_info *o = NULL;
     struct err err;
@@ -163,7 +164,7 @@ static void follow_plan(struct follow *f, const struct ask *a)
 
 /* ---- confirm, approve: people are asked */
 
-static void follow_question(struct follow *f, const struct ask *a)
+static void follow_question(struct ask_thread *f, const struct ask *a)
 {
     auto_said struct said out = SAID_INIT;
     struct brief brief;
@@ -183,7 +184,7 @@ static void follow_question(struct follow *f, const struct ask *a)
 
 /* ---- going: the order runs */
 
-static struct release_info *release_of(struct follow *f, const struct order_info *o)
+static struct release_info *release_of(struct ask_thread *f, const struct order_info *o)
 {
     struct release_info *r = NULL;
     struct err err;
@@ -192,7 +193,7 @@ static struct release_info *release_of(struct follow *f, const struct order_info
     return r;
 }
 
-static void say_started(struct follow *f, const struct ask *a, const struct release_info *r)
+static void say_started(struct ask_thread *f, const struct ask *a, const struct release_info *r)
 {
     auto_said struct said out = SAID_INIT;
     tell_release(&out, r);
@@ -204,7 +205,7 @@ static void say_started(struct follow *f, const struct ask *a, const struct rele
     said_so_far(f, a, SAID_STARTED);
 }
 
-static void say_ended(struct follow *f, const struct ask *a, const struct order_info *o,
+static void say_ended(struct ask_thread *f, const struct ask *a, const struct order_info *o,
                       const struct release_info *r)
 {
     auto_said struct said out = SAID_INIT;
@@ -226,7 +227,7 @@ static void say_ended(struct follow *f, const struct ask *a, const struct order_
     say(f, a, &out);
 }
 
-static void follow_order(struct follow *f, const struct ask *a)
+static void follow_order(struct ask_thread *f, const struct ask *a)
 {
     struct order_info *o = NULL;
     struct err err;
@@ -244,7 +245,7 @@ static void follow_order(struct follow *f, const struct ask *a)
         say_started(f, a, r);
 }
 
-static void follow_ask(struct follow *f, const struct ask *a)
+static void follow_ask(struct ask_thread *f, const struct ask *a)
 {
     if (a->state == ASK_PLAN)
         follow_plan(f, a);
@@ -255,7 +256,7 @@ static void follow_ask(struct follow *f, const struct ask *a)
 }
 
 /* Places lapse and turns begin also when nobody comes: rooms are told by the notices that this writes. */
-static void settle_queues(struct follow *f)
+static void settle_queues(struct ask_thread *f)
 {
     struct waiter *places;
     struct err err;
@@ -272,7 +273,7 @@ static void settle_queues(struct follow *f)
     serve_writer_done(f->serve);
 }
 
-static void tick(struct follow *f, bool every_second)
+static void tick(struct ask_thread *f, bool every_second)
 {
     struct ask *asks;
     struct err err;
@@ -286,10 +287,10 @@ static void tick(struct follow *f, bool every_second)
         follow_ask(f, &asks[i]);
 }
 
-void follow_run(struct serve *s, void *arg)
+void ask_thread_run(struct serve *s, void *arg)
 {
     (void)arg;
-    struct follow f = {.serve = s, .store = chat_store(s, "what follows")};
+    struct ask_thread f = {.serve = s, .store = chat_store(s, "what follows")};
     if (!f.store)
         return;
     for (unsigned turn = 0; !serve_wait(s, TICK_MS); turn++)

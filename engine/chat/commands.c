@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What each verb that people type in a room does (desk.h). */
-#include "chat/desk.h"
+/* What each verb that people type in a room does (commands.h). */
+#include "chat/commands.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "chat/tell.h"
+#include "chat/sentences.h"
 #include "watch/json.h"
 
 /* A sentence that says why not: it may quote people and nodes. */
@@ -332,7 +332,7 @@ static void answer(const struct visit *v, enum answer what, const char *code, st
     sorry(out, &err);
 }
 
-void desk_press(const struct visit *v, const char *action, const char *code, struct said *out)
+void command_pressed(const struct visit *v, const char *action, const char *code, struct said *out)
 {
     int verb = ask_code_valid(code) ? chat_verb_from_name(action) : -1;
     switch (verb) {
@@ -374,8 +374,8 @@ static void serve_words(const struct visit *v, const struct words *w, struct sai
     case CHAT_UNLOCK:
     case CHAT_TAKE:
     case CHAT_HAND:
-    case CHAT_LEAVE: desk_by_hand(v, w, out); break;
-    case CHAT_QUEUE: w->env ? desk_by_hand(v, w, out) : look_around(v, w, out); break;
+    case CHAT_LEAVE: command_of_lock(v, w, out); break;
+    case CHAT_QUEUE: w->env ? command_of_lock(v, w, out) : look_around(v, w, out); break;
     case CHAT_CONFIRM: answer(v, ANSWER_CONFIRM, w->code, out); break;
     case CHAT_CANCEL: answer(v, ANSWER_CANCEL, w->code, out); break;
     case CHAT_APPROVE: answer(v, ANSWER_APPROVE, w->code, out); break;
@@ -384,7 +384,7 @@ static void serve_words(const struct visit *v, const struct words *w, struct sai
     }
 }
 
-void desk_command(const struct visit *v, const char *text, struct said *out)
+void command_typed(const struct visit *v, const char *text, struct said *out)
 {
     struct words w;
     struct err err;

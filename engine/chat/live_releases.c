@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The releases whose message in a room is kept up to date (live.h). */
-#include "chat/live.h"
+/* The releases whose message in a room is kept up to date (live_releases.h). */
+#include "chat/live_releases.h"
 
 #include "plans/plan.h"
 #include "serve/watching_plan.h"

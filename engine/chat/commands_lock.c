@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "chat/desk.h"
-#include "chat/tell.h"
+#include "chat/commands.h"
+#include "chat/sentences.h"
 #include "state/orders.h"
 
 static void write_order(const struct visit *v, struct store *writer, const struct words *w, bool ok,
@@ -163,7 +163,7 @@ static by_hand_fn act_of(enum chat_verb verb)
     }
 }
 
-void desk_by_hand(const struct visit *v, const struct words *w, struct said *out)
+void command_of_lock(const struct visit *v, const struct words *w, struct said *out)
 {
     struct consent consent;
     struct err err;

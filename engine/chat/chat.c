@@ -5,16 +5,17 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "chat/announce.h"
+#include "chat/ask_thread.h"
 #include "chat/asks.h"
 #include "chat/chat.h"
-#include "chat/door.h"
-#include "chat/follow.h"
-#include "chat/late.h"
+#include "chat/context.h"
+#include "chat/https.h"
 #include "chat/outbox.h"
-#include "chat/post.h"
+#include "chat/routes.h"
+#include "chat/sinks.h"
+#include "chat/workers.h"
 
-#define DESKS 2 /* commands at work at once */
+#define WORKERS 2 /* commands at work at once */
 
 static bool configure(struct serve *s, const struct serve_config *config, struct problems *problems)
 {
@@ -26,12 +27,12 @@ static bool configure(struct serve *s, const struct serve_config *config, struct
 static bool start(struct serve *s, struct err *err)
 {
     struct chat_config *c = &chat_of(s)->config;
-    post_init();
+    https_init();
     if (!serve_thread(s, "chat-outbox", outbox_run, NULL, err) ||
-        !serve_thread(s, "chat-follow", follow_run, NULL, err))
+        !serve_thread(s, "chat-follow", ask_thread_run, NULL, err))
         return false;
-    for (int i = 0; i < DESKS; i++)
-        if (!serve_thread(s, "chat-desk", late_run, NULL, err))
+    for (int i = 0; i < WORKERS; i++)
+        if (!serve_thread(s, "chat-worker", worker_run, NULL, err))
             return false;
     for (size_t i = 0; i < c->n_hooks; i++)
         if (!serve_thread(s, "chat-hook", hook_run, &c->hooks[i], err))

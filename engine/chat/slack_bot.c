@@ -10,11 +10,10 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/hash.h"
-#include "chat/announce.h"
-#include "chat/door.h"
-#include "chat/live.h"
-#include "chat/post.h"
-#include "chat/tell.h"
+#include "chat/https.h"
+#include "chat/live_releases.h"
+#include "chat/sentences.h"
+#include "chat/sinks.h"
 
 #define SINK    "bot"
 #define POLL_MS 250
@@ -51,15 +50,15 @@ static enum api_end api_call(struct bot *b, const char *method, json_t *body, st
                              const char **ts)
 {
     struct err err;
-    auto_posted struct posted got = {0};
+    auto_https_answer struct https_answer got = {0};
     auto_free char *json = json_dumps(body, JSON_COMPACT | JSON_ENSURE_ASCII);
-    const struct post p = {.url = arena_printf(arena, "%s/%s", b->config->slack_api, method),
-                           .bearer = b->config->slack_token,
-                           .json = json,
-                           .timeout_ms = POST_MS};
+    const struct https_request p = {.url = arena_printf(arena, "%s/%s", b->config->slack_api, method),
+                                    .bearer = b->config->slack_token,
+                                    .json = json,
+                                    .timeout_ms = POST_MS};
     if (!json)
         return API_NEVER;
-    bool ok = post_send(&p, &got, &err);
+    bool ok = https_send(&p, &got, &err);
     b->next_ms = clock_mono_ms() + PACE_MS;
     if (!ok || got.status != 200) {
         b->failures++;
