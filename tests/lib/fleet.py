@@ -26,7 +26,8 @@ from origin import git, make_origin  # noqa: E402
 from pillar import write_pillar  # noqa: E402
 
 SSHD = "/usr/sbin/sshd"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+BIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node")  # supervisor, quicker to start
+PATH = BIN + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SSHD_CONFIG = """{listen}
 HostKey {host_key}
 PidFile none
@@ -132,7 +133,7 @@ class Node:
             return ""
 
     def supervisorctl(self, *args):
-        out = subprocess.run(["supervisorctl", "-c", self.conf, *args], capture_output=True, text=True, timeout=60)
+        out = subprocess.run([f"{BIN}/supervisorctl", "-c", self.conf, *args], capture_output=True, text=True, timeout=60)
         return out.stdout + out.stderr
 
     def install(self, rev):
@@ -163,7 +164,7 @@ class Node:
         with open(self.conf, "w") as f:
             f.write(SUPERVISORD.format(dir=self.dir, host=self.host, port=self.port, app_dir=self.current))
         self.supervisord = spawn(self.fleet.dir, f"{self.id}-supervisord",
-                                 ["supervisord", "-c", self.conf], env={"HOME": self.home})
+                                 [f"{BIN}/supervisord", "-c", self.conf], env={"HOME": self.home})
 
     def ready(self):
         return can_connect(self.host, self.ssh_port) and can_connect(self.host, self.port)
