@@ -26,11 +26,14 @@ struct aws {
     struct creds creds;
     struct sigv4_keys keys; /* those that requests are signed with */
     bool known;             /* creds and keys are there */
+    bool alone;             /* the op is one change: what AWS certainly did not do, the op did not do */
     void *own;              /* the caller's */
 };
 /* region: by its name. profile, endpoint: arguments of the op, of these names. */
 bool aws_open(struct op *op, const char *region, struct aws *ret);
 bool aws_region_valid(const char *name);
+/* Letters, digits and those of `more` alone, at least one: it stands in requests, and in facts. */
+bool aws_name_of(const char *name, const char *more);
 
 #define AWS_PARAMS_MAX 240
 struct aws_question {

@@ -9,12 +9,14 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/host.h"
 #include "base/str.h"
 #include "drivers/aws/aws.h"
 #include "drivers/op/http_call.h"
 
 #define ANSWER_MAX_BYTES ((size_t)8 << 20)
 #define CALL_MS          10000
+#define NAME_MAX_LEN     256
 #define PAUSE_FIRST_MS   200
 #define PAUSE_MAX_MS     5000
 #define SKEW_S           300 /* AWS refuses what is further off */
@@ -69,6 +71,16 @@ bool aws_region_valid(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == n && name[n - 1] != '-';
 }
 
+bool aws_name_of(const char *name, const char *more)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; i < n; i++) {
+        if (!isascii((unsigned char)name[i]) || (!isalnum((unsigned char)name[i]) && !strchr(more, name[i])))
+            return false;
+    }
+    return n > 0 && n <= NAME_MAX_LEN;
+}
+
 bool aws_open(struct op *op, const char *region, struct aws *ret)
 {
     *ret = (struct aws){
@@ -110,11 +122,6 @@ static const char *endpoint_of(const struct aws *aws, const struct aws_service *
     return url ? url : default_url(aws, s);
 }
 
-static bool is_loopback(const char *host)
-{
-    return !strcmp(host, "localhost") || !strcmp(host, "[::1]") || str_starts(host, "127.");
-}
-
 /* Session tokens go over it: https, or this machine. */
 static bool where_of(const struct aws *aws, const struct aws_service *s, struct where *ret)
 {
@@ -126,7 +133,7 @@ static bool where_of(const struct aws *aws, const struct aws_service *s, struct 
                 curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
                 curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
                 curl_url_get(u, CURLUPART_PATH, &path, 0) == CURLUE_OK && !strcmp(path, "/");
-    bool safe = fine && (!strcmp(scheme, "https") || (!strcmp(scheme, "http") && is_loopback(host)));
+    bool safe = fine && (!strcmp(scheme, "https") || (!strcmp(scheme, "http") && host_is_here(host)));
     bool has_port = fine && curl_url_get(u, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT) == CURLUE_OK;
     if (safe)
         *ret = (struct where){
@@ -145,6 +152,27 @@ static bool where_of(const struct aws *aws, const struct aws_service *s, struct 
 }
 
 /* ---- one request ----------------------------------------------------------- */
+
+/* It reached nobody, or AWS threw it away unread. Among other changes of the op that says nothing about the op. */
+static void not_done(struct aws *aws, const struct aws_question *q, const char *words)
+{
+    if (q->changes && aws->alone)
+        op_refused(aws->op, E_NET, "%s; it was certainly not done", words);
+    else
+        op_fail(aws->op, E_NET, "%s", words);
+}
+
+static void no_answer(struct aws *aws, const struct aws_question *q, const char *host,
+                      const struct http_res *res)
+{
+    const char *words =
+        arena_printf(op_arena(aws->op), "%s: %s of %s: %s; check region, endpoint and the way there",
+                     aws->region, q->action, host, res->problem);
+    if (res->end == HTTP_NOT_SENT)
+        not_done(aws, q, words);
+    else
+        op_fail(aws->op, E_NET, "%s", words);
+}
 
 static const char *form_of(struct arena *a, const struct aws_question *q)
 {
@@ -200,8 +228,7 @@ static bool send_once(struct aws *aws, const struct sigv4_keys *keys, const stru
     bool fine = http_call(aws->op, &req, ret);
     op_asking(aws->op, NULL);
     if (fine && ret->end != HTTP_ANSWERED)
-        op_fail(aws->op, E_NET, "%s: %s of %s: %s; check region, endpoint and the way there", aws->region,
-                q->action, where.host, ret->problem);
+        no_answer(aws, q, where.host, ret);
     return fine && ret->end == HTTP_ANSWERED;
 }
 
@@ -345,8 +372,13 @@ bool aws_ask_as(struct aws *aws, const struct sigv4_keys *keys, const struct aws
             break;
         int pause = pause_ms(tries - 1);
         if (pause + 500 > op_left_ms(aws->op)) {
-            op_fail(aws->op, E_NET, "%s; asked %d times in %.1f s", aws_words(aws, q, ret), tries,
-                    (double)(clock_mono_ms() - began_ms) / 1000);
+            const char *words =
+                arena_printf(op_arena(aws->op), "%s; asked %d times in %.1f s", aws_words(aws, q, ret), tries,
+                             (double)(clock_mono_ms() - began_ms) / 1000);
+            if (is_throttled(ret))
+                not_done(aws, q, words);
+            else
+                op_fail(aws->op, E_NET, "%s", words);
             return false;
         }
         bool late = false;

@@ -163,7 +163,12 @@ static bool role_source(struct files *f, const char *profile, size_t depth, stru
     /* A profile that is its own source gives its keys. */
     if (!strcmp(source, profile))
         return profile_keys(f, source, ret, err);
-    return profile_find(f, source, depth + 1, ret, err);
+    if (!profile_find(f, source, depth + 1, ret, err))
+        return false;
+    /* Whoever means the instance's own says credential_source. */
+    return ret->from ||
+           err_set(err, E_CONFIG, "profile '%s': its source_profile '%s' has no credentials, in %s or in %s",
+                   profile, source, f->credentials.path, f->config.path);
 }
 
 static bool role_take(struct files *f, const char *profile, size_t depth, struct creds *ret, struct err *err)

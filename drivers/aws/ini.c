@@ -49,46 +49,68 @@ static void cut_comment(char *value)
     }
 }
 
-static bool line_take(struct arena *a, char *line, int number, const char **io_section, struct ini *io,
-                      struct err *err)
+struct where {
+    int line;
+    const char *section;
+    size_t depth; /* of the last key */
+    bool has_key; /* of this section */
+};
+
+static bool section_take(struct arena *a, char *text, struct where *io_at, struct ini *io, struct err *err)
 {
-    bool nested = *line == ' ' || *line == '\t'; /* `s3 =` has keys of its own below it */
-    char *text = trim(line), *equals = strchr(text, '=');
-    if (!*text || *text == '#' || *text == ';' || nested)
-        return true;
-    if (*text == '[') {
-        char *close = strchr(text, ']');
-        if (!close)
-            return err_set(err, E_CONFIG, "%s:%d: a section without its ']'", io->path, number);
-        *close = '\0';
-        *io_section = trim(text + 1);
-        section_add(a, io, *io_section);
-        return true;
-    }
+    char *close = strchr(text, ']');
+    if (!close)
+        return err_set(err, E_CONFIG, "%s:%d: a section without its ']'", io->path, io_at->line);
+    *close = '\0';
+    io_at->section = trim(text + 1);
+    io_at->has_key = false;
+    section_add(a, io, io_at->section);
+    return true;
+}
+
+static bool key_take(struct arena *a, char *text, const struct where *at, struct ini *io, struct err *err)
+{
+    char *equals = strchr(text, '=');
     if (!equals || equals == text)
-        return err_set(err, E_CONFIG, "%s:%d: wanted KEY = VALUE", io->path, number);
-    if (!*io_section)
-        return err_set(err, E_CONFIG, "%s:%d: a key before the first [section]", io->path, number);
+        return err_set(err, E_CONFIG, "%s:%d: wanted KEY = VALUE", io->path, at->line);
+    if (!at->section)
+        return err_set(err, E_CONFIG, "%s:%d: a key before the first [section]", io->path, at->line);
     if (io->n == KEYS_MAX)
-        return err_set(err, E_LIMIT, "%s:%d: more than %d keys", io->path, number, KEYS_MAX);
+        return err_set(err, E_LIMIT, "%s:%d: more than %d keys", io->path, at->line, KEYS_MAX);
     *equals = '\0';
     cut_comment(equals + 1);
-    key_add(a, io,
-            (struct ini_key){
-                .section = *io_section, .name = trim(text), .value = trim(equals + 1), .line = number});
+    key_add(a, io, (struct ini_key){.section = at->section, .name = trim(text), .value = trim(equals + 1)});
     return true;
+}
+
+static bool line_take(struct arena *a, char *line, struct where *io_at, struct ini *io, struct err *err)
+{
+    size_t depth = strspn(line, " \t\r");
+    char *text = trim(line);
+    if (!*text || *text == '#' || *text == ';')
+        return true;
+    if (io_at->has_key && depth > io_at->depth) {
+        struct ini_key *last = &io->keys[io->n - 1];
+        last->value = arena_printf(a, "%s\n%s", last->value, text);
+        return true;
+    }
+    if (*text == '[')
+        return section_take(a, text, io_at, io, err);
+    io_at->has_key = true;
+    io_at->depth = depth;
+    return key_take(a, text, io_at, io, err);
 }
 
 bool ini_parse(struct arena *a, const char *path, const char *text, struct ini *ret, struct err *err)
 {
     char *pos = arena_strdup(a, text);
-    const char *section = NULL;
+    struct where at = {.line = 1};
     *ret = (struct ini){.path = path};
-    for (int number = 1; pos; number++) {
+    for (; pos; at.line++) {
         char *end = strchr(pos, '\n');
         if (end)
             *end = '\0';
-        if (!line_take(a, pos, number, &section, ret, err))
+        if (!line_take(a, pos, &at, ret, err))
             return false;
         pos = end ? end + 1 : NULL;
     }

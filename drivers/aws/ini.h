@@ -8,7 +8,6 @@
 
 struct ini_key {
     const char *section, *name, *value;
-    int line;
 };
 struct ini {
     const char *path; /* for messages */
@@ -18,7 +17,8 @@ struct ini {
     size_t n_sections, cap_sections;
 };
 
-/* text is taken apart in the arena. false: err has path and line. */
+/* As Python's configparser reads them, which AWS's own tool uses: a line that stands deeper than the key above it goes on with that
+ * key's value (`s3 =` has keys of its own there); any other is a key or section, wherever it begins. text is taken apart in the arena. false: err has path and line. */
 bool ini_parse(struct arena *a, const char *path, const char *text, struct ini *ret,
                struct err *err) MUST_CHECK;
 /* A later line wins. NULL: not there. */

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* Credentials that have to be asked for: of STS, of a container's endpoint, of the instance's metadata. They are kept
  * until shortly before they end, for all ops of this process. */
+#include <curl/curl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/host.h"
 #include "base/str.h"
 #include "drivers/aws/aws.h"
 #include "drivers/aws/keep.h"
 #include "drivers/op/http_call.h"
 
 #define METADATA        "http://169.254.169.254"
-#define CONTAINER       "http://169.254.170.2"
+#define CONTAINER       "169.254.170.2"
+#define CONTAINER_EKS   "169.254.170.23"
 #define LOCAL_MS        2000
 #define LOCAL_MAX_BYTES ((size_t)64 << 10)
 #define EARLY_S         300 /* renewed that long before they end */
@@ -25,6 +28,11 @@ struct session {
 static void json_fn(json_t **j)
 {
     json_decref(*j);
+}
+
+static void curl_url_fn(CURLU **u)
+{
+    curl_url_cleanup(*u);
 }
 
 static time_t time_of(const char *text)
@@ -108,13 +116,19 @@ static bool ask_metadata(struct aws *aws, struct session *ret)
 /* Where a token may go: this machine, the container agents' addresses, or TLS. */
 static bool container_url_allowed(const char *url)
 {
-    static const char *const hosts[] = {"http://127.",          "http://localhost",      "http://[::1]",
-                                        "http://169.254.170.2", "http://169.254.170.23", "https://"};
-    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
-        if (str_starts(url, hosts[i]) && !strpbrk(url, "@\r\n "))
-            return true;
-    }
-    return false;
+    __attribute__((cleanup(curl_url_fn))) CURLU *u = curl_url();
+    char *scheme = NULL, *host = NULL, *user = NULL;
+    bool fine = http_text_valid(url) && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+                curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+                curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+                curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_NO_USER;
+    bool allowed = fine && (!strcmp(scheme, "https") ||
+                            (!strcmp(scheme, "http") && (host_is_here(host) || !strcmp(host, CONTAINER) ||
+                                                         !strcmp(host, CONTAINER_EKS))));
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(user);
+    return allowed;
 }
 
 static bool ask_container(struct aws *aws, struct session *ret)
@@ -123,13 +137,13 @@ static bool ask_container(struct aws *aws, struct session *ret)
     struct err err = {0};
     const char *path = creds_env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), *text;
     const char *file = creds_env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-    const char *url =
-        path ? arena_printf(a, "%s%s", CONTAINER, path) : creds_env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    const char *url = path ? arena_printf(a, "http://" CONTAINER "%s", path)
+                           : creds_env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
     struct op_pair header = {.name = "Authorization",
                              .value = creds_env("AWS_CONTAINER_AUTHORIZATION_TOKEN")};
     if (!url || !container_url_allowed(url)) {
-        op_refused(aws->op, E_CONFIG,
-                   "AWS_CONTAINER_CREDENTIALS_FULL_URI leads to another machine without TLS");
+        op_refused(aws->op, E_CONFIG, "%s leads to another machine without TLS",
+                   path ? "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" : "AWS_CONTAINER_CREDENTIALS_FULL_URI");
         return false;
     }
     if (file && !(header.value = creds_read(a, file, &err))) {

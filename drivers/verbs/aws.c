@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* aws.call: one signed request to a named service and action of AWS, as a step: a snapshot before a release, a process of an
- * Auto Scaling group suspended. What it answers is kept by name. */
-#include <ctype.h>
+ * Auto Scaling group suspended. What it answers is kept by name.
+ *
+ * Whether AWS did an action whose answer was lost cannot be asked in general, so it is neither taken for done nor asked for
+ * again: the release stops, and whoever looked there says how it goes on. */
 #include <jansson.h>
 #include <string.h>
 
@@ -10,23 +12,13 @@
 
 #define KEPT_MAX 20
 
-static bool only(const char *name, const char *more)
-{
-    size_t n = strlen(name);
-    for (size_t i = 0; i < n; i++) {
-        if (!isalnum((unsigned char)name[i]) && !strchr(more, name[i]))
-            return false;
-    }
-    return n > 0 && n <= 200;
-}
-
 static bool question_of(struct op *op, struct aws_question *ret)
 {
     size_t n;
     const struct op_pair *pairs = op_arg_map(op, "params", &n);
     *ret = (struct aws_question){
         .service = aws_service_find(op_arg(op, "service")), .action = op_arg(op, "action"), .changes = true};
-    if (!ret->service || !only(ret->action, "") || n > AWS_PARAMS_MAX) {
+    if (!ret->service || !aws_name_of(ret->action, "") || n > AWS_PARAMS_MAX) {
         op_refused(
             op, E_CONFIG,
             "aws.call: service '%s' is not one of %s, or the action is no name, or it has more than %d "
@@ -35,7 +27,7 @@ static bool question_of(struct op *op, struct aws_question *ret)
         return false;
     }
     for (size_t i = 0; i < n; i++) {
-        if (!only(pairs[i].name, "._-")) {
+        if (!aws_name_of(pairs[i].name, "._-")) {
             op_refused(op, E_CONFIG, "aws.call: a name in params is none of AWS's: Names.member.1");
             return false;
         }
@@ -44,8 +36,9 @@ static bool question_of(struct op *op, struct aws_question *ret)
     return true;
 }
 
-/* What the pillar wants kept: by its path in the answer, or as the first element of that name directly below. */
-static bool keep(struct op *op, const struct aws_answer *answer)
+/* What the pillar wants kept: by its path in the answer, or as the first element of that name directly below. AWS did it in any
+ * case: what is not there is said. */
+static void keep(struct op *op, const struct aws_answer *answer)
 {
     size_t n;
     const char *const *paths = op_arg_list(op, "keep", &n);
@@ -55,17 +48,14 @@ static bool keep(struct op *op, const struct aws_answer *answer)
     for (size_t i = 0; i < n && i < KEPT_MAX; i++) {
         auto_buf struct buf b = BUF_INIT(500);
         const char *text = xml_text(answer->result, paths[i]);
-        text_visible(&b, text, strcspn(text, "\r\n"));
         if (!*text) {
-            op_unknown(op, E_PROTO,
-                       "aws.call: AWS did it, and its answer has no %s; look there before it is done again",
-                       paths[i]);
-            return false;
+            op_say(op, "%s: not kept: the answer has no such element", paths[i]);
+            continue;
         }
+        text_visible(&b, text, strcspn(text, "\r\n"));
         op_fact(op, arena_printf(op_arena(op), "aws.%s", paths[i]), "%s", buf_str(&b));
         op_say(op, "%s: %s", paths[i], buf_str(&b));
     }
-    return true;
 }
 
 static enum outcome run_call(struct op *op)
@@ -75,13 +65,24 @@ static enum outcome run_call(struct op *op)
     struct aws_answer answer;
     if (!question_of(op, &q) || !aws_open(op, op_arg(op, "region"), &aws) || !aws_keys(&aws))
         return op_end(op);
+    aws.alone = true;
     op_sending(op);
     if (!aws_ask(&aws, &q, &answer))
         return op_end(op);
     if (answer.code)
         return op_refused(op, E_REFUSED, "%s", aws_words(&aws, &q, &answer));
-    (void)keep(op, &answer);
+    keep(op, &answer);
     return op_end(op);
+}
+
+/* Only asked when nobody knows what became of the call: its answer was lost, or this program ended before it came. Certain is
+ * that the step is not to be passed over, so it failed; an order of the operator does it again. */
+static enum outcome run_called(struct op *op)
+{
+    return op_refused(op, E_STATE,
+                      "aws.call: nobody knows whether AWS did %s in %s: the answer was lost. Look there; "
+                      "`release resume` asks for it again, `release rollback` does not",
+                      op_arg(op, "action"), op_arg(op, "region"));
 }
 
 static bool call_check(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
@@ -94,7 +95,7 @@ static bool call_check(const struct op_pair *args, size_t n, int64_t timeout_ms,
                            aws_service_names(&a));
         if (!strcmp(args[i].name, "region") && !aws_region_valid(args[i].value))
             return err_set(err, E_CONFIG, "'%s' cannot be a region of AWS", args[i].value);
-        if (!strcmp(args[i].name, "action") && !only(args[i].value, ""))
+        if (!strcmp(args[i].name, "action") && !aws_name_of(args[i].value, ""))
             return err_set(err, E_CONFIG, "'%s' cannot be an action of AWS; wanted one like CreateSnapshot",
                            args[i].value);
     }
@@ -119,14 +120,23 @@ static const struct param call_params[] = {
 
 static const struct verb verbs[] = {
     {.name = "aws.call",
-     .help = "one signed request to AWS; done at most once, the ids of its answer are kept",
-     .effect = EFFECT_ONEWAY,
+     .help = "one signed request to AWS, not repeated by itself; the ids of its answer are kept",
+     .effect = EFFECT_CHANGE,
+     .observe = "aws.called",
      .scope = SCOPE_CONTROLLER,
      .does = DOES_CMD,
      .default_timeout_ms = 60000,
      .params = call_params,
      .check = call_check,
      .run = run_call},
+    {.name = "aws.called",
+     .help = "stops a release whose aws.call has no answer: nobody knows whether AWS did it",
+     .effect = EFFECT_READ,
+     .scope = SCOPE_CONTROLLER,
+     .does = DOES_LOOK,
+     .default_timeout_ms = 15000,
+     .params = call_params,
+     .run = run_called},
     {0},
 };
 

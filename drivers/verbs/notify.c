@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "base/host.h"
 #include "base/str.h"
 #include "drivers/op/http_call.h"
 
@@ -87,11 +88,6 @@ static void curl_url_fn(CURLU **u)
     curl_url_cleanup(*u);
 }
 
-static bool is_loopback(const char *host)
-{
-    return !strcmp(host, "localhost") || !strcmp(host, "[::1]") || str_starts(host, "127.");
-}
-
 /* https, or plain http to this machine; elsewhere only when the pillar says so. */
 static bool url_allowed(struct op *op, const char *url)
 {
@@ -104,7 +100,7 @@ static bool url_allowed(struct op *op, const char *url)
         op_refused(op, E_CONFIG, "notify.webhook: its url is not a URL");
     else if (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0)
         op_refused(op, E_CONFIG, "notify.webhook: its url is neither https nor http");
-    else if (!strcmp(scheme, "http") && !is_loopback(host) && !op_arg_bool(op, "insecure_http"))
+    else if (!strcmp(scheme, "http") && !host_is_here(host) && !op_arg_bool(op, "insecure_http"))
         op_refused(op, E_CONFIG, "notify.webhook: its url is plain http; use https, or `insecure_http: yes`");
     curl_free(scheme);
     curl_free(host);

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/host.h"
+
 #define ANSWER_MAX (64 * 1024)
 
 /* ---- where to */
@@ -45,14 +47,6 @@ static bool url_open(const char *text, struct url *ret)
            curl_url_get(ret->handle, CURLUPART_PORT, &ret->port, CURLU_DEFAULT_PORT) == CURLUE_OK;
 }
 
-/* By address only: a name may mean another machine tomorrow. */
-static bool loopback_address(const char *host)
-{
-    struct in_addr a;
-    return (inet_pton(AF_INET, host, &a) == 1 && (ntohl(a.s_addr) >> 24) == 127) ||
-           strcmp(host, "[::1]") == 0;
-}
-
 static bool same_place(const struct url *u, const char *listed)
 {
     if (!strstr(listed, "://"))
@@ -73,7 +67,7 @@ bool https_url_ok(const char *url, const char *const *hosts, struct err *err)
         return err_set(err, E_CONFIG, "the URL is neither https nor http");
     if (u.user)
         return err_set(err, E_CONFIG, "a URL with a user in it is refused");
-    if (!https && !loopback_address(u.host))
+    if (!https && !host_is_loopback(u.host))
         return err_set(err, E_CONFIG, "plain http goes to this machine only (wanted: https)");
     if (!hosts)
         return true;

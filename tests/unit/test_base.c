@@ -11,9 +11,30 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/host.h"
 #include "base/notes.h"
 #include "base/str.h"
 #include "base/words.h"
+
+static void this_machine_is_an_address(void **state)
+{
+    (void)state;
+    static const char *const here[] = {"127.0.0.1", "127.255.0.9", "::1", "[::1]"};
+    static const char *const elsewhere[] = {"127.evil.example",
+                                            "localhost.evil.example",
+                                            "127.0.0.1.evil.example",
+                                            "[::1].evil.example",
+                                            "126.255.255.255",
+                                            "127.1:80",
+                                            "",
+                                            "[::2]",
+                                            "0.0.0.0"};
+    for (size_t i = 0; i < sizeof here / sizeof here[0]; i++)
+        assert_true(host_is_loopback(here[i]) && host_is_here(here[i]));
+    for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++)
+        assert_false(host_is_loopback(elsewhere[i]) || host_is_here(elsewhere[i]));
+    assert_true(host_is_here("localhost") && !host_is_loopback("localhost"));
+}
 
 static void durations_need_units(void **state)
 {
@@ -332,6 +353,7 @@ int main(void)
         cmocka_unit_test(the_nearest_name_is_suggested_and_far_ones_are_not),
         cmocka_unit_test(errors_gain_prefixes_and_keep_their_code),
         cmocka_unit_test(hashes_are_sha256),
+        cmocka_unit_test(this_machine_is_an_address),
         cmocka_unit_test(every_word_has_a_text_and_comes_back),
         cmocka_unit_test(notes_read_as_sentences),
         cmocka_unit_test(arenas_give_zeroed_aligned_memory),

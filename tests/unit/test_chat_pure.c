@@ -358,6 +358,7 @@ static void answers_go_to_named_hosts_only(void **state)
                                       "//hooks.slack.com/x",
                                       "",
                                       "http://localhost:8099/x",
+                                      "http://127.evil.example:8099/x",
                                       "https://user:pw@hooks.slack.com/x",
                                       "https://ev\xc3\xafl/x"};
     struct err err;

@@ -383,7 +383,7 @@ static void outcomes_of_a_webhook(void **state)
     (void)state;
     char text[64];
     snprintf(text, sizeof text, "http://127.0.0.1:%d/", port_pick());
-    auto_call struct call no, lost, gone, plain;
+    auto_call struct call no, lost, gone;
     RUN(&no, "notify.webhook", {"url", url("/hook-no")});
     assert_int_equal(no.r->outcome, OUT_FAILED);
     assert_says(no.r->err.text, "403 invalid_token");
@@ -391,9 +391,14 @@ static void outcomes_of_a_webhook(void **state)
     assert_int_equal(lost.r->outcome, OUT_UNKNOWN);
     RUN(&gone, "notify.webhook", {"url", text});
     assert_int_equal(gone.r->outcome, OUT_FAILED);
-    RUN(&plain, "notify.webhook", {"url", "http://chat.example.org/hook"});
-    assert_int_equal(plain.r->outcome, OUT_FAILED);
-    assert_says(plain.r->err.text, "plain http");
+    static const char *const elsewhere[] = {"http://chat.example.org/hook", "http://127.evil.example/hook",
+                                            "http://localhost.evil.example/hook"};
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++) {
+        auto_call struct call plain;
+        RUN(&plain, "notify.webhook", {"url", elsewhere[i]});
+        assert_int_equal(plain.r->outcome, OUT_FAILED);
+        assert_says(plain.r->err.text, "plain http");
+    }
 }
 
 #define T(f) cmocka_unit_test_setup(f, each_setup)

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "base/str.h"
+#include "base/host.h"
 #include "drivers/node/node.h"
 
 #define STAT_MAX (4u << 20)
@@ -30,8 +30,7 @@ static const struct target *stat_target(struct lb *lb, size_t i, const char **re
     *ret_name = at ? arena_strndup(op_arena(lb->op), word, (size_t)(at - word)) : word;
     if (at)
         return op_target_host(lb->op, at + 1);
-    bool local = str_starts(host, "127.") || !strcmp(host, "::1") || !strcmp(host, "localhost");
-    return local ? &target_controller : op_target_host(lb->op, host);
+    return host_is_here(host) ? &target_controller : op_target_host(lb->op, host);
 }
 
 static bool count_by_stat(struct lb *lb, size_t i, int64_t *ret)
