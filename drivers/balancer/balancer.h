@@ -1,7 +1,8 @@
 /* A balancer is a contract: a kind of balancer fills one `struct balancer` (what it is called, what it can,
  * how its servers are listed and put), and the verbs are written once, here beside it:
  *
- *   look.c    arguments, the servers as every balancer sees them now, what was before
+ *   look.c    arguments, the servers as every balancer sees them now, writes that are read back
+ *   before.c  what was before, and what was told since
  *   drain.c   observe, drain, wait_idle, guard, maint, in_maint, kill, killed
  *   enable.c  enable, enabled, wait_up
  *   fleet.c   capacity, show, survey
@@ -27,7 +28,9 @@ enum lb_can {
     LB_CAN_COUNTS = 8,      /* its list tells sessions; else they are counted elsewhere */
     LB_CAN_FORGET = 16,     /* may lose what it was told: a reload, a new configuration */
     LB_CAN_MEMBERSHIP = 32, /* out may mean: not listed any more. Who was listed before, and is not, is out */
+    LB_CAN_LAG = 64,        /* shows a write that it took some time later: that is waited for, not refused */
 };
+/* What a program may say of its balancers (`command`). */
 #define LB_CAN_ALL                                                                                           \
     (LB_CAN_MAINT | LB_CAN_KILL | LB_CAN_WEIGHT | LB_CAN_COUNTS | LB_CAN_FORGET | LB_CAN_MEMBERSHIP)
 #define LB_CAN_WORDS(X)                                                                                      \
@@ -50,6 +53,7 @@ struct lb_server {
     bool up;             /* its checks have made up their mind that it is fine, or it has none */
     bool agent;          /* something on the balancer's side runs that changes its state by itself */
     bool absent;         /* not listed (LB_CAN_MEMBERSHIP) */
+    bool unused;         /* nobody sends to its pool at all: it says nothing about who serves */
     bool leaving;        /* put out, and the balancer itself says that it is not yet: never idle */
     int weight;          /* the one in use now; -1: not told */
     /* With LB_ASK_COUNTS; -1: not told. */
@@ -102,6 +106,8 @@ struct lb {
     size_t n_pools;
     struct lb_place *at; /* every pool of every peer, as last seen; none for verbs of the fleet */
     size_t n;
+    bool lags;        /* LB_CAN_LAG: a write was taken and is not shown yet */
+    const char *told; /* LB_FACT_TOLD as this op reported it; NULL: not yet */
 };
 
 /* The kind. Functions return false when op_fail or op_refused was called. A write is told what the balancer
@@ -111,6 +117,7 @@ struct balancer {
     const char *name; /* of its driver, and in debts */
     unsigned can;
     const char *peers_param;  /* PARAM_LIST: the balancers */
+    bool shared_peers;        /* other kinds call theirs the same (a region): facts name the kind, too */
     const char *pools_param;  /* PARAM_LIST: the pools; NULL: they come and go */
     const char *pool;         /* where they do, or none is given: the name that stands for all in facts */
     const char *server_param; /* PARAM_STR: the server of this node; default lb_server, then the node's id */
@@ -132,6 +139,9 @@ struct balancer {
     bool (*agent)(struct lb *lb, const struct lb_place *p, bool on, const char **ret_refusal);
     /* LB_CAN_KILL */
     bool (*kill)(struct lb *lb, const struct lb_place *p, const char **ret_refusal);
+    /* Asked by the first `observe` of a release: can a node leave, and be back, as the balancer is set up? NULL: nothing to
+     * ask. */
+    bool (*fits)(struct lb *lb, size_t peer);
     /* What runs on our server, where the list does not tell it (or the pillar says otherwise); NULL:
      * lb_idle_sum.
      */
@@ -151,9 +161,10 @@ void lb_close(struct lb *lb);
 /* Our server on every balancer; an unknown one is refused, with those that are there. */
 bool lb_see(struct lb *lb, enum lb_ask ask);
 bool lb_see_peer(struct lb *lb, size_t peer, enum lb_ask ask);
-const struct lb_server *lb_table_find(const struct lb_table *t, const char *pool, const char *name);
+/* pool NULL: in any. name NULL: nobody. */
+struct lb_server *lb_table_find(const struct lb_table *t, const char *pool, const char *name);
 
-/* One write, read back. *ret_refusal NULL: it is so. */
+/* One write, read back. *ret_refusal NULL: it is so, or it was taken and is not shown yet (lb->lags). */
 bool lb_put(struct lb *lb, struct lb_place *p, enum lb_state want, const char **ret_refusal);
 bool lb_put_weight(struct lb *lb, struct lb_place *p, int weight, const char **ret_refusal);
 bool lb_put_agent(struct lb *lb, struct lb_place *p, bool on, const char **ret_refusal);
@@ -180,6 +191,8 @@ const char *lb_place_text(const struct lb *lb, const struct lb_place *p);
 /* A text of the other side, its first line, made safe and short. */
 const char *lb_first_line(struct op *op, const char *text);
 
+/* ---- for verbs: before.c ------------------------------------------------------------------------------- */
+
 /* What lb.before says of a place; false: nothing. */
 bool lb_recall(const struct lb *lb, const struct lb_place *p, struct lb_before *ret);
 bool lb_recorded(const struct lb *lb);
@@ -188,6 +201,15 @@ bool lb_was_in(const struct lb *lb);
 /* Once a release: later looks see our own drain and must not overwrite it. */
 bool lb_report_before(struct lb *lb);
 void lb_report_address(struct lb *lb);
+/* Is it a state that we put servers of this balancer into? A maintenance that we cannot set is an operator's. */
+bool lb_puts(const struct lb *lb, enum lb_state s);
+/* A drain that this place is about to be told, kept for `enable` where what is shown then does not tell whether it was: it may be
+ * older, or an operator's. */
+void lb_report_told(struct lb *lb, const struct lb_place *p);
+bool lb_was_told(const struct lb *lb, const struct lb_place *p);
+void lb_forget_told(struct lb *lb);
+/* ---- for verbs and `count`: look.c --------------------------------------------------------------------- */
+
 /* Sessions and queues of all places: reports facts and gauge. False: one is not told. */
 bool lb_idle_sum(struct lb *lb, int64_t *ret);
 bool lb_idle_count(struct lb *lb, int64_t *ret);
@@ -214,6 +236,9 @@ enum outcome lb_run_survey(struct op *op);
 #define LB_RAMP_STEP "10s" /* `ramp_step` where none is given */
 /* For the `check` of an enable row: is `weight_ramp` one, and does it end before the step's deadline? */
 bool lb_check_ramp(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err);
+
+/* Of drain for enable: the places that it told, as entries of lb.before. */
+#define LB_FACT_TOLD "lb.told"
 
 /* The parameter `server` of every kind that names servers so. */
 #define LB_P_SERVER                                                                                          \

@@ -61,6 +61,10 @@ enum outcome lb_run_observe(struct op *op)
     op_fact(op, LB_FACT_STATE, "%s", lb_text(&lb));
     op_fact(op, "in_rotation", "%s", lb_all_serving(&lb) ? "yes" : "no");
     report_can(&lb);
+    for (size_t i = 0; lb.kind->fits && !lb_recorded(&lb) && i < lb.n_peers; i++) {
+        if (!lb.kind->fits(&lb, i))
+            return op_end(op);
+    }
     if (!lb_recorded(&lb) && !balancers_agree(&lb))
         return op_refused(op, E_STATE, "%s disagree: %s; make them agree by hand, then try again",
                           lb.kind->many, lb_text(&lb));
@@ -121,6 +125,7 @@ static bool drain_one(struct lb *lb, struct lb_place *p, struct touched *mine, c
         return true;
     mine->was = lb_place_state(p);
     mine->drained = true;
+    lb_report_told(lb, p);
     if (!lb_put(lb, p, LB_DRAIN, ret_refusal))
         return false;
     if (*ret_refusal) /* a part of it may have taken it */
@@ -152,6 +157,7 @@ enum outcome lb_run_drain(struct op *op)
     }
     op_fact(op, LB_FACT_STATE, "%s", lb_text(&lb));
     op_changed(op, changed);
+    op_ready(op, !lb.lags);
     return OUT_OK;
 }
 
@@ -274,19 +280,23 @@ enum outcome lb_run_kill(struct op *op)
     auto_lb struct lb lb;
     bool changed = false;
     int64_t killed, left;
+    bool ends;
     if (!lb_open(op, &lb) || !lb_see(&lb, LB_ASK_COUNTS))
         return op_end(op);
     if (!(lb.can & LB_CAN_KILL))
         return op_refused(op, E_CONFIG,
                           "%s: this balancer cannot end sessions (on_timeout: restore or proceed)",
                           lb_place_text(&lb, &lb.at[0]));
-    if (!lb_idle_count(&lb, &killed) || !put_farthest(&lb, &changed) || (killed > 0 && !end_sessions(&lb)))
+    if (!lb_idle_count(&lb, &killed) || !put_farthest(&lb, &changed))
+        return op_end(op);
+    ends = killed > 0 || lb_any_leaving(&lb); /* nothing counted may still be something that keeps it */
+    if (ends && !end_sessions(&lb))
         return op_end(op);
     op_fact(op, "killed", "%" PRId64, killed);
     if (killed > 0)
         op_say(op, "%s: ended %" PRId64 " sessions that did not finish; their clients saw an error",
                lb.server, killed);
-    op_changed(op, changed || killed > 0);
+    op_changed(op, changed || ends);
     if (!lb_see(&lb, LB_ASK_COUNTS) || !lb_idle_count(&lb, &left))
         return op_end(op);
     op_ready(op, left == 0 && !lb_any_leaving(&lb));

@@ -10,12 +10,22 @@
 
 #define RAMP_MAX 20
 
+/* What was an operator's maintenance that we cannot set (the NetScaler's server object) stays as the operator set it since; only a
+ * drain of our own on top of it is taken back. */
+static enum lb_state as_it_stands(const struct lb *lb, const struct lb_place *p)
+{
+    enum lb_state now = lb_place_state(p);
+    return now == LB_DRAIN && lb_was_told(lb, p) ? LB_READY : now;
+}
+
 /* What a place should show once the node is back. */
 static struct lb_before wanted(const struct lb *lb, const struct lb_place *p)
 {
     struct lb_before b = {.state = LB_READY, .weight = -1};
     if (!lb_recall(lb, p, &b))
         b = (struct lb_before){.state = LB_READY, .weight = -1};
+    if (!lb_puts(lb, b.state))
+        b.state = as_it_stands(lb, p);
     if (b.weight < 0 && (lb->can & LB_CAN_WEIGHT))
         b.weight = lb_place_weight(p);
     return b;
@@ -97,9 +107,19 @@ static void say_kept(struct lb *lb, const struct lb_place *p, const struct lb_be
            by_hand ? "set by hand meanwhile" : "as before this release");
 }
 
+/* What shows a write late may yet come to show our drain: it is told all the same. Where nothing was to do, that is what it says
+ * against it. */
 static bool give_back_state(struct lb *lb, struct lb_place *p, enum lb_state want, const char **ret_refusal)
 {
-    return lb_place_is(p, want) || lb_put(lb, p, want, ret_refusal);
+    bool shown = lb_place_is(p, want);
+    bool may_lag = (lb->can & LB_CAN_LAG) && lb_state_is_in(want) && lb_was_told(lb, p);
+    if (shown && !may_lag)
+        return true;
+    if (!lb_put(lb, p, want, ret_refusal))
+        return false;
+    if (shown)
+        *ret_refusal = NULL;
+    return true;
 }
 
 /* Weight first, so that a server never comes back with more than it should get; one that is not listed has
@@ -193,7 +213,9 @@ enum outcome lb_run_enable(struct op *op)
     if (!agents_back(&lb, &changed))
         return op_end(op);
     op_fact(op, LB_FACT_STATE, "%s", lb_text(&lb));
+    lb_forget_told(&lb);
     op_changed(op, changed);
+    op_ready(op, !lb.lags);
     return OUT_OK;
 }
 

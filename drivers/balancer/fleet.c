@@ -12,11 +12,11 @@
 /* ---- capacity --------------------------------------------------------------------------------------------
  */
 
-/* In every pool, and in every row of it. *ret_missing: a pool that does not have it ("" where pools have no
+/* In every pool, and in every row of it, but for pools that nobody sends to. *ret_missing: a pool that does not have it ("" where pools have no
  * names). */
 static bool serves(const struct lb *lb, const struct lb_table *t, const char *name, const char **ret_missing)
 {
-    bool all = true;
+    bool all = true, some = false;
     size_t pools = lb->n_pools ? lb->n_pools : 1;
     for (size_t k = 0; k < pools; k++) {
         const char *pool = lb->n_pools ? lb->pools[k] : NULL;
@@ -25,9 +25,13 @@ static bool serves(const struct lb *lb, const struct lb_table *t, const char *na
         if (!lb_table_find(t, pool, name))
             all = false;
     }
-    for (size_t i = 0; i < t->n; i++)
-        all = all && (strcmp(t->rows[i].name, name) != 0 || t->rows[i].serving);
-    return all;
+    for (size_t i = 0; i < t->n; i++) {
+        if (strcmp(t->rows[i].name, name) != 0 || t->rows[i].unused)
+            continue;
+        all = all && t->rows[i].serving;
+        some = true;
+    }
+    return all && some;
 }
 
 /* serving: for each of `servers`, '1' as long as every balancer asked so far sends it requests. */

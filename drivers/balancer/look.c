@@ -1,5 +1,4 @@
-/* Our server as every balancer of the list sees it now, what it was before, and single writes that are read
- * back. */
+/* Our server as every balancer of the list sees it now, and single writes that are read back. */
 #include "drivers/balancer/balancer.h"
 
 #include <inttypes.h>
@@ -10,9 +9,8 @@
 #include "base/str.h"
 #include "drivers/node/node.h"
 
-#define BEFORE_MAX 60000
-#define TOLD_MAX   200
-#define NAMES_MAX  300
+#define TOLD_MAX  200
+#define NAMES_MAX 300
 
 /* On the node: established connections to its port, "$1" in hex as the kernel prints it. */
 static const char node_script[] =
@@ -111,9 +109,9 @@ void lb_close(struct lb *lb)
 /* ---- looking ---------------------------------------------------------------------------------------------
  */
 
-const struct lb_server *lb_table_find(const struct lb_table *t, const char *pool, const char *name)
+struct lb_server *lb_table_find(const struct lb_table *t, const char *pool, const char *name)
 {
-    for (size_t i = 0; i < t->n; i++) {
+    for (size_t i = 0; name && i < t->n; i++) {
         if (!strcmp(t->rows[i].name, name) && (!pool || !strcmp(t->rows[i].pool, pool)))
             return &t->rows[i];
     }
@@ -221,6 +219,15 @@ bool lb_place_serving(const struct lb_place *p)
     return p->n > 0;
 }
 
+static bool place_unused(const struct lb_place *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        if (!p->rows[i].unused)
+            return false;
+    }
+    return p->n > 0;
+}
+
 bool lb_place_up(const struct lb_place *p)
 {
     for (size_t i = 0; i < p->n; i++) {
@@ -265,11 +272,15 @@ bool lb_all_out(const struct lb *lb)
 
 bool lb_all_serving(const struct lb *lb)
 {
+    bool some = false;
     for (size_t i = 0; i < lb->n; i++) {
+        if (place_unused(&lb->at[i]))
+            continue;
         if (!lb_place_serving(&lb->at[i]))
             return false;
+        some = true;
     }
-    return true;
+    return some;
 }
 
 bool lb_any_serving(const struct lb *lb)
@@ -321,7 +332,11 @@ bool lb_put(struct lb *lb, struct lb_place *p, enum lb_state want, const char **
         return false;
     bool absent = p->rows[0].absent && lb_state_is_out(want);
     for (size_t i = 0; i < p->n && !*ret_refusal && !absent; i++) {
-        if (p->rows[i].state != want)
+        if (p->rows[i].state == want)
+            continue;
+        if (lb->can & LB_CAN_LAG)
+            lb->lags = true;
+        else
             *ret_refusal = arena_printf(op_arena(lb->op), "took the command but still shows %s%s",
                                         lb_word(lb, p->rows[i].state), lb->kind->stuck);
     }
@@ -365,76 +380,6 @@ enum outcome lb_refused(struct lb *lb, const struct lb_place *p, const char *wan
 {
     return op_refused(lb->op, E_REFUSED, "%s: %s: wanted %s, the balancer said: %s", lb->peers[p->peer].text,
                       lb_place_text(lb, p), wanted, words);
-}
-
-/* ---- what was --------------------------------------------------------------------------------------------
- */
-
-bool lb_recall(const struct lb *lb, const struct lb_place *p, struct lb_before *ret)
-{
-    return lb_before_find(op_recall(lb->op, LB_FACT_BEFORE), lb->peers[p->peer].text, p->pool, lb->server,
-                          ret);
-}
-
-bool lb_recorded(const struct lb *lb)
-{
-    struct lb_before b;
-    for (size_t i = 0; i < lb->n; i++) {
-        if (!lb_recall(lb, &lb->at[i], &b))
-            return false;
-    }
-    return true;
-}
-
-bool lb_was_in(const struct lb *lb)
-{
-    struct lb_before b;
-    for (size_t i = 0; i < lb->n; i++) {
-        if (!lb_recall(lb, &lb->at[i], &b) || lb_state_is_in(b.state))
-            return true;
-    }
-    return false;
-}
-
-bool lb_report_before(struct lb *lb)
-{
-    if (lb_recorded(lb))
-        return true;
-    /* Another balancer step of the same node may have recorded its own entries: keep them. */
-    const char *old = op_recall(lb->op, LB_FACT_BEFORE);
-    auto_buf struct buf b = BUF_INIT(BEFORE_MAX);
-    buf_puts(&b, old ? old : "");
-    for (size_t i = 0; i < lb->n; i++) {
-        const struct lb_place *p = &lb->at[i];
-        struct lb_before was;
-        if (lb_recall(lb, p, &was))
-            continue;
-        was = (struct lb_before){.state = lb_place_state(p),
-                                 .weight = lb->can & LB_CAN_WEIGHT ? lb_place_weight(p) : -1,
-                                 .agent = lb_place_agent(p)};
-        lb_before_add(&b, lb->peers[p->peer].text, p->pool, lb->server, lb_word(lb, was.state), &was);
-    }
-    if (b.cut) {
-        op_refused(lb->op, E_CONFIG, "%s: its state on all balancers is more than %d bytes of text",
-                   lb->server, BEFORE_MAX);
-        return false;
-    }
-    op_fact(lb->op, LB_FACT_BEFORE, "%s", buf_str(&b));
-    return true;
-}
-
-void lb_report_address(struct lb *lb)
-{
-    auto_buf struct buf b = BUF_INIT(BEFORE_MAX);
-    for (size_t i = 0; i < lb->n; i++)
-        for (size_t k = 0; k < lb->at[i].n; k++) {
-            const struct lb_server *s = &lb->at[i].rows[k];
-            if (s->port > 0)
-                buf_printf(&b, "%s%s %s:%d", b.len ? ";" : "", lb->peers[lb->at[i].peer].text, s->addr,
-                           s->port);
-        }
-    if (!b.cut && b.len)
-        op_fact(lb->op, LB_FACT_AT, "%s", buf_str(&b));
 }
 
 /* ---- counting --------------------------------------------------------------------------------------------

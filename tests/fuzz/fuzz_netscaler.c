@@ -1,5 +1,8 @@
 /* NITRO's answers and addresses. First byte: which parser. A server that is out never serves, one that is on its way
  * out is out, and an address carries nothing but a host and a port: the password goes there. */
+#include <arpa/inet.h>
+#include <curl/curl.h>
+
 #include "drivers/balancer/netscaler/netscaler.h"
 #include "fuzz.h"
 
@@ -40,7 +43,7 @@ static void answers(const uint8_t *data, size_t n)
         nitro_service_stats(more, &a, &services, &err);
         check_rows(&services);
     }
-    if (nitro_servers(list, &a, &servers, &err) && nitro_bound(more, &a, &servers, &err)) {
+    if (nitro_servers(list, &a, &servers, &err) && nitro_bound(more, &servers, &err)) {
         for (size_t i = 0; i < servers.n; i++)
             must(!(servers.rows[i].serving && lb_state_is_out(servers.rows[i].state)));
     }
@@ -48,6 +51,22 @@ static void answers(const uint8_t *data, size_t n)
         must(!bonds[i].group != !bonds[i].service && bonds[i].port >= 0 && bonds[i].port <= 65535);
     (void)nitro_ha_of(list, &a, &ha, &words, &err);
     (void)nitro_server_disabled(list, &disabled, &err);
+}
+
+/* As the client reads it: what the host is, is curl's to say. */
+static bool leads_here(const char *url)
+{
+    CURLU *u = curl_url();
+    char *host = NULL;
+    unsigned char bytes[4];
+    bool here = curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+                curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+                (!strcmp(host, "localhost") || !strcmp(host, "[::1]") ||
+                 (inet_pton(AF_INET, host, bytes) == 1 && bytes[0] == 127));
+    bool is_url = host != NULL; /* one that curl cannot read leads nowhere */
+    curl_free(host);
+    curl_url_cleanup(u);
+    return here || !is_url;
 }
 
 static void address(const char *text)
@@ -59,8 +78,7 @@ static void address(const char *text)
         return;
     must(p.n >= 1 && p.n <= NITRO_NODES_MAX);
     for (size_t i = 0; i < p.n; i++)
-        must((str_starts(p.urls[i], "https://") || str_starts(p.urls[i], "http://127.") ||
-              str_starts(p.urls[i], "http://localhost") || str_starts(p.urls[i], "http://[::1]")) &&
+        must((str_starts(p.urls[i], "https://") || leads_here(p.urls[i])) &&
              !strpbrk(p.urls[i], " \t\r\n;,'\"$`\\@?#="));
 }
 

@@ -40,8 +40,8 @@ class World:
     def __init__(self):
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.lock = threading.Lock()
-        self.log, self.faults, self.skew_s = [], [], 0
-        self.registered, self.draining = {}, {}  # (group, id, port): since, until
+        self.log, self.faults, self.skew_s, self.lag_s = [], [], 0, 0
+        self.registered, self.draining = {}, {}  # (group, id): since; since, until, port
         self.health_of = {}  # id: host:port of its real server
         self.delay_s = {}
 
@@ -106,29 +106,34 @@ class World:
                 self.registered[key] = at
                 self.draining.pop(key, None)
             else:
-                self.draining[key] = (at + self.delay_s.get(group, 300), form.get(f"Targets.member.{n}.Port", "80"))
+                self.draining[key] = (at, at + self.delay_s.get(group, 300), form.get(f"Targets.member.{n}.Port", "80"))
             n += 1
 
     def targets(self, text, group):
-        """DescribeTargetHealth's answer, with the states that moto does not have."""
+        """DescribeTargetHealth's answer, with the states that moto does not have; what was told less than lag_s ago is not shown yet."""
+        now = time.monotonic()
         ElementTree.register_namespace("", NAMESPACE.strip("{}"))
         root = ElementTree.fromstring(text)
         spaced = root.tag[:root.tag.index("}") + 1] if "}" in root.tag else ""
         members = root.find(f".//{spaced}TargetHealthDescriptions")
-        for m in members:
+        for m in list(members):
             key = m.find(f"{spaced}Target/{spaced}Id").text
             health = m.find(f"{spaced}TargetHealth")
-            fresh = time.monotonic() - self.registered.get((group, key), 0) < INITIAL_S
+            since = now - self.registered.get((group, key), 0)
+            if since < self.lag_s:
+                members.remove(m)
+            fresh = since < self.lag_s + INITIAL_S
             if health.find(f"{spaced}State").text == "healthy":
                 health.find(f"{spaced}State").text = "initial" if fresh else "healthy" if self.is_well(key) else "unhealthy"
-        for (g, key), (until, port) in self.draining.items():
-            if g == group and time.monotonic() < until:
+        for (g, key), (since, until, port) in self.draining.items():
+            if g == group and now < until:
                 m = ElementTree.SubElement(members, f"{spaced}member")
                 t, h = ElementTree.SubElement(m, f"{spaced}Target"), ElementTree.SubElement(m, f"{spaced}TargetHealth")
                 ElementTree.SubElement(t, f"{spaced}Id").text = key
                 ElementTree.SubElement(t, f"{spaced}Port").text = port
-                ElementTree.SubElement(h, f"{spaced}State").text = "draining"
-                ElementTree.SubElement(h, f"{spaced}Reason").text = "Target.DeregistrationInProgress"
+                shown = now - since >= self.lag_s
+                ElementTree.SubElement(h, f"{spaced}State").text = "draining" if shown else "healthy"
+                ElementTree.SubElement(h, f"{spaced}Reason").text = "Target.DeregistrationInProgress" if shown else ""
         return ElementTree.tostring(root)
 
     # ---- one request
@@ -186,7 +191,7 @@ class World:
     # ---- what tests say
 
     def control(self, q):
-        """{boto: [service, method, arguments]} | {fault: [...]} | {log: true} | {skew: s} | {key: [...]} | {health: {...}} | {delay: {...}} | {front: [...]}"""
+        """{boto: [service, method, arguments]} | {fault: [...]} | {log: true} | {skew: s} | {lag: s} | {key: [...]} | {health: {...}} | {delay: {...}} | {front: [...]}"""
         if "boto" in q:
             service, method, arguments = q["boto"]
             got = getattr(client(service), method)(**arguments)
@@ -196,6 +201,8 @@ class World:
             self.faults = q["fault"]
         if "skew" in q:
             self.skew_s = q["skew"]
+        if "lag" in q:
+            self.lag_s = q["lag"]
         if "key" in q:
             KEYS[q["key"][0]] = tuple(q["key"][1:])
         self.health_of.update(q.get("health", {}))

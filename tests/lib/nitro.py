@@ -382,6 +382,12 @@ class Appliance:
                 w.servers[value]["state"] = "DISABLED"
                 for e in w.of_server(value):
                     e.disable(None, False)
+            elif key == "server_on":
+                w.servers[value]["state"] = "ENABLED"
+                for e in w.of_server(value):
+                    e.enable()
+            elif key == "member":
+                w.member(*value)
         return {"asked": len(self.asked), "sessions": len(self.sessions), "last": self.asked[-8:],
                 "state": {f"{m.group}/{m.server}:{m.port}": m.state() for g in w.groups.values() for m in g}}
 

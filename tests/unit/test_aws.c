@@ -136,7 +136,7 @@ static int make_home(void **state)
         "[profile web]\nrole_arn = arn:aws:iam::1:role/web\nweb_identity_token_file = /t\n"
         "[profile a]\nrole_arn=r\nsource_profile=b\n[profile b]\nrole_arn=r\nsource_profile=a\n"
         "[profile boss]\nrole_arn=r\nsource_profile=shop\nmfa_serial=m\n[profile sso]\nsso_session = s\n"
-        "[profile bare]\nregion=x\n");
+        "[profile bare]\nregion=x\n[profile hollow]\nrole_arn=r\nsource_profile=bare\n");
     return 0;
 }
 
@@ -214,6 +214,7 @@ static void what_gives_no_credentials_is_named(void **state)
         {.profile = "boss", .words = "MFA"},
         {.profile = "sso", .words = "export-credentials"},
         {.profile = "bare", .words = "switched off"},
+        {.profile = "hollow", .words = "its source_profile 'bare' has no credentials"},
     };
     auto_arena struct arena a = {0};
     (void)state;
@@ -231,6 +232,41 @@ static void what_gives_no_credentials_is_named(void **state)
     assert_string_equal(err.text, "f:2: wanted KEY = VALUE");
     assert_false(ini_parse(&a, "f", "[x\n", &ini, &err));
     assert_false(ini_parse(&a, "f", "a=b\n", &ini, &err));
+}
+
+/* What Python's configparser makes of the same text. */
+static void files_may_be_indented(void **state)
+{
+    static const char text[] = "[one]\n  a = 1\n  b = 2\n\tc = 3\nd = 4\n"
+                               "s3 =\n  a = inner\n    deeper = x\n  b = y\n  # none\n"
+                               "e = 5\n  [no.section\n"
+                               "  [two]\n"
+                               "[three]\n   \r\n    [four]\n    a = 6\r\n  f = 7\n";
+    static const struct {
+        const char *section, *name, *value;
+    } rows[] = {{"one", "a", "1"},
+                {"one", "b", "2"},
+                {"one", "c", "3"}, /* a tab is one column, as there */
+                {"one", "d", "4"},
+                {"one", "s3", "\na = inner\ndeeper = x\nb = y"},
+                {"one", "e", "5\n[no.section\n[two]"},
+                {"four", "a", "6"},
+                {"four", "f", "7"},
+                {"two", "a", NULL},
+                {"one", "deeper", NULL}};
+    auto_arena struct arena a = {0};
+    struct err err = {0};
+    struct ini ini;
+    (void)state;
+    assert_true(ini_parse(&a, "f", text, &ini, &err));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *value = ini_get(&ini, rows[i].section, rows[i].name);
+        if (!rows[i].value)
+            assert_null(value);
+        else
+            assert_string_equal(value, rows[i].value);
+    }
+    assert_true(ini_has(&ini, "three") && !ini_has(&ini, "two"));
 }
 
 /* ---- answers --------------------------------------------------------------- */
@@ -331,6 +367,65 @@ static void targets_are_what_the_group_says(void **state)
     assert_false(parse_target_health(xml(&a, "<R/>"), &g, asked, 1, &a, &t, &zone, &err));
 }
 
+/* One of the group gets requests, so its balancer is there: who is not in use is where it does not reach. */
+static void only_a_group_of_none_in_use_is_unused(void **state)
+{
+    static const struct target_group g = {.name = "site", .port = 80};
+    static const struct {
+        const char *state, *reason;
+        bool unused;
+    } others[] = {{"unused", "Target.NotInUse", true},
+                  {"unused", "Target.InvalidState", true},
+                  {"draining", "Target.DeregistrationInProgress", true},
+                  {"healthy", "", false},
+                  {"initial", "", false},
+                  {"unhealthy", "Target.Timeout", false}};
+    auto_arena struct arena a = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        struct err err = {0};
+        struct lb_table t = {.n = 0};
+        const char *zone = NULL;
+        auto_buf struct buf b = BUF_INIT(2000);
+        buf_printf(&b,
+                   "<R><TargetHealthDescriptions>" TARGET("i-1", "80", "unused", "Target.NotInUse")
+                       TARGET("i-2", "80", "%s", "%s") "</TargetHealthDescriptions></R>",
+                   others[i].state, others[i].reason);
+        assert_true(parse_target_health(xml(&a, buf_str(&b)), &g, NULL, 0, &a, &t, &zone, &err));
+        assert_int_equal(t.rows[0].unused, others[i].unused);
+        assert_false(t.rows[0].serving);
+    }
+}
+
+/* One that drains is InService, in so many words. */
+static void classic_instances_drain_in_words(void **state)
+{
+    static const struct {
+        const char *state, *why;
+        enum lb_state wants;
+        bool serving, leaving;
+    } rows[] = {
+        {"InService", "N/A", LB_READY, true, false},
+        {"OutOfService", "Instance has failed at least the UnhealthyThreshold", LB_READY, false, false},
+        {"InService", "Instance deregistration currently in progress.", LB_DRAIN, false, true},
+        {"InService", "Something else.", LB_READY, true, false}};
+    auto_arena struct arena a = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct err err = {0};
+        struct lb_table t = {.n = 0};
+        auto_buf struct buf b = BUF_INIT(2000);
+        buf_printf(&b,
+                   "<R><InstanceStates><member><InstanceId>i-1</InstanceId><State>%s</State><Description>%s"
+                   "</Description></member></InstanceStates></R>",
+                   rows[i].state, rows[i].why);
+        assert_true(parse_instance_health(xml(&a, buf_str(&b)), "old", &a, &t, &err));
+        assert_int_equal(t.rows[0].state, rows[i].wants);
+        assert_int_equal(t.rows[0].serving, rows[i].serving);
+        assert_int_equal(t.rows[0].leaving, rows[i].leaving);
+    }
+}
+
 static void names_of_targets_are_taken_apart(void **state)
 {
     static const struct {
@@ -375,8 +470,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(credentials_come_in_the_order_of_the_tools, make_home, remove_home),
         cmocka_unit_test_setup_teardown(roles_and_machines_are_found, make_home, remove_home),
         cmocka_unit_test_setup_teardown(what_gives_no_credentials_is_named, make_home, remove_home),
+        cmocka_unit_test(files_may_be_indented),
         cmocka_unit_test(xml_is_bounded),
         cmocka_unit_test(targets_are_what_the_group_says),
+        cmocka_unit_test(only_a_group_of_none_in_use_is_unused),
+        cmocka_unit_test(classic_instances_drain_in_words),
         cmocka_unit_test(names_of_targets_are_taken_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,7 @@ static int each_setup(void **state)
 {
     (void)state;
     rig_forget();
+    rig_deadline_ms = 8000;
     order(port_a,
           "{\"fault\": \"\", \"forget\": 1, \"ha\": \"Primary\", \"expire\": 1, \"clients\": [\"app1\", 0]}");
     order(port_b, "{\"fault\": \"\", \"ha\": \"Secondary\", \"expire\": 1}");
@@ -162,6 +163,9 @@ static void delay_is_told_in_seconds(void **state)
         {{{"service", "yes"}, {"servicegroup", "[\"g\"]"}}, "not both"},
         {{{"url", "[\"ns1\"]"}}, "https://"},
         {{{"url", "[\"http://ns1\"]"}}, "plain http"},
+        {{{"url", "[\"http://127.evil.example\"]"}}, "plain http"},
+        {{{"url", "[\"http://localhost.evil.example:80\"]"}}, "plain http"},
+        {{{"url", "[\"http://[::1].evil.example\"]"}}, "plain http"},
         {{{"url", "[\"https://ns1/nitro\"]"}}, "alone"},
         {{{"url", "[\"https://ns1|\"]"}}, "does not begin"},
         {{{"url", "[\"https://a;b\"]"}}, "alone"},
@@ -289,6 +293,49 @@ static void a_server_that_somebody_disabled_stays(void **state)
     assert_ok(&on);
 }
 
+/* It was off before the release, so nothing is ours to set: what an operator did since stays, and a drain of ours on top of it is
+ * taken back. */
+static void a_server_that_is_enabled_meanwhile_stays(void **state)
+{
+    (void)state;
+    auto_call struct call before, enable, enabled, drain, back, again;
+    order(port_a, "{\"server_off\": \"app3\"}");
+    RUN(&before, "netscaler.observe", GROUP("app3"));
+    assert_says(rig_fact(&before, "lb.before"), "shop/app3=server-disabled");
+    order(port_a, "{\"server_on\": \"app3\"}");
+    RUN(&enable, "netscaler.enable", GROUP("app3"));
+    assert_ok(&enable);
+    assert_true(shows("shop/app3:80", "UP"));
+    assert_null(strstr(order(port_a, "{}"), "action=disable\", \"body\": {\"servicegroup\": "
+                                            "{\"servicegroupname\": \"shop\", \"servername\": \"app3\""));
+    RUN(&enabled, "netscaler.enabled", GROUP("app3"));
+    assert_true(enabled.r->ready);
+    RUN(&drain, "netscaler.drain", GROUP("app3"));
+    assert_ok(&drain);
+    assert_true(shows("shop/app3:80", "OUT OF SERVICE"));
+    RUN(&again, "netscaler.enabled", GROUP("app3"));
+    assert_false(again.r->ready);
+    RUN(&back, "netscaler.enable", GROUP("app3"));
+    assert_ok(&back);
+    assert_true(shows("shop/app3:80", "UP"));
+}
+
+/* Nothing is counted on it, and the delay goes on: the kill ends that, too. */
+static void a_kill_ends_a_delay_with_nothing_left(void **state)
+{
+    (void)state;
+    auto_call struct call drain, kill, killed;
+    RUN(&drain, "netscaler.drain", GROUP("app1"), {"delay", "90s"}, {"graceful", "no"});
+    assert_ok(&drain);
+    assert_true(shows("shop/app1:80", "GOING OUT OF SERVICE"));
+    RUN(&kill, "netscaler.kill", GROUP("app1"));
+    assert_ok(&kill);
+    assert_true(kill.r->ready && kill.r->changed);
+    assert_string_equal(rig_fact(&kill, "killed"), "0");
+    RUN(&killed, "netscaler.killed", GROUP("app1"));
+    assert_true(killed.r->ready);
+}
+
 static void services_and_servers(void **state)
 {
     (void)state;
@@ -363,9 +410,12 @@ static void unknown_is_not_success(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         auto_call struct call idle;
         char text[64];
+        rig_deadline_ms = 20000;
         snprintf(text, sizeof text, "{\"fault\": \"%s\"}", rows[i].fault);
         order(port_a, text);
-        RUN(&idle, "netscaler.wait_idle", GROUP("app1"), {"call_timeout", "1s"});
+        /* Only silence needs its time to be up: a machine that is busy takes its own to read 8 MiB. */
+        RUN(&idle, "netscaler.wait_idle", GROUP("app1"),
+            {"call_timeout", strcmp(rows[i].fault, "hang") ? "20s" : "1s"});
         if (idle.r->outcome != OUT_UNKNOWN)
             fail_msg("%s is %s", rows[i].fault, outcome_name(idle.r->outcome));
         assert_says(idle.r->err.text, rows[i].says);
@@ -404,9 +454,20 @@ static void who_else_sends_there_is_found(void **state)
 {
     (void)state;
     auto_call struct call survey;
-    RUN(&survey, "netscaler.survey", {"url", pair}, LOGIN, {"servicegroup", "[\"shop\"]"});
+#define SHOP {"url", pair}, LOGIN, {"servicegroup", "[\"shop\"]"}
+    auto_call struct call shared, ignored;
+    RUN(&survey, "netscaler.survey", SHOP);
     assert_ok(&survey);
     assert_int_equal(survey.r->n_facts, 0);
+    order(port_a, "{\"member\": [\"api\", \"app2\", 80]}");
+    RUN(&shared, "netscaler.survey", SHOP);
+    assert_ok(&shared);
+    assert_int_equal(shared.r->n_facts, 1);
+    assert_says(shared.r->facts[0].name, " 10.0.0.3:80");
+    assert_says(shared.r->facts[0].value, "shop/app2");
+    assert_says(shared.r->facts[0].value, "api/app2");
+    RUN(&ignored, "netscaler.survey", SHOP, {"ignore_backends", "[\"api\"]"});
+    assert_int_equal(ignored.r->n_facts, 0);
 }
 
 #define T(name) cmocka_unit_test_setup(name, each_setup)
@@ -423,6 +484,8 @@ int main(void)
         T(too_many_sessions_are_waited_out),
         T(a_wrong_password_is_tried_once),
         T(a_server_that_somebody_disabled_stays),
+        T(a_server_that_is_enabled_meanwhile_stays),
+        T(a_kill_ends_a_delay_with_nothing_left),
         T(services_and_servers),
         T(unknown_names_are_told),
         T(unknown_is_not_success),

@@ -193,7 +193,7 @@ static void a_server_serves_when_all_of_it_does(void **state)
         "\"UP\"}], \"server_servicegroup_binding\": [{\"servicegroupname\": \"g\", \"port\": 80, \"svrstate\": "
         "\"UP\"}]}, {\"name\": \"b\", \"server_service_binding\": [{\"svrstate\": \"GOING OUT OF SERVICE\"}]}]}");
     assert_true(nitro_servers(servers, &a, &t, &err));
-    assert_true(nitro_bound(bound, &a, &t, &err));
+    assert_true(nitro_bound(bound, &t, &err));
     assert_true(row(&t, "a")->serving && row(&t, "a")->state == LB_READY);
     assert_true(row(&t, "b")->leaving && row(&t, "b")->state == LB_DRAIN && !row(&t, "b")->serving);
     assert_false(row(&t, "c")->serving); /* nothing is bound to it */

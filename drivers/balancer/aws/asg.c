@@ -48,8 +48,7 @@ static bool groups_read(struct lb *lb, size_t peer, struct lb_table *ret, struct
         return false;
     if (parse_scaling_groups(answer.result, op_arena(lb->op), ret_groups, ret_n, lb->n_pools, ret, &err))
         return true;
-    op_fail(lb->op, err.code, "%s: %s", lb->peers[peer].text, err.text);
-    return false;
+    return aws_lb_not_understood(lb, peer, &err);
 }
 
 static bool asg_list(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_table *ret)
@@ -60,13 +59,8 @@ static bool asg_list(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_tabl
     if (!groups_read(lb, peer, ret, groups, &n))
         return false;
     for (size_t i = 0; i < lb->n_pools; i++) {
-        if (!group_find(groups, n, lb->pools[i])) {
-            op_refused(
-                lb->op, E_NOTFOUND,
-                "%s: there is no Auto Scaling group %s for the credentials of %s; check group, region and profile",
-                lb->peers[peer].text, lb->pools[i], aws_lb_peer(lb, peer)->creds.from);
-            return false;
-        }
+        if (!group_find(groups, n, lb->pools[i]))
+            return aws_lb_unknown(lb, peer, "Auto Scaling group", lb->pools[i], "");
         if (!is_there(lb, peer, lb->pools[i], ret))
             return false;
     }
@@ -85,8 +79,9 @@ static bool asg_put(struct lb *lb, const struct lb_place *p, enum lb_state want,
     return aws_lb_tell(lb, p->peer, &q, ret_refusal);
 }
 
-/* EnterStandby is refused where it would leave fewer than MinSize: better told before. */
-static bool sizes_fit(struct lb *lb, size_t peer)
+/* EnterStandby is refused where it would leave fewer than MinSize: better told before. How many are out at a time is the plan's to
+ * say, so this asks for room for one. */
+static bool asg_fits(struct lb *lb, size_t peer)
 {
     struct scaling_group groups[LB_POOLS_MAX];
     struct lb_table t;
@@ -115,22 +110,11 @@ static bool sizes_fit(struct lb *lb, size_t peer)
     return true;
 }
 
-static enum outcome run_observe(struct op *op)
-{
-    auto_lb struct lb lb;
-    if (!lb_open_read(op, &lb))
-        return op_end(op);
-    for (size_t i = 0; !lb_recorded(&lb) && i < lb.n_peers; i++) {
-        if (!sizes_fit(&lb, i))
-            return op_end(op);
-    }
-    return lb_run_observe(op);
-}
-
 static const struct balancer asg_balancer = {
     .name = "asg",
-    .can = LB_CAN_FORGET,
+    .can = LB_CAN_FORGET | LB_CAN_MEMBERSHIP | LB_CAN_LAG,
     .peers_param = "region",
+    .shared_peers = true,
     .pools_param = "group",
     .server_param = "server",
     .words = {[LB_READY] = "in-service", [LB_DRAIN] = "standby"},
@@ -145,6 +129,7 @@ static const struct balancer asg_balancer = {
     .open = aws_lb_open,
     .list = asg_list,
     .put = asg_put,
+    .fits = asg_fits,
     .count = aws_lb_draining,
 };
 
@@ -166,19 +151,10 @@ static const struct param node_params[] = {
     AWS_P_DRAIN_TIMEOUT,
     PARAM_END,
 };
-static const struct param fleet_params[] = {
-    P_GROUP,
-    AWS_P_REGION,
-    AWS_P_PROFILE,
-    AWS_P_ENDPOINT,
-    {.name = "servers",
-     .type = PARAM_LIST,
-     .help = "instances of the plan's nodes; default: all of the group"},
-    PARAM_END,
-};
+static const struct param fleet_params[] = {P_GROUP, AWS_FLEET_PARAMS};
 
 static const struct verb verbs[] = {
-    {AWS_OBSERVE_ROW("asg", run_observe), LB_OF(asg_balancer, node_params),
+    {AWS_OBSERVE_ROW("asg"), LB_OF(asg_balancer, node_params),
      .help = "does the instance stand by? records what was, and refuses a group that is at its MinSize"},
     {LB_DRAIN_ROW("asg"), LB_OF(asg_balancer, node_params),
      .help =

@@ -14,6 +14,9 @@
 /* peers are regions; each gets its client. */
 bool aws_lb_open(struct lb *lb);
 struct aws *aws_lb_peer(struct lb *lb, size_t peer);
+/* There is no such thing for these credentials; `more`: what is there, or "". The op fails. */
+bool aws_lb_unknown(struct lb *lb, size_t peer, const char *noun, const char *name, const char *more);
+bool aws_lb_not_understood(struct lb *lb, size_t peer, const struct err *err);
 /* A change. What AWS says against it is *ret_refusal. false: op failed. */
 bool aws_lb_tell(struct lb *lb, size_t peer, const struct aws_question *q, const char **ret_refusal);
 /* Is the time that a group gives running requests longer than drain_timeout? Said before anything is touched. */
@@ -61,7 +64,7 @@ bool parse_instance_health(const struct xml *result, const char *pool, struct ar
 
 struct scaling_group {
     const char *name;
-    int64_t min, desired, max;
+    int64_t min, desired;
     const char *suspended; /* "AZRebalance Launch", "" */
     bool several_zones;
 };
@@ -83,13 +86,15 @@ bool parse_seconds(const char *text, int64_t *ret);
         .name = "drain_timeout", .type = PARAM_DURATION, .deflt = "60s",                                     \
         .help = "how long to wait until nothing drains any more; must be longer than the group's own delay"  \
     }
+#define AWS_FLEET_PARAMS                                                                                     \
+    AWS_P_REGION, AWS_P_PROFILE, AWS_P_ENDPOINT,                                                             \
+        {.name = "servers", .type = PARAM_LIST, .help = "servers of the plan's nodes; default: all"},        \
+        PARAM_END
 #define AWS_WAIT_IDLE_ROW(k)                                                                                 \
     LB_READ_ROW(k, wait_idle, 60000), .does = DOES_IDLE, .counts = "still draining", .waits = true,          \
                                       .deadline = LB_DEADLINE, .interval_ms = 2000
 #define AWS_WAIT_UP_ROW(k)                                                                                   \
     LB_READ_ROW(k, wait_up, 300000), .does = DOES_WAIT_UP, .waits = true, .interval_ms = 2000
-#define AWS_OBSERVE_ROW(k, function)                                                                         \
-    .name = k ".observe", .effect = EFFECT_READ, .scope = SCOPE_BALANCER, .default_timeout_ms = 30000,       \
-    .run = (function)
+#define AWS_OBSERVE_ROW(k) LB_READ_ROW(k, observe, 30000)
 
 #endif

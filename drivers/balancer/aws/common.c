@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What elbv2, elb and asg do in the same way (aws_lb.h). */
-#include <ctype.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -8,32 +7,21 @@
 #include "drivers/balancer/aws/aws_lb.h"
 
 #define KNOWN_FOR_MS 60000
-#define NAME_MAX_LEN 256
-
-static bool only(const char *name, const char *more)
-{
-    size_t n = strlen(name);
-    for (size_t i = 0; i < n; i++) {
-        if (!isalnum((unsigned char)name[i]) && !strchr(more, name[i]))
-            return false;
-    }
-    return n > 0 && n <= NAME_MAX_LEN;
-}
 
 bool aws_name_valid(const char *name)
 {
-    return only(name, ".:[]-") && name[0] != '-' && name[0] != '.';
+    return aws_name_of(name, ".:[]-") && name[0] != '-' && name[0] != '.';
 }
 
 bool aws_instance_valid(const char *name)
 {
-    return str_starts(name, "i-") && name[2] && only(name, "-");
+    return str_starts(name, "i-") && name[2] && aws_name_of(name, "-");
 }
 
 /* Neither ';' nor '=' nor a blank, which part entries of lb.before. */
 bool aws_group_valid(const char *name)
 {
-    return only(name, "._:/-") && name[0] != '-';
+    return aws_name_of(name, "._:/-") && name[0] != '-';
 }
 
 bool aws_lb_open(struct lb *lb)
@@ -50,6 +38,20 @@ bool aws_lb_open(struct lb *lb)
 struct aws *aws_lb_peer(struct lb *lb, size_t peer)
 {
     return lb->peers[peer].own;
+}
+
+bool aws_lb_unknown(struct lb *lb, size_t peer, const char *noun, const char *name, const char *more)
+{
+    op_refused(
+        lb->op, E_NOTFOUND, "%s: there is no %s %s for the credentials of %s%s; check %s, region and profile",
+        lb->peers[peer].text, noun, name, aws_lb_peer(lb, peer)->creds.from, more, lb->kind->pools_param);
+    return false;
+}
+
+bool aws_lb_not_understood(struct lb *lb, size_t peer, const struct err *err)
+{
+    op_fail(lb->op, err->code, "%s: %s", lb->peers[peer].text, err->text);
+    return false;
 }
 
 bool aws_lb_tell(struct lb *lb, size_t peer, const struct aws_question *q, const char **ret_refusal)

@@ -5,15 +5,6 @@
 
 #include "drivers/balancer/aws/aws_lb.h"
 
-static bool unknown_balancer(struct lb *lb, size_t peer, const char *name)
-{
-    op_refused(
-        lb->op, E_NOTFOUND,
-        "%s: there is no classic load balancer %s for the credentials of %s; check name, region and profile",
-        lb->peers[peer].text, name, aws_lb_peer(lb, peer)->creds.from);
-    return false;
-}
-
 static bool ask(struct lb *lb, size_t peer, const char *action, const char *name, struct aws_answer *ret)
 {
     struct aws_question q = {.service = aws_service_find("elb"), .action = action};
@@ -22,7 +13,7 @@ static bool ask(struct lb *lb, size_t peer, const char *action, const char *name
         return false;
     if (ret->code &&
         (!strcmp(ret->code, "LoadBalancerNotFound") || !strcmp(ret->code, "AccessPointNotFound")))
-        return unknown_balancer(lb, peer, name);
+        return aws_lb_unknown(lb, peer, "classic load balancer", name, "");
     if (ret->code)
         aws_fail(aws_lb_peer(lb, peer), &q, ret);
     return !ret->code;
@@ -37,10 +28,8 @@ static bool elb_list(struct lb *lb, size_t peer, enum lb_ask what, struct lb_tab
         struct aws_answer answer;
         if (!ask(lb, peer, "DescribeInstanceHealth", lb->pools[i], &answer))
             return false;
-        if (!parse_instance_health(answer.result, lb->pools[i], op_arena(lb->op), ret, &err)) {
-            op_fail(lb->op, err.code, "%s: %s", lb->peers[peer].text, err.text);
-            return false;
-        }
+        if (!parse_instance_health(answer.result, lb->pools[i], op_arena(lb->op), ret, &err))
+            return aws_lb_not_understood(lb, peer, &err);
     }
     return true;
 }
@@ -78,22 +67,20 @@ static bool delay_fits(struct lb *lb, size_t peer, const char *name)
     return aws_lb_delay_fits(lb, what, delay_s);
 }
 
-static enum outcome run_observe(struct op *op)
+static bool elb_fits(struct lb *lb, size_t peer)
 {
-    auto_lb struct lb lb;
-    if (!lb_open_read(op, &lb))
-        return op_end(op);
-    for (size_t i = 0; !lb_recorded(&lb) && i < lb.n; i++) {
-        if (!delay_fits(&lb, lb.at[i].peer, lb.at[i].pool))
-            return op_end(op);
+    for (size_t i = 0; i < lb->n_pools; i++) {
+        if (!delay_fits(lb, peer, lb->pools[i]))
+            return false;
     }
-    return lb_run_observe(op);
+    return true;
 }
 
 static const struct balancer elb_balancer = {
     .name = "elb",
-    .can = LB_CAN_FORGET | LB_CAN_MEMBERSHIP,
+    .can = LB_CAN_FORGET | LB_CAN_MEMBERSHIP | LB_CAN_LAG,
     .peers_param = "region",
+    .shared_peers = true,
     .pools_param = "name",
     .server_param = "server",
     .words = {[LB_READY] = "registered", [LB_DRAIN] = "deregistered"},
@@ -108,6 +95,7 @@ static const struct balancer elb_balancer = {
     .open = aws_lb_open,
     .list = elb_list,
     .put = elb_put,
+    .fits = elb_fits,
     .count = aws_lb_draining,
 };
 
@@ -119,19 +107,10 @@ static const struct balancer elb_balancer = {
 
 static const struct param node_params[] = {P_NAME,         AWS_P_REGION,        LB_P_SERVER, AWS_P_PROFILE,
                                            AWS_P_ENDPOINT, AWS_P_DRAIN_TIMEOUT, PARAM_END};
-static const struct param fleet_params[] = {
-    P_NAME,
-    AWS_P_REGION,
-    AWS_P_PROFILE,
-    AWS_P_ENDPOINT,
-    {.name = "servers",
-     .type = PARAM_LIST,
-     .help = "instances of the plan's nodes; default: all of the balancer"},
-    PARAM_END,
-};
+static const struct param fleet_params[] = {P_NAME, AWS_FLEET_PARAMS};
 
 static const struct verb verbs[] = {
-    {AWS_OBSERVE_ROW("elb", run_observe), LB_OF(elb_balancer, node_params),
+    {AWS_OBSERVE_ROW("elb"), LB_OF(elb_balancer, node_params),
      .help =
          "is the instance deregistered everywhere? records what was, and refuses a balancer that does not drain in time"},
     {LB_DRAIN_ROW("elb"), LB_OF(elb_balancer, node_params),

@@ -121,12 +121,7 @@ static const char *names_there(struct lb *lb, size_t peer)
 
 static bool unknown_group(struct lb *lb, size_t peer, const char *which)
 {
-    const char *there = names_there(lb, peer);
-    op_refused(lb->op, E_NOTFOUND,
-               "%s: there is no target group %s for the credentials of %s%s; check target_group, region "
-               "and profile",
-               lb->peers[peer].text, which, aws_lb_peer(lb, peer)->creds.from, there);
-    return false;
+    return aws_lb_unknown(lb, peer, "target group", which, names_there(lb, peer));
 }
 
 /* By names or by ARNs: AWS takes no mixture. */
@@ -157,10 +152,8 @@ static bool learn_some(struct lb *lb, size_t peer, bool arns)
         aws_fail(aws_lb_peer(lb, peer), &q, &answer);
         return false;
     }
-    if (!parse_target_groups(answer.result, a, &rows, &n, &err)) {
-        op_fail(lb->op, err.code, "%s: %s", lb->peers[peer].text, err.text);
-        return false;
-    }
+    if (!parse_target_groups(answer.result, a, &rows, &n, &err))
+        return aws_lb_not_understood(lb, peer, &err);
     for (size_t i = 0; i < lb->n_pools; i++) {
         if (!g->list[i].arn && (strchr(g->given[i], ':') != NULL) == arns &&
             !group_take(lb, peer, i, rows, n))
@@ -219,10 +212,8 @@ static bool elbv2_list(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_ta
         aws_param(&q, "TargetGroupArn", g->arn);
         if (!aws_read(aws_lb_peer(lb, peer), &q, &answer))
             return false;
-        if (!parse_target_health(answer.result, g, asked, n_asked, op_arena(lb->op), ret, &zone_all, &err)) {
-            op_fail(lb->op, err.code, "%s: %s", lb->peers[peer].text, err.text);
-            return false;
-        }
+        if (!parse_target_health(answer.result, g, asked, n_asked, op_arena(lb->op), ret, &zone_all, &err))
+            return aws_lb_not_understood(lb, peer, &err);
     }
     return zone_fits(lb, peer, zone_all);
 }
@@ -281,7 +272,7 @@ static bool delay_of(struct lb *lb, size_t peer, const struct target_group *g, i
     return true;
 }
 
-static bool delays_fit(struct lb *lb, size_t peer)
+static bool elbv2_fits(struct lb *lb, size_t peer)
 {
     if (!learn(lb, peer))
         return false;
@@ -300,25 +291,13 @@ static bool delays_fit(struct lb *lb, size_t peer)
     return true;
 }
 
-/* Before the first touch only: from then on what was begun is finished. */
-static enum outcome run_observe(struct op *op)
-{
-    auto_lb struct lb lb;
-    if (!lb_open_read(op, &lb))
-        return op_end(op);
-    for (size_t i = 0; !lb_recorded(&lb) && i < lb.n_peers; i++) {
-        if (!delays_fit(&lb, i))
-            return op_end(op);
-    }
-    return lb_run_observe(op);
-}
-
 /* ---- table ----------------------------------------------------------------- */
 
 static const struct balancer elbv2_balancer = {
     .name = "elbv2",
-    .can = LB_CAN_FORGET | LB_CAN_MEMBERSHIP,
+    .can = LB_CAN_FORGET | LB_CAN_MEMBERSHIP | LB_CAN_LAG,
     .peers_param = "region",
+    .shared_peers = true,
     .pools_param = "target_group",
     .server_param = "server",
     .words = {[LB_READY] = "registered", [LB_DRAIN] = "deregistered"},
@@ -333,6 +312,7 @@ static const struct balancer elbv2_balancer = {
     .open = elbv2_open,
     .list = elbv2_list,
     .put = elbv2_put,
+    .fits = elbv2_fits,
     .count = aws_lb_draining,
 };
 
@@ -352,17 +332,10 @@ static const struct param node_params[] = {
     AWS_P_DRAIN_TIMEOUT,
     PARAM_END,
 };
-static const struct param fleet_params[] = {
-    P_TARGET_GROUP,
-    AWS_P_REGION,
-    AWS_P_PROFILE,
-    AWS_P_ENDPOINT,
-    {.name = "servers", .type = PARAM_LIST, .help = "targets of the plan's nodes; default: all of the group"},
-    PARAM_END,
-};
+static const struct param fleet_params[] = {P_TARGET_GROUP, AWS_FLEET_PARAMS};
 
 static const struct verb verbs[] = {
-    {AWS_OBSERVE_ROW("elbv2", run_observe), LB_OF(elbv2_balancer, node_params),
+    {AWS_OBSERVE_ROW("elbv2"), LB_OF(elbv2_balancer, node_params),
      .help =
          "is the target deregistered from every group? records what was, and refuses a group whose delay is longer "
          "than drain_timeout"},

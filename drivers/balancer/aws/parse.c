@@ -142,6 +142,8 @@ bool parse_target_groups(const struct xml *result, struct arena *a, struct targe
     return true;
 }
 
+#define NOT_IN_USE "Target.NotInUse"
+
 /* What AWS calls the states of a target. `in`: still registered. */
 static const struct health {
     const char *state, *reason; /* reason NULL: any */
@@ -151,8 +153,8 @@ static const struct health {
     {.state = "initial", .in = true},
     {.state = "unhealthy", .in = true},
     {.state = "unhealthy.draining", .in = true},
-    /* No load balancer uses the group: it gets nothing, and nobody checks it. */
-    {.state = "unused", .reason = "Target.NotInUse", .in = true, .up = true},
+    /* No load balancer uses the group, or none does in the target's zone: it gets nothing, and nobody checks it. */
+    {.state = "unused", .reason = NOT_IN_USE, .in = true, .up = true},
     {.state = "unused", .reason = "Target.NotRegistered"},
     {.state = "unused", .in = true},
     /* Checks are switched off: it gets requests. */
@@ -197,6 +199,7 @@ static bool target_take(const struct xml *x, const struct target_group *g, const
                               .state = h->in ? LB_READY : LB_DRAIN,
                               .serving = h->serving,
                               .up = h->up,
+                              .unused = h->reason && !strcmp(h->reason, NOT_IN_USE),
                               .weight = -1,
                               .leaving = strcmp(state, "draining") == 0,
                               .sessions = -1,
@@ -208,6 +211,17 @@ static bool target_take(const struct xml *x, const struct target_group *g, const
     return true;
 }
 
+/* One that gets requests, or is checked for them, shows that a balancer uses the group: then a target that is not in use stands
+ * where it does not serve. */
+static void judge_use(struct lb_server *rows, size_t n)
+{
+    bool used = false;
+    for (size_t i = 0; i < n; i++)
+        used = used || (strcmp(rows[i].status, "unused") != 0 && !rows[i].leaving);
+    for (size_t i = 0; i < n && used; i++)
+        rows[i].unused = false;
+}
+
 bool parse_target_health(const struct xml *result, const struct target_group *g, const char *const *asked,
                          size_t n_asked, struct arena *a, struct lb_table *io, const char **ret_zone_all,
                          struct err *err)
@@ -217,6 +231,7 @@ bool parse_target_health(const struct xml *result, const struct target_group *g,
         return err_set(err, E_PROTO, "target group %s: the answer has no TargetHealthDescriptions", g->name);
     if (!room(io, members(list), a, err))
         return false;
+    size_t first = io->n;
     for (const struct xml *x = xml_get(list, "member"); x; x = xml_next(x)) {
         struct lb_server *s = &io->rows[io->n];
         if (!target_take(x, g, asked, n_asked, a, s, err))
@@ -227,6 +242,7 @@ bool parse_target_health(const struct xml *result, const struct target_group *g,
             *ret_zone_all = s->name;
         io->n++;
     }
+    judge_use(io->rows + first, io->n - first);
     return true;
 }
 
@@ -346,7 +362,6 @@ bool parse_scaling_groups(const struct xml *result, struct arena *a, struct scal
                                     .suspended = suspended_of(g, a),
                                     .several_zones = members(xml_get(g, "AvailabilityZones")) > 1};
         if (*ret_n == max || !parse_seconds(xml_text(g, "MinSize"), &row.min) ||
-            !parse_seconds(xml_text(g, "MaxSize"), &row.max) ||
             !parse_seconds(xml_text(g, "DesiredCapacity"), &row.desired))
             return err_set(
                 err, E_PROTO,

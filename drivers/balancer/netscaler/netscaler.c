@@ -51,15 +51,6 @@ static bool read_into(struct lb *lb, size_t peer, const char *path, read_fn read
     return root && (read(root, op_arena(lb->op), io, &err) || not_understood(lb, peer, path, &err));
 }
 
-static struct lb_server *row_named(const struct lb_table *t, const char *pool, const char *name)
-{
-    for (size_t i = 0; name && i < t->n; i++) {
-        if (!strcmp(t->rows[i].name, name) && (!pool || !strcmp(t->rows[i].pool, pool)))
-            return &t->rows[i];
-    }
-    return NULL;
-}
-
 /* Out, and by whom? A server that is disabled itself is somebody's doing: enabling its member or service would
  * not bring it back, and is not for us to do. Asked for our own alone, when it is out. */
 static bool mark_disabled(struct lb *lb, size_t peer, struct lb_server *s, const char *server)
@@ -103,7 +94,7 @@ static bool list_members(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_
             return false;
         if (!nitro_members(root, op_arena(lb->op), io, &err))
             return not_understood(lb, peer, path, &err);
-        struct lb_server *mine = row_named(io, lb->pools[i], lb->server);
+        struct lb_server *mine = lb_table_find(io, lb->pools[i], lb->server);
         if (!mark_disabled(lb, peer, mine, mine ? mine->own : NULL) ||
             (ask == LB_ASK_COUNTS && !member_counts(lb, peer, lb->pools[i], io)))
             return false;
@@ -117,7 +108,7 @@ static bool list_services(struct lb *lb, size_t peer, enum lb_ask ask, struct lb
     if (!read_into(lb, peer, "config/service" ONLY "name,servername,ipaddress,port,svrstate,state",
                    nitro_services, io))
         return false;
-    struct lb_server *mine = row_named(io, NULL, lb->server);
+    struct lb_server *mine = lb_table_find(io, NULL, lb->server);
     if (!mark_disabled(lb, peer, mine, mine ? mine->own : NULL))
         return false;
     if (ask != LB_ASK_COUNTS || (lb->server && !mine))
@@ -166,7 +157,7 @@ static bool list_servers(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_
     bool missing;
     if (!read_into(lb, peer, "config/server" ONLY "name,ipaddress,state", nitro_servers, io))
         return false;
-    struct lb_server *mine = row_named(io, NULL, lb->server);
+    struct lb_server *mine = lb_table_find(io, NULL, lb->server);
     if (lb->server && !mine)
         return true; /* told with the names that are there */
     const char *path = mine ? arena_printf(a, "config/server_binding/%s", mine->name)
@@ -174,7 +165,7 @@ static bool list_servers(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_
     auto_json json_t *root = nitro_get(lb, peer, path, &missing);
     if (!root)
         return missing; /* nothing is bound to any */
-    if (!nitro_bound(root, a, io, &err))
+    if (!nitro_bound(root, io, &err))
         return not_understood(lb, peer, path, &err);
     return ask != LB_ASK_COUNTS || !mine || server_counts(lb, peer, root, mine);
 }

@@ -42,7 +42,7 @@ bool nitro_members(const json_t *root, struct arena *a, struct lb_table *io, str
 bool nitro_services(const json_t *root, struct arena *a, struct lb_table *io, struct err *err);
 bool nitro_servers(const json_t *root, struct arena *a, struct lb_table *io, struct err *err);
 /* `server_binding`: what serves on each server, into its row. */
-bool nitro_bound(const json_t *root, struct arena *a, struct lb_table *io, struct err *err);
+bool nitro_bound(const json_t *root, struct lb_table *io, struct err *err);
 /* Of `server_binding` of one server: groups and services that it stands in. */
 struct nitro_bond {
     const char *group, *service; /* one of them */

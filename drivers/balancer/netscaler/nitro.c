@@ -131,14 +131,13 @@ static const char *words(struct lb *lb, const char *token, const char *text)
     return redact_text(secrets, *text ? text : "nothing", op_arena(lb->op));
 }
 
-static enum end not_answered(struct lb *lb, const char *url, const struct http_res *res, struct err *err)
+static enum end not_answered(const char *url, const struct http_res *res, struct err *err)
 {
     if (res->untrusted)
         err_set(err, E_NET, "%s: its certificate cannot be trusted (%s); check `ca:` and the name in `url:`",
                 url, res->problem);
     else
         err_set(err, E_NET, "%s: %s", url, res->problem);
-    (void)lb;
     return END_FAILED;
 }
 
@@ -154,7 +153,7 @@ static enum end judge(struct lb *lb, const char *url, const char *token, const s
     int64_t code = 0;
     struct err why = {0};
     if (res->end != HTTP_ANSWERED)
-        return not_answered(lb, url, res, err);
+        return not_answered(url, res, err);
     if (res->cut) {
         err_set(err, E_LIMIT, "%s: answered more than %u MiB", url, ANSWER_MAX >> 20);
         return END_FAILED;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/host.h"
 #include "base/str.h"
 
 #define ROWS_MAX 100000
@@ -27,10 +28,17 @@ bool nitro_name_valid(const char *s)
     return true;
 }
 
-static bool is_local(const char *host)
+/* place: "HOST" or "HOST:PORT", an address of IPv6 in brackets. */
+static bool is_here(const char *place)
 {
-    return str_starts(host, "127.") || str_starts(host, "[::1]") || !strcmp(host, "localhost") ||
-           str_starts(host, "localhost:");
+    char host[256];
+    const char *close = *place == '[' ? strchr(place, ']') : NULL;
+    size_t n = close ? (size_t)(close - place) + 1 : strcspn(place, ":");
+    if (n >= sizeof host || (place[n] && place[n] != ':'))
+        return false;
+    memcpy(host, place, n);
+    host[n] = '\0';
+    return host_is_here(host);
 }
 
 static bool url_valid(const char *url, bool insecure, struct err *err)
@@ -45,7 +53,7 @@ static bool url_valid(const char *url, bool insecure, struct err *err)
         if (!isascii((unsigned char)*p) || !(isalnum((unsigned char)*p) || strchr(".-_:[]", *p)))
             return err_set(err, E_CONFIG, "url: \"%s\": wanted https://HOST or https://HOST:PORT alone", url);
     }
-    return tls || insecure || is_local(host) ||
+    return tls || insecure || is_here(host) ||
            err_set(
                err, E_CONFIG,
                "url: \"%s\": the password would travel in plain http; wanted https:// (or `insecure_http: "
@@ -327,9 +335,8 @@ static bool bound_into(const json_t *o, struct lb_server *s, struct err *err)
     return true;
 }
 
-bool nitro_bound(const json_t *root, struct arena *a, struct lb_table *io, struct err *err)
+bool nitro_bound(const json_t *root, struct lb_table *io, struct err *err)
 {
-    (void)a;
     for (size_t i = 0; i < nitro_rows_of(root, "server_binding"); i++) {
         const json_t *o = row_at(root, "server_binding", i);
         const char *name = text_at(o, "name");
