@@ -58,6 +58,18 @@ static const char *path_of(struct arena *a, const char *env, const char *name)
     return path ? path : arena_printf(a, "%s/.aws/%s", home ? home : "", name);
 }
 
+/* What is signed with goes into headers. */
+static bool one_line(const struct ini *ini, const struct ini_key *key, struct err *err)
+{
+    bool signs = str_starts(key->name, "aws_");
+    return !signs || !strchr(key->value, '\n') ||
+           err_set(
+               err, E_CONFIG,
+               "%s: [%s] %s: the line below stands deeper, so its value goes on there; let that line begin "
+               "where the key begins",
+               ini->path, key->section, key->name);
+}
+
 /* One that is not there is empty: most have one of the two. */
 static bool file_load(struct files *f, const char *env, const char *name, struct ini *ret, struct err *err)
 {
@@ -65,7 +77,10 @@ static bool file_load(struct files *f, const char *env, const char *name, struct
     char *text = creds_read(f->arena, path, err);
     if (!text && err->code != E_NOTFOUND)
         return false;
-    return ini_parse(f->arena, path, text ? text : "", ret, err);
+    bool fine = ini_parse(f->arena, path, text ? text : "", ret, err);
+    for (size_t i = 0; fine && i < ret->n; i++)
+        fine = one_line(ret, &ret->keys[i], err);
+    return fine;
 }
 
 static bool files_load(struct files *f, struct err *err)

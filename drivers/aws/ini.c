@@ -53,7 +53,7 @@ struct where {
     int line;
     const char *section;
     size_t depth; /* of the last key */
-    bool has_key; /* of this section */
+    char *tail;   /* the end of its value; NULL: this section has no key yet */
 };
 
 static bool section_take(struct arena *a, char *text, struct where *io_at, struct ini *io, struct err *err)
@@ -63,24 +63,35 @@ static bool section_take(struct arena *a, char *text, struct where *io_at, struc
         return err_set(err, E_CONFIG, "%s:%d: a section without its ']'", io->path, io_at->line);
     *close = '\0';
     io_at->section = trim(text + 1);
-    io_at->has_key = false;
+    io_at->tail = NULL;
     section_add(a, io, io_at->section);
     return true;
 }
 
-static bool key_take(struct arena *a, char *text, const struct where *at, struct ini *io, struct err *err)
+static bool key_take(struct arena *a, char *text, struct where *io_at, struct ini *io, struct err *err)
 {
     char *equals = strchr(text, '=');
     if (!equals || equals == text)
-        return err_set(err, E_CONFIG, "%s:%d: wanted KEY = VALUE", io->path, at->line);
-    if (!at->section)
-        return err_set(err, E_CONFIG, "%s:%d: a key before the first [section]", io->path, at->line);
+        return err_set(err, E_CONFIG, "%s:%d: wanted KEY = VALUE", io->path, io_at->line);
+    if (!io_at->section)
+        return err_set(err, E_CONFIG, "%s:%d: a key before the first [section]", io->path, io_at->line);
     if (io->n == KEYS_MAX)
-        return err_set(err, E_LIMIT, "%s:%d: more than %d keys", io->path, at->line, KEYS_MAX);
+        return err_set(err, E_LIMIT, "%s:%d: more than %d keys", io->path, io_at->line, KEYS_MAX);
     *equals = '\0';
     cut_comment(equals + 1);
-    key_add(a, io, (struct ini_key){.section = at->section, .name = trim(text), .value = trim(equals + 1)});
+    char *value = trim(equals + 1);
+    key_add(a, io, (struct ini_key){.section = io_at->section, .name = trim(text), .value = value});
+    io_at->tail = value + strlen(value);
     return true;
+}
+
+/* Where the file's text is: what is between the end of the value and this line is read already. */
+static void value_goes_on(struct where *io_at, const char *text)
+{
+    size_t len = strlen(text);
+    *io_at->tail = '\n';
+    memmove(io_at->tail + 1, text, len + 1);
+    io_at->tail += 1 + len;
 }
 
 static bool line_take(struct arena *a, char *line, struct where *io_at, struct ini *io, struct err *err)
@@ -89,14 +100,12 @@ static bool line_take(struct arena *a, char *line, struct where *io_at, struct i
     char *text = trim(line);
     if (!*text || *text == '#' || *text == ';')
         return true;
-    if (io_at->has_key && depth > io_at->depth) {
-        struct ini_key *last = &io->keys[io->n - 1];
-        last->value = arena_printf(a, "%s\n%s", last->value, text);
+    if (io_at->tail && depth > io_at->depth) {
+        value_goes_on(io_at, text);
         return true;
     }
     if (*text == '[')
         return section_take(a, text, io_at, io, err);
-    io_at->has_key = true;
     io_at->depth = depth;
     return key_take(a, text, io_at, io, err);
 }

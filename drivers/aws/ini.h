@@ -18,7 +18,8 @@ struct ini {
 };
 
 /* As Python's configparser reads them, which AWS's own tool uses: a line that stands deeper than the key above it goes on with that
- * key's value (`s3 =` has keys of its own there); any other is a key or section, wherever it begins. text is taken apart in the arena. false: err has path and line. */
+ * key's value, behind a line's end (`s3 =` has keys of its own there); any other is a key or section, wherever it begins. text is taken
+ * apart in the arena. false: err has path and line. */
 bool ini_parse(struct arena *a, const char *path, const char *text, struct ini *ret,
                struct err *err) MUST_CHECK;
 /* A later line wins. NULL: not there. */

@@ -56,7 +56,7 @@ static void files(const char *text)
         return;
     }
     for (size_t i = 0; i < ini.n; i++) {
-        must(!strpbrk(ini.keys[i].name, "\n=") && !strchr(ini.keys[i].value, '\n'));
+        must(!strpbrk(ini.keys[i].name, "\n=") && !strstr(ini.keys[i].value, "\n\n"));
         must(ini_get(&ini, ini.keys[i].section, ini.keys[i].name) && ini_has(&ini, ini.keys[i].section));
     }
 }

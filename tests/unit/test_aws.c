@@ -234,6 +234,19 @@ static void what_gives_no_credentials_is_named(void **state)
     assert_false(ini_parse(&a, "f", "a=b\n", &ini, &err));
 }
 
+/* A key that would be signed with has a line's end in it. */
+static void a_key_of_two_lines_is_refused(void **state)
+{
+    auto_arena struct arena a = {0};
+    struct creds c;
+    struct err err = {0};
+    (void)state;
+    put("credentials", "[default]\naws_access_key_id = AKD\n  aws_secret_access_key = s\n");
+    assert_false(creds_find(&a, "default", &c, &err));
+    assert_non_null(
+        strstr(err.text, "/credentials: [default] aws_access_key_id: the line below stands deeper"));
+}
+
 /* What Python's configparser makes of the same text. */
 static void files_may_be_indented(void **state)
 {
@@ -471,6 +484,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(roles_and_machines_are_found, make_home, remove_home),
         cmocka_unit_test_setup_teardown(what_gives_no_credentials_is_named, make_home, remove_home),
         cmocka_unit_test(files_may_be_indented),
+        cmocka_unit_test_setup_teardown(a_key_of_two_lines_is_refused, make_home, remove_home),
         cmocka_unit_test(xml_is_bounded),
         cmocka_unit_test(targets_are_what_the_group_says),
         cmocka_unit_test(only_a_group_of_none_in_use_is_unused),
