@@ -3,7 +3,7 @@
  * Auto Scaling group suspended. What it answers is kept by name.
  *
  * Whether AWS did an action whose answer was lost cannot be asked in general, so it is neither taken for done nor asked for
- * again: the release stops, and whoever looked there says how it goes on. */
+ * again: the step fails, and whoever looked there releases again. */
 #include <jansson.h>
 #include <string.h>
 
@@ -76,12 +76,12 @@ static enum outcome run_call(struct op *op)
 }
 
 /* Only asked when nobody knows what became of the call: its answer was lost, or this program ended before it came. Certain is
- * that the step is not to be passed over, so it failed; an order of the operator does it again. */
+ * that the step is not to be passed over, so it failed; the next release asks again. */
 static enum outcome run_called(struct op *op)
 {
     return op_refused(op, E_STATE,
-                      "aws.call: nobody knows whether AWS did %s in %s: the answer was lost. Look there; "
-                      "`release resume` asks for it again, `release rollback` does not",
+                      "aws.call: nobody knows whether AWS did %s in %s: the answer was lost. Look there before "
+                      "it is released again: that asks for it once more",
                       op_arg(op, "action"), op_arg(op, "region"));
 }
 

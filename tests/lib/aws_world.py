@@ -41,7 +41,7 @@ class World:
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.lock = threading.Lock()
         self.log, self.faults, self.skew_s, self.lag_s = [], [], 0, 0
-        self.registered, self.draining = {}, {}  # (group, id): since; since, until, port
+        self.registered, self.draining = {}, {}  # (group, id): shown from; shown from, until, port
         self.health_of = {}  # id: host:port of its real server
         self.delay_s = {}
 
@@ -103,14 +103,14 @@ class World:
         while f"Targets.member.{n}.Id" in form:
             key = (group, form[f"Targets.member.{n}.Id"])
             if action == "RegisterTargets":
-                self.registered[key] = at
+                self.registered[key] = at + self.lag_s
                 self.draining.pop(key, None)
             else:
-                self.draining[key] = (at, at + self.delay_s.get(group, 300), form.get(f"Targets.member.{n}.Port", "80"))
+                self.draining[key] = (at + self.lag_s, at + self.delay_s.get(group, 300), form.get(f"Targets.member.{n}.Port", "80"))
             n += 1
 
     def targets(self, text, group):
-        """DescribeTargetHealth's answer, with the states that moto does not have; what was told less than lag_s ago is not shown yet."""
+        """DescribeTargetHealth's answer, with the states that moto does not have; a change is shown lag_s after it was made."""
         now = time.monotonic()
         ElementTree.register_namespace("", NAMESPACE.strip("{}"))
         root = ElementTree.fromstring(text)
@@ -119,21 +119,20 @@ class World:
         for m in list(members):
             key = m.find(f"{spaced}Target/{spaced}Id").text
             health = m.find(f"{spaced}TargetHealth")
-            since = now - self.registered.get((group, key), 0)
-            if since < self.lag_s:
+            shown = self.registered.get((group, key), 0)
+            if now < shown:
                 members.remove(m)
-            fresh = since < self.lag_s + INITIAL_S
+            fresh = now < shown + INITIAL_S
             if health.find(f"{spaced}State").text == "healthy":
                 health.find(f"{spaced}State").text = "initial" if fresh else "healthy" if self.is_well(key) else "unhealthy"
-        for (g, key), (since, until, port) in self.draining.items():
+        for (g, key), (shown, until, port) in self.draining.items():
             if g == group and now < until:
                 m = ElementTree.SubElement(members, f"{spaced}member")
                 t, h = ElementTree.SubElement(m, f"{spaced}Target"), ElementTree.SubElement(m, f"{spaced}TargetHealth")
                 ElementTree.SubElement(t, f"{spaced}Id").text = key
                 ElementTree.SubElement(t, f"{spaced}Port").text = port
-                shown = now - since >= self.lag_s
-                ElementTree.SubElement(h, f"{spaced}State").text = "draining" if shown else "healthy"
-                ElementTree.SubElement(h, f"{spaced}Reason").text = "Target.DeregistrationInProgress" if shown else ""
+                ElementTree.SubElement(h, f"{spaced}State").text = "healthy" if now < shown else "draining"
+                ElementTree.SubElement(h, f"{spaced}Reason").text = "" if now < shown else "Target.DeregistrationInProgress"
         return ElementTree.tostring(root)
 
     # ---- one request

@@ -177,7 +177,7 @@ static void a_call_is_done_or_it_is_not_passed_over(void **state)
     RUN(&called, "aws.called", SNAPSHOT(endpoint, "shop"));
     assert_int_equal(called.r->outcome, OUT_FAILED);
     assert_says(called.r->err.text, "nobody knows whether AWS did CreateSnapshot in eu-west-1");
-    assert_says(called.r->err.text, "`release resume` asks for it again");
+    assert_says(called.r->err.text, "that asks for it once more");
     const struct verb *verb = verb_find("aws.call", NULL);
     assert_int_equal(verb->effect, EFFECT_CHANGE);
     assert_string_equal(verb->observe, "aws.called");
