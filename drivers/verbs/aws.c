@@ -79,10 +79,11 @@ static enum outcome run_call(struct op *op)
  * that the step is not to be passed over, so it failed; the next release asks again. */
 static enum outcome run_called(struct op *op)
 {
-    return op_refused(op, E_STATE,
-                      "aws.call: nobody knows whether AWS did %s in %s: the answer was lost. Look there before "
-                      "it is released again: that asks for it once more",
-                      op_arg(op, "action"), op_arg(op, "region"));
+    return op_refused(
+        op, E_STATE,
+        "aws.call: nobody knows whether AWS did %s in %s: the answer was lost. Look there before "
+        "it is released again: that asks for it once more",
+        op_arg(op, "action"), op_arg(op, "region"));
 }
 
 static bool call_check(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
