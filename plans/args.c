@@ -364,6 +364,18 @@ static const char *block_choice(struct making *m, const char *key, const char *c
     return deflt;
 }
 
+/* A driver that ends nobody's sessions would go on as with `restore`, and nobody would know why. */
+static void kill_prove(struct making *m, const struct step_words *w, const char *on_timeout)
+{
+    const struct value *v = m->block == NULL ? NULL : map_get(m->block->map, "on_timeout");
+    if (m->verb->does != DOES_IDLE || m->verb->kill != NULL || strcmp(on_timeout, "kill") != 0)
+        return;
+    m->ok = false;
+    problem_at(m->c->r.problems, w->on_timeout != NULL || v == NULL ? m->where.at : v->at,
+               "%s: on_timeout: kill: %s has no way to end sessions; say restore or proceed",
+               m->block != NULL ? m->block->what : m->verb->name, m->driver);
+}
+
 static void waiting_set(struct making *m, const struct step_words *w, struct plan_step *step)
 {
     const char *on_timeout = block_choice(m, "on_timeout", "restore|proceed|kill", "restore");
@@ -379,8 +391,9 @@ static void waiting_set(struct making *m, const struct step_words *w, struct pla
     if (interval > 0)
         step->interval_ms = interval;
     step->stable = stable > 0 ? (int)stable : 1;
-    step->on_timeout =
-        (enum on_timeout)on_timeout_from_name(w->on_timeout != NULL ? w->on_timeout : on_timeout);
+    on_timeout = w->on_timeout != NULL ? w->on_timeout : on_timeout;
+    kill_prove(m, w, on_timeout);
+    step->on_timeout = (enum on_timeout)on_timeout_from_name(on_timeout);
     if (m->verb->escalate != NULL && strcmp(sticky, "maint") == 0)
         step->escalate_ms = step->timeout_ms / 2;
 }

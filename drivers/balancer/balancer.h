@@ -126,6 +126,7 @@ struct balancer {
     const char *pool_noun, *server_noun, *deed, *up_words, *many;
     const char *forgets; /* LB_CAN_FORGET: by what, "" when there is nothing to add */
     const char *stuck;   /* why a write may have been taken and show nothing; "" */
+    const char *left;    /* the fact that `count` gives, when it counts no sessions; NULL */
     bool (*name_valid)(const char *name);
     bool (*open)(struct lb *lb);  /* peers[].text are there: takes them apart, touches nothing */
     void (*close)(struct lb *lb); /* NULL: nothing to close */

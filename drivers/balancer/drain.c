@@ -22,6 +22,16 @@ static bool balancers_agree(const struct lb *lb)
     return true;
 }
 
+/* NULL: each of them is known. Nothing could be given back of what was never known. */
+static const struct lb_place *unknown_place(const struct lb *lb)
+{
+    for (size_t i = 0; i < lb->n; i++) {
+        if (lb_place_state(&lb->at[i]) == LB_UNKNOWN)
+            return &lb->at[i];
+    }
+    return NULL;
+}
+
 /* An agent check that runs can undo a drain at any moment. */
 static bool agents_quiet(const struct lb *lb)
 {
@@ -65,6 +75,12 @@ enum outcome lb_run_observe(struct op *op)
         if (!lb.kind->fits(&lb, i))
             return op_end(op);
     }
+    const struct lb_place *unknown = lb_recorded(&lb) ? NULL : unknown_place(&lb);
+    if (unknown)
+        return op_refused(op, E_STATE, "%s: %s: nobody knows whether it gets requests: %s",
+                          lb.peers[unknown->peer].text, lb_place_text(&lb, unknown),
+                          unknown->rows[0].status ? lb_first_line(op, unknown->rows[0].status)
+                                                  : "it does not say");
     if (!lb_recorded(&lb) && !balancers_agree(&lb))
         return op_refused(op, E_STATE, "%s disagree: %s; make them agree by hand, then try again",
                           lb.kind->many, lb_text(&lb));

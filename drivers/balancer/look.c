@@ -412,7 +412,7 @@ bool lb_idle_count(struct lb *lb, int64_t *ret)
         return lb_idle_sum(lb, ret);
     if (!lb->kind->count(lb, ret))
         return false;
-    op_fact(lb->op, "sessions", "%" PRId64, *ret);
+    op_fact(lb->op, lb->kind->left ? lb->kind->left : "sessions", "%" PRId64, *ret);
     op_gauge(lb->op, *ret);
     return true;
 }

@@ -60,7 +60,7 @@ bool host_change(struct op *op, const char *host, const char *path, const struct
     if (op->failed)
         return false;
     if (path[0] != '/') {
-        op_refused(op, E_CONFIG, "%s: '%.200s' is not an absolute path", host, path);
+        op_refused(op, E_CONFIG, "%s: '%.200s' is not an absolute path", host ? host : "this machine", path);
         return false;
     }
     struct target t = *op_target_host(op, host);

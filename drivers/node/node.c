@@ -417,7 +417,13 @@ const struct target target_controller = {.id = "controller", .transport = "local
 
 const struct target *op_target_host(struct op *op, const char *host)
 {
+    static const struct target here = {.id = "localhost", .transport = "local", .host = "localhost"};
     struct target *t = arena_alloc(op_arena(op), sizeof(*t));
+    if (!host) {
+        *t = here;
+        t->state_dir = op->spec.ssh_defaults ? op->spec.ssh_defaults->state_dir : NULL;
+        return t;
+    }
     if (op->spec.ssh_defaults)
         *t = *op->spec.ssh_defaults;
     t->id = t->host = arena_strdup(op_arena(op), host);

@@ -73,7 +73,8 @@ enum owned node_owned(const char *owners, const char *owner);
 enum outcome node_claim(struct op *op);
 enum outcome node_free(struct op *op);
 
-/* The op's node, or another host (a balancer's) reached with the same ssh settings unless `ssh` differs. */
+/* The op's node, or another host (a balancer's) reached with the same ssh settings unless `ssh` differs; NULL: this
+ * machine. */
 const struct target *op_target(const struct op *op);
 const struct target *op_target_host(struct op *op, const char *host);
 /* This machine, for what is read or run here. Has no place for jobs, so it takes no change. */

@@ -35,8 +35,10 @@ enum lb_state {
     X("disabled", DRAIN)                                                                                     \
     X("server-disabled", MAINT) /* netscaler */                                                              \
     X("registered", READY)                                                                                   \
-    X("deregistered", DRAIN)                   /* elb, elbv2 */                                              \
-    X("in-service", READY) X("standby", DRAIN) /* asg */
+    X("deregistered", DRAIN) /* elb, elbv2 */                                                                \
+    X("in-service", READY)                                                                                   \
+    X("standby", DRAIN)             /* asg */                                                                \
+    X("up", READY) X("down", DRAIN) /* nginx */
 
 enum lb_state lb_state_of_word(const char *word, size_t n);
 /* Out by an administrator's word. One that is merely down comes back by itself: not out. */

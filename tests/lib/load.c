@@ -5,7 +5,8 @@
  * client would hide is seen: what counts as failed is any status but 200, a connection refused, reset or
  * closed before the whole body by Content-Length came, a body that belongs to another revision than its
  * header says, and no answer in time. A keep-alive connection that the server closes *between* requests is no
- * failure.
+ * failure. With --repeat-kept a request that went out on a kept connection just as the server closed it, without a byte
+ * of answer, is sent once more on a new one, as every client may (RFC 9110, 9.2.2), and counted as repeated.
  *
  * One thread, epoll, until SIGTERM, SIGINT or --seconds; then one line of JSON. */
 #include <errno.h>
@@ -41,7 +42,7 @@ static const char *const fault_names[FAULT_COUNT] = {"connect", "reset",   "shor
 struct slot {
     int fd; /* -1 = no connection */
     enum slot_state state;
-    bool keep_alive;
+    bool keep_alive, kept; /* kept: this connection has answered before */
     int target;
     int64_t started_us;
     char head[RESPONSE_HEAD + 1];
@@ -61,10 +62,11 @@ struct options {
     const char *path;
     int64_t seconds, timeout_ms, late_ms;
     bool sticky; /* send back the cookie that the balancer set */
+    bool repeat_kept;
 };
 
 struct tally {
-    int64_t sent, ok, behind, late, longest_us, faults[FAULT_COUNT];
+    int64_t sent, ok, behind, late, repeated, longest_us, faults[FAULT_COUNT];
     int64_t statuses[600];
     int64_t buckets[BUCKETS];
     struct {
@@ -99,6 +101,7 @@ static void slot_close(struct slot *s)
         close(s->fd);
     s->fd = -1;
     s->state = SLOT_IDLE;
+    s->kept = false;
 }
 
 static void slot_fail(struct slot *s, enum fault fault, const char *why)
@@ -145,6 +148,7 @@ static void slot_done(struct slot *s)
     tally.late += ms > opt.late_ms;
     if (took_us > tally.longest_us)
         tally.longest_us = took_us;
+    s->kept = true;
     s->state = SLOT_IDLE;
     if (!s->keep_alive || s->closes)
         slot_close(s);
@@ -192,10 +196,25 @@ static void slot_head(struct slot *s, size_t head_len)
     s->body[kept] = 0;
 }
 
+static void slot_connect(struct slot *s);
+
+/* The server closed this connection as an idle one, and had not seen the request. */
+static bool slot_repeat(struct slot *s)
+{
+    if (!opt.repeat_kept || !s->kept || s->state != SLOT_WAITING || s->n_head > 0)
+        return false;
+    tally.repeated++;
+    slot_close(s);
+    slot_connect(s);
+    return true;
+}
+
 static void slot_eof(struct slot *s)
 {
     if (s->state == SLOT_IDLE)
         slot_close(s);
+    else if (slot_repeat(s))
+        return;
     else if (!s->head_done)
         slot_fail(s, FAULT_RESET, s->n_head ? "closed inside the header" : "closed without an answer");
     else if (s->body_want < 0)
@@ -241,6 +260,8 @@ static void slot_read(struct slot *s)
         }
         if (n < 0 && errno == EAGAIN)
             return;
+        if (n < 0 && slot_repeat(s))
+            return;
         if (n < 0 && s->state != SLOT_IDLE)
             slot_fail(s, FAULT_RESET, strerror(errno));
         else
@@ -260,7 +281,7 @@ static void slot_send(struct slot *s)
     s->n_head = 0;
     s->head_done = false;
     s->body[0] = s->rev[0] = 0;
-    if (send(s->fd, text, (size_t)n, MSG_NOSIGNAL) != n)
+    if (send(s->fd, text, (size_t)n, MSG_NOSIGNAL) != n && !slot_repeat(s))
         slot_fail(s, FAULT_RESET, strerror(errno));
 }
 
@@ -400,6 +421,7 @@ static void print_report(void)
            (long long)failed);
     for (int i = 0; i < FAULT_COUNT; i++)
         printf(",\"%s\":%lld", fault_names[i], (long long)tally.faults[i]);
+    printf(",\"repeated\":%lld", (long long)tally.repeated);
     printf(
         ",\"late\":%lld,\"behind\":%lld,\"longest_ms\":%.1f,\"p50_ms\":%lld,\"p99_ms\":%lld,\"seconds\":%.1f",
         (long long)tally.late, (long long)tally.behind, (double)tally.longest_us / 1000.0,
@@ -445,15 +467,11 @@ static void add_targets(char *list)
 }
 
 static const struct option long_options[] = {
-    {"targets", required_argument, NULL, 't'},
-    {"path", required_argument, NULL, 'p'},
-    {"rate", required_argument, NULL, 'r'},
-    {"connections", required_argument, NULL, 'c'},
-    {"seconds", required_argument, NULL, 's'},
-    {"timeout-ms", required_argument, NULL, 'T'},
-    {"late-ms", required_argument, NULL, 'l'},
-    {"sticky", no_argument, NULL, 'k'},
-    {NULL, 0, NULL, 0},
+    {"targets", required_argument, NULL, 't'}, {"path", required_argument, NULL, 'p'},
+    {"rate", required_argument, NULL, 'r'},    {"connections", required_argument, NULL, 'c'},
+    {"seconds", required_argument, NULL, 's'}, {"timeout-ms", required_argument, NULL, 'T'},
+    {"late-ms", required_argument, NULL, 'l'}, {"sticky", no_argument, NULL, 'k'},
+    {"repeat-kept", no_argument, NULL, 'R'},   {NULL, 0, NULL, 0},
 };
 
 static bool read_options(int argc, char **argv)
@@ -468,6 +486,7 @@ static bool read_options(int argc, char **argv)
         case 'T': opt.timeout_ms = atoll(optarg); break;
         case 'l': opt.late_ms = atoll(optarg); break;
         case 'k': opt.sticky = true; break;
+        case 'R': opt.repeat_kept = true; break;
         default: return false;
         }
     }
@@ -494,7 +513,7 @@ int main(int argc, char **argv)
     if (!read_options(argc, argv)) {
         fprintf(stderr, "usage: release-load --targets ADDRESS:PORT,.. [--path /] [--rate N] [--connections "
                         "N] [--seconds N]\n"
-                        "                    [--timeout-ms N] [--late-ms N] [--sticky]\n");
+                        "                    [--timeout-ms N] [--late-ms N] [--sticky] [--repeat-kept]\n");
         return 2;
     }
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -24,11 +24,12 @@ class Stalls(threading.Thread):
 class Load:
     """release-load on all balancers of a fleet: with Load(fleet) as load: ...; then load.report, load.judge()."""
 
-    def __init__(self, fleet, path="/slow", rate=200, connections=120, sticky=False, targets=None, timeout_ms=15000):
+    def __init__(self, fleet, path="/slow", rate=200, connections=120, sticky=False, targets=None, timeout_ms=15000,
+                 repeat_kept=False):
         self.fleet, self.report, self.counters = fleet, None, {}
         self.argv = [os.environ.get("RELEASE_LOAD", "release-load"), "--targets", ",".join(targets or fleet.targets),
                      "--path", path, "--rate", str(rate), "--connections", str(connections), "--timeout-ms",
-                     str(timeout_ms)] + ["--sticky"] * sticky
+                     str(timeout_ms)] + ["--sticky"] * sticky + ["--repeat-kept"] * repeat_kept
         self.process, self.stalls = None, Stalls()
 
     def start(self):

@@ -1,0 +1,189 @@
+# needs: lib
+# nginx on its own host: its workers, and the file of servers that stands inside an upstream block.
+#   look FILE PID_FILE STATUS_URL        what the file says, and which workers there are since when
+#   config FILE NGINX...                 the whole configuration, as nginx -T prints it; may FILE be changed?
+#   put FILE PID_FILE ADDRESS up|down STALE NGINX...     one server's `down`, and a reload that is in force
+# A put runs under the lock on the file's directory (drivers/node/host.c); a look waits for that lock, so that it never sees
+# half of one. Names with a dot in front are taken up by no `include *.conf`.
+act=$1 file=$2
+shift 2
+dir=${file%/*} name=${file##*/}
+new=$dir/.$name.release-new was=$dir/.$name.release-was same=$dir/.$name.release-same
+nl='
+'
+
+file_is_there() {
+    [ -e "$file" ] || refuse not-found "$file is not there, or $(id -un) may not look into its directory"
+    [ ! -L "$file" ] || refuse config "$file is a symbolic link; give the file itself"
+    [ -f "$file" ] || refuse config "$file is no file"
+    [ -r "$file" ] || refuse auth "$file may not be read by $(id -un)"
+}
+title_of() {
+    tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null
+}
+master_find() {
+    master=''
+    [ -e "$1.oldbin" ] && cannot_tell state "another binary of nginx takes over there ($1.oldbin is there): end that first"
+    { read -r master <"$1"; } 2>/dev/null
+    case $master in
+    '' | *[!0-9]*) cannot_tell state "no process in $1 (pid:): is nginx running there, and is that its pid file?" ;;
+    esac
+    case $(title_of "$master") in
+    *"nginx: master process"*) ;;
+    *) cannot_tell state "process $master of $1 (pid:) is no master of nginx: it is not running" ;;
+    esac
+}
+# "PID START current|leaving" of each worker, START in ticks since boot.
+workers() {
+    for workers_stat in /proc/[0-9]*/stat; do
+        { IFS= read -r workers_line <"$workers_stat"; } 2>/dev/null || continue
+        workers_line=${workers_line##*) }
+        case $workers_line in ?" $master "*) ;; *) continue ;; esac
+        workers_pid=${workers_stat#/proc/}
+        workers_pid=${workers_pid%/stat}
+        case $(title_of "$workers_pid") in
+        *"worker process is shutting down"*) workers_is=leaving ;;
+        *"worker process"*) workers_is=current ;;
+        *) continue ;;
+        esac
+        # shellcheck disable=SC2086
+        set -- $workers_line
+        report "$workers_pid ${20} $workers_is"
+    done
+}
+current_pids() {
+    printf ' '
+    workers | while read -r current_pid _ current_is; do
+        [ "$current_is" = leaving ] || printf '%s ' "$current_pid"
+    done
+}
+stamp_of() {
+    stat -c '%i %.9Z' "$file"
+}
+# Uptime and the wall clock of one moment, or of two that are close.
+clocks() {
+    clocks_n=0
+    while [ "$clocks_n" -lt 20 ]; do
+        clocks_n=$((clocks_n + 1))
+        read -r clocks_one _ </proc/uptime
+        clocks_now=$(date +%s.%N)
+        read -r clocks_two _ </proc/uptime
+        [ $((${clocks_two%.*}${clocks_two#*.} - ${clocks_one%.*}${clocks_one#*.})) -gt 5 ] || break
+    done
+    report "uptime $clocks_one"
+    report "now $clocks_now"
+}
+fetch() {
+    if command -v curl >/dev/null 2>&1; then
+        curl -fsS -m 3 --noproxy '*' -- "$1" 2>&1
+    else
+        wget -q -T 3 -t 1 -O - -- "$1" 2>&1
+    fi
+}
+status_of() {
+    if status_text=$(fetch "$1"); then
+        report "status $(printf '%s\n' "$status_text" | tr '\n' ' ')"
+    else
+        report "nostatus $(printf '%s\n' "$status_text" | tail_line)"
+    fi
+}
+
+look() {
+    file_is_there
+    exec 6<"$dir" || refuse auth "$dir may not be read by $(id -un)"
+    flock -s -w 20 6 || cannot_tell deadline "somebody has changed $file for more than 20 s"
+    master_find "$1"
+    stamp=$(stamp_of) || refuse config "stat of GNU coreutils is needed there"
+    changed=${stamp#* }
+    { read -r stamped <"$same"; } 2>/dev/null
+    [ "$stamped" != "$stamp" ] || changed=-
+    report "changed $changed"
+    clocks
+    report "ticks $(getconf CLK_TCK 2>/dev/null || echo 100)"
+    workers | sed 's/^/worker /'
+    [ -z "$2" ] || status_of "$2"
+    report file
+    cat "$file"
+}
+
+config() {
+    file_is_there
+    { [ -w "$file" ] && [ -w "$dir" ]; } || refuse auth "$file and its directory may not be changed by $(id -un)"
+    "$@" -T
+}
+
+# The word `down` of one server's line, nothing else.
+edit() {
+    RELEASE_SERVER=$1 RELEASE_WANT=$2 awk '
+        match($0, /^[ \t]*server[ \t]+[^ \t;]+/) {
+            head = substr($0, 1, RLENGTH); rest = substr($0, RLENGTH + 1)
+            address = head; sub(/^[ \t]*server[ \t]+/, "", address)
+            if (address == ENVIRON["RELEASE_SERVER"]) {
+                n++
+                semi = index(rest, ";"); words = substr(rest, 1, semi - 1)
+                is = words ~ /[ \t]down([ \t]|$)/
+                if (ENVIRON["RELEASE_WANT"] == "down" && !is)
+                    words = words " down"
+                if (ENVIRON["RELEASE_WANT"] == "up" && !sub(/[ \t]down$/, "", words))
+                    sub(/[ \t]down[ \t]/, " ", words)
+                $0 = head words substr(rest, semi)
+            }
+        }
+        { print }
+        END { exit n == 1 ? 0 : 3 }' "$file"
+}
+is_fine() {
+    said=$("$@" -T 2>&1) || refuse refused "before anything was changed, \"$* -T\" says: $(printf '%s\n' "$said" | tail_line)"
+    case $nl$said$nl in
+    *"$nl# configuration file $file:$nl"*) ;;
+    *) refuse config "$file is no part of the configuration that \"$* -T\" shows" ;;
+    esac
+}
+# As it was. What the workers have is what it says, although it is younger than they are: so that is written down.
+take_back() {
+    mv -f "$was" "$file"
+    [ "$1" = yes ] || stamp_of >"$same"
+}
+reload() {
+    reload_old=$(current_pids) reload_n=0
+    said=$("$@" -s reload 2>&1) || return
+    while [ "$reload_n" -lt 150 ]; do
+        reload_n=$((reload_n + 1)) reload_left='' reload_new=''
+        for reload_pid in $(current_pids); do
+            case $reload_old in *" $reload_pid "*) reload_left=yes ;; *) reload_new=yes ;; esac
+        done
+        [ -z "$reload_new" ] || [ -n "$reload_left" ] || return 0
+        sleep 0.1
+    done
+    cannot_tell state "$file is written and \"$* -s reload\" was taken, but after 15 s its workers are still the former ones; see its error log"
+}
+
+put() {
+    put_address=$2 put_want=$3 put_stale=$4
+    file_is_there
+    master_find "$1"
+    shift 4
+    is_fine "$@"
+    { cp -p -- "$file" "$new" && cp -p -- "$file" "$was"; } 2>&1 || refuse io "cannot write into $dir"
+    edit "$put_address" "$put_want" >"$new" || {
+        rm -f "$new" "$was"
+        refuse state "$file has not exactly one line for $put_address any more"
+    }
+    if ! cmp -s "$new" "$file"; then
+        # No worker of the former file may look as young as the new one.
+        sync "$new" && sleep 0.2 && mv -f "$new" "$file" || refuse io "cannot write into $dir"
+        said=$("$@" -t 2>&1) || {
+            take_back "$put_stale"
+            refuse refused "\"$* -t\" says: $(printf '%s\n' "$said" | tail_line); $file is as it was"
+        }
+        reload "$@" || {
+            take_back "$put_stale"
+            refuse refused "\"$* -s reload\" says: $(printf '%s\n' "$said" | tail_line); $file is as it was"
+        }
+    elif [ "$put_stale" = yes ]; then
+        reload "$@" || refuse refused "\"$* -s reload\" says: $(printf '%s\n' "$said" | tail_line)"
+    fi
+    rm -f "$new" "$was" "$same"
+}
+
+"$act" "$@"

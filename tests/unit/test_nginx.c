@@ -1,0 +1,299 @@
+/* The nginx verbs on a real nginx on this machine, in front of a small application. */
+#include "unit/lb_rig.h"
+
+static int app_port, front_port;
+static pid_t app, nginx;
+static char include[160], pid_file[160], conf[160], log_file[160], command[500], status_url[100],
+    status_port[20];
+
+#define SERVERS                                                                                              \
+    "# of the site\nserver 127.0.0.1:%d weight=2 ; # app1\nserver 127.0.0.1:9 down;   # app2\n"              \
+    "server 127.0.0.1:10;\n"
+
+static void write_servers(void)
+{
+    char next[200];
+    snprintf(next, sizeof next, "%s.next", include);
+    rig_write(next, SERVERS, app_port);
+    assert_int_equal(rename(next, include), 0);
+}
+
+/* more: into `upstream site`'s place. */
+static void write_conf(const char *upstreams)
+{
+    rig_write(conf,
+              "daemon off;\n%spid %s;\nworker_processes 2;\nevents { worker_connections 64; }\n"
+              "http {\n access_log off;\n client_body_temp_path %s/t1; proxy_temp_path %s/t2;\n"
+              " fastcgi_temp_path %s/t3; uwsgi_temp_path %s/t4; scgi_temp_path %s/t5;\n%s\n"
+              " server { listen 127.0.0.1:%d; location / { proxy_pass http://site; }\n"
+              "  location = /status { stub_status; } }\n}\n",
+              getuid() == 0 ? "user root;\n" : "", pid_file, rig_dir, rig_dir, rig_dir, rig_dir, rig_dir,
+              upstreams, front_port);
+}
+
+#define GOOD "upstream site { include servers.conf; }"
+
+static const char *servers(void)
+{
+    static char text[2000];
+    FILE *f = fopen(include, "r");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    fclose(f);
+    return text;
+}
+
+static const char *servers_before(void)
+{
+    static char text[2000];
+    snprintf(text, sizeof text, SERVERS, app_port);
+    return text;
+}
+
+#define ARGS                                                                                                 \
+    {"hosts", "[\"localhost\"]"}, {"upstream", "[\"site\"]"}, {"include", include}, {"pid", pid_file},       \
+    {                                                                                                        \
+        "command", command                                                                                   \
+    }
+#define NODE(name)                                                                                           \
+    ARGS, {"server", (name)},                                                                                \
+    {                                                                                                        \
+        "idle", "workers"                                                                                    \
+    }
+
+static bool is_known(void)
+{
+    struct call look;
+    RUN(&look, "nginx.observe", NODE("app1"));
+    bool known = look.r->outcome == OUT_OK;
+    rig_done(&look);
+    rig_forget();
+    return known;
+}
+
+static int each_setup(void **state)
+{
+    (void)state;
+    write_conf(GOOD);
+    write_servers();
+    kill(nginx, SIGHUP);
+    rig_until(is_known());
+    return 0;
+}
+
+static int group_setup(void **state)
+{
+    (void)state;
+    rig_open();
+    rig_deadline_ms = 30000;
+    app_port = port_pick();
+    front_port = port_pick();
+    snprintf(include, sizeof include, "%s/servers.conf", rig_dir);
+    snprintf(pid_file, sizeof pid_file, "%s/nginx.pid", rig_dir);
+    snprintf(conf, sizeof conf, "%s/nginx.conf", rig_dir);
+    snprintf(log_file, sizeof log_file, "%s/error.log", rig_dir);
+    snprintf(command, sizeof command, "[\"nginx\",\"-c\",\"%s\",\"-e\",\"%s\"]", conf, log_file);
+    snprintf(status_url, sizeof status_url, "http://127.0.0.1:%d/status", front_port);
+    snprintf(status_port, sizeof status_port, "http://127.0.0.1:%d/", port_pick());
+    app = rig_app(app_port);
+    write_conf(GOOD);
+    write_servers();
+    nginx = rig_spawn((const char *const[]){"nginx", "-c", conf, "-e", log_file, NULL});
+    rig_until(rig_port_open(front_port));
+    return 0;
+}
+
+static int group_teardown(void **state)
+{
+    (void)state;
+    rig_forget();
+    rig_stop(&nginx, SIGTERM);
+    rig_stop(&app, SIGTERM);
+    rig_close();
+    return 0;
+}
+
+static void the_file_comes_back_byte_by_byte(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, again, observe, guard, enable, enabled, up;
+    RUN(&before, "nginx.observe", NODE("app1"));
+    assert_ok(&before);
+    assert_string_equal(rig_fact(&before, "lb.before"), "localhost site/app1=up");
+    RUN(&drain, "nginx.drain", NODE("app1"));
+    assert_ok(&drain);
+    assert_true(drain.r->changed);
+    assert_says(servers(), "weight=2  down; # app1");
+    assert_int_equal(access(rig_path(".servers.conf.release-was"), F_OK), -1);
+    RUN(&again, "nginx.drain", NODE("app1"));
+    assert_false(again.r->changed);
+    RUN(&observe, "nginx.observe", NODE("app1"));
+    assert_true(observe.r->ready);
+    RUN(&guard, "nginx.guard", NODE("app1"));
+    assert_true(guard.r->ready);
+    RUN(&enable, "nginx.enable", NODE("app1"));
+    assert_ok(&enable);
+    assert_string_equal(servers(), servers_before());
+    RUN(&enabled, "nginx.enabled", NODE("app1"));
+    assert_true(enabled.r->ready);
+    RUN(&up, "nginx.wait_up", NODE("app1"));
+    assert_true(up.r->ready);
+}
+
+static void one_that_was_down_stays_down(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, enable, up;
+    RUN(&before, "nginx.observe", NODE("app2"));
+    assert_string_equal(rig_fact(&before, "lb.before"), "localhost site/app2=down");
+    RUN(&drain, "nginx.drain", NODE("app2"));
+    assert_false(drain.r->changed);
+    RUN(&enable, "nginx.enable", NODE("app2"));
+    assert_ok(&enable);
+    assert_string_equal(rig_fact(&enable, "kept"), "down");
+    RUN(&up, "nginx.wait_up", NODE("app2"));
+    assert_true(up.r->ready);
+    assert_string_equal(servers(), servers_before());
+}
+
+/* The request runs in a worker that is shutting down; what is new goes to no server that is down. */
+static void old_workers_are_waited_for(void **state)
+{
+    (void)state;
+    auto_call struct call drain, busy, idle = {0};
+    char address[40];
+    snprintf(address, sizeof address, "127.0.0.1:%d", app_port); /* a server goes by its address, too */
+    int fd = rig_connect(front_port);
+    static const char ask[] = "GET /ws HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert_int_equal(write(fd, ask, sizeof ask - 1), sizeof ask - 1);
+    rig_until(
+        strstr(rig_talk(front_port, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "fine, ok"));
+    RUN(&drain, "nginx.drain", NODE(address));
+    assert_ok(&drain);
+    RUN(&busy, "nginx.wait_idle", NODE(address), {"status", status_url});
+    assert_ok(&busy);
+    assert_false(busy.r->ready);
+    assert_string_equal(rig_fact(&busy, "workers"), "1");
+    assert_says(rig_fact(&busy, "nginx.status.localhost"), "connections:");
+    close(fd);
+    bool ready = false;
+    rig_until((rig_done(&idle), RUN(&idle, "nginx.wait_idle", NODE(address)), ready = idle.r->ready));
+    assert_true(ready);
+}
+
+static void a_file_written_by_others_is_noticed(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, lost, unknown, first, again;
+    RUN(&before, "nginx.observe", NODE("app1"));
+    RUN(&drain, "nginx.drain", NODE("app1"));
+    assert_ok(&drain);
+    write_servers();
+    RUN(&lost, "nginx.guard", NODE("app1"));
+    assert_true(lost.r->lost && !lost.r->ready);
+    assert_says(lost.said, "unknown on localhost");
+    RUN(&unknown, "nginx.enabled", NODE("app1"));
+    assert_false(unknown.r->ready);
+    RUN(&again, "nginx.drain", NODE("app1"));
+    assert_ok(&again);
+    assert_says(servers(), "down; # app1");
+    write_servers();
+    rig_forget(); /* another release, before which it is not known */
+    RUN(&first, "nginx.observe", NODE("app1"));
+    assert_int_equal(first.r->outcome, OUT_FAILED);
+    assert_says(first.r->err.text, "nobody knows whether it gets requests: the file was changed");
+}
+
+static void what_is_unfit_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *conf, *says;
+    } rows[] = {
+        {"upstream site { server 127.0.0.1:9; }",
+         "servers.conf is not included in a block `upstream site {}`"},
+        {"upstream site { server 127.0.0.1:9; } upstream other { include servers.conf; }",
+         "(its upstreams: site, other)"},
+        {"upstream site { include servers.conf; keepalive many; }",
+         "invalid value \"many\" in \"keepalive\" directive"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        auto_call struct call fleet, drain;
+        write_conf(rows[i].conf);
+        RUN(&fleet, "nginx.capacity", ARGS);
+        assert_int_not_equal(fleet.r->outcome, OUT_OK);
+        assert_says(fleet.r->err.text, rows[i].says);
+        if (i < 2)
+            continue; /* preflight's to refuse: the file is part of the configuration */
+        RUN(&drain, "nginx.drain", NODE("app1"));
+        assert_int_equal(drain.r->outcome, OUT_FAILED);
+        assert_says(drain.r->err.text, "before anything was changed");
+        assert_string_equal(servers(), servers_before());
+    }
+    write_conf(GOOD);
+    auto_call struct call unread, pid, capacity;
+    RUN(&unread, "nginx.capacity", ARGS, {"status", status_port});
+    assert_int_equal(unread.r->outcome, OUT_FAILED);
+    assert_says(unread.r->err.text, "status: http://127.0.0.1:");
+    RUN(&pid, "nginx.observe", {"hosts", "[\"localhost\"]"}, {"upstream", "[\"site\"]"}, {"include", include},
+        {"pid", "/nosuch/nginx.pid"}, {"command", command}, {"server", "app1"});
+    assert_int_equal(pid.r->outcome, OUT_UNKNOWN);
+    assert_says(pid.r->err.text, "no process in /nosuch/nginx.pid (pid:)");
+    RUN(&capacity, "nginx.capacity", ARGS, {"servers", "[\"app1\",\"app2\",\"127.0.0.1:10\"]"});
+    assert_ok(&capacity);
+    assert_string_equal(rig_fact(&capacity, "lb.serving"), "101");
+}
+
+/* nginx takes the configuration and not the changed one: here by a test that fails once the file is another. */
+static void a_file_that_nginx_refuses_is_put_back(void **state)
+{
+    (void)state;
+    auto_call struct call drain, look;
+    const char *picky = rig_path("picky");
+    char words[600];
+    rig_write(
+        picky,
+        "#!/bin/sh\ncase \"$*\" in *-t*) echo 'nginx: [emerg] no such server' >&2; exit 1;; esac\nexec nginx \"$@\"\n");
+    chmod(picky, 0755);
+    snprintf(words, sizeof words, "[\"%s\",\"-c\",\"%s\",\"-e\",\"%s\"]", picky, conf, log_file);
+    RUN(&drain, "nginx.drain", {"hosts", "[\"localhost\"]"}, {"upstream", "[\"site\"]"}, {"include", include},
+        {"pid", pid_file}, {"command", words}, {"server", "app1"});
+    assert_int_equal(drain.r->outcome, OUT_FAILED);
+    assert_says(drain.r->err.text, "no such server");
+    assert_says(drain.r->err.text, "is as it was");
+    assert_string_equal(servers(), servers_before());
+    RUN(&look, "nginx.observe", NODE("app1")); /* younger than the workers, and yet what they have */
+    assert_ok(&look);
+    assert_string_equal(rig_fact(&look, "in_rotation"), "yes");
+}
+
+static void others_that_send_there_are_found(void **state)
+{
+    (void)state;
+    auto_call struct call survey;
+    char upstreams[300], fact[80], wanted[80];
+    snprintf(upstreams, sizeof upstreams, GOOD "\nupstream old { server 127.0.0.1:%d; server 127.0.0.1:9; }",
+             app_port);
+    write_conf(upstreams);
+    RUN(&survey, "nginx.survey", ARGS);
+    assert_ok(&survey);
+    snprintf(fact, sizeof fact, "lb.at.localhost 127.0.0.1:%d", app_port);
+    snprintf(wanted, sizeof wanted, "site/app1 old/127.0.0.1:%d", app_port);
+    if (!rig_fact(&survey, fact))
+        fail_msg("no %s", fact);
+    assert_says(rig_fact(&survey, fact), "site/app1");
+    assert_says(rig_fact(&survey, fact), strchr(wanted, ' ') + 1);
+}
+
+#define T(name) cmocka_unit_test_setup(name, each_setup)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(the_file_comes_back_byte_by_byte), T(one_that_was_down_stays_down),
+        T(old_workers_are_waited_for),       T(a_file_written_by_others_is_noticed),
+        T(what_is_unfit_is_refused),         T(a_file_that_nginx_refuses_is_put_back),
+        T(others_that_send_there_are_found),
+    };
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
