@@ -61,23 +61,39 @@ static const char *servers_before(void)
         "idle", "workers"                                                                                    \
     }
 
-static bool is_known(void)
+/* Is one of these processes still there? */
+static bool any_lives(const char *pids)
 {
-    struct call look;
-    RUN(&look, "nginx.observe", NODE("app1"));
-    bool known = look.r->outcome == OUT_OK;
-    rig_done(&look);
-    rig_forget();
-    return known;
+    for (char *end; *pids; pids = end + strspn(end, " ")) {
+        long pid = strtol(pids, &end, 10);
+        if (end == pids)
+            return false;
+        if (kill((pid_t)pid, 0) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What stands in the files is what runs: the workers of before have ended. */
+static void reload(void)
+{
+    char path[80], old[500] = "";
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)nginx, (int)nginx);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(old, sizeof old, f));
+    fclose(f);
+    kill(nginx, SIGHUP);
+    rig_until(!any_lives(old));
 }
 
 static int each_setup(void **state)
 {
     (void)state;
+    rig_forget();
     write_conf(GOOD);
     write_servers();
-    kill(nginx, SIGHUP);
-    rig_until(is_known());
+    reload();
     return 0;
 }
 
@@ -116,7 +132,8 @@ static int group_teardown(void **state)
 static void the_file_comes_back_byte_by_byte(void **state)
 {
     (void)state;
-    auto_call struct call before, drain, again, observe, guard, enable, enabled, up;
+    auto_call struct call before = {0}, drain = {0}, again = {0}, observe = {0}, guard = {0}, enable = {0},
+                          enabled = {0}, up = {0};
     RUN(&before, "nginx.observe", NODE("app1"));
     assert_ok(&before);
     assert_string_equal(rig_fact(&before, "lb.before"), "localhost site/app1=up");
@@ -143,7 +160,7 @@ static void the_file_comes_back_byte_by_byte(void **state)
 static void one_that_was_down_stays_down(void **state)
 {
     (void)state;
-    auto_call struct call before, drain, enable, up;
+    auto_call struct call before = {0}, drain = {0}, enable = {0}, up = {0};
     RUN(&before, "nginx.observe", NODE("app2"));
     assert_string_equal(rig_fact(&before, "lb.before"), "localhost site/app2=down");
     RUN(&drain, "nginx.drain", NODE("app2"));
@@ -160,7 +177,7 @@ static void one_that_was_down_stays_down(void **state)
 static void old_workers_are_waited_for(void **state)
 {
     (void)state;
-    auto_call struct call drain, busy, idle = {0};
+    auto_call struct call drain = {0}, busy = {0}, idle = {0};
     char address[40];
     snprintf(address, sizeof address, "127.0.0.1:%d", app_port); /* a server goes by its address, too */
     int fd = rig_connect(front_port);
@@ -184,7 +201,7 @@ static void old_workers_are_waited_for(void **state)
 static void a_file_written_by_others_is_noticed(void **state)
 {
     (void)state;
-    auto_call struct call before, drain, lost, unknown, first, again;
+    auto_call struct call before = {0}, drain = {0}, lost = {0}, unknown = {0}, first = {0}, again = {0};
     RUN(&before, "nginx.observe", NODE("app1"));
     RUN(&drain, "nginx.drain", NODE("app1"));
     assert_ok(&drain);
@@ -218,7 +235,7 @@ static void what_is_unfit_is_refused(void **state)
          "invalid value \"many\" in \"keepalive\" directive"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        auto_call struct call fleet, drain;
+        auto_call struct call fleet = {0}, drain = {0};
         write_conf(rows[i].conf);
         RUN(&fleet, "nginx.capacity", ARGS);
         assert_int_not_equal(fleet.r->outcome, OUT_OK);
@@ -231,7 +248,7 @@ static void what_is_unfit_is_refused(void **state)
         assert_string_equal(servers(), servers_before());
     }
     write_conf(GOOD);
-    auto_call struct call unread, pid, capacity;
+    auto_call struct call unread = {0}, pid = {0}, capacity = {0};
     RUN(&unread, "nginx.capacity", ARGS, {"status", status_port});
     assert_int_equal(unread.r->outcome, OUT_FAILED);
     assert_says(unread.r->err.text, "status: http://127.0.0.1:");
@@ -248,7 +265,7 @@ static void what_is_unfit_is_refused(void **state)
 static void a_file_that_nginx_refuses_is_put_back(void **state)
 {
     (void)state;
-    auto_call struct call drain, look;
+    auto_call struct call drain = {0}, look = {0};
     const char *picky = rig_path("picky");
     char words[600];
     rig_write(
@@ -270,7 +287,7 @@ static void a_file_that_nginx_refuses_is_put_back(void **state)
 static void others_that_send_there_are_found(void **state)
 {
     (void)state;
-    auto_call struct call survey;
+    auto_call struct call survey = {0};
     char upstreams[300], fact[80], wanted[80];
     snprintf(upstreams, sizeof upstreams, GOOD "\nupstream old { server 127.0.0.1:%d; server 127.0.0.1:9; }",
              app_port);
