@@ -252,18 +252,6 @@ static enum verdict judge(struct change *ch, const struct feed *feed, struct nod
 /* ---- deadline and broken links
  * ------------------------------------------------------------------------------------- */
 
-/* What the pillar calls the deadline of this step. */
-static const char *deadline_key(struct op *op)
-{
-    const struct verb *verb = op->spec.verb;
-    const char *name = verb ? strchr(verb->name, '.') : NULL;
-    if (!name || (verb->deadline && !*verb->deadline))
-        return "timeout"; /* the step's own */
-    if (verb->deadline)
-        return verb->deadline;
-    return arena_printf(op_arena(op), "%s_timeout", name + 1);
-}
-
 /* The deadline is gone: the command must not go on behind our back. A bounded time of its own, in which the
  * operator's cancel is not looked at. */
 static void kill_late(struct change *ch)
@@ -294,7 +282,7 @@ static void kill_late(struct change *ch)
     else
         op_fail(op, E_LATE, "%s: the command did not end before the step's deadline%s; `%s` allows more", id,
                 strcmp(state, "killed") == 0 ? "; it was killed with all its processes" : "",
-                deadline_key(op));
+                verb_deadline_key(op->spec.verb, op_arena(op)));
 }
 
 /* After a break: wait, longer each time, until the deadline. False: late or cancelled, the op has failed. */

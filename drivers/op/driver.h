@@ -135,6 +135,8 @@ struct driver {
 /* drivers/table.c: the explicit list, NULL-terminated. */
 extern const struct driver *const driver_table[];
 const struct verb *verb_find(const char *name, const struct driver **ret_driver); /* NULL when unknown */
+/* What a person writes to give a step of it longer: `stop_timeout`, a name of its own, else the step's `timeout`. */
+const char *verb_deadline_key(const struct verb *verb, struct arena *arena);
 enum does verb_does(const char *name); /* DOES_OTHER when unknown */
 /* A driver's first verb that does this; NULL when it has none. */
 const struct verb *driver_verb(const struct driver *driver, enum does does);

@@ -71,6 +71,14 @@ void op_free(struct op *op)
     free(op);
 }
 
+const char *verb_deadline_key(const struct verb *verb, struct arena *arena)
+{
+    const char *name = verb ? strchr(verb->name, '.') : NULL;
+    if (!name || (verb->deadline && !*verb->deadline))
+        return "timeout";
+    return verb->deadline ? verb->deadline : arena_printf(arena, "%s_timeout", name + 1);
+}
+
 /* ---- what it was asked
  * -------------------------------------------------------------------------------------------- */
 

@@ -47,24 +47,6 @@ static void put_a(struct buf *out, enum note n, int64_t a)
         buf_printf(out, "%" PRId64, a);
 }
 
-/* What the pillar calls this step's deadline: "supervisord.stop" has `stop_timeout`. */
-static void put_deadline_name(struct buf *out, const char *step)
-{
-    static const struct {
-        const char *verb, *key;
-    } own[] = {{"wait_idle", "drain_timeout"}, {"check", "within"}, {"run", "timeout"}};
-    const char *dot = step ? strchr(step, '.') : NULL;
-    size_t n = dot ? strcspn(dot + 1, " ") : 0;
-    if (n == 0)
-        return;
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        if (strlen(own[i].verb) == n && strncmp(own[i].verb, dot + 1, n) == 0) {
-            buf_printf(out, "; `%s` allows more", own[i].key);
-            return;
-        }
-    buf_printf(out, "; `%.*s_timeout` allows more", (int)n, dot + 1);
-}
-
 /* No number that was not learnt, and nobody leaves a rotation that he is not in. */
 static const char *sentence_of(enum note n, int64_t a, int64_t b)
 {
@@ -104,8 +86,6 @@ void note_text(struct buf *out, enum note n, const char *node, const char *step,
             buf_printf(out, "%" PRId64, b);
         p += *p ? strcspn(p, "}") + 1 : 0;
     }
-    if (n == NOTE_DEADLINE)
-        put_deadline_name(out, step);
     if (n == NOTE_END || n == NOTE_STOPPING || n == NOTE_NODE_TURN) {
         bool own = n == NOTE_NODE_TURN && b == WHY_FAILED; /* the line before said what failed */
         if (b > 0 && b < WHY_COUNT && !own)

@@ -110,21 +110,35 @@ static const char *why_message(const struct row_context *ctx, const struct recor
     return arena_printf(ctx->arena, "%s%s%s", buf_str(&text), *why ? colon : "", why);
 }
 
+/* What is still not so, and what gives it longer. What could not be learnt is no number. */
+static const char *deadline_message(const struct row_context *ctx, const struct record *r, const char *node,
+                                    const char *label)
+{
+    const struct plan_step *step = &ctx->plan->steps[r->step];
+    const struct verb *verb = verb_find(step->verb, NULL);
+    const char *look = facts_get(ctx->facts, r->node, "look");
+    const char *unknown = facts_get(ctx->facts, r->node, "look.unknown");
+    char spent[DURATION_TEXT_MAX];
+    auto_buf struct buf text = BUF_INIT(2000);
+    duration_text(r->b, spent, sizeof(spent));
+    if (unknown && *unknown)
+        buf_printf(&text, "%s: %s: not known after %s: %s", node, label, spent, unknown);
+    else if (look && step->phase != PHASE_DRAIN)
+        buf_printf(&text, "%s: %s: not as wanted after %s: %s", node, label, spent, look);
+    else
+        note_text(&text, NOTE_DEADLINE, node, label, r->a, r->b);
+    if (verb)
+        buf_printf(&text, "; `%s` allows more", verb_deadline_key(verb, ctx->arena));
+    return arena_strdup(ctx->arena, buf_str(&text));
+}
+
 static const char *note_message(const struct row_context *ctx, const struct record *r, const char *node,
                                 const char *label)
 {
     if (r->code == NOTE_END || r->code == NOTE_STOPPING)
         return why_message(ctx, r);
-    const char *look = r->code == NOTE_DEADLINE ? facts_get(ctx->facts, r->node, "look") : NULL;
-    const char *unknown = r->code == NOTE_DEADLINE ? facts_get(ctx->facts, r->node, "look.unknown") : NULL;
-    char spent[DURATION_TEXT_MAX];
-    /* What could not be learnt is no number. */
-    if (unknown && *unknown)
-        return arena_printf(ctx->arena, "%s: %s: not known after %s: %s", node, label,
-                            duration_text(r->b, spent, sizeof(spent)), unknown);
-    if (look && ctx->plan->steps[r->step].phase != PHASE_DRAIN)
-        return arena_printf(ctx->arena, "%s: %s: not as wanted after %s: %s", node, label,
-                            duration_text(r->b, spent, sizeof(spent)), look);
+    if (r->code == NOTE_DEADLINE)
+        return deadline_message(ctx, r, node, label);
     auto_buf struct buf text = BUF_INIT(2000);
     note_text(&text, (enum note)r->code, node, label, r->a, r->b);
     return arena_strdup(ctx->arena, buf_str(&text));

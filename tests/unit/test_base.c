@@ -261,20 +261,6 @@ static void notes_read_as_sentences(void **state)
     auto_buf struct buf b = BUF_INIT(500);
     note_text(&b, NOTE_DEADLINE, "web-07", "drain", 14, 60000);
     assert_string_equal(buf_str(&b), "web-07: drain: 14 left after 1m00s");
-    static const struct {
-        const char *step, *key;
-    } deadlines[] = {{"supervisord.stop", "stop_timeout"},
-                     {"haproxy.wait_idle", "drain_timeout"},
-                     {"http.check http://x.y/", "within"},
-                     {"cmd.run make", "timeout"}};
-    for (size_t i = 0; i < sizeof deadlines / sizeof deadlines[0]; i++) {
-        buf_reset(&b);
-        note_text(&b, NOTE_DEADLINE, "web-07", deadlines[i].step, 1, 60000);
-        char wanted[200];
-        snprintf(wanted, sizeof wanted, "web-07: %s: 1 left after 1m00s; `%s` allows more", deadlines[i].step,
-                 deadlines[i].key);
-        assert_string_equal(buf_str(&b), wanted);
-    }
     buf_reset(&b);
     note_text(&b, NOTE_GANG_BAD, "", "cmd.local notify", PHASE_HOOK_AFTER, 0);
     assert_string_equal(buf_str(&b), "controller: failed");

@@ -330,10 +330,26 @@ static void base64_of_a_secret_is_hidden(void **state)
     assert_int_equal(n, 3);
 }
 
+static void deadlines_have_the_names_that_people_write(void **state)
+{
+    (void)state;
+    static const struct {
+        struct verb verb;
+        const char *key;
+    } rows[] = {{{.name = "supervisord.stop"}, "stop_timeout"},
+                {{.name = "haproxy.wait_idle", .deadline = "drain_timeout"}, "drain_timeout"},
+                {{.name = "haproxy.drain", .deadline = ""}, "timeout"}};
+    auto_arena struct arena a = {0};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_string_equal(verb_deadline_key(&rows[i].verb, &a), rows[i].key);
+    assert_string_equal(verb_deadline_key(NULL, &a), "timeout");
+}
+
 int main(void)
 {
     drivers_init();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(deadlines_have_the_names_that_people_write),
         cmocka_unit_test(arguments_are_typed_and_have_defaults),
         cmocka_unit_test(outcomes_follow_what_was_sent),
         cmocka_unit_test(waiting_ends_at_deadline_and_cancel),
