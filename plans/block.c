@@ -274,7 +274,7 @@ static void texts_check(struct compiler *c)
 
 bool block_read(struct compiler *c)
 {
-    const struct value *map = map_get(c->pillar->tree, "release");
+    const struct value *map = c->block != NULL ? c->block : map_get(c->pillar->tree, "release");
     c->b = (struct release_block){
         .map = map, .plan = "rolling", .on_failure = "rollback", .soak_ms = 10000, .keep = 5};
     if (map == NULL) {

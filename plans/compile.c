@@ -308,6 +308,14 @@ static void plan_fill(struct compiler *c)
     secrets_set(c);
 }
 
+void compile_block(struct compiler *c)
+{
+    if (!block_read(c))
+        return;
+    plan_start(c);
+    plan_fill(c);
+}
+
 /* The plan outlives the pillar: nothing in it may point there. Decoding its own encoding is the copy, and
  * proves on every compile that what the journal keeps is the whole plan. */
 static bool plan_copy(struct compiler *c, struct arena *arena, struct plan **ret)
@@ -337,10 +345,12 @@ bool plan_compile_with(const struct pillar *pillar, const struct compile_request
                          .plan = plan,
                          .n_problems_before = before,
                          .layout = LAYOUT_RELEASES};
-    if (block_read(&c)) {
-        plan_start(&c);
-        plan_fill(&c);
-    }
+    if (req->only_role != NULL && !has_roles(pillar))
+        problems_add(problems, "--only-role: environment %s has no roles; --only names nodes", pillar->env);
+    if (has_roles(pillar))
+        roles_compile(&c);
+    else
+        compile_block(&c);
     bool ok = problems->n + problems->dropped == before && plan_copy(&c, arena, ret);
     arena_fini(&own.arena);
     return ok;

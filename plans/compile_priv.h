@@ -44,6 +44,10 @@ struct compiler {
     struct pillar *pillar;
     const struct compile_request *req;
     const struct driver *const *table;
+    const struct value
+        *block;       /* of a role: the release: block with its own keys in it; NULL: as the pillar has it */
+    const char *role; /* its name */
+    bool left_alone;  /* --only-role does not name it */
     struct release_block b;
     struct plan *plan;
     const char *layout;
@@ -83,6 +87,11 @@ bool ssh_read(struct compiler *c, const struct value *map, const char *what, str
 
 /* nodes.c */
 void nodes_read(struct compiler *c);
+/* Is the id in "app1,app3"? */
+bool named_in(const char *list, const char *id);
+/* All that is named there must be one of these. */
+void check_named(struct compiler *c, const char *option, const char *list, const char *what, const char **ids,
+                 size_t n_ids);
 /* {pillar:...} of a node that need not be in the plan; NULL when it has no such text. */
 const char *node_pillar_value(struct compiler *c, const struct plan_node *node, const char *name);
 const char *pair_get(const struct op_pair *pairs, size_t n, const char *name);
@@ -127,6 +136,12 @@ void args_prove(struct compiler *c);
 
 /* events.c */
 void events_set(struct compiler *c);
+
+/* compile.c: c->plan of c->block, as far as one block goes. */
+void compile_block(struct compiler *c);
+/* roles.c: each role as a plan of its own, then all in one. */
+bool has_roles(const struct pillar *p);
+void roles_compile(struct compiler *c);
 
 /* compile.c: plan_compile with another table of drivers. */
 bool plan_compile_with(const struct pillar *pillar, const struct compile_request *req,

@@ -44,8 +44,9 @@ static const char *release_dir_of(const struct plan *plan, const struct plan_nod
                                   struct arena *a)
 {
     const char *dir = dir_of(plan, node), *rev = rev_of(plan, node, going_back);
-    const char *layout = get(plan->vars, plan->n_vars, "layout"),
-               *recipe = get(plan->vars, plan->n_vars, "recipe");
+    const char *layout = get(plan->vars, plan->n_vars, "layout");
+    const char *of_role = node == NULL ? NULL : get(node->vars, node->n_vars, "recipe");
+    const char *recipe = of_role != NULL ? of_role : get(plan->vars, plan->n_vars, "recipe");
     const char *before = node == NULL ? NULL : get(node->facts, node->n_facts, "release.before");
     const char *own = node == NULL ? NULL : get(node->vars, node->n_vars, "release_dir");
     if (layout != NULL && strcmp(layout, LAYOUT_IN_PLACE) == 0)

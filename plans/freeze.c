@@ -67,6 +67,8 @@ static json_t *step_json(const struct plan_step *s)
     put_text(o, "counts", s->counts);
     put_text(o, "phase", phase_name(s->phase));
     put_text(o, "once", once_name(s->once));
+    if (s->role > 0)
+        put_int(o, "role", s->role);
     put_text(o, "on_timeout", on_timeout_name(s->on_timeout));
     put_int(o, "timeout_ms", s->timeout_ms);
     put_int(o, "interval_ms", s->interval_ms);
@@ -116,6 +118,8 @@ static json_t *node_json(const struct plan_node *n)
     put_text(o, "rev", n->rev);
     put_text(o, "rev_before", n->rev_before);
     put(o, "was_up", json_boolean(n->was_up));
+    if (n->role > 0)
+        put_int(o, "role", n->role);
     put(o, "target", target_json(&n->target));
     put_pairs(o, "vars", n->vars, n->n_vars);
     put_pairs(o, "facts", n->facts, n->n_facts);
@@ -125,7 +129,7 @@ static json_t *node_json(const struct plan_node *n)
 
 static void put_head(json_t *o, const struct plan *p)
 {
-    put_int(o, "format", FREEZE_FORMAT);
+    put_int(o, "format", FREEZE_FORMAT_OF(p));
     put_text(o, "env", p->env);
     put_text(o, "app", p->app);
     put_text(o, "name", p->name);
@@ -143,6 +147,30 @@ static void put_head(json_t *o, const struct plan *p)
     put(o, "rollback_on_failure", json_boolean(p->rollback_on_failure));
     put_int(o, "keep", p->keep);
     put(o, "capacity", json_boolean(p->capacity));
+}
+
+static json_t *role_json(const struct plan_role *r)
+{
+    json_t *o = json_object();
+    put_text(o, "name", r->name);
+    put_int(o, "window", r->window);
+    put_int(o, "min_up", r->min_up);
+    put_int(o, "max_failed", r->max_failed);
+    put_int(o, "soak_ms", r->soak_ms);
+    put_step(o, "capacity_step", &r->capacity_step);
+    put_step(o, "guard_step", &r->guard_step);
+    put_step(o, "show_step", &r->show_step);
+    put_step(o, "survey_step", &r->survey_step);
+    put_step(o, "probe_step", &r->probe_step);
+    return o;
+}
+
+static void put_roles(json_t *o, const struct plan *p)
+{
+    json_t *roles = json_array();
+    for (size_t i = 0; i < p->n_roles; i++)
+        must(json_array_append_new(roles, role_json(&p->roles[i])) == 0);
+    put(o, "roles", roles);
 }
 
 static void put_lists(json_t *o, const struct plan *p)
@@ -164,6 +192,8 @@ char *plan_encode(struct plan *plan)
     json_t *o = json_object();
     put_head(o, plan);
     put_lists(o, plan);
+    if (plan->n_roles > 0)
+        put_roles(o, plan);
     put_step(o, "capacity_step", &plan->capacity_step);
     put_step(o, "guard_step", &plan->guard_step);
     put_step(o, "show_step", &plan->show_step);

@@ -328,20 +328,22 @@ static void entries_add(struct compiler *c, struct node_list *list, const struct
                    "app_servers: wanted a map keyed by node id, or a list of ids, found %s",
                    value_kind_text(v));
     for (size_t i = 0; i < servers_count(v); i++)
-        if (servers_at(v, shape->name, i, &e))
-            node_add(c, list, &e, shape);
-        else
+        if (servers_at(v, shape->name, i, &e)) {
+            if (c->pillar->chosen == NULL || map_entry(c->pillar->chosen, e.id) != NULL)
+                node_add(c, list, &e, shape);
+        } else {
             problem_at(
                 c->r.problems, v->items[i]->at,
                 "app_servers: a list holds node ids, {id: {host: ...}} or {%s: id, host: ...}, found %s",
                 shape->name, value_kind_text(v->items[i]));
+        }
 }
 
 /* {pillar: "a:b:c"}: the nodes are in another place of the merged pillar. */
 static const struct value *follow(struct compiler *c, const struct value *v, struct shape *shape)
 {
     const char *name_key;
-    const struct value *there = c->pillar->servers;
+    const struct value *there = c->role == NULL ? c->pillar->servers : NULL;
     if (scalar_of(v, "pillar") == NULL)
         return there == NULL ? v : there;
     shape->map = v;
@@ -353,14 +355,14 @@ static const struct value *follow(struct compiler *c, const struct value *v, str
         !int_read(&c->r, map_get(v, "port"), "app_servers: port", 1, 65535, &n))
         return NULL;
     if (there == NULL)
-        there = servers_of(c->pillar->tree, &name_key);
+        there = servers_behind(c->pillar->tree, v, &name_key);
     if (there == NULL)
         problem_at(c->r.problems, map_get(v, "pillar")->at, "app_servers: the pillar has nothing at '%s'",
                    shape->path);
     return there;
 }
 
-static bool named_in(const char *list, const char *id)
+bool named_in(const char *list, const char *id)
 {
     size_t len = strlen(id);
     for (const char *s = list; s != NULL && *s != '\0';) {
@@ -372,20 +374,18 @@ static bool named_in(const char *list, const char *id)
     return false;
 }
 
-static void check_named(struct compiler *c, const char *option, const char *list, const struct node_list *all)
+void check_named(struct compiler *c, const char *option, const char *list, const char *what, const char **ids,
+                 size_t n_ids)
 {
-    const char **ids = arena_array(c->r.arena, all->n + 1, sizeof(*ids));
-    for (size_t i = 0; i < all->n; i++)
-        ids[i] = all->nodes[i].id;
     for (const char *s = list; s != NULL && *s != '\0';) {
         size_t n = strcspn(s, ",");
         const char *id = arena_strndup(c->r.arena, s, n);
         bool known = false;
-        for (size_t i = 0; i < all->n && !known; i++)
+        for (size_t i = 0; i < n_ids && !known; i++)
             known = strcmp(ids[i], id) == 0;
         if (!known)
-            problems_add(c->r.problems, "%s: no node '%s' in environment %s%s", option, id, c->pillar->env,
-                         nearest_hint(c->r.arena, id, ids, all->n));
+            problems_add(c->r.problems, "%s: no %s '%s' in environment %s%s", option, what, id,
+                         c->pillar->env, nearest_hint(c->r.arena, id, ids, n_ids));
         s += n + (s[n] == ',');
     }
 }
@@ -394,17 +394,20 @@ static void choose(struct compiler *c, const struct node_list *all)
 {
     struct plan *plan = c->plan;
     plan->nodes = arena_array(c->r.arena, all->n + 1, sizeof(*plan->nodes));
-    if (!c->nodes_wrong) {
-        check_named(c, "--only", c->req->only, all);
-        check_named(c, "--exclude", c->req->exclude, all);
+    if (!c->nodes_wrong && c->role == NULL) {
+        const char **ids = arena_array(c->r.arena, all->n + 1, sizeof(*ids));
+        for (size_t i = 0; i < all->n; i++)
+            ids[i] = all->nodes[i].id;
+        check_named(c, "--only", c->req->only, "node", ids, all->n);
+        check_named(c, "--exclude", c->req->exclude, "node", ids, all->n);
     }
     for (size_t i = 0; i < all->n; i++) {
         const char *id = all->nodes[i].id;
-        if ((c->req->only == NULL || named_in(c->req->only, id)) &&
+        if (!c->left_alone && (c->req->only == NULL || named_in(c->req->only, id)) &&
             (c->req->exclude == NULL || !named_in(c->req->exclude, id)))
             plan->nodes[plan->n_nodes++] = all->nodes[i];
     }
-    if (plan->n_nodes == 0 && all->n > 0 && !c->nodes_wrong)
+    if (plan->n_nodes == 0 && all->n > 0 && !c->nodes_wrong && c->role == NULL)
         problems_add(c->r.problems,
                      "no node is left of the %zu of environment %s: --only and --exclude leave none out of "
                      "which to choose",
@@ -438,6 +441,14 @@ void nodes_read(struct compiler *c)
     struct shape shape = {.name = "name"};
     const struct value *v = c->b.app_servers;
     size_t before = c->r.problems->n + c->r.problems->dropped;
+    if (v == NULL && c->role != NULL) {
+        c->nodes_wrong = true;
+        problem_at(
+            c->r.problems, c->b.map->at,
+            "release: roles: %s: it has no nodes (wanted: app_servers: {app1: {host: 10.10.10.11}, ...})",
+            c->role);
+        return;
+    }
     if (v == NULL) {
         c->nodes_wrong = true;
         problem_at(c->r.problems, c->b.map->at,
@@ -448,7 +459,8 @@ void nodes_read(struct compiler *c)
     v = follow(c, v, &shape);
     if (v != NULL)
         entries_add(c, &list, v, &shape);
-    if (v != NULL && list.n == 0 && c->r.problems->n + c->r.problems->dropped == before)
+    if (v != NULL && list.n == 0 && c->pillar->chosen == NULL &&
+        c->r.problems->n + c->r.problems->dropped == before)
         problem_at(c->r.problems, v->at, "app_servers: the list of nodes is empty");
     if (list.n > PLAN_NODES_MAX)
         problem_at(c->r.problems, v->at, "app_servers: %zu nodes, at most %d", list.n, PLAN_NODES_MAX);

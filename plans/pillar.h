@@ -84,6 +84,7 @@ struct compile_request {
     const char *rev_typed;       /* NULL = the pillar's `branch:` */
     const char *only;            /* "app1,app3" or NULL */
     const char *exclude;         /* nodes left out, recorded */
+    const char *only_role;       /* "worker,web" or NULL */
     const char *stages, *window; /* command line overrides, or NULL */
     bool task;                   /* `release task`: the plan need not have balancer phases or a revision */
     size_t n_rehearsed; /* `release simulate --nodes`: as many nodes, copies of the first; 0 = as they are */

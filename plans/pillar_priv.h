@@ -24,6 +24,7 @@ struct pillar {
     struct layering *layering;   /* trees of nodes (layers.c) */
     struct problems late;        /* what was found while a node's tree was made */
     const struct value *servers; /* app_servers with each node's own entry; NULL: as the tree has them */
+    const struct value *chosen;  /* map: id -> anything, when not all that are listed are meant; else NULL */
     const char *differs;         /* paths that are not the same on all nodes, for people; NULL: none */
     int64_t wait_max_ms;         /* for other programs; 0 = what release.yml says */
     struct render_rule command;  /* --pillar-command; RENDERER_OWN: not given */
@@ -73,6 +74,11 @@ struct server_entry {
 /* The list itself: release:app_servers, or where its `pillar: PATH` leads in the same tree; NULL: nothing is
  * there. *ret_name is the key that holds the id in a list of maps. */
 const struct value *servers_of(const struct value *tree, const char **ret_name);
+/* The same of a list by itself. */
+const struct value *servers_behind(const struct value *tree, const struct value *servers,
+                                   const char **ret_name);
+/* Of all roles, where there are any: a map made for this. */
+const struct value *servers_of_all(struct arena *a, const struct value *tree, const char **ret_name);
 size_t servers_count(const struct value *servers);
 /* false: the i-th is no node, in no shape that there is. */
 bool servers_at(const struct value *servers, const char *name_key, size_t i, struct server_entry *ret);

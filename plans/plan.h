@@ -20,12 +20,14 @@
 #define PLAN_STEPS_MAX  256
 #define PLAN_STAGES_MAX 32
 #define PLAN_NODES_MAX  20000
+#define PLAN_ROLES_MAX  8
 
 struct plan_step {
     const char *verb;   /* "haproxy.drain": always a real verb, `balancer.` is resolved */
     const char *label;  /* for people: "drain", "cmd.run env/bin/buildout -N" */
     const char *counts; /* what its gauge is, for people: "sessions left"; NULL = it has none, or is older */
     enum phase phase;
+    uint8_t role; /* 1 + the role whose nodes take it; 0 = it is everybody's */
     enum once once;
     enum on_timeout on_timeout;
     int64_t timeout_ms;           /* the step's deadline, all attempts and waiting included */
@@ -51,12 +53,22 @@ struct plan_node {
     const char
         *rev_before; /* what it ran before: 40 hex; "" = nothing. Filled by preflight before freezing */
     bool was_up;     /* in rotation on every balancer at preflight */
+    uint8_t role;    /* number of its role; 0 where the plan has none */
     struct target target;
     const struct op_pair *vars; /* node, host, port, lb_server, and every scalar of its pillar entry */
     size_t n_vars;
     const struct op_pair *facts; /* from preflight: recalled by ops like facts of earlier steps */
     size_t n_facts;
     const char *where; /* file:line:column of its pillar entry */
+};
+
+/* Nodes that are alike among others that are not: its own limits, and its own balancer to ask. Its nodes stand side by
+ * side in the plan, and are through before the next role begins. */
+struct plan_role {
+    const char *name;
+    uint32_t window, min_up, max_failed;
+    int64_t soak_ms;
+    struct plan_step capacity_step, guard_step, show_step, survey_step, probe_step; /* as in struct plan */
 };
 
 struct plan {
@@ -84,6 +96,10 @@ struct plan {
     struct plan_step capacity_step, guard_step, show_step, probe_step, resolve_step, log_step;
     /* Asked by preflight: addresses that more than one server of a balancer stands for. */
     struct plan_step survey_step;
+    /* In their order; 0 = all nodes are alike. With roles the limits above are the widest of them, for whoever shows them,
+     * and of the steps beside there are only resolve and log. */
+    struct plan_role *roles;
+    size_t n_roles;
     struct target ssh_defaults;
     const struct op_pair *vars; /* env, app, rev, dir, user ... for every node */
     size_t n_vars;
@@ -98,6 +114,18 @@ struct plan {
     size_t n_rendered;
     char digest[65];
 };
+
+/* Whoever asks by role need not ask whether there are any: a plan without has one, number 0. */
+size_t plan_n_roles(const struct plan *plan);
+struct plan_role plan_role_of(const struct plan *plan, size_t role);
+const char *plan_role_name(const struct plan *plan, const struct plan_node *node); /* NULL: it has none */
+size_t plan_role_count(const struct plan *plan, size_t role);                      /* its nodes */
+/* What asks it what it runs; NULL: nothing does. */
+const struct plan_step *plan_probe(const struct plan *plan, const struct plan_node *node);
+/* Does the node take this step? */
+bool plan_takes(const struct plan_step *step, const struct plan_node *node);
+/* The last role first, as a way back wants it. */
+void plan_roles_reverse(struct plan *plan, struct arena *arena);
 
 /* Canonical JSON (keys sorted), and its digest into plan->digest. Caller frees with free(). */
 char *plan_encode(struct plan *plan);

@@ -244,7 +244,7 @@ static const char *const *missing(struct pillar *p, size_t *ret_n)
     for (size_t i = 0; i < p->rendered->n; i++) {
         const struct value *tree = p->rendered->entries[i].value;
         const char *name_key;
-        const struct value *servers = servers_of(tree, &name_key);
+        const struct value *servers = servers_of_all(&p->arena, tree, &name_key);
         for (size_t k = 0; servers != last && k < servers_count(servers); k++)
             if (servers_at(servers, name_key, k, &e) && is_wanted(p->rule, e.id) &&
                 map_get(p->rendered, e.id) == NULL)
@@ -293,13 +293,14 @@ bool pillar_render(struct pillar *p, const char *only, struct problems *problems
 
 /* `salt-call pillar.items --out=json` puts everything under "local": the pillar of one id, and nothing says
  * whose. */
-static const struct value *without_local(const struct value *v, const char *path, struct problems *problems)
+static const struct value *without_local(struct arena *a, const struct value *v, const char *path,
+                                         struct problems *problems)
 {
     const struct value *local = v->n == 1 ? map_get(v, "local") : NULL;
     const char *name_key;
     if (local == NULL || local->kind != VALUE_MAP)
         return v;
-    size_t n = servers_count(servers_of(local, &name_key));
+    size_t n = servers_count(servers_of_all(a, local, &name_key));
     if (n <= 1)
         return local;
     problems_add(
@@ -324,7 +325,7 @@ bool pillar_json_load(struct pillar *p, const char *path, struct problems *probl
         problem_at(problems, v->at, "the file must hold a map of keys");
         return false;
     }
-    if ((v = without_local(v, path, problems)) == NULL)
+    if ((v = without_local(&p->arena, v, path, problems)) == NULL)
         return false;
     if (is_by_node(v)) {
         p->rendered = v;

@@ -13,7 +13,12 @@ static const char *text_of(const struct value *map, const char *key)
 
 const struct value *servers_of(const struct value *tree, const char **ret_name)
 {
-    const struct value *servers = map_get(map_get(tree, "release"), "app_servers");
+    return servers_behind(tree, map_get(map_get(tree, "release"), "app_servers"), ret_name);
+}
+
+const struct value *servers_behind(const struct value *tree, const struct value *servers,
+                                   const char **ret_name)
+{
     const char *path = text_of(servers, "pillar");
     *ret_name = "name";
     if (path == NULL)
@@ -21,6 +26,25 @@ const struct value *servers_of(const struct value *tree, const char **ret_name)
     if (text_of(servers, "name") != NULL)
         *ret_name = text_of(servers, "name");
     return value_get(tree, path);
+}
+
+const struct value *servers_of_all(struct arena *a, const struct value *tree, const char **ret_name)
+{
+    const struct value *roles = map_get(map_get(tree, "release"), "roles");
+    if (roles == NULL || roles->kind != VALUE_MAP)
+        return servers_of(tree, ret_name);
+    struct value *all = value_map(a, roles->at);
+    struct server_entry e;
+    const char *name;
+    for (size_t r = 0; r < roles->n; r++) {
+        const struct value *list =
+            servers_behind(tree, map_get(roles->entries[r].value, "app_servers"), &name);
+        for (size_t i = 0; i < servers_count(list); i++)
+            if (servers_at(list, name, i, &e))
+                (void)map_add(a, all, e.id, e.at, e.value != NULL ? e.value : value_map(a, e.at));
+    }
+    *ret_name = "name";
+    return all;
 }
 
 size_t servers_count(const struct value *servers)

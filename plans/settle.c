@@ -25,6 +25,8 @@ struct settling {
     const char *name_key;       /* of a list of maps */
     const struct value *at_set; /* the list that `set` was made of */
     struct value *set;
+    const struct value *of_roles,
+        *roles_tree; /* the nodes of all roles of the last tree that was asked for them */
     bool own_values; /* some node has values of its own in the block */
 };
 
@@ -36,6 +38,18 @@ static const struct value *tree_of(struct settling *s, const char *id)
     tree = pillar_tree_of(s->p, id);
     (void)map_add(s->a, s->trees, id, s->trees->at, tree);
     return tree;
+}
+
+/* The nodes that a tree lists; of roles, those of all of them. Most nodes have the same tree. */
+static const struct value *listed(struct settling *s, const struct value *tree, const char **ret_name)
+{
+    if (map_get(map_get(tree, "release"), "roles") == NULL)
+        return servers_of(tree, ret_name);
+    if (s->of_roles == NULL || s->roles_tree != tree)
+        s->of_roles = servers_of_all(s->a, tree, ret_name);
+    s->roles_tree = tree;
+    *ret_name = "name";
+    return s->of_roles;
 }
 
 static bool is_wanted(const struct env_rule *rule, const char *id)
@@ -64,19 +78,19 @@ static void candidates_find(struct settling *s)
     struct pillar *p = s->p;
     const struct env_rule *rule = p->rule;
     const char *name_key;
-    const struct value *servers = servers_of(p->tree, &name_key);
+    const struct value *servers = listed(s, p->tree, &name_key);
     candidates_add(s, servers, name_key);
     for (size_t i = 0; p->per_node && i < p->top.n; i++) {
         const struct value *tree = p->top.layers[i].tree;
         const struct value *path = map_get(map_get(map_get(tree, "release"), "app_servers"), "pillar");
-        servers = servers_of(tree, &name_key);
+        servers = listed(s, tree, &name_key);
         candidates_add(s, servers, name_key);
         if (path != NULL && path->kind == VALUE_SCALAR)
             candidates_add(s, value_get(p->tree, path->text), name_key);
     }
     const struct value *last = servers;
     for (size_t i = 0; p->rendered != NULL && i < p->rendered->n; i++) {
-        servers = servers_of(p->rendered->entries[i].value, &name_key);
+        servers = listed(s, p->rendered->entries[i].value, &name_key);
         if (servers != last)
             candidates_add(s, servers, name_key);
         last = servers;
@@ -146,7 +160,7 @@ static bool difference_find(struct settling *s, const struct value *block, struc
             bool list = strcmp(key, "app_servers") == 0 && map_get(a, "pillar") == NULL;
             if (same(a, b) || (list && a != NULL && b != NULL))
                 continue;
-            if (!may_differ(key, a, b))
+            if (!may_differ(key, a, b) || map_get(s->first_block, "roles") != NULL)
                 return true;
             s->own_values = true;
         }
@@ -235,7 +249,7 @@ static bool node_agrees(struct settling *s, const char *node, struct place at)
             d = (struct difference){.key = "release"};
         return refuse_difference(s, node, &d);
     }
-    const struct value *servers = servers_of(tree, &name_key);
+    const struct value *servers = listed(s, tree, &name_key);
     if (!same_nodes(s, node, servers, name_key))
         return false;
     s->own_values |= servers != s->first_servers;
@@ -249,7 +263,7 @@ static void first_choose(struct settling *s)
 {
     for (size_t i = 0; i < s->candidates->n; i++) {
         const char *id = s->candidates->entries[i].key, *name_key;
-        const struct value *tree = tree_of(s, id), *servers = servers_of(tree, &name_key);
+        const struct value *tree = tree_of(s, id), *servers = listed(s, tree, &name_key);
         if (servers != s->at_set)
             candidates_add(s, servers, name_key); /* the loop goes on over what this adds */
         const struct value *ids = ids_of(s, servers, name_key);
@@ -271,7 +285,7 @@ static bool all_agree(struct settling *s)
         ok = node_agrees(s, s->chosen->entries[i].key, s->chosen->entries[i].at);
     for (size_t i = 0; ok && i < s->candidates->n; i++) {
         const char *id = s->candidates->entries[i].key, *name_key;
-        const struct value *servers = servers_of(tree_of(s, id), &name_key);
+        const struct value *servers = listed(s, tree_of(s, id), &name_key);
         if (map_entry(s->chosen, id) == NULL && map_entry(ids_of(s, servers, name_key), id) != NULL)
             ok = node_agrees(s, id, s->candidates->entries[i].at);
     }
@@ -395,7 +409,7 @@ static void joined_add(struct settling *s, struct value *list, size_t number, co
 {
     const struct value *tree = tree_of(s, id);
     const char *name_key;
-    const struct value *servers = servers_of(tree, &name_key);
+    const struct value *servers = listed(s, tree, &name_key);
     struct server_entry e;
     if (!entry_in(servers, name_key, id, number, &e))
         return;
@@ -438,7 +452,10 @@ static void join(struct settling *s)
 {
     const struct entry *release = map_entry(s->first_tree, "release");
     const struct value *block = s->first_block;
-    if (s->own_values || s->chosen->n != servers_count(s->first_servers))
+    bool all = s->chosen->n == servers_count(s->first_servers);
+    if (map_get(block, "roles") != NULL)
+        s->p->chosen = all ? NULL : s->chosen;
+    else if (s->own_values || !all)
         s->p->servers = joined_servers(s);
     if (s->p->servers != NULL && map_get(block, "app_servers") == s->first_servers)
         block = map_with(s->a, block, "app_servers", s->p->servers);
@@ -457,7 +474,7 @@ static bool nobody(struct settling *s)
     struct pillar *p = s->p;
     const struct entry *block = map_entry(p->tree, "release");
     const char *name_key;
-    const struct value *servers = servers_of(p->tree, &name_key);
+    const struct value *servers = listed(s, p->tree, &name_key);
     struct server_entry e;
     const struct value *everyone = pillar_tree_of_all(p);
     if (block == NULL || (servers_count(servers) == 0 && map_get(everyone, "release") != NULL)) {
@@ -518,7 +535,7 @@ static bool layers_reach(struct settling *s)
     bool ok = true;
     for (size_t l = 0; p->per_node && l < p->top.n; l++) {
         const struct top_layer *layer = &p->top.layers[l];
-        const struct value *servers = servers_of(layer->tree, &name_key);
+        const struct value *servers = listed(s, layer->tree, &name_key);
         for (size_t i = 0; ok && i < servers_count(servers); i++) {
             if (!servers_at(servers, name_key, i, &e) || !is_wanted(p->rule, e.id) ||
                 map_entry(s->chosen, e.id) != NULL || pillar_layer_matches(p, layer, e.id))

@@ -41,6 +41,25 @@ static void add_rev(struct buf *out, const char *rev, const char *none)
         buf_printf(out, "%.*s", REV_SHOWN, rev);
 }
 
+/* Of one role; of all nodes, where they are alike. */
+static void limits(struct buf *out, const struct plan *p, size_t role)
+{
+    const struct plan_role r = plan_role_of(p, role);
+    char soak[DURATION_TEXT_MAX];
+    if (p->n_roles > 0)
+        buf_printf(out, "  role        %s, %zu node%s; each stage judged for %s\n", r.name,
+                   plan_role_count(p, role), plural(plan_role_count(p, role)),
+                   duration_text(r.soak_ms, soak, sizeof(soak)));
+    buf_printf(out, "  window      %u out at once\n", r.window);
+    if (r.capacity_step.verb != NULL)
+        buf_printf(out, "  floor       %u must stay in rotation, read from %s before each drain\n", r.min_up,
+                   r.capacity_step.also == NULL ? "the balancer" : "every balancer");
+    else
+        buf_puts(out, "  floor       none: there is no balancer to read it from\n");
+    buf_printf(out, "  failures    stops at failure %u, then %s\n", r.max_failed + 1,
+               p->rollback_on_failure ? "every touched node goes back" : "finished nodes stay");
+}
+
 static void head(struct buf *out, const struct plan *p)
 {
     char soak[DURATION_TEXT_MAX];
@@ -57,16 +76,13 @@ static void head(struct buf *out, const struct plan *p)
     buf_puts(out, "  stages      ");
     for (size_t i = 0; i < p->n_stages; i++)
         buf_printf(out, "%s%u", i == 0 ? "" : ", ", p->stage_end[i]);
-    buf_printf(out, " of %zu node%s; each judged for %s\n", p->n_nodes, plural(p->n_nodes),
-               duration_text(p->soak_ms, soak, sizeof(soak)));
-    buf_printf(out, "  window      %u out at once\n", p->window);
-    if (p->capacity)
-        buf_printf(out, "  floor       %u must stay in rotation, read from %s before each drain\n", p->min_up,
-                   p->capacity_step.also == NULL ? "the balancer" : "every balancer");
+    buf_printf(out, " of %zu node%s", p->n_nodes, plural(p->n_nodes));
+    if (p->n_roles > 0)
+        buf_puts(out, ", one role after the other; back in reverse\n");
     else
-        buf_puts(out, "  floor       none: there is no balancer to read it from\n");
-    buf_printf(out, "  failures    stops at failure %u, then %s\n", p->max_failed + 1,
-               p->rollback_on_failure ? "every touched node goes back" : "finished nodes stay");
+        buf_printf(out, "; each judged for %s\n", duration_text(p->soak_ms, soak, sizeof(soak)));
+    for (size_t r = 0; r < plan_n_roles(p); r++)
+        limits(out, p, r);
 }
 
 static void drain_policy(struct buf *out, const struct plan *p)
@@ -98,7 +114,9 @@ static void nodes(struct buf *out, const struct plan *p)
         const char *port = get(n->vars, n->n_vars, "port");
         while (stage < p->n_stages && i >= p->stage_end[stage])
             stage++;
-        buf_printf(out, "  %3zu  %-*s  stage %zu  %s%s%s", i + 1, (int)wide, n->id, stage + 1,
+        const char *role = plan_role_name(p, n);
+        buf_printf(out, "  %3zu  %-*s  %s%sstage %zu  %s%s%s", i + 1, (int)wide, n->id,
+                   role == NULL ? "" : role, role == NULL ? "" : "  ", stage + 1,
                    n->target.host == NULL ? "" : n->target.host, port == NULL ? "" : ":",
                    port == NULL ? "" : port);
         if (p->needs_rev) {
@@ -140,6 +158,8 @@ static void step(struct buf *out, const struct plan *p, const struct plan_step *
     buf_printf(out, "    %-22s", s->verb);
     args(out, p, s);
     buf_printf(out, "  [%s", duration_text(s->timeout_ms, timeout, sizeof(timeout)));
+    if (s->role > 0 && s->role <= p->n_roles)
+        buf_printf(out, ", role %s", p->roles[s->role - 1].name);
     if (s->retries > 0)
         buf_printf(out, ", %d retr%s", s->retries, s->retries == 1 ? "y" : "ies");
     if (s->stable > 1)
@@ -216,10 +236,20 @@ static void steps(struct buf *out, const struct plan *p)
     }
 }
 
-static bool has_check(const struct plan *p)
+static bool has_check(const struct plan *p, size_t role)
 {
     for (size_t i = 0; i < p->n_steps; i++)
-        if (p->steps[i].phase == PHASE_CHECK && verb_does(p->steps[i].verb) == DOES_HEALTH)
+        if ((p->steps[i].role == 0 || p->steps[i].role == role + 1) && p->steps[i].phase == PHASE_CHECK &&
+            verb_does(p->steps[i].verb) == DOES_HEALTH)
+            return true;
+    return false;
+}
+
+/* Those that a balancer sends requests to, unseen. */
+static bool any_unchecked(const struct plan *p)
+{
+    for (size_t r = 0; r < plan_n_roles(p); r++)
+        if (plan_role_of(p, r).capacity_step.verb != NULL && !has_check(p, r))
             return true;
     return false;
 }
@@ -231,7 +261,7 @@ char *plan_text(const struct plan *plan)
     drain_policy(&out, plan);
     nodes(&out, plan);
     steps(&out, plan);
-    if (plan->capacity && !has_check(plan))
+    if (any_unchecked(plan))
         buf_puts(&out, "\nwarning: no health check: nodes return to rotation unseen (check: {url: ...} in "
                        "the pillar)\n");
     for (size_t i = 0; i < plan->n_events; i++)

@@ -84,6 +84,12 @@ static const struct op_pair *pairs(struct thaw *t, const json_t *o, const char *
 
 static const struct plan_step *also(struct thaw *t, const json_t *o);
 
+/* A later field: absent is 0. */
+static int64_t maybe_number(struct thaw *t, const json_t *o, const char *name, int64_t max)
+{
+    return json_object_get(o, name) == NULL ? 0 : number(t, o, name, 0, max);
+}
+
 static struct plan_step step(struct thaw *t, const json_t *o)
 {
     struct plan_step s = {
@@ -91,6 +97,7 @@ static struct plan_step step(struct thaw *t, const json_t *o)
         .label = text(t, o, "label"),
         .counts = maybe_text(t, o, "counts"),
         .phase = (enum phase)word(t, o, "phase", phase_from_name),
+        .role = (uint8_t)maybe_number(t, o, "role", PLAN_ROLES_MAX),
         .once = (enum once)word(t, o, "once", once_from_name),
         .on_timeout = (enum on_timeout)word(t, o, "on_timeout", on_timeout_from_name),
         .timeout_ms = number(t, o, "timeout_ms", 0, DAYS_MS(3650)),
@@ -150,6 +157,7 @@ static struct plan_node node(struct thaw *t, const json_t *o)
         .rev = text(t, o, "rev"),
         .rev_before = text(t, o, "rev_before"),
         .was_up = boolean(t, o, "was_up"),
+        .role = (uint8_t)maybe_number(t, o, "role", PLAN_ROLES_MAX - 1),
         .target = target(t, want(t, o, "target", JSON_OBJECT)),
         .where = text(t, o, "where"),
     };
@@ -185,6 +193,37 @@ static const json_t *bounded(struct thaw *t, const json_t *o, const char *name, 
     if (json_array_size(v) > max && t->bad == NULL)
         t->bad = name;
     return json_array_size(v) > max ? NULL : v;
+}
+
+static struct plan_role role(struct thaw *t, const json_t *o)
+{
+    return (struct plan_role){.name = text(t, o, "name"),
+                              .window = (uint32_t)number(t, o, "window", 1, PLAN_NODES_MAX),
+                              .min_up = (uint32_t)number(t, o, "min_up", 0, UINT32_MAX),
+                              .max_failed = (uint32_t)number(t, o, "max_failed", 0, UINT32_MAX),
+                              .soak_ms = number(t, o, "soak_ms", 0, DAYS_MS(3650)),
+                              .capacity_step = maybe_step(t, o, "capacity_step"),
+                              .guard_step = maybe_step(t, o, "guard_step"),
+                              .show_step = maybe_step(t, o, "show_step"),
+                              .survey_step = maybe_step(t, o, "survey_step"),
+                              .probe_step = maybe_step(t, o, "probe_step")};
+}
+
+/* Roles that there are, and whose nodes stand side by side. */
+static void roles(struct thaw *t, const json_t *o, struct plan *p)
+{
+    const json_t *list = json_object_get(o, "roles") == NULL ? NULL : bounded(t, o, "roles", PLAN_ROLES_MAX);
+    size_t n = json_array_size(list), most = n > 0 ? n : 1;
+    p->n_roles = n;
+    p->roles = arena_array(t->arena, n + 1, sizeof(*p->roles));
+    for (size_t i = 0; i < n; i++)
+        p->roles[i] = role(t, json_array_get(list, i));
+    for (size_t i = 0; i < p->n_nodes && t->bad == NULL; i++)
+        if (p->nodes[i].role >= most || (i > 0 && p->nodes[i].role < p->nodes[i - 1].role))
+            t->bad = "role";
+    for (size_t i = 0; i < p->n_steps && t->bad == NULL; i++)
+        if (p->steps[i].role > n)
+            t->bad = "role";
 }
 
 static void lists(struct thaw *t, const json_t *o, struct plan *p)
@@ -232,6 +271,7 @@ static bool thaw(struct thaw *t, const json_t *o, struct plan *p, struct err *er
         return err_set(err, E_JOURNAL, "the frozen plan is damaged: no format");
     head(t, o, p);
     lists(t, o, p);
+    roles(t, o, p);
     rest(t, o, p);
     if (t->bad == NULL)
         return true;

@@ -82,6 +82,9 @@ static void only_this_step(struct plan *plan, struct plan_step *step)
     plan->needs_rev = false;
     plan->steps = step;
     plan->n_steps = 1;
+    plan->n_roles = 0; /* all nodes are alike to it */
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        plan->nodes[i].role = 0;
     plan->capacity = false;
     plan->capacity_step = plan->guard_step = plan->show_step = plan->resolve_step = plan->log_step =
         plan->survey_step = (struct plan_step){.verb = NULL};

@@ -94,16 +94,46 @@ static int print(struct cli *cli, const struct plan *plan, const struct probe *p
     return status;
 }
 
+static bool any_balancer(const struct plan *plan)
+{
+    for (size_t r = 0; r < plan_n_roles(plan); r++)
+        if (plan_role_of(plan, r).show_step.verb)
+            return true;
+    return false;
+}
+
+/* The balancers of every role. */
+static int ask_all(struct session *s, struct plan *plan, struct probe **ret, size_t *ret_n)
+{
+    for (size_t r = 0; r < plan_n_roles(plan); r++) {
+        struct plan_role *role = arena_alloc(&s->cli->arena, sizeof *role);
+        struct probe *probes;
+        size_t n;
+        *role = plan_role_of(plan, r);
+        int status = role->show_step.verb ? probe_step(s, plan, &role->show_step, &probes, &n) : 0;
+        if (status)
+            return status;
+        if (!role->show_step.verb)
+            continue;
+        struct probe *all = arena_array(&s->cli->arena, *ret_n + n + 1, sizeof *all);
+        for (size_t i = 0; i < *ret_n + n; i++)
+            all[i] = i < *ret_n ? (*ret)[i] : probes[i - *ret_n];
+        *ret = all;
+        *ret_n += n;
+    }
+    return 0;
+}
+
 static int show(struct session *s, struct plan *plan)
 {
-    struct probe *probes;
-    size_t n;
+    struct probe *probes = NULL;
+    size_t n = 0;
     int status;
-    if (!plan->show_step.verb) {
+    if (!any_balancer(plan)) {
         say_error("lb: %s has no balancer in its pillar (wanted release: balancer:)", s->env);
         return EXIT_USAGE;
     }
-    if ((status = session_secrets(s, plan)) || (status = probe_step(s, plan, &plan->show_step, &probes, &n)))
+    if ((status = session_secrets(s, plan)) || (status = ask_all(s, plan, &probes, &n)))
         return status;
     return print(s->cli, plan, probes, n);
 }

@@ -58,6 +58,8 @@ static void print_json(const struct plan *plan, struct buf *out)
         json_object_set_new(o, "node", json_string(n->id));
         json_object_set_new(o, "address", json_string(n->target.host));
         json_object_set_new(o, "vars", vars);
+        if (plan_role_name(plan, n))
+            json_object_set_new(o, "role", json_string(plan_role_name(plan, n)));
         json_object_set_new(o, "where", json_string(n->where));
         json_object_set_new(o, "rendered", rendered_json(plan));
         auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
@@ -81,15 +83,16 @@ static int run(struct cli *cli)
         print_json(plan, &out);
     else {
         struct table t;
-        table_init(&t, &cli->arena, 6);
-        TABLE_ROW(&t, "NODE", "HOST", "PORT", "SSH", "VARIABLES", "WRITTEN");
+        table_init(&t, &cli->arena, 7);
+        const char *role = plan->n_roles > 0 ? "ROLE" : "";
+        TABLE_ROW(&t, "NODE", "HOST", "PORT", "SSH", "VARIABLES", "WRITTEN", role);
         for (size_t i = 0; i < plan->n_nodes; i++) {
             const struct plan_node *n = &plan->nodes[i];
             const char *ssh = arena_printf(
                 &cli->arena, "%s%s%s%s", n->target.user ? n->target.user : "", n->target.user ? "@" : "",
                 n->target.host, n->target.port ? arena_printf(&cli->arena, ":%d", n->target.port) : "");
             TABLE_ROW(&t, n->id, var_of(n, "host"), var_of(n, "port"), ssh, other_vars(&cli->arena, n),
-                      n->where);
+                      n->where, plan->n_roles > 0 ? plan_role_name(plan, n) : "");
         }
         table_render(&t, &out);
         for (size_t i = 0; i < plan->n_rendered; i++)

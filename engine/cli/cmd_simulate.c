@@ -96,11 +96,22 @@ static bool order_of(const char *text, enum order *ret)
     return *ret == ORDER_RESUME || strcmp(text, "rollback") == 0;
 }
 
+/* In rotation behind balancers, of all roles that have one. */
+static uint32_t least_up(const struct sim_plan *plan, const struct sim_figures *fig)
+{
+    uint32_t sum = 0;
+    for (uint32_t g = 0, first = 0; g < plan->core.n_groups; first = plan->core.groups[g++].end) {
+        uint32_t of = plan->core.groups[g].end - first;
+        sum += fig->least_up[g] > of ? of : fig->least_up[g];
+    }
+    return sum;
+}
+
 static void put_end(struct stage *st, const struct plan *plan, struct sim *sim, int status)
 {
     struct sim_figures fig = sim_figures(sim);
     char text[DURATION_TEXT_MAX];
-    uint32_t n = st->plan->core.n_nodes, least = fig.least_up > n ? n : fig.least_up;
+    uint32_t n = st->plan->core.n_nodes, least = least_up(st->plan, &fig);
     if (st->json) {
         buf_printf(&st->out,
                    "{\"kind\":\"simulated\",\"env\":\"%s\",\"plan\":\"%s\",\"nodes\":%u,\"exit\":%d,"
@@ -112,8 +123,13 @@ static void put_end(struct stage *st, const struct plan *plan, struct sim *sim, 
     }
     buf_printf(&st->out, "\n%u node%s, plan %s with %zu steps: %s; ", n, n == 1 ? "" : "s", plan->name,
                plan->n_steps, duration_text(fig.now_ms, text, sizeof text));
-    if (st->plan->n_lbs > 0)
-        buf_printf(&st->out, "at least %u of %u in rotation (%u must stay); ", least, n, plan->min_up);
+    for (uint32_t r = 0; st->plan->n_lbs > 0 && r < plan_n_roles(plan); r++) {
+        struct plan_role role = plan_role_of(plan, r);
+        uint32_t of = (uint32_t)plan_role_count(plan, r), up = fig.least_up[r] > of ? of : fig.least_up[r];
+        if (!st->plan->bare[r])
+            buf_printf(&st->out, "%s%sat least %u of %u in rotation (%u must stay); ", role.name,
+                       *role.name ? ": " : "", up, of, role.min_up);
+    }
     buf_printf(&st->out, "it would end with exit status %d\n", status);
 }
 
@@ -166,6 +182,7 @@ static int compile(struct cli *cli, const char *env, struct pillar **ret_pillar,
         .rev_typed = cli_opt(cli, "rev"),
         .only = cli_opt(cli, "only"),
         .exclude = cli_opt(cli, "exclude"),
+        .only_role = cli_opt(cli, "only-role"),
         .stages = cli_opt(cli, "stages") ? cli_opt(cli, "stages") : cli_opt(cli, "stage"),
         .window = cli_opt(cli, "window"),
         .n_rehearsed = (size_t)n_nodes,

@@ -135,9 +135,12 @@ static void put_walk(const struct plan *plan, struct buf *out)
         buf_printf(out, "%s%u", i ? ", " : "", plan->stage_end[i]);
     if (plan->soak_ms > 0)
         buf_printf(out, ", each judged for %s", duration_text(plan->soak_ms, soak, sizeof soak));
-    buf_printf(out, "; %u out at once", plan->window);
-    if (plan->capacity)
-        buf_printf(out, ", %u must stay in rotation", plan->min_up);
+    for (size_t r = 0; r < plan_n_roles(plan); r++) {
+        const struct plan_role role = plan_role_of(plan, r);
+        buf_printf(out, "; %s%s%u out at once", role.name, *role.name ? " " : "", role.window);
+        if (role.capacity_step.verb)
+            buf_printf(out, ", %u must stay in rotation", role.min_up);
+    }
     buf_printf(out, "\n  %-8s%s\n", "failure",
                plan->rollback_on_failure ? "every touched node goes back" : "stops; finished nodes stay");
 }

@@ -166,6 +166,7 @@ static int compile_as_said(struct cli *cli, const char *env, const struct pillar
         .rev_typed = cli_opt(cli, "rev"),
         .only = only,
         .exclude = cli_opt(cli, "exclude"),
+        .only_role = cli_opt(cli, "only-role"),
         .stages = cli_opt(cli, "stages") ? cli_opt(cli, "stages") : cli_opt(cli, "stage"),
         .window = cli_opt(cli, "window"),
         .look = look,

@@ -49,6 +49,7 @@ static int plan_of_today(struct session *s, const char *rev, struct plan **ret)
     (*ret)->kind = KIND_ROLLBACK;
     drop_once_steps(*ret);
     rollback_one_stage(*ret);
+    plan_roles_reverse(*ret, &cli->arena);
     return 0;
 }
 

@@ -136,12 +136,15 @@ void rollback_one_stage(struct plan *plan)
     plan->soak_ms = 0;
     if (plan->window > plan->n_nodes)
         plan->window = plan->n_nodes ? (uint32_t)plan->n_nodes : 1;
+    for (size_t r = 0; r < plan->n_roles; r++)
+        plan->roles[r].soak_ms = 0;
 }
 
 void rollback_turn(struct arena *arena, struct plan *plan, const bool *out, int64_t of_release)
 {
     keep_nodes_with_past(arena, plan, out);
     once_steps_back(arena, plan);
+    plan_roles_reverse(plan, arena);
     plan->kind = KIND_ROLLBACK;
     plan->rev_typed = arena_printf(arena, "before release %" PRId64, of_release);
     plan->rev = plan->n_nodes ? plan->nodes[0].rev : "";

@@ -62,6 +62,7 @@ void auto_pillar_fn(struct pillar **p);
         {.name = "plan", .arg = "NAME", .help = "plan to follow (default: the pillar's plan)"},              \
         PILLAR_OPTIONS, {.name = "only", .arg = "NODE,..", .help = "only these nodes"},                      \
         {.name = "exclude", .arg = "NODE,..", .help = "all but these nodes; recorded"},                      \
+        {.name = "only-role", .arg = "ROLE,..", .help = "only the nodes of these roles"},                    \
         {.name = "stages", .arg = "LIST", .help = "how far to go before judging, as in 1,25%,100%"},         \
         {.name = "stage", .arg = "LIST", .help = "the same"},                                                \
     {                                                                                                        \

@@ -14,11 +14,22 @@ static struct core_kept *keep_core(struct core *core)
     return (struct core_kept *)(uintptr_t)&core->kept;
 }
 
+void readings_forget(struct core *core)
+{
+    for (uint32_t g = 0; g < core->plan->n_groups; g++) {
+        core->readings[g].valid = false;
+        core->readings[g].short_since = -1;
+    }
+}
+
 void apply_first(struct core *core)
 {
     keep_core(core)->life = LIFE_NEW;
     keep_core(core)->counts[NODE_PENDING] = core->plan->n_nodes;
-    keep_core(core)->held_most = core->plan->window;
+    for (uint32_t g = 0, first = 0; g < core->plan->n_groups; first = core->plan->groups[g++].end) {
+        keep_core(core)->of_group[g][NODE_PENDING] = core->plan->groups[g].end - first;
+        keep_core(core)->held_most[g] = core->plan->groups[g].window;
+    }
     for (uint32_t i = 0; i <= core->plan->n_nodes; i++)
         keep(&core->nodes[i])->inflight_step = CORE_NO_STEP;
 }
@@ -27,9 +38,12 @@ static void set_state(struct core *core, struct node *n, enum node_state state)
 {
     struct core_kept *c = keep_core(core);
     struct node_kept *k = keep(n);
+    uint32_t *of_group = c->of_group[core_group_of(core->plan, (uint32_t)(n - core->nodes))];
     c->counts[k->state]--;
+    of_group[k->state]--;
     k->state = (uint8_t)state;
     c->counts[state]++;
+    of_group[state]++;
 }
 
 static void set_sick(struct core *core, struct node *n, bool sick)
@@ -169,8 +183,7 @@ static void apply_life(struct core *core, const struct record *row)
     gang_begin(core);
     core->scan = 0;
     core->admit_hint = c->life == LIFE_BACK ? core->plan->n_nodes : 0;
-    core->cap_valid = false;
-    core->floor_since = -1;
+    readings_forget(core);
 }
 
 static void apply_admit(struct core *core, struct node *n)
@@ -208,7 +221,7 @@ static void apply_lost(struct core *core, struct node *n, const struct record *r
         return;
     step_reset(n);
     k->drained = false;
-    k->step = core->drain_step;
+    k->step = way_of(core, (uint32_t)(n - core->nodes))->drain_step;
 }
 
 static void apply_node_in(struct core *core, struct node *n, bool still_out)
@@ -226,7 +239,7 @@ static void apply_node_in(struct core *core, struct node *n, bool still_out)
 static void apply_failed(struct core *core, const struct record *row)
 {
     struct core_kept *c = keep_core(core);
-    c->n_failed++;
+    c->failed[core_group_of(core->plan, row->node)]++;
     /* a: its outcome is unknown, so it may have been done: only a look may tell, never another run. */
     if (row->step != CORE_NO_STEP && core->plan->steps[row->step].once != ONCE_NO && row->a == 0)
         c->once_state[row->step] = ONCE_FAILED;
@@ -421,7 +434,6 @@ static void apply_order(struct core *core, const struct record *row)
         return;
     c->stop = c->abort = c->ended = false;
     c->why = row->code == ORDER_ROLLBACK ? WHY_OPERATOR : WHY_NONE;
-    c->n_failed = 0;
     if (row->code == ORDER_ROLLBACK) {
         c->life = LIFE_BACK;
         c->back = true;
@@ -443,15 +455,17 @@ static void apply_order(struct core *core, const struct record *row)
         c->life = LIFE_PREPARE;
     else if (c->life == LIFE_END)
         c->life = LIFE_VERIFY;
-    c->held_most = c->counts[NODE_OUT] + c->counts[NODE_BACK];
-    if (c->held_most < core->plan->window)
-        c->held_most = core->plan->window;
+    for (uint32_t g = 0; g < core->plan->n_groups; g++) {
+        uint32_t held = c->of_group[g][NODE_OUT] + c->of_group[g][NODE_BACK],
+                 window = core->plan->groups[g].window;
+        c->held_most[g] = held < window ? window : held;
+        c->failed[g] = 0;
+    }
     gang_begin(core);
     c->soaking = false;
     core->scan = 0;
     core->admit_hint = c->back ? core->plan->n_nodes : 0;
-    core->cap_valid = false;
-    core->floor_since = -1;
+    readings_forget(core);
 }
 
 void core_apply(struct core *core, const struct record *row)

@@ -6,26 +6,31 @@
 
 static bool counts_agree(const struct core *core)
 {
-    uint32_t counts[NODE_STATE_COUNT] = {0};
+    uint32_t counts[NODE_STATE_COUNT] = {0}, of_group[CORE_GROUPS_MAX][NODE_STATE_COUNT] = {{0}};
     uint32_t inflight = 0;
     for (uint32_t i = 0; i <= core->plan->n_nodes; i++) {
         const struct node *n = &core->nodes[i];
         inflight += (n->op != 0) + (n->side_op != 0);
-        if (i < core->plan->n_nodes)
-            counts[n->kept.state]++;
+        if (i == core->plan->n_nodes)
+            break;
+        counts[n->kept.state]++;
+        of_group[core_group_of(core->plan, i)][n->kept.state]++;
     }
-    return memcmp(counts, core->kept.counts, sizeof(counts)) == 0 && inflight == core->n_inflight;
+    return memcmp(counts, core->kept.counts, sizeof(counts)) == 0 &&
+           memcmp(of_group, core->kept.of_group, sizeof(of_group)) == 0 && inflight == core->n_inflight;
 }
 
 static enum invariant check_node(const struct core *core, uint32_t i)
 {
     const struct node *n = &core->nodes[i];
     bool held = n->kept.state == NODE_OUT || n->kept.state == NODE_BACK;
+    const uint32_t *counts = core->kept.counts, *mine = core->kept.of_group[core_group_of(core->plan, i)];
+    if (held && n->kept.fresh && counts[NODE_OUT] + counts[NODE_BACK] > mine[NODE_OUT] + mine[NODE_BACK])
+        return INVARIANT_GROUPS;
     if ((n->kept.state == NODE_DONE || n->kept.state == NODE_UNDONE || n->kept.state == NODE_PENDING) &&
-        n->kept.debt && core->gives_back && !core->takes_elsewhere)
+        n->kept.debt && way_of(core, i)->gives_back && !way_of(core, i)->takes_elsewhere)
         return INVARIANT_DEBT;
-    bool plan_changes = core->phase_first[PHASE_CHANGE] < core->phase_first[PHASE_CHECK];
-    if (n->kept.state == NODE_BACK && plan_changes && !n->kept.touched && !n->kept.debt)
+    if (n->kept.state == NODE_BACK && way_of(core, i)->changes && !n->kept.touched && !n->kept.debt)
         return INVARIANT_UNTOUCHED;
     if (n->kept.state == NODE_OUT && !core->kept.back && core->kept.life == LIFE_ROLL &&
         i >= core->plan->stage_end[core->kept.stage])
@@ -45,8 +50,9 @@ enum invariant core_check(const struct core *core)
     if (!counts_agree(core))
         return INVARIANT_COUNTS;
     /* held_most: the window, or what a resume found out already and must not add to. */
-    if (core->kept.counts[NODE_OUT] + core->kept.counts[NODE_BACK] > core->kept.held_most)
-        return INVARIANT_WINDOW;
+    for (uint32_t g = 0; g < core->plan->n_groups; g++)
+        if (core->kept.of_group[g][NODE_OUT] + core->kept.of_group[g][NODE_BACK] > core->kept.held_most[g])
+            return INVARIANT_WINDOW;
     if (core->kept.ended && core->n_inflight > 0)
         return INVARIANT_ENDED;
     each_node(core, i)

@@ -9,38 +9,61 @@ size_t core_size(const struct core_plan *plan)
     return sizeof(struct core) + ((size_t)plan->n_nodes + 1) * sizeof(struct node);
 }
 
+uint32_t core_group_of(const struct core_plan *plan, uint32_t node)
+{
+    uint32_t g = 0;
+    while (g + 1 < plan->n_groups && node >= plan->groups[g].end)
+        g++;
+    return g;
+}
+
+static void find_way(struct core *core, uint32_t g)
+{
+    const struct core_plan *plan = core->plan;
+    struct way *w = &core->ways[g];
+    *w = (struct way){CORE_NO_STEP, core->phase_first[PHASE_CHECK], CORE_NO_STEP, CORE_NO_STEP,
+                      .gives_back = false};
+    for (uint16_t i = (uint16_t)plan->n_steps; i-- > 0;) {
+        const struct core_step_def *def = &plan->steps[i];
+        if (def->group != 0 && def->group != g + 1)
+            continue;
+        w->gives_back |= def->gives_back || (def->phase == PHASE_ENABLE && def->effect != EFFECT_READ);
+        w->takes_elsewhere |= def->takes_out && def->phase != PHASE_DRAIN;
+        w->changes |= def->phase == PHASE_CHANGE;
+        if (def->phase == PHASE_DRAIN && def->effect == EFFECT_CHANGE)
+            w->drain_step = i;
+        if (def->phase == PHASE_CHANGE)
+            w->change_step = i;
+        if (def->phase == PHASE_ENABLE && def->waits)
+            w->up_step = i;
+        /* The last one: it asks the most (http.check stands behind app.running). */
+        if (def->phase == PHASE_CHECK && def->waits && w->soak_step == CORE_NO_STEP)
+            w->soak_step = i;
+    }
+}
+
 static void find_steps(struct core *core)
 {
     const struct core_plan *plan = core->plan;
-    core->drain_step = core->up_step = core->soak_step = CORE_NO_STEP;
     uint32_t s = 0;
     for (uint32_t phase = 0; phase <= PHASE_COUNT; phase++) {
         while (s < plan->n_steps && plan->steps[s].phase < phase)
             s++;
         core->phase_first[phase] = (uint16_t)s;
     }
-    for (uint16_t i = (uint16_t)plan->n_steps; i-- > 0;) {
-        core->gives_back |= plan->steps[i].gives_back ||
-                            (plan->steps[i].phase == PHASE_ENABLE && plan->steps[i].effect != EFFECT_READ);
-        core->takes_elsewhere |= plan->steps[i].takes_out && plan->steps[i].phase != PHASE_DRAIN;
-        if (plan->steps[i].phase == PHASE_DRAIN && plan->steps[i].effect == EFFECT_CHANGE)
-            core->drain_step = i;
-        if (plan->steps[i].phase == PHASE_ENABLE && plan->steps[i].waits)
-            core->up_step = i;
-        /* The last one: it asks the most (http.check stands behind app.running). */
-        if (plan->steps[i].phase == PHASE_CHECK && plan->steps[i].waits && core->soak_step == CORE_NO_STEP)
-            core->soak_step = i;
-    }
+    for (uint32_t g = 0; g < plan->n_groups; g++)
+        find_way(core, g);
 }
 
 struct core *core_init(void *mem, const struct core_plan *plan)
 {
     struct core *core = mem;
     memset(mem, 0, core_size(plan));
+    core_must(plan->n_groups >= 1 && plan->n_groups <= CORE_GROUPS_MAX);
     core->plan = plan;
     find_steps(core);
     apply_first(core);
-    core->floor_since = -1;
+    readings_forget(core);
     core->min_due = CORE_NEVER;
     for (uint32_t i = 0; i <= plan->n_nodes; i++) {
         struct node *n = &core->nodes[i];
@@ -83,7 +106,7 @@ static void on_time(struct core *core, struct update *up)
     each_node(core, i)
     {
         struct node *n = &core->nodes[i];
-        if (core->kept.soaking && n->kept.state == NODE_DONE && core->soak_step != CORE_NO_STEP)
+        if (core->kept.soaking && n->kept.state == NODE_DONE && way_of(core, i)->soak_step != CORE_NO_STEP)
             roll_soak_look(core, up, i);
         else if (n->due <= core->now)
             node_advance(core, up, i);
@@ -111,13 +134,14 @@ static void find_min_due(struct core *core)
         if (!n->side_op && n->kept.drained && n->guard_due > core->now)
             core->min_due = least(core->min_due, n->guard_due);
         if (core->kept.soaking && !core->kept.stop && n->kept.state == NODE_DONE && !n->op &&
-            n->due <= core->now)
+            n->due <= core->now && way_of(core, i)->soak_step != CORE_NO_STEP)
             core->min_due = core->now; /* its first look of this soak */
     }
     if (core->kept.soaking && core->soak_until > core->now)
         core->min_due = least(core->min_due, core->soak_until);
-    if (core->cap_due > core->now)
-        core->min_due = least(core->min_due, core->cap_due);
+    for (uint32_t g = 0; g < core->plan->n_groups; g++)
+        if (core->readings[g].due > core->now)
+            core->min_due = least(core->min_due, core->readings[g].due);
 }
 
 void core_step(struct core *core, const struct event *ev, struct update *ret)
@@ -152,8 +176,8 @@ void core_step(struct core *core, const struct event *ev, struct update *ret)
         on_time(core, ret);
         life_pump(core, ret);
     }
-    if (!core->more)
-        core->cap_valid = false; /* a reading serves the admissions of one moment */
+    for (uint32_t g = 0; !core->more && g < core->plan->n_groups; g++)
+        core->readings[g].valid = false; /* a reading serves the admissions of one moment */
     find_min_due(core);
 }
 

@@ -26,6 +26,7 @@
 #define CORE_NO_STEP     UINT16_MAX
 #define CORE_STEPS_MAX   256
 #define CORE_STAGES_MAX  32
+#define CORE_GROUPS_MAX  8
 #define CORE_RECORDS_MAX 512
 #define CORE_OPS_MAX     256
 /* Ops that belong to no node (capacity, hooks) carry this node number: the slot after the last node. */
@@ -34,6 +35,7 @@
 /* One step, as far as the rules care. Steps stand in phase order. */
 struct core_step_def {
     uint8_t phase, effect, once, on_timeout;
+    uint8_t group;           /* 1 + the group whose nodes take it; 0 = every group */
     uint8_t retries, stable; /* stable: ready this many times in a row, 0 = 1 */
     bool waits;              /* READ, repeated until ready */
     bool record_before;      /* ROLE_BEFORE first */
@@ -48,15 +50,24 @@ struct core_step_def {
     int64_t timeout_ms, interval_ms, escalate_ms;
 };
 
+/* Nodes that are alike: what people call a role (here it is `enum role` that is called so). They stand side by side
+ * in the order of the release, and a stage ends where a group does: so groups are walked one after the other, and
+ * back in reverse. */
+struct core_group {
+    uint32_t end; /* the first node behind it; it begins where the group before it ends */
+    uint32_t window, min_up, max_failed;
+    uint32_t n_others; /* nodes of it that this plan leaves alone: they serve, too */
+    bool has_capacity, has_guard;
+    int64_t soak_ms;
+};
+
 struct core_plan {
-    uint32_t n_nodes, n_steps, n_stages;
+    uint32_t n_nodes, n_steps, n_stages, n_groups; /* n_groups >= 1 */
+    struct core_group groups[CORE_GROUPS_MAX];
     struct core_step_def steps[CORE_STEPS_MAX];
     uint32_t stage_end[CORE_STAGES_MAX]; /* cumulative */
-    uint32_t window, min_up, max_failed;
-    uint32_t n_others; /* nodes of the environment that this plan leaves alone: they serve, too */
     bool rollback_on_failure;
-    bool has_capacity, has_guard;
-    int64_t soak_ms, guard_ms; /* guard_ms: how often a held node is looked at */
+    int64_t guard_ms;          /* how often a held node is looked at */
     int64_t floor_wait_ms;     /* how long to wait for capacity before stopping */
     int64_t unknown_grace_ms;  /* how long beyond a step's deadline to go on observing */
     const uint8_t *node_flags; /* n_nodes: CORE_NODE_* as preflight saw them */
@@ -100,6 +111,7 @@ struct op_req {
     uint32_t op, node;
     uint16_t step; /* CORE_NO_STEP for ROLE_CAPACITY and ROLE_GUARD: the plan's capacity and guard steps */
     enum role role;
+    uint8_t group; /* of the node; ROLE_CAPACITY: whose floor is asked for */
     uint8_t attempt;
     uint16_t walk; /* how often the walk was begun anew: what an earlier one did says nothing any more */
     bool back;
@@ -149,6 +161,7 @@ enum life core_life(const struct core *core);
 void core_view(const struct core *core, uint32_t node, struct core_view *ret);
 /* Nodes out of rotation through us, by state. */
 uint32_t core_count(const struct core *core, enum node_state state);
+uint32_t core_group_of(const struct core_plan *plan, uint32_t node);
 /* How often a balancer forgot a drain of this release: requests may have met a node that was out. */
 uint32_t core_lost(const struct core *core);
 
@@ -159,6 +172,7 @@ uint32_t core_lost(const struct core *core);
     X(DEBT, "a node counted in rotation still has a balancer debt")                                          \
     X(UNTOUCHED, "a node that was never touched is going back")                                              \
     X(STAGE, "a node of a later stage is out")                                                               \
+    X(GROUPS, "a node was admitted while one of another group is out")                                       \
     X(ENDED, "an op is in flight after the end")                                                             \
     X(ORPHAN, "a node is out but nothing will move it")
 #define INVARIANT_ENUM(n, t) INVARIANT_##n,

@@ -54,11 +54,12 @@ _Static_assert(sizeof(struct node_kept) == 4 * sizeof(uint16_t) + 18,
 
 struct core_kept {
     uint32_t stage, exit_status;
-    uint32_t n_failed, n_sick;
-    uint32_t held_most; /* the window, or what a resume found out of rotation already */
+    uint32_t n_sick;
+    uint32_t failed[CORE_GROUPS_MAX];    /* counts against max_failed */
+    uint32_t held_most[CORE_GROUPS_MAX]; /* the window, or what a resume found out of rotation already */
     uint32_t gang_todo;
     uint32_t n_lost; /* how often a balancer forgot a drain, over all nodes and walks */
-    uint32_t counts[NODE_STATE_COUNT];
+    uint32_t counts[NODE_STATE_COUNT], of_group[CORE_GROUPS_MAX][NODE_STATE_COUNT];
     uint32_t once_node[CORE_STEPS_MAX];
     uint16_t once_walk[CORE_STEPS_MAX]; /* how often it was undone: it may run once after each */
     uint8_t once_state[CORE_STEPS_MAX];
@@ -67,7 +68,9 @@ struct core_kept {
     bool spare;
 };
 _Static_assert(sizeof(struct core_kept) ==
-                   (7 + NODE_STATE_COUNT + CORE_STEPS_MAX) * sizeof(uint32_t) + 3 * CORE_STEPS_MAX + 8,
+                   (5 + (CORE_GROUPS_MAX + 1) * NODE_STATE_COUNT + 2 * CORE_GROUPS_MAX + CORE_STEPS_MAX) *
+                           sizeof(uint32_t) +
+                       3 * CORE_STEPS_MAX + 8,
                "bytes that nobody writes would be compared");
 
 struct node {
@@ -103,13 +106,25 @@ enum given_up { GIVEN_UP_NOT, GIVEN_UP_ASKED, GIVEN_UP };
 
 enum once_state { ONCE_FREE, ONCE_RUNNING, ONCE_DONE, ONCE_FAILED, ONCE_UNDOING };
 
-struct core {
-    const struct core_plan *plan;
-    uint16_t phase_first[PHASE_COUNT + 1]; /* constant: first step of each phase */
-    /* Constant: the first drain, the first wait for the balancer's "up", the check repeated while soaking. */
-    uint16_t drain_step, up_step, soak_step;
+/* Constant: what the plan's steps are to the nodes of a group. */
+struct way {
+    /* The first drain, the first change, the first wait for the balancer's "up", the check repeated while soaking. */
+    uint16_t drain_step, change_step, up_step, soak_step;
     bool gives_back;      /* the plan gives back what it takes out */
     bool takes_elsewhere; /* nodes are taken out by other steps than those of PHASE_DRAIN */
+    bool changes;
+};
+
+/* The floor of a group as it was read last. */
+struct reading {
+    bool valid, unknown; /* unknown: the last one failed */
+    int64_t avail, undrained, most, asked, due, short_since;
+};
+
+struct core {
+    const struct core_plan *plan;
+    uint16_t phase_first[PHASE_COUNT + 1]; /* constant: first step of each phase, whoever takes it */
+    struct way ways[CORE_GROUPS_MAX];
 
     const struct core_kept kept;
 
@@ -122,9 +137,9 @@ struct core {
     uint32_t close_scan; /* nodes before it have no open intent any more; of an order that goes on */
     uint8_t order,
         then; /* enum order: given and not written yet, since open intents are closed first; and behind it */
-    bool cap_valid;
-    bool cap_unknown; /* the last reading failed */
-    int64_t cap_avail, cap_undrained, cap_most, cap_asked, cap_due, floor_since, soak_until, min_due;
+    uint8_t asks; /* the group whose reading is under way */
+    struct reading readings[CORE_GROUPS_MAX];
+    int64_t soak_until, min_due;
 
     struct node nodes[]; /* n_nodes + 1: the last belongs to no server (hooks, capacity) */
 };
@@ -141,13 +156,14 @@ static inline bool node_may_be_in(const struct node *n)
 #define each_node(core, i) for (uint32_t i = 0; i < (core)->plan->n_nodes; i++)
 
 /* apply.c: the fold. */
-void apply_first(struct core *core); /* before the first row */
+void apply_first(struct core *core);     /* before the first row */
+void readings_forget(struct core *core); /* what floors were judged by, and how long somebody waits for one */
 void core_apply(struct core *core, const struct record *row);
 
 /* emit.c: applies a record and puts it into the update. */
 void emit(struct core *core, struct update *up, struct record row);
 /* Whom no balancer knows leaves no rotation and comes back to none. */
-enum whereabouts where_walked(const struct core *core);
+enum whereabouts where_walked(const struct core *core, uint32_t i);
 void emit_note(struct core *core, struct update *up, enum note code, uint32_t node, uint16_t step, int64_t a,
                int64_t b);
 bool has_room(struct core *core, const struct update *up);
@@ -164,6 +180,16 @@ void life_order(struct core *core, struct update *up, enum order order);
 /* An order whose rows did not fit into one update: goes on with it. true: it is written now, and nothing else
  * waits. */
 bool life_order_written(struct core *core, struct update *up);
+
+static inline const struct way *way_of(const struct core *core, uint32_t i)
+{
+    return &core->ways[core_group_of(core->plan, i)];
+}
+
+static inline const struct core_group *group_of(const struct core *core, uint32_t i)
+{
+    return &core->plan->groups[core_group_of(core->plan, i)];
+}
 
 static inline const struct core_step_def *step_def(const struct core *core, uint16_t step)
 {

@@ -6,9 +6,10 @@ static void leave(struct core *core, struct update *up, uint32_t i, uint16_t ste
 {
     const struct node_kept *k = &core->nodes[i].kept;
     /* A drain that was certainly refused has moved nobody. */
-    bool refused = step == core->drain_step && step != CORE_NO_STEP && why == WHY_BACK_FAILED && !k->drained;
+    bool refused =
+        step == way_of(core, i)->drain_step && step != CORE_NO_STEP && why == WHY_BACK_FAILED && !k->drained;
     bool serves =
-        where_walked(core) == WHERE_IT_WAS || k->state == NODE_DONE || k->state == NODE_UNDONE || refused;
+        where_walked(core, i) == WHERE_IT_WAS || k->state == NODE_DONE || k->state == NODE_UNDONE || refused;
     emit_note(core, up, NOTE_NODE_LEFT, i, step, why, serves ? WHERE_IT_WAS : WHERE_TOLD);
 }
 
@@ -26,8 +27,14 @@ void node_turn(struct core *core, struct update *up, uint32_t i, enum why why)
         emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_ENABLE], why);
     else {
         emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_AFTER], why);
-        emit_note(core, up, NOTE_NODE_IN, i, CORE_NO_STEP, 1, where_walked(core));
+        emit_note(core, up, NOTE_NODE_IN, i, CORE_NO_STEP, 1, where_walked(core, i));
     }
+}
+
+static bool too_many_failed(const struct core *core, uint32_t i)
+{
+    uint32_t g = core_group_of(core->plan, i);
+    return core->kept.failed[g] > core->plan->groups[g].max_failed;
 }
 
 /* In the walk forward, drain to enable. */
@@ -56,7 +63,7 @@ static void failed_out(struct core *core, struct update *up, uint32_t i, uint16_
     node_turn(core, up, i, WHY_FAILED);
     if (def->once != ONCE_NO)
         life_fail(core, up, waited ? WHY_UNKNOWN : WHY_ONCE);
-    else if (core->kept.n_failed > core->plan->max_failed)
+    else if (too_many_failed(core, i))
         life_fail(core, up, WHY_FAILED);
     node_advance(core, up, i);
 }
@@ -74,7 +81,7 @@ static void failed_gang(struct core *core, struct update *up, uint32_t i, uint16
     switch (phase) {
     case PHASE_PREPARE:
         emit_note(core, up, NOTE_NODE_FAILED, i, step, unknown, 0);
-        if (core->kept.n_failed > core->plan->max_failed)
+        if (too_many_failed(core, i))
             life_fail(core, up, unknown ? WHY_UNKNOWN : WHY_PREPARE);
         break;
     case PHASE_VERIFY:

@@ -18,8 +18,9 @@ static bool guarded(const struct core *core, const struct node *n)
     bool held = n->kept.state == NODE_OUT || n->kept.state == NODE_BACK;
     bool let_go = n->kept.state == NODE_GONE && !n->kept.given_up;
     bool left = (n->kept.state == NODE_LEFT || let_go) && !n->kept.left_in && acts_on_others(core);
-    return core->plan->has_guard && n->kept.drained && (held || left) && core->drain_step != CORE_NO_STEP &&
-           !core->kept.abort;
+    uint32_t i = (uint32_t)(n - core->nodes);
+    return group_of(core, i)->has_guard && n->kept.drained && (held || left) &&
+           way_of(core, i)->drain_step != CORE_NO_STEP && !core->kept.abort;
 }
 
 /* Nothing is stopped before the balancer answered; what is stopped already goes on when it cannot be asked.
@@ -28,7 +29,7 @@ bool guard_unsure(const struct core *core, const struct node *n)
 {
     if (!guarded(core, n) || n->seen_out)
         return false;
-    return !n->asked_out || node_step(core, n) == core->phase_first[PHASE_CHANGE];
+    return !n->asked_out || node_step(core, n) == way_of(core, (uint32_t)(n - core->nodes))->change_step;
 }
 
 void guard_look(struct core *core, struct update *up, uint32_t i)
@@ -61,7 +62,7 @@ void guard_outcome(struct core *core, struct update *up, uint32_t i, const struc
                              .role = ROLE_GUARD,
                              .back = n->kept.state == NODE_BACK,
                              .node = i,
-                             .step = core->drain_step,
+                             .step = way_of(core, i)->drain_step,
                              .op = ev->op});
     if (!guarded(core, n)) {
         node_advance(core, up, i);
@@ -77,7 +78,7 @@ void guard_outcome(struct core *core, struct update *up, uint32_t i, const struc
     if (lost && unsure && n->kept.state != NODE_LEFT && n->kept.state != NODE_GONE &&
         node_step(core, n) >= core->phase_first[PHASE_CHANGE] &&
         node_step(core, n) < core->phase_first[PHASE_CHECK]) {
-        emit_note(core, up, NOTE_LOST, i, core->drain_step, 1, 0);
+        emit_note(core, up, NOTE_LOST, i, way_of(core, i)->drain_step, 1, 0);
         node_advance(core, up, i);
         return;
     }
@@ -86,9 +87,9 @@ void guard_outcome(struct core *core, struct update *up, uint32_t i, const struc
     bool matters = step >= core->phase_first[PHASE_CHANGE] ||
                    ((n->kept.state == NODE_LEFT || n->kept.state == NODE_GONE) && n->kept.touched);
     if (lost && !enabling && matters) {
-        n->lost_here = step == core->phase_first[PHASE_CHANGE];
-        emit_note(core, up, NOTE_LOST, i, core->drain_step, 0, 0);
-        n->side_op = node_dispatch(core, up, i, core->drain_step, ROLE_GUARD, core->now + LOOK_MS);
+        n->lost_here = step == way_of(core, i)->change_step;
+        emit_note(core, up, NOTE_LOST, i, way_of(core, i)->drain_step, 0, 0);
+        n->side_op = node_dispatch(core, up, i, way_of(core, i)->drain_step, ROLE_GUARD, core->now + LOOK_MS);
         n->side_role = ROLE_RUN;
         return;
     }

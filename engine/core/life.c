@@ -47,21 +47,39 @@ static bool owes_undo(const struct core *core, uint32_t i)
     return false;
 }
 
-static uint32_t first_in_state(const struct core *core, enum node_state state)
+/* `owner` as in core_step_def.group. */
+static uint32_t first_in_state(const struct core *core, uint8_t owner, enum node_state state)
 {
-    each_node(core, i) if (core->nodes[i].kept.state == state) return i;
+    uint32_t i = owner > 1 ? core->plan->groups[owner - 2].end : 0;
+    uint32_t end = owner > 0 ? core->plan->groups[owner - 1].end : core->plan->n_nodes;
+    for (; i < end; i++)
+        if (core->nodes[i].kept.state == state)
+            return i;
     return core->plan->n_nodes;
 }
 
-/* The node that a run-once life is walked on: who has begun it already (only there can be seen what became of
- * it), else the first. */
-static uint32_t once_node_of(const struct core *core, enum phase phase, enum node_state state)
+/* The node that the run-once steps of an owner are walked on: who has begun them already (only there can be seen
+ * what became of them), else the first. No node: nobody, or the owner has none. */
+static uint32_t once_node_of(const struct core *core, enum phase phase, uint8_t owner, enum node_state state)
 {
-    for (uint16_t s = core->phase_first[phase]; s < core->phase_first[phase + 1]; s++)
+    bool has_any = false;
+    for (uint16_t s = core->phase_first[phase]; s < core->phase_first[phase + 1]; s++) {
+        if (step_def(core, s)->group != owner)
+            continue;
+        has_any = true;
         if (core->kept.once_state[s] == ONCE_RUNNING &&
             core->nodes[core->kept.once_node[s]].kept.state == state)
             return core->kept.once_node[s];
-    return first_in_state(core, state);
+    }
+    return has_any ? first_in_state(core, owner, state) : core->plan->n_nodes;
+}
+
+static bool walks_once(const struct core *core, enum phase phase, uint32_t i, enum node_state state)
+{
+    if (core->nodes[i].kept.state != state)
+        return false;
+    uint8_t own = (uint8_t)(core_group_of(core->plan, i) + 1);
+    return i == once_node_of(core, phase, 0, state) || i == once_node_of(core, phase, own, state);
 }
 
 /* Called for every node when a life begins, and for one node in each of its turns: cheap but for run-once
@@ -75,8 +93,8 @@ bool life_takes_part(const struct core *core, uint32_t i)
     case LIFE_HOOK_AFTER:
     case LIFE_HOOK_FAILURE: return i == none;
     case LIFE_PREPARE: return i != none && n->kept.state == NODE_PENDING;
-    case LIFE_BEFORE: return i != none && i == once_node_of(core, PHASE_BEFORE, NODE_PENDING);
-    case LIFE_AFTER: return i != none && i == once_node_of(core, PHASE_AFTER, NODE_DONE);
+    case LIFE_BEFORE: return i != none && walks_once(core, PHASE_BEFORE, i, NODE_PENDING);
+    case LIFE_AFTER: return i != none && walks_once(core, PHASE_AFTER, i, NODE_DONE);
     case LIFE_VERIFY:
     case LIFE_FINISH: return i != none && n->kept.state == NODE_DONE;
     case LIFE_BACK_ONCE: return i != none && owes_undo(core, i);
@@ -165,6 +183,18 @@ void life_fail(struct core *core, struct update *up, enum why why)
         emit_note(core, up, NOTE_STOPPING, core->plan->n_nodes, CORE_NO_STEP, 0, why);
 }
 
+/* A run-once step of a group that the release ends without, by order: nobody else may run it. */
+static bool any_once_missed(const struct core *core)
+{
+    for (uint16_t s = 0; s < core->plan->n_steps; s++) {
+        const struct core_step_def *def = step_def(core, s);
+        if (def->once != ONCE_NO && def->group != 0 && !def->back_only &&
+            core->kept.once_state[s] != ONCE_DONE && core->kept.of_group[def->group - 1][NODE_DONE] == 0)
+            return true;
+    }
+    return false;
+}
+
 static int exit_status_of(const struct core *core)
 {
     const uint32_t *counts = core->kept.counts;
@@ -174,6 +204,8 @@ static int exit_status_of(const struct core *core)
         return 4;
     if (core->kept.back)
         return 1;
+    if (any_once_missed(core))
+        return 4;
     uint32_t given_up = 0;
     each_node(core, i) given_up += core->nodes[i].kept.given_up == GIVEN_UP;
     return counts[NODE_DONE] > 0 && counts[NODE_DONE] + given_up == core->plan->n_nodes ? 0 : 4;

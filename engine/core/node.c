@@ -54,6 +54,7 @@ uint32_t node_dispatch(struct core *core, struct update *up, uint32_t i, uint16_
                                            .node = i,
                                            .step = step,
                                            .role = role,
+                                           .group = (uint8_t)core_group_of(core->plan, i),
                                            .attempt = n->kept.attempt ? n->kept.attempt : 1,
                                            .walk = walk_of(core, n, step),
                                            .back = back,
@@ -99,6 +100,8 @@ static bool step_skipped(const struct core *core, uint32_t i, uint16_t step)
     const struct core_step_def *def = step_def(core, step);
     if (core->kept.life == LIFE_BACK_ONCE)
         return !node_owes_undo_of(core, i, step);
+    if (def->group != 0 && def->group != core_group_of(core->plan, i) + 1)
+        return true;
     if (node_stays_out(core, i) && def->phase == PHASE_CHANGE && !def->stops)
         return true;
     bool nothing_there = i < core->plan->n_nodes && !(core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE);
@@ -163,9 +166,10 @@ uint16_t node_step(const struct core *core, const struct node *n)
     return end == NODE_NO_WALK ? n->kept.step : step_before(core, i, end);
 }
 
-enum whereabouts where_walked(const struct core *core)
+enum whereabouts where_walked(const struct core *core, uint32_t i)
 {
-    bool balanced = core->drain_step != CORE_NO_STEP || core->takes_elsewhere;
+    const struct way *way = way_of(core, i);
+    bool balanced = way->drain_step != CORE_NO_STEP || way->takes_elsewhere;
     return balanced ? WHERE_TOLD : WHERE_IT_WAS;
 }
 
@@ -174,11 +178,12 @@ static void walk_finished(struct core *core, struct update *up, uint32_t i)
     struct node *n = &core->nodes[i];
     enum phase phase;
     if (node_stays_out(core, i))
-        emit_note(core, up, NOTE_NODE_LEFT, i, CORE_NO_STEP, WHY_NOTHING_BEFORE, where_walked(core));
-    else if ((n->kept.state == NODE_OUT || n->kept.state == NODE_BACK) && n->kept.debt && !core->gives_back)
+        emit_note(core, up, NOTE_NODE_LEFT, i, CORE_NO_STEP, WHY_NOTHING_BEFORE, where_walked(core, i));
+    else if ((n->kept.state == NODE_OUT || n->kept.state == NODE_BACK) && n->kept.debt &&
+             !way_of(core, i)->gives_back)
         emit_note(core, up, NOTE_NODE_OUT, i, CORE_NO_STEP, n->kept.state == NODE_BACK, 0);
     else if (n->kept.state == NODE_OUT || n->kept.state == NODE_BACK)
-        emit_note(core, up, NOTE_NODE_IN, i, CORE_NO_STEP, n->kept.state == NODE_BACK, where_walked(core));
+        emit_note(core, up, NOTE_NODE_IN, i, CORE_NO_STEP, n->kept.state == NODE_BACK, where_walked(core, i));
     else if (life_gang_phase((enum life)core->kept.life, &phase))
         emit_note(core, up, NOTE_GANG_OK, i, CORE_NO_STEP, phase, 0);
 }
@@ -237,20 +242,20 @@ bool node_drains_again(const struct core *core, const struct node *n, uint16_t s
 bool node_drains_anew(struct core *core, struct update *up, uint32_t i)
 {
     struct node *n = &core->nodes[i];
-    if (!n->lost_here || n->kept.losses >= LOSSES_MAX ||
-        node_step(core, n) != core->phase_first[PHASE_CHANGE])
+    if (!n->lost_here || n->kept.losses >= LOSSES_MAX || node_step(core, n) != way_of(core, i)->change_step)
         return false;
-    emit_note(core, up, NOTE_LOST, i, core->drain_step, 1, 0);
+    emit_note(core, up, NOTE_LOST, i, way_of(core, i)->drain_step, 1, 0);
     node_advance(core, up, i);
     return true;
 }
 
 /* What was seen of it is older than the reading that it would be judged by, or than the one to be asked for.
  */
-static bool seen_long_ago(const struct core *core, const struct node *n)
+static bool seen_long_ago(const struct core *core, uint32_t i)
 {
-    bool pausing = core->cap_due > core->now;
-    return !pausing && n->seen_at < (core->cap_valid ? core->cap_asked : core->now);
+    const struct reading *r = &core->readings[core_group_of(core->plan, i)];
+    bool pausing = r->due > core->now;
+    return !pausing && core->nodes[i].seen_at < (r->valid ? r->asked : core->now);
 }
 
 /* It is held and may be in rotation: seen whether it is, then whether everywhere, then it may leave inside the
@@ -262,9 +267,10 @@ static bool may_drain_again(struct core *core, struct update *up, uint32_t i, ui
         node_send(core, up, i, step, ROLE_OBSERVE);
         return false;
     }
-    if (core->up_step != CORE_NO_STEP && (n->seen_in == SEEN_SOMEWHERE || seen_long_ago(core, n))) {
+    uint16_t up_step = way_of(core, i)->up_step;
+    if (up_step != CORE_NO_STEP && (n->seen_in == SEEN_SOMEWHERE || seen_long_ago(core, i))) {
         n->seen_in = SEEN_SOMEWHERE;
-        node_send(core, up, i, core->up_step, ROLE_OBSERVE);
+        node_send(core, up, i, up_step, ROLE_OBSERVE);
         return false;
     }
     if (!roll_may_drain(core, up, i)) {
@@ -303,7 +309,8 @@ static void step_go(struct core *core, struct update *up, uint32_t i, uint16_t s
 
     /* What the floor was judged by is too old to drain by. */
     bool recorded = !def->record_before || n->kept.before_of == step + 1;
-    if (step == core->drain_step && recorded && !n->kept.drained && core->now - n->judged_at > JUDGED_MS)
+    if (step == way_of(core, i)->drain_step && recorded && !n->kept.drained &&
+        core->now - n->judged_at > JUDGED_MS)
         n->stale = true;
 
     /* What may be done already is looked at, never done again unseen. */

@@ -161,7 +161,7 @@ static void outcome_observe(struct core *core, struct update *up, uint32_t i, co
         if (step_def(core, step)->once != ONCE_NO)
             n->settling = false;
         if (node_drains_again(core, n, step)) {
-            n->seen_in = core->up_step == CORE_NO_STEP ? SEEN_ALL : SEEN_SOMEWHERE;
+            n->seen_in = way_of(core, i)->up_step == CORE_NO_STEP ? SEEN_ALL : SEEN_SOMEWHERE;
             node_advance(core, up, i);
             return;
         }
@@ -213,7 +213,7 @@ void node_outcome(struct core *core, struct update *up, uint32_t i, const struct
         roll_soak_outcome(core, up, i, ev);
         return;
     }
-    if (n->seen_in == SEEN_SOMEWHERE && step == core->up_step && node_step(core, n) != step &&
+    if (n->seen_in == SEEN_SOMEWHERE && step == way_of(core, i)->up_step && node_step(core, n) != step &&
         !core->kept.abort) {
         outcome_seen_in(core, up, i, ev);
         return;

@@ -23,6 +23,7 @@ static struct core_step_def step_def(const struct plan_step *step)
     int64_t timeout = step->timeout_ms > 0 ? step->timeout_ms : verb->default_timeout_ms;
     return (struct core_step_def){
         .phase = (uint8_t)step->phase,
+        .group = step->role,
         .effect = (uint8_t)verb->effect,
         .once = (uint8_t)step->once,
         .on_timeout = (uint8_t)step->on_timeout,
@@ -73,31 +74,51 @@ static bool stages_fit(const struct plan *plan, struct err *err)
     return before == plan->n_nodes || unfit(err, "the last stage ends at node", before);
 }
 
-bool bridge_fit(const struct plan *plan, struct err *err)
+static bool unknown(const struct plan_step *step, struct err *err)
 {
-    const struct plan_step *beside[] = {&plan->capacity_step, &plan->guard_step,   &plan->show_step,
+    return err_set(err, E_JOURNAL,
+                   "the frozen plan has the verb '%s', which this program does not know; go on with the "
+                   "version of release that began it",
+                   step->verb);
+}
+
+static bool beside_fit(const struct plan *plan, struct err *err)
+{
+    const struct plan_step *of_all[] = {&plan->capacity_step, &plan->guard_step,   &plan->show_step,
                                         &plan->probe_step,    &plan->resolve_step, &plan->log_step,
                                         &plan->survey_step};
-    for (size_t i = 0; i < plan->n_steps + sizeof(beside) / sizeof(*beside); i++) {
-        const struct plan_step *step = i < plan->n_steps ? &plan->steps[i] : beside[i - plan->n_steps];
+    for (size_t i = 0; i < sizeof(of_all) / sizeof(*of_all); i++)
+        if (!step_known(of_all[i]))
+            return unknown(of_all[i], err);
+    for (size_t r = 0; r < plan->n_roles; r++) {
+        const struct plan_role *role = &plan->roles[r];
+        const struct plan_step *of_role[] = {&role->capacity_step, &role->guard_step, &role->show_step,
+                                             &role->probe_step, &role->survey_step};
+        for (size_t i = 0; i < sizeof(of_role) / sizeof(*of_role); i++)
+            if (!step_known(of_role[i]))
+                return unknown(of_role[i], err);
+    }
+    return true;
+}
+
+bool bridge_fit(const struct plan *plan, struct err *err)
+{
+    if (!beside_fit(plan, err))
+        return false;
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const struct plan_step *step = &plan->steps[i];
         if (!step_known(step))
-            return err_set(
-                err, E_JOURNAL,
-                "the frozen plan has the verb '%s', which this program does not know; go on with the "
-                "version of release that began it",
-                step->verb);
-        if (i > 0 && i < plan->n_steps && step->phase < plan->steps[i - 1].phase)
+            return unknown(step, err);
+        if (i > 0 && step->phase < plan->steps[i - 1].phase)
             return unfit(err, "its phases are out of order at step", i);
     }
     return plan->n_steps > CORE_STEPS_MAX ? unfit(err, "its number of steps is", plan->n_steps)
                                           : stages_fit(plan, err);
 }
 
-/* Nodes of the environment that --only and --exclude leave alone serve, too: the balancer is asked about all.
- */
-static uint32_t others(const struct plan *plan)
+/* Nodes of the role that --only and --exclude leave alone serve, too: the balancer is asked about all. */
+static uint32_t others(const struct plan_step *s, size_t n_nodes)
 {
-    const struct plan_step *s = &plan->capacity_step;
     size_t all = PLAN_NODES_MAX;
     for (size_t i = 0; s->verb && i < s->n_args; i++) {
         json_t *servers =
@@ -106,7 +127,7 @@ static uint32_t others(const struct plan *plan)
             all = json_array_size(servers);
         json_decref(servers);
     }
-    return all > plan->n_nodes ? (uint32_t)(all - plan->n_nodes) : 0;
+    return all > n_nodes ? (uint32_t)(all - n_nodes) : 0;
 }
 
 /* As preflight saw it: not in rotation, and nobody's will. */
@@ -118,23 +139,36 @@ static bool comes_back(const struct plan_node *node)
     return false;
 }
 
+static struct core_group group_def(const struct plan *plan, uint32_t r, size_t n_nodes, uint32_t end)
+{
+    struct plan_role role = plan_role_of(plan, r);
+    return (struct core_group){.end = end,
+                               .window = role.window > 0 ? role.window : 1,
+                               .min_up = role.min_up,
+                               .max_failed = role.max_failed,
+                               .n_others = others(&role.capacity_step, n_nodes),
+                               .has_capacity = role.capacity_step.verb != NULL,
+                               .has_guard = role.guard_step.verb != NULL,
+                               .soak_ms = role.soak_ms};
+}
+
+_Static_assert(PLAN_ROLES_MAX == CORE_GROUPS_MAX, "what compiles can be run");
+
 void bridge_core_plan(const struct plan *plan, struct arena *arena, struct core_plan *ret)
 {
     must(plan->n_steps <= CORE_STEPS_MAX && plan->n_stages >= 1 && plan->n_stages <= CORE_STAGES_MAX);
     *ret = (struct core_plan){.n_nodes = (uint32_t)plan->n_nodes,
                               .n_steps = (uint32_t)plan->n_steps,
                               .n_stages = (uint32_t)plan->n_stages,
-                              .window = plan->window > 0 ? plan->window : 1,
-                              .min_up = plan->min_up,
-                              .max_failed = plan->max_failed,
-                              .n_others = others(plan),
+                              .n_groups = (uint32_t)plan_n_roles(plan),
                               .rollback_on_failure = plan->rollback_on_failure,
-                              .has_capacity = plan->capacity && plan->capacity_step.verb,
-                              .has_guard = plan->guard_step.verb != NULL,
-                              .soak_ms = plan->soak_ms,
                               .guard_ms = GUARD_MS,
                               .floor_wait_ms = FLOOR_WAIT_MS,
                               .unknown_grace_ms = UNKNOWN_GRACE_MS};
+    for (uint32_t r = 0, end = 0; r < ret->n_groups; r++) {
+        size_t n = plan_role_count(plan, r);
+        ret->groups[r] = group_def(plan, r, n, end += (uint32_t)n);
+    }
     for (size_t i = 0; i < plan->n_steps; i++)
         ret->steps[i] = step_def(&plan->steps[i]);
     for (size_t i = 0; i < plan->n_stages; i++)
@@ -155,10 +189,11 @@ const struct verb *bridge_verb(const struct plan *plan, const struct op_req *req
 {
     const struct plan_step *step = req->step < plan->n_steps ? &plan->steps[req->step] : NULL;
     const char *name = NULL;
+    bool of_role = req->group < plan->n_roles;
     if (req->role == ROLE_CAPACITY)
-        step = &plan->capacity_step;
+        step = of_role ? &plan->roles[req->group].capacity_step : &plan->capacity_step;
     else if (req->role == ROLE_GUARD && !step)
-        step = &plan->guard_step;
+        step = of_role ? &plan->roles[req->group].guard_step : &plan->guard_step;
     must(step && step->verb);
     const struct verb *verb = verb_find(step->verb, NULL);
     must(verb != NULL);
@@ -381,8 +416,8 @@ static void other_drains(const struct asking *a, struct job *job)
         const struct plan_step *step = &a->plan->steps[s];
         const struct verb *verb = verb_find(step->verb, NULL);
         struct op_req req = job->req;
-        if (step->phase != PHASE_DRAIN || s == req.step || !verb->record_before ||
-            verb->scope != SCOPE_BALANCER)
+        if (!plan_takes(step, &a->plan->nodes[req.node]) || step->phase != PHASE_DRAIN || s == req.step ||
+            !verb->record_before || verb->scope != SCOPE_BALANCER)
             continue;
         req.step = (uint16_t)s;
         job_also(job, step_job(a, step, verb, &req));

@@ -33,12 +33,13 @@ void look_init(struct look *look, const struct plan_node *node)
                           .old = ""};
 }
 
-const struct plan_step *look_app_step(const struct plan *plan, const struct verb **ret)
+const struct plan_step *look_app_step(const struct plan *plan, const struct plan_node *node,
+                                      const struct verb **ret)
 {
     for (size_t s = 0; s < plan->n_steps; s++) {
         const struct plan_step *step = &plan->steps[s];
         const struct driver *driver;
-        if (step->phase != PHASE_CHANGE || !verb_find(step->verb, &driver) ||
+        if (!plan_takes(step, node) || step->phase != PHASE_CHANGE || !verb_find(step->verb, &driver) ||
             !driver_verb(driver, DOES_APP_PROBE))
             continue;
         *ret = driver_verb(driver, DOES_APP_PROBE);
@@ -61,10 +62,10 @@ void look_take_app(struct look *look, const struct job *app, struct arena *arena
 
 /* ---- the processes */
 
-static const struct plan_step *running_step(const struct plan *plan)
+static const struct plan_step *running_step(const struct plan *plan, const struct plan_node *node)
 {
     for (size_t s = 0; s < plan->n_steps; s++)
-        if (verb_does(plan->steps[s].verb) == DOES_VERIFY)
+        if (plan_takes(&plan->steps[s], node) && verb_does(plan->steps[s].verb) == DOES_VERIFY)
             return &plan->steps[s];
     return NULL;
 }
@@ -83,17 +84,15 @@ static void take_processes(struct look *look, const struct job *job, struct aren
 static void ask_processes(const struct plan *plan, struct arena *arena, const struct run_options *opt,
                           struct look *looks)
 {
-    const struct plan_step *step = running_step(plan);
-    if (!step)
-        return;
     struct plan there = *plan;
     there.nodes = arena_array(arena, plan->n_nodes + 1, sizeof(*there.nodes));
     struct job **jobs = arena_array(arena, plan->n_nodes + 1, sizeof(struct job *));
     struct op_pair *started = arena_array(arena, plan->n_nodes + 1, sizeof(*started));
     struct batch *b = batch_new(&there, opt);
     for (size_t i = 0; i < plan->n_nodes; i++) {
+        const struct plan_step *step = running_step(plan, &plan->nodes[i]);
         jobs[i] = NULL;
-        if (!*looks[i].disk || looks[i].outcome != OUT_OK)
+        if (!step || !*looks[i].disk || looks[i].outcome != OUT_OK)
             continue;
         there.nodes[i] = plan->nodes[i];
         there.nodes[i].rev = looks[i].disk;
@@ -113,16 +112,17 @@ static void ask_processes(const struct plan *plan, struct arena *arena, const st
 bool run_look(const struct plan *plan, struct arena *arena, const struct run_options *opt, struct look **ret,
               struct err *err)
 {
-    const struct verb *probe = plan->probe_step.verb ? verb_find(plan->probe_step.verb, NULL) : NULL;
-    const struct verb *app_verb = NULL;
-    const struct plan_step *app_step = look_app_step(plan, &app_verb);
-    if (!probe)
-        return err_set(err, E_CONFIG, "the plan %s knows no way to ask a node what it runs", plan->name);
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        if (!plan_probe(plan, &plan->nodes[i]))
+            return err_set(err, E_CONFIG, "the plan %s knows no way to ask a node what it runs", plan->name);
     struct look *looks = arena_array(arena, plan->n_nodes + 1, sizeof(*looks));
     struct job **jobs = arena_array(arena, 2 * plan->n_nodes + 1, sizeof(struct job *));
     struct batch *b = batch_new(plan, opt);
     for (size_t i = 0; i < plan->n_nodes; i++) {
-        jobs[2 * i] = batch_later(b, &plan->probe_step, probe, &plan->nodes[i]);
+        const struct plan_step *probe = plan_probe(plan, &plan->nodes[i]);
+        const struct verb *app_verb = NULL;
+        const struct plan_step *app_step = look_app_step(plan, &plan->nodes[i], &app_verb);
+        jobs[2 * i] = batch_later(b, probe, verb_find(probe->verb, NULL), &plan->nodes[i]);
         jobs[2 * i + 1] =
             app_step ? batch_add_after(b, jobs[2 * i], app_step, app_verb, &plan->nodes[i]) : NULL;
         batch_start(b, jobs[2 * i]);
@@ -185,15 +185,21 @@ static void check_seen(const struct plan *plan, const struct look *look, const s
                      look->unseen);
 }
 
+/* Does the release of any node that takes the step bring a configuration, as far as is known? */
+static bool any_brings(const struct plan *plan, const struct plan_step *step, const struct look *looks)
+{
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        if (plan_takes(step, &plan->nodes[i]) && (looks[i].brings || *looks[i].app_text))
+            return true;
+    return false;
+}
+
 /* Steps that take in a configuration, where no node's release brings one. */
 static void drop_reread(struct plan *plan, const struct look *looks)
 {
     size_t k = 0;
-    for (size_t i = 0; i < plan->n_nodes; i++)
-        if (looks[i].brings || *looks[i].app_text)
-            return;
     for (size_t s = 0; s < plan->n_steps; s++)
-        if (verb_does(plan->steps[s].verb) != DOES_REREAD)
+        if (verb_does(plan->steps[s].verb) != DOES_REREAD || any_brings(plan, &plan->steps[s], looks))
             plan->steps[k++] = plan->steps[s];
     plan->n_steps = k;
 }

@@ -35,7 +35,8 @@ void look_take_app(struct look *look, const struct job *app, struct arena *arena
 void look_check(struct plan *plan, struct arena *arena, const struct run_options *opt, struct look *looks,
                 struct problems *problems);
 /* The step whose driver can be asked what the application does, and its verb; NULL when there is none. */
-const struct plan_step *look_app_step(const struct plan *plan, const struct verb **ret);
+const struct plan_step *look_app_step(const struct plan *plan, const struct plan_node *node,
+                                      const struct verb **ret);
 
 /* Does the node run this revision for certain: on disk, in every process, with all that ran? */
 bool look_runs(const struct look *look, const char *rev);

@@ -56,8 +56,8 @@ void preflight_problem(struct preflight *p, const struct plan_node *node, const 
     problems_add(p->problems, "%s%s%s", named ? "" : node->id, named ? "" : ": ", text);
 }
 
-/* As whom will steps run there? `user:` of the plan, and each step's own. Templates still, for every node. */
-static const struct plan_step *probe_step(const struct plan *plan, struct arena *arena)
+/* As whom will steps run there? `user:` of the plan, and each step's own. Templates still, for every node of a role. */
+static const struct plan_step *probe_step(const struct plan *plan, size_t role, struct arena *arena)
 {
     struct plan_step *probe = arena_alloc(arena, sizeof(*probe));
     struct op_pair *args = arena_array(arena, plan->n_steps + 1, sizeof(*args));
@@ -67,7 +67,8 @@ static const struct plan_step *probe_step(const struct plan *plan, struct arena 
     for (size_t s = 0; s < plan->n_steps; s++) {
         const struct plan_step *step = &plan->steps[s];
         const struct verb *verb = verb_find(step->verb, NULL);
-        for (size_t k = 0; k < step->n_args && verb && verb->scope == SCOPE_NODE; k++) {
+        bool taken = step->role == 0 || step->role == role + 1;
+        for (size_t k = 0; k < step->n_args && taken && verb && verb->scope == SCOPE_NODE; k++) {
             bool known = strcmp(step->args[k].name, "runas") != 0 || !*step->args[k].value;
             for (size_t u = 0; u < probe->n_args && !known; u++)
                 known = strcmp(args[u].value, step->args[k].value) == 0;
@@ -86,7 +87,7 @@ static const struct plan_step *probe_step(const struct plan *plan, struct arena 
 static void ask_app(struct preflight *p, struct asked *a, const struct plan_node *node)
 {
     const struct verb *verb = NULL;
-    const struct plan_step *step = look_app_step(p->plan, &verb);
+    const struct plan_step *step = look_app_step(p->plan, node, &verb);
     if (step)
         a->app = batch_add_after(p->batch, a->node, step, verb, node);
 }
@@ -97,17 +98,18 @@ static void ask_node(struct preflight *p, size_t i, const struct plan_step *prob
     struct asked *a = &p->asked[i];
     const struct plan *plan = p->plan;
     const struct plan_node *node = &plan->nodes[i];
+    const struct plan_step *runs = plan_probe(plan, node);
     a->node = batch_later(p->batch, probe, &probe_verb, node);
     ask_app(p, a, node);
-    if (plan->probe_step.verb)
-        a->runs = batch_add_after(p->batch, a->node, &plan->probe_step,
-                                  verb_find(plan->probe_step.verb, NULL), node);
+    if (runs)
+        a->runs = batch_add_after(p->batch, a->node, runs, verb_find(runs->verb, NULL), node);
     preflight_try(p, i);
     batch_start(p->batch, a->node);
     a->balancer = arena_array(p->arena, plan->n_steps + 1, sizeof(*a->balancer));
     for (size_t s = 0; s < plan->n_steps; s++) {
         const struct verb *verb = verb_find(plan->steps[s].verb, NULL);
-        if (plan->steps[s].phase == PHASE_DRAIN && verb->record_before && verb->observe)
+        if (plan_takes(&plan->steps[s], node) && plan->steps[s].phase == PHASE_DRAIN && verb->record_before &&
+            verb->observe)
             a->balancer[a->n_balancers++] =
                 batch_add(p->batch, &plan->steps[s], verb_find(verb->observe, NULL), node);
     }
@@ -119,14 +121,20 @@ static void ask(struct preflight *p)
     bool known = plan->rev && *plan->rev; /* a rollback's revisions come out of the journal */
     if (plan->needs_rev && !known && plan->resolve_step.verb)
         p->resolve = batch_add(p->batch, &plan->resolve_step, verb_find(plan->resolve_step.verb, NULL), NULL);
-    if (plan->capacity && plan->capacity_step.verb)
-        p->capacity =
-            batch_add(p->batch, &plan->capacity_step, verb_find(plan->capacity_step.verb, NULL), NULL);
-    if (plan->survey_step.verb)
-        p->survey = batch_add(p->batch, &plan->survey_step, verb_find(plan->survey_step.verb, NULL), NULL);
-    const struct plan_step *probe = probe_step(plan, p->arena);
+    const struct plan_step *probes[PLAN_ROLES_MAX];
+    for (size_t r = 0; r < plan_n_roles(plan); r++) {
+        struct plan_role *role = arena_alloc(p->arena, sizeof(*role));
+        *role = plan_role_of(plan, r);
+        if (role->capacity_step.verb)
+            p->capacity[r] =
+                batch_add(p->batch, &role->capacity_step, verb_find(role->capacity_step.verb, NULL), NULL);
+        if (role->survey_step.verb)
+            p->survey[r] =
+                batch_add(p->batch, &role->survey_step, verb_find(role->survey_step.verb, NULL), NULL);
+        probes[r] = probe_step(plan, r, p->arena);
+    }
     for (size_t i = 0; i < plan->n_nodes; i++)
-        ask_node(p, i, probe);
+        ask_node(p, i, probes[plan->nodes[i].role]);
     batch_wait(p->batch);
 }
 
@@ -245,7 +253,7 @@ static void check_tree(struct preflight *p, const struct plan_node *node, const 
         bool forced = false;
         for (size_t k = 0; k < step->n_args; k++)
             forced |= strcmp(step->args[k].name, "force") == 0 && strcmp(step->args[k].value, "yes") == 0;
-        checks_out |= verb_does(step->verb) == DOES_CHECKOUT && !forced;
+        checks_out |= plan_takes(step, node) && verb_does(step->verb) == DOES_CHECKOUT && !forced;
     }
     if (checks_out && dirty && strcmp(dirty, "0") != 0)
         problems_add(p->problems,
@@ -275,11 +283,11 @@ static void take_facts(struct preflight *p, struct plan_node *node, const struct
 }
 
 /* Sessions that do not finish are to be ended, by the kind of balancer that this verb is of. */
-static bool wants_kill(const struct plan *plan, const struct verb *of)
+static bool wants_kill(const struct plan *plan, const struct plan_node *node, const struct verb *of)
 {
     for (size_t i = 0; i < plan->n_steps; i++) {
         const struct verb *verb = verb_find(plan->steps[i].verb, NULL);
-        if (verb && verb->kill && verb->balancer == of->balancer &&
+        if (plan_takes(&plan->steps[i], node) && verb && verb->kill && verb->balancer == of->balancer &&
             plan->steps[i].on_timeout == ON_TIMEOUT_KILL)
             return true;
     }
@@ -290,12 +298,12 @@ static bool wants_kill(const struct plan *plan, const struct verb *of)
  */
 static void take_balancer(struct preflight *p, struct plan_node *node, const struct asked *a)
 {
-    node->was_up = a->n_balancers > 0 || !p->plan->capacity;
+    node->was_up = a->n_balancers > 0 || !p->capacity[node->role];
     for (size_t k = 0; k < a->n_balancers; k++) {
         const char *in = preflight_fact(a->balancer[k], "in_rotation");
         if (!preflight_good(a->balancer[k]))
             preflight_problem(p, node, a->balancer[k]);
-        else if (wants_kill(p->plan, a->balancer[k]->spec.verb) &&
+        else if (wants_kill(p->plan, node, a->balancer[k]->spec.verb) &&
                  !lb_can_has(preflight_fact(a->balancer[k], LB_FACT_CAN), LB_WORD_KILL))
             problems_add(
                 p->problems,
@@ -353,43 +361,48 @@ static void take_return(struct preflight *p, struct plan_node *node, const struc
     node->facts = facts;
 }
 
-/* Nodes that come back with this release go first: then the others have their floor. */
-static void returning_first(struct preflight *p)
+/* Nodes that come back with this release go first in their role: then the others have their floor. */
+static void returning_first(struct preflight *p, size_t role)
 {
     struct plan *plan = p->plan;
-    struct plan_node *sorted = arena_array(p->arena, plan->n_nodes, sizeof(*sorted));
-    size_t n = 0;
+    struct plan_node *sorted = arena_array(p->arena, plan->n_nodes + 1, sizeof(*sorted));
+    size_t n = 0, first = 0;
+    while (first < plan->n_nodes && plan->nodes[first].role < role)
+        first++;
     for (int returns = 1; returns >= 0; returns--)
-        for (size_t i = 0; i < plan->n_nodes; i++)
+        for (size_t i = first; i < plan->n_nodes && plan->nodes[i].role == role; i++)
             if ((fact_of(&plan->nodes[i], LB_FACT_RETURNS) != NULL) == returns)
                 sorted[n++] = plan->nodes[i];
-    memcpy(plan->nodes, sorted, n * sizeof(*sorted));
+    memcpy(plan->nodes + first, sorted, n * sizeof(*sorted));
 }
 
-static void check_floor(struct preflight *p)
+static void check_floor(struct preflight *p, size_t role)
 {
     const struct plan *plan = p->plan;
+    const struct job *capacity = p->capacity[role];
+    const struct plan_role of = plan_role_of(plan, role);
     bool any_up = false;
     int64_t returning = 0;
     for (size_t i = 0; i < plan->n_nodes; i++) {
-        any_up |= plan->nodes[i].was_up;
-        returning += fact_of(&plan->nodes[i], LB_FACT_RETURNS) != NULL;
+        any_up |= plan->nodes[i].role == role && plan->nodes[i].was_up;
+        returning += plan->nodes[i].role == role && fact_of(&plan->nodes[i], LB_FACT_RETURNS) != NULL;
     }
-    if (!p->capacity)
+    if (!capacity)
         return;
-    if (!preflight_good(p->capacity)) {
-        problems_add(p->problems, "balancer: %s", p->capacity->result->err.text);
+    if (!preflight_good(capacity)) {
+        problems_add(p->problems, "balancer: %s", capacity->result->err.text);
         return;
     }
-    int64_t up = p->capacity->result->gauge;
-    if (any_up && up - 1 < (int64_t)plan->min_up && up - 1 + returning >= (int64_t)plan->min_up)
-        returning_first(p);
-    else if (any_up && up - 1 < (int64_t)plan->min_up)
-        problems_add(p->problems,
-                     "balancer: %" PRId64
-                     " nodes are in rotation and min_up wants %u to stay: none may leave. Bring nodes back "
-                     "('--only NODE' releases one that is out already), or lower min_up",
-                     up, plan->min_up);
+    int64_t up = capacity->result->gauge;
+    if (any_up && up - 1 < (int64_t)of.min_up && up - 1 + returning >= (int64_t)of.min_up)
+        returning_first(p, role);
+    else if (any_up && up - 1 < (int64_t)of.min_up)
+        problems_add(
+            p->problems,
+            "balancer: %" PRId64
+            " nodes%s%s are in rotation and min_up wants %u to stay: none may leave. Bring nodes back "
+            "('--only NODE' releases one that is out already), or lower min_up",
+            up, plan->n_roles ? " of role " : "", of.name, of.min_up);
 }
 
 /* A balancer that is down is one problem, not one for each node. */
@@ -456,7 +469,8 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
         preflight_git(&p);
         preflight_sites(plan, arena, opt, problems);
         look_check(plan, arena, opt, looks, problems);
-        check_floor(&p);
+        for (size_t r = 0; r < plan_n_roles(plan); r++)
+            check_floor(&p, r);
         preflight_shared(&p);
         fold_repeats(problems);
         if (opt->warnings)

@@ -4,10 +4,10 @@
 
 #include "run/preflight_priv.h"
 
-static const struct plan_step *fetch_step(const struct plan *plan)
+static const struct plan_step *fetch_step(const struct plan *plan, const struct plan_node *node)
 {
     for (size_t s = 0; s < plan->n_steps; s++)
-        if (strcmp(plan->steps[s].verb, "git.fetch") == 0)
+        if (plan_takes(&plan->steps[s], node) && strcmp(plan->steps[s].verb, "git.fetch") == 0)
             return &plan->steps[s];
     return NULL;
 }
@@ -15,16 +15,17 @@ static const struct plan_step *fetch_step(const struct plan *plan)
 void preflight_git(struct preflight *p)
 {
     const struct plan *plan = p->plan;
-    const struct plan_step *step = fetch_step(plan);
     /* A way back goes to what is there already. */
-    if (!step || plan->kind != KIND_RELEASE || !preflight_good(p->resolve) || !plan->rev)
+    if (plan->kind != KIND_RELEASE || !preflight_good(p->resolve) || !plan->rev)
         return;
     struct job **jobs = arena_array(p->arena, plan->n_nodes + 1, sizeof(struct job *));
     struct batch *b = batch_new(plan, p->opt);
-    for (size_t i = 0; i < plan->n_nodes; i++)
-        jobs[i] = preflight_good(p->asked[i].node)
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        const struct plan_step *step = fetch_step(plan, &plan->nodes[i]);
+        jobs[i] = step && preflight_good(p->asked[i].node)
                       ? batch_add(b, step, verb_find("git.readable", NULL), &plan->nodes[i])
                       : NULL;
+    }
     batch_wait(b);
     for (size_t i = 0; i < plan->n_nodes && !b->canceled; i++)
         if (jobs[i] && !preflight_good(jobs[i]))

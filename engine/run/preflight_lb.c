@@ -58,9 +58,9 @@ static void check_addresses(struct preflight *p, size_t i, const char *at, const
 }
 
 /* Several blocks of one balancer see the same things. */
-static size_t shared_addresses(struct preflight *p, struct op_pair **ret)
+static size_t shared_addresses(struct preflight *p, size_t role, struct op_pair **ret)
 {
-    const struct op_result *r = p->survey->result;
+    const struct op_result *r = p->survey[role]->result;
     struct op_pair *pairs = arena_array(p->arena, r->n_facts + 1, sizeof(*pairs));
     size_t n = 0, used = 0;
     for (size_t i = 0; i < r->n_facts; i++)
@@ -74,21 +74,27 @@ static size_t shared_addresses(struct preflight *p, struct op_pair **ret)
     return used;
 }
 
-void preflight_shared(struct preflight *p)
+static void shared_of_role(struct preflight *p, size_t role)
 {
     struct op_pair *shared;
-    if (!p->survey)
+    if (!p->survey[role])
         return;
-    if (!preflight_good(p->survey)) {
-        if (preflight_good(p->capacity)) /* else it has been said */
-            problems_add(p->problems, "balancer: %s", p->survey->result->err.text);
+    if (!preflight_good(p->survey[role])) {
+        if (preflight_good(p->capacity[role])) /* else it has been said */
+            problems_add(p->problems, "balancer: %s", p->survey[role]->result->err.text);
         return;
     }
-    size_t n = shared_addresses(p, &shared);
+    size_t n = shared_addresses(p, role, &shared);
     for (size_t i = 0; i < p->plan->n_nodes; i++)
-        for (size_t k = 0; k < p->asked[i].n_balancers; k++) {
+        for (size_t k = 0; p->plan->nodes[i].role == role && k < p->asked[i].n_balancers; k++) {
             const char *at = preflight_fact(p->asked[i].balancer[k], LB_FACT_AT);
             if (at)
                 check_addresses(p, i, at, shared, n);
         }
+}
+
+void preflight_shared(struct preflight *p)
+{
+    for (size_t r = 0; r < plan_n_roles(p->plan); r++)
+        shared_of_role(p, r);
 }

@@ -46,7 +46,8 @@ static void judge(struct preflight *p, const struct plan_node *node, const struc
 
 void preflight_paths(struct preflight *p, size_t i)
 {
-    const struct plan_step *step = &p->plan->probe_step;
+    const struct plan_role role = plan_role_of(p->plan, p->plan->nodes[i].role);
+    const struct plan_step *step = &role.probe_step;
     const char *json = NULL;
     for (size_t a = 0; a < step->n_args; a++)
         if (strcmp(step->args[a].name, "shared") == 0)

@@ -16,7 +16,8 @@ void preflight_try(struct preflight *p, size_t i)
     for (size_t s = 0; s < plan->n_steps; s++) {
         const struct plan_step *step = &plan->steps[s];
         const struct driver *driver;
-        if (step->phase != PHASE_CHECK || !verb_find(step->verb, &driver))
+        if (!plan_takes(step, &plan->nodes[i]) || step->phase != PHASE_CHECK ||
+            !verb_find(step->verb, &driver))
             continue;
         const struct verb *verb = driver_verb(driver, DOES_TRY);
         if (verb)

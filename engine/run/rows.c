@@ -78,7 +78,7 @@ const char *rows_why(const struct plan *plan, enum why why, const char *failed, 
     case WHY_FAILED:
         if (!*failed)
             return why_name(why);
-        return plan->max_failed == 0
+        return plan->max_failed == 0 || plan->n_roles > 0
                    ? failed
                    : arena_printf(arena, "%s (max_failed %u): %s", why_name(why), plan->max_failed, failed);
     case WHY_SOAK:

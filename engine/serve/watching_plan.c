@@ -29,7 +29,17 @@ const struct watch_plan *watching_plan(struct arena *arena, struct store *store,
                                 .verb = plan->steps[i].verb,
                                 .counts = plan->steps[i].counts,
                                 .phase = plan->steps[i].phase,
+                                .role = plan->steps[i].role,
                                 .usual_ms = usual_ms(times, n_times, plan->steps[i].verb, (int)i)};
+    const char **roles = arena_array(arena, plan->n_roles + 1, sizeof *roles);
+    uint32_t *windows = arena_array(arena, plan->n_roles + 1, sizeof *windows);
+    uint8_t *role_of = arena_array(arena, plan->n_nodes + 1, sizeof *role_of);
+    for (size_t r = 0; r < plan->n_roles; r++) {
+        roles[r] = plan->roles[r].name;
+        windows[r] = plan->roles[r].window;
+    }
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        role_of[i] = plan->nodes[i].role;
     struct watch_plan *w = arena_alloc(arena, sizeof *w);
     *w = (struct watch_plan){.release = release,
                              .env = plan->env,
@@ -39,6 +49,10 @@ const struct watch_plan *watching_plan(struct arena *arena, struct store *store,
                              .plan_name = plan->name,
                              .nodes = nodes,
                              .n_nodes = plan->n_nodes,
+                             .roles = plan->n_roles ? roles : NULL,
+                             .role_of = role_of,
+                             .windows = windows,
+                             .n_roles = plan->n_roles,
                              .steps = steps,
                              .n_steps = plan->n_steps,
                              .stage_end = plan->stage_end,

@@ -7,6 +7,11 @@
 #define FALL_MS    2000
 #define SETTLED_MS 2500
 
+uint32_t lbs_of(const struct sim *s, uint32_t node)
+{
+    return s->plan->bare[core_group_of(&s->plan->core, node)] ? 0 : s->plan->n_lbs;
+}
+
 static bool lb_down(const struct sim *s, uint32_t b)
 {
     return s->lb_down_until[b] > s->now;
@@ -33,15 +38,15 @@ bool lb_sends(const struct sim *s, uint32_t b, uint32_t i)
 
 bool lb_in_rotation(const struct sim *s, uint32_t i)
 {
-    for (uint32_t b = 0; b < s->plan->n_lbs; b++)
+    for (uint32_t b = 0; b < lbs_of(s, i); b++)
         if (!lb_sends(s, b, i))
             return false;
-    return s->plan->n_lbs > 0 || node_healthy(&s->nodes[i], s->now);
+    return lbs_of(s, i) > 0 || node_healthy(&s->nodes[i], s->now);
 }
 
 bool lb_out_everywhere(const struct sim *s, uint32_t i)
 {
-    for (uint32_t b = 0; b < s->plan->n_lbs; b++)
+    for (uint32_t b = 0; b < lbs_of(s, i); b++)
         if (s->nodes[i].lb[b].admin == LB_READY)
             return false;
     return true;
@@ -50,7 +55,7 @@ bool lb_out_everywhere(const struct sim *s, uint32_t i)
 /* What somebody else set meanwhile is not ours to undo. */
 bool lb_as_before(const struct sim *s, uint32_t i)
 {
-    for (uint32_t b = 0; b < s->plan->n_lbs; b++) {
+    for (uint32_t b = 0; b < lbs_of(s, i); b++) {
         const struct lb_node *l = &s->nodes[i].lb[b];
         if (!l->by_hand && l->admin != l->before)
             return false;
@@ -64,7 +69,7 @@ int64_t lb_sessions(const struct sim *s, uint32_t i)
     int64_t left = 0;
     if (s->plan->session_ms == 0 || !proc_alive(n, s->now))
         return 0;
-    for (uint32_t b = 0; b < s->plan->n_lbs; b++) {
+    for (uint32_t b = 0; b < lbs_of(s, i); b++) {
         const struct lb_node *l = &n->lb[b];
         int64_t out = n->sticky ? l->maint_at : l->out_at;
         if (l->before != LB_READY && l->out_at < 0)
@@ -95,7 +100,7 @@ static bool is_settled(const struct sim_node *n, int64_t now)
 
 static void uncount(struct sim *s, uint32_t i)
 {
-    s->serving -= s->nodes[i].counted;
+    s->serving[core_group_of(&s->plan->core, i)] -= s->nodes[i].counted;
     s->nodes[i].counted = false;
 }
 
@@ -108,23 +113,23 @@ void lb_touch(struct sim *s, uint32_t i)
     s->unsettled[s->n_unsettled++] = i;
 }
 
-int64_t lb_count(struct sim *s)
+int64_t lb_count(struct sim *s, uint32_t group)
 {
     int64_t n = 0;
     for (size_t k = 0; k < s->n_unsettled;) {
         uint32_t i = s->unsettled[k];
         struct sim_node *node = &s->nodes[i];
         if (!is_settled(node, s->now)) {
-            n += lb_in_rotation(s, i);
+            n += core_group_of(&s->plan->core, i) == group && lb_in_rotation(s, i);
             k++;
             continue;
         }
         node->counted = lb_in_rotation(s, i);
-        s->serving += node->counted;
+        s->serving[core_group_of(&s->plan->core, i)] += node->counted;
         node->listed = false;
         s->unsettled[k] = s->unsettled[--s->n_unsettled];
     }
-    return n + s->serving;
+    return n + s->serving[group];
 }
 
 void lb_set(struct sim *s, uint32_t b, uint32_t i, enum lb_admin admin)
@@ -180,7 +185,7 @@ static void give_back(struct sim *s, struct sim_op *op, bool refuses)
 {
     uint32_t i = op->req.node;
     struct sim_node *n = &s->nodes[i];
-    for (uint32_t b = 0; b < s->plan->n_lbs; b++) {
+    for (uint32_t b = 0; b < lbs_of(s, i); b++) {
         if (refuses && b == s->plan->n_lbs - 1 && n->lb[b].admin != n->lb[b].before) {
             sim_op_reply(s, op, sim_op_takes(s, 5), OUT_FAILED, false);
             return;
@@ -228,7 +233,7 @@ void lb_change(struct sim *s, struct sim_op *op, enum does does)
 
 static bool wait_up(struct sim *s, uint32_t i)
 {
-    for (uint32_t b = 0; b < s->plan->n_lbs; b++) {
+    for (uint32_t b = 0; b < lbs_of(s, i); b++) {
         const struct lb_node *l = &s->nodes[i].lb[b];
         if (l->before == LB_READY && !l->by_hand && !lb_sends(s, b, i))
             return false;
@@ -236,10 +241,10 @@ static bool wait_up(struct sim *s, uint32_t i)
     return true;
 }
 
-static int64_t capacity(struct sim *s)
+static int64_t capacity(struct sim *s, uint32_t group)
 {
-    s->reading_at = s->now;
-    return lb_count(s);
+    s->reading_at[group] = s->now;
+    return lb_count(s, group);
 }
 
 void lb_look(struct sim *s, struct sim_op *op, enum does does)
@@ -251,7 +256,7 @@ void lb_look(struct sim *s, struct sim_op *op, enum does does)
         return;
     }
     if (op->req.role == ROLE_CAPACITY) {
-        op->gauge = capacity(s);
+        op->gauge = capacity(s, op->req.group);
     } else if (op->req.role == ROLE_GUARD || does == DOES_IDLE) {
         op->lost = !lb_out_everywhere(s, i);
         op->gauge = lb_sessions(s, i);

@@ -58,19 +58,27 @@ static bool find_node(const struct sim_plan *plan, const char *name, size_t n, u
     return false;
 }
 
-static bool find_step(const struct sim_plan *plan, const char *name, uint16_t *ret)
+/* Of a node: a step that it takes. */
+static bool takes(const struct sim_plan *plan, uint32_t node, uint16_t s)
+{
+    uint8_t group = plan->core.steps[s].group;
+    return node == SIM_ANY || group == 0 || group == core_group_of(&plan->core, node) + 1;
+}
+
+static bool find_step(const struct sim_plan *plan, uint32_t node, const char *name, uint16_t *ret)
 {
     *ret = SIM_ANY_STEP;
     if (strcmp(name, "*") == 0)
         return true;
     for (uint16_t s = 0; s < plan->core.n_steps; s++)
-        if (strcmp(plan->steps[s].label, name) == 0 || strcmp(does_name(plan->steps[s].does), name) == 0) {
+        if (takes(plan, node, s) &&
+            (strcmp(plan->steps[s].label, name) == 0 || strcmp(does_name(plan->steps[s].does), name) == 0)) {
             *ret = s;
             return true;
         }
     int phase = phase_from_name(name);
     for (uint16_t s = 0; phase >= 0 && s < plan->core.n_steps; s++)
-        if (plan->core.steps[s].phase == phase) {
+        if (takes(plan, node, s) && plan->core.steps[s].phase == phase) {
             *ret = s;
             return true;
         }
@@ -118,7 +126,7 @@ static bool parse_place(const struct sim_plan *plan, char *place, struct sim_fau
     if (*step == '+')
         return duration_parse(step + 1, &ret->at_ms) ||
                err_set(err, E_USAGE, "'%s' is not a time, as in +12s", step);
-    if (!find_step(plan, step, &ret->step))
+    if (!find_step(plan, ret->node, step, &ret->step))
         return err_set(err, E_USAGE, "there is no step '%s' in this plan", step);
     return true;
 }
@@ -266,7 +274,7 @@ static void others_die(struct sim *s, uint32_t but, uint32_t how_many)
 
 static void by_hand(struct sim *s, uint32_t i, enum lb_admin admin)
 {
-    for (uint32_t b = 0; b < s->plan->n_lbs; b++) {
+    for (uint32_t b = 0; b < lbs_of(s, i); b++) {
         struct lb_node *l = &s->nodes[i].lb[b];
         if (l->admin == admin)
             continue;
@@ -281,7 +289,7 @@ static void by_hand(struct sim *s, uint32_t i, enum lb_admin admin)
 
 static void sees_down(struct sim *s, uint32_t b, uint32_t i)
 {
-    if (s->plan->n_lbs == 0)
+    if (lbs_of(s, i) == 0)
         return;
     s->nodes[i].lb[b].blind_at = s->now;
     lb_touch(s, i);

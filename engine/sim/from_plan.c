@@ -59,6 +59,15 @@ static uint32_t count_lbs(const struct plan *plan)
     return 0;
 }
 
+static bool has_drain(const struct core_plan *core, uint32_t group)
+{
+    for (uint32_t k = 0; k < core->n_steps; k++)
+        if (core->steps[k].phase == PHASE_DRAIN &&
+            (core->steps[k].group == 0 || core->steps[k].group == group + 1))
+            return true;
+    return false;
+}
+
 void sim_plan_of(const struct plan *plan, struct arena *arena, struct sim_plan *ret)
 {
     bool in_place = has_step(plan, DOES_CHECKOUT);
@@ -67,6 +76,8 @@ void sim_plan_of(const struct plan *plan, struct arena *arena, struct sim_plan *
     *ret = (struct sim_plan){.session_ms = SESSION_MS, .warm_ms = WARM_MS, .commit_ms = COMMIT_MS};
     bridge_core_plan(plan, arena, &ret->core);
     ret->n_lbs = count_lbs(plan);
+    for (uint32_t g = 0; g < ret->core.n_groups; g++)
+        ret->bare[g] = !has_drain(&ret->core, g);
     for (size_t i = 0; i < plan->n_nodes; i++) {
         names[i] = plan->nodes[i].id;
         flags[i] = CORE_NODE_WAS_UP | CORE_NODE_HAS_BEFORE;

@@ -36,7 +36,8 @@ int64_t node_bad_since(const struct sim_node *n, int64_t t)
 
 bool node_complete(const struct sim *s, const struct sim_node *n, uint8_t rev)
 {
-    return rev != REV_NONE && (n->made[rev] & s->need) == s->need;
+    uint64_t need = s->need[core_group_of(&s->plan->core, (uint32_t)(n - s->nodes))];
+    return rev != REV_NONE && (n->made[rev] & need) == need;
 }
 
 void node_spawn(struct sim *s, uint32_t i, uint8_t rev)

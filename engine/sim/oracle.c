@@ -46,9 +46,13 @@ static void orders_written(struct sim *s)
 
 /* ---- I4: no change without an earlier durable intent */
 
+static void order_of_groups(struct sim *s, const struct record *row);
+
 void oracle_durable(struct sim *s, const struct record *row)
 {
     s->orders_durable += row->kind == ROW_ORDER;
+    if (row->kind == ROW_NOTE || row->kind == ROW_ORDER)
+        order_of_groups(s, row);
     if (row->kind != ROW_INTENT)
         return;
     if (row->op >= s->cap_intents) {
@@ -68,6 +72,39 @@ void oracle_effect(struct sim *s, const struct sim_op *op)
         return; /* of a controller that is gone: its intents were looked at when it sent them */
     if (op->req.op >= s->cap_intents || !s->intents[op->req.op])
         oracle_broken(s, "op %u changes %u without a durable intent", op->req.op, op->req.node);
+}
+
+/* ---- roles: one is through before a node of the next leaves, and back before one of the one before it goes back */
+
+/* Nobody promises what it runs: it was given up, hurt, left, or had failed within what is tolerated. */
+static bool excused(const struct sim *s, uint32_t i)
+{
+    const struct sim_node *n = &s->nodes[i];
+    return n->unwanted || n->hurt || n->left || n->wrong_rev ||
+           s->plan->core.groups[core_group_of(&s->plan->core, i)].max_failed > 0;
+}
+
+static void order_of_groups(struct sim *s, const struct record *row)
+{
+    const struct core_plan *plan = &s->plan->core;
+    char name[32], other[32];
+    struct sim_node *n = &s->nodes[row->node];
+    s->turned |= row->kind == ROW_ORDER && row->code == ORDER_ROLLBACK;
+    s->turned |= row->kind == ROW_NOTE && row->code == NOTE_LIFE && row->a == LIFE_BACK;
+    n->left |= row->kind == ROW_NOTE && (row->code == NOTE_NODE_LEFT || row->code == NOTE_GANG_BAD);
+    if (row->kind != ROW_NOTE || row->code != NOTE_ADMIT || !s->changes_rev)
+        return;
+    bool back = s->turned;
+    uint32_t group = core_group_of(plan, row->node);
+    for (uint32_t i = 0; i < plan->n_nodes; i++) {
+        const struct sim_node *o = &s->nodes[i];
+        uint32_t g = core_group_of(plan, i);
+        bool first = back ? g > group : g < group,
+             gone = proc_alive(o, s->now) && o->proc.rev == (back ? REV_NEW : REV_OLD);
+        if (first && gone && !excused(s, i))
+            oracle_broken(s, "%s leaves %s %s of another role has", name_of(s, row->node, name),
+                          back ? "on its way back before" : "before", name_of(s, i, other));
+    }
 }
 
 /* ---- ctrl-C: no other node is begun */
@@ -121,16 +158,18 @@ void oracle_once(struct sim *s, uint16_t step, bool undo, enum once_truth truth)
 
 /* ---- I1: the floor */
 
-static bool lost_since(const struct sim *s, int64_t since)
+static bool lost_since(const struct sim *s, uint32_t group, int64_t since)
 {
     for (uint32_t i = 0; i < s->plan->core.n_nodes; i++) {
         const struct sim_node *n = &s->nodes[i];
+        if (core_group_of(&s->plan->core, i) != group)
+            continue;
         int64_t bad = node_bad_since(n, s->now);
         if (bad != NEVER && bad >= since)
             return true;
         if (n->frozen.from != NEVER && n->frozen.to >= since)
             return true;
-        for (uint32_t b = 0; b < s->plan->n_lbs; b++)
+        for (uint32_t b = 0; b < lbs_of(s, i); b++)
             if (n->lb[b].by_hand || (n->lb[b].blind_at != NEVER && n->lb[b].blind_at >= since) ||
                 (n->lb[b].forgot_at >= 0 && n->lb[b].out_at >= since))
                 return true;
@@ -141,23 +180,24 @@ static bool lost_since(const struct sim *s, int64_t since)
 /* A node that served was drained by us just now. */
 void oracle_taken_out(struct sim *s, uint32_t node)
 {
-    int64_t least = lb_count(s);
+    uint32_t g = core_group_of(&s->plan->core, node), min_up = s->plan->core.groups[g].min_up;
+    int64_t least = lb_count(s, g);
     char name[32];
-    if (least < s->fig.least_up)
-        s->fig.least_up = (uint32_t)least;
+    if (least < s->fig.least_up[g])
+        s->fig.least_up[g] = (uint32_t)least;
     if (s->nodes[node].before == REV_NONE)
         return; /* without it there are as many as before the release */
-    if (least >= (int64_t)s->plan->core.min_up || lost_since(s, s->reading_at - 3000))
+    if (least >= (int64_t)min_up || lost_since(s, g, s->reading_at[g] - 3000))
         return;
     oracle_broken(s, "%s was drained and only %lld nodes serve; %u must", name_of(s, node, name),
-                  (long long)least, s->plan->core.min_up);
+                  (long long)least, min_up);
 }
 
 /* ---- I2, I3: who is in rotation runs something complete and healthy; who is stopped gets no requests */
 
 static bool forgot_lately(const struct sim *s, uint32_t node)
 {
-    for (uint32_t b = 0; b < s->plan->n_lbs; b++) {
+    for (uint32_t b = 0; b < lbs_of(s, node); b++) {
         const struct lb_node *l = &s->nodes[node].lb[b];
         bool blind = s->lb_down_until[b] != 0 && s->lb_down_until[b] > s->now - FORGOT_MS;
         if (l->forgot_at >= 0 && (l->forgot_at + FORGOT_MS > s->now || blind))
@@ -184,16 +224,16 @@ static bool may_cut_sessions(const struct sim *s)
 void oracle_stopping(struct sim *s, uint32_t node, uint16_t step, bool late)
 {
     char name[32];
-    for (uint32_t b = 0; late && b < s->plan->n_lbs; b++)
+    for (uint32_t b = 0; late && b < lbs_of(s, node); b++)
         if (s->nodes[node].lb[b].hand_in)
             return;
     if (!proc_alive(&s->nodes[node], s->now) || forgot_lately(s, node))
         return;
-    for (uint32_t b = 0; b < s->plan->n_lbs; b++)
+    for (uint32_t b = 0; b < lbs_of(s, node); b++)
         if (lb_sends(s, b, node))
             oracle_broken(s, "%s: %s while balancer %u sends requests there", name_of(s, node, name),
                           s->plan->steps[step].label, b + 1);
-    for (uint32_t b = 0; late && b < s->plan->n_lbs; b++)
+    for (uint32_t b = 0; late && b < lbs_of(s, node); b++)
         if (s->nodes[node].lb[b].forgot_at >= 0)
             return; /* it was in rotation again meanwhile: those sessions are of then */
     int64_t left = lb_sessions(s, node);
@@ -247,7 +287,7 @@ static void end_of_node(struct sim *s, uint32_t i, int status)
         oracle_broken(s, "%s ran nothing before and runs, yet the exit status is 1", name);
     if (status != 0 && n->before == REV_NONE && !lb_as_before(s, i)) {
         /* What ran nothing is undone when nobody is sent there. */
-        if (lb_in_rotation(s, i) && s->plan->n_lbs > 0)
+        if (lb_in_rotation(s, i) && lbs_of(s, i) > 0)
             oracle_broken(s, "%s ran nothing before and serves, yet the exit status is %d", name, status);
         return;
     }

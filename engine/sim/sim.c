@@ -65,7 +65,7 @@ bool event_pop(struct sim *s, int64_t until, struct sim_event *ret)
 static void world_init(struct sim *s)
 {
     const struct core_plan *plan = &s->plan->core;
-    int bit = 0;
+    int bit = 0; /* of all groups: each has its own steps */
     for (uint32_t k = 0; k < plan->n_steps; k++) {
         enum does does = s->plan->steps[k].does;
         bool makes = does == DOES_FETCH || does == DOES_UNPACK || does == DOES_BUILD || does == DOES_SEAL ||
@@ -75,7 +75,9 @@ static void world_init(struct sim *s)
         if (!makes)
             continue;
         s->bit_of[k] = (int8_t)bit;
-        s->need |= UINT64_C(1) << bit;
+        for (uint32_t g = 0; g < plan->n_groups; g++)
+            if (plan->steps[k].group == 0 || plan->steps[k].group == g + 1)
+                s->need[g] |= UINT64_C(1) << bit;
         if (plan->steps[k].phase == PHASE_PREPARE)
             s->prepare_bits |= UINT64_C(1) << bit;
         bit += bit < 63;
@@ -87,7 +89,7 @@ static void world_init(struct sim *s)
         bool up = i < plan->n_nodes && (down || (plan->node_flags[i] & CORE_NODE_WAS_UP));
         n->hurt = down && ran;
         n->before = n->current = ran ? REV_OLD : REV_NONE;
-        n->made[REV_OLD] = ran ? s->need : 0;
+        n->made[REV_OLD] = ran ? s->need[core_group_of(plan, i)] : 0;
         n->dead = n->frozen = (struct span){NEVER, NEVER};
         n->proc = (struct proc){.stopped_at = ran ? NEVER : INT64_MIN / 2,
                                 .started_at = INT64_MIN / 2,
@@ -123,8 +125,10 @@ struct sim *sim_new(const struct sim_plan *plan, const struct sim_options *opt)
     s->jobs = xcalloc(n * (plan->core.n_steps + 1u) * 2, sizeof(*s->jobs));
     s->unsettled = xcalloc(n, sizeof(*s->unsettled));
     s->free_op = UINT32_MAX;
-    s->reading_at = -1;
-    s->fig.least_up = UINT32_MAX;
+    for (uint32_t g = 0; g < CORE_GROUPS_MAX; g++) {
+        s->reading_at[g] = -1;
+        s->fig.least_up[g] = UINT32_MAX;
+    }
     s->last_exit = -1;
     world_init(s);
     return s;
@@ -190,7 +194,7 @@ static void heal_node(struct sim *s, uint32_t i)
         n->proc.ready_at = s->now;
     if (fell && n->current != REV_NONE)
         node_spawn(s, i, n->current);
-    for (uint32_t b = 0; b < s->plan->n_lbs; b++) { /* whoever set it to maintenance is done */
+    for (uint32_t b = 0; b < lbs_of(s, i); b++) { /* whoever set it to maintenance is done */
         bool was_by_hand = n->lb[b].by_hand;
         n->lb[b].by_hand = false;
         n->lb[b].blind_at = NEVER;

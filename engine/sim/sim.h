@@ -34,12 +34,13 @@ struct sim_step {
 struct sim_plan {
     struct core_plan core;
     struct sim_step steps[CORE_STEPS_MAX];
-    const char *const *names; /* of the nodes; NULL = n1, n2, ... */
-    uint32_t n_lbs;           /* 0 = no balancer */
-    int64_t session_ms;       /* how long the sessions of a drained node take to go */
-    int64_t warm_ms;          /* from start to healthy */
-    int64_t commit_ms;        /* of one commit of the journal */
-    bool check_sees_rev;      /* the health check tells one revision from another */
+    const char *const *names;   /* of the nodes; NULL = n1, n2, ... */
+    uint32_t n_lbs;             /* 0 = no balancer */
+    bool bare[CORE_GROUPS_MAX]; /* groups that no balancer sends anything to */
+    int64_t session_ms;         /* how long the sessions of a drained node take to go */
+    int64_t warm_ms;            /* from start to healthy */
+    int64_t commit_ms;          /* of one commit of the journal */
+    bool check_sees_rev;        /* the health check tells one revision from another */
 };
 
 /* The stock plans in small, for tests and rehearsal. */
@@ -59,6 +60,11 @@ struct sim_shape {
     enum on_timeout on_timeout;
     uint8_t retries;
     bool hooks, blind_check;
+    /* Roles, in their order: so many nodes each, n_nodes in all. window, min_up and max_failed hold for each, the floor
+     * as far as it leaves one that may go. 0 = one role of all. */
+    uint32_t roles[CORE_GROUPS_MAX], n_roles;
+    uint32_t n_bare;    /* the first so many have no balancer */
+    uint32_t once_role; /* whose the run-once step is, from 0 */
 };
 /* false: no such plan, or numbers that do not fit together. Memory from `arena`. */
 bool sim_plan_stock(const struct sim_shape *shape, struct arena *arena, struct sim_plan *ret,
@@ -178,7 +184,7 @@ const char *sim_broken(const struct sim *s);
 
 struct sim_figures {
     int64_t now_ms;
-    uint32_t least_up; /* lowest number of nodes in rotation, seen by all balancers */
+    uint32_t least_up[CORE_GROUPS_MAX]; /* lowest number of its nodes in rotation, seen by all balancers */
     uint64_t n_ops, n_commits, n_rows, n_events;
     uint64_t n_effects; /* changes that reached the world */
     bool lost_once;     /* nobody knows how a run-once step ended: a person must look */

@@ -55,6 +55,7 @@ struct sim_node {
     int64_t touched_at, checked_at; /* last stop, switch or start by us; last good answer of the check */
     int64_t stop_began_at;
     struct lb_node lb[SIM_LBS_MAX];
+    bool left;   /* for a person, by the rows, or its preparation failed: what it runs is nobody's promise */
     bool listed; /* in sim.unsettled */
     bool counted;
 };
@@ -112,10 +113,10 @@ struct sim {
     struct sim_job *jobs;   /* (n_nodes + 1) * n_steps * 2 */
     int64_t lb_down_until[SIM_LBS_MAX];
     int64_t git_down_until;
-    int64_t serving;     /* settled nodes that every balancer has in rotation */
-    uint32_t *unsettled; /* nodes whose state may still change by time alone */
+    int64_t serving[CORE_GROUPS_MAX]; /* settled nodes that every balancer has in rotation */
+    uint32_t *unsettled;              /* nodes whose state may still change by time alone */
     size_t n_unsettled;
-    uint64_t need, prepare_bits; /* making steps */
+    uint64_t need[CORE_GROUPS_MAX], prepare_bits; /* making steps */
     int8_t bit_of[CORE_STEPS_MAX];
     bool changes_rev;
 
@@ -130,8 +131,9 @@ struct sim {
     uint32_t cap_intents;
     uint32_t orders_given,
         orders_durable; /* of this session: those that a running release was given, and rows */
-    int64_t reading_at; /* last capacity reading */
-    bool ever_faulty;   /* a fault was asked for, or a node ran nothing before */
+    int64_t reading_at[CORE_GROUPS_MAX]; /* last capacity reading */
+    bool turned;                         /* by the rows it goes back */
+    bool ever_faulty;                    /* a fault was asked for, or a node ran nothing before */
     struct sim_figures fig;
 };
 
@@ -164,13 +166,14 @@ void job_kill(struct sim *s, uint32_t node, uint32_t slot);
 void node_look(struct sim *s, struct sim_op *op, enum does does);
 
 /* ---- balancers.c */
+uint32_t lbs_of(const struct sim *s, uint32_t node); /* how many send to it */
 bool lb_any_down(const struct sim *s);
 int64_t lb_sessions(const struct sim *s, uint32_t node);
 bool lb_sends(const struct sim *s, uint32_t b, uint32_t node); /* would it send a request there now? */
 bool lb_out_everywhere(const struct sim *s, uint32_t node);
 bool lb_as_before(const struct sim *s, uint32_t node);
 bool lb_in_rotation(const struct sim *s, uint32_t node); /* of all balancers */
-int64_t lb_count(struct sim *s);                         /* nodes that every balancer has in rotation */
+int64_t lb_count(struct sim *s, uint32_t group);         /* its nodes that every balancer has in rotation */
 void lb_touch(struct sim *s, uint32_t node); /* something about its rotation changed or will by time */
 void lb_change(struct sim *s, struct sim_op *op, enum does does);
 void lb_look(struct sim *s, struct sim_op *op, enum does does);

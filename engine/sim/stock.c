@@ -92,11 +92,13 @@ static struct core_step_def define(const struct sim_shape *shape, enum phase pha
     return def;
 }
 
+/* group: as in core_step_def. */
 static void add(const struct sim_shape *shape, struct sim_plan *p, enum phase phase, enum does does,
-                const char *label)
+                const char *label, uint8_t group)
 {
     uint32_t k = p->core.n_steps++;
     p->core.steps[k] = define(shape, phase, does);
+    p->core.steps[k].group = group;
     p->steps[k] = (struct sim_step){.label = label, .does = does, .ms = sim_usual_ms(does)};
 }
 
@@ -105,38 +107,84 @@ static enum phase once_phase(const struct sim_shape *shape, enum phase phase)
     return shape->once == ONCE_BEFORE ? PHASE_BEFORE : shape->once == ONCE_AFTER ? PHASE_AFTER : phase;
 }
 
+/* One group's steps of a phase. */
+static void add_phase(const struct sim_shape *shape, const struct row *rows, struct sim_plan *p, int phase,
+                      uint32_t g)
+{
+    uint8_t tag = p->core.n_groups > 1 ? (uint8_t)(g + 1) : 0;
+    for (const struct row *r = rows; r->phase != PHASE_COUNT; r++) {
+        enum phase at = r->does == DOES_ONCE ? once_phase(shape, r->phase) : r->phase;
+        bool skipped = (r->does == DOES_ONCE && (shape->once == ONCE_NO || shape->once_role != g)) ||
+                       (is_lb_step(r->does) && (shape->n_lbs == 0 || p->bare[g]));
+        if ((int)at == phase && !skipped)
+            add(shape, p, at, r->does, does_name(r->does), tag);
+        if (shape->hooks && phase == PHASE_CHANGE && !skipped && r->does == DOES_START)
+            add(shape, p, PHASE_CHANGE, DOES_CMD, "hook-change", tag);
+    }
+}
+
 static void add_all(const struct sim_shape *shape, const struct row *rows, struct sim_plan *p)
 {
     if (shape->hooks)
-        add(shape, p, PHASE_HOOK_BEFORE, DOES_CMD, "hook-before");
+        add(shape, p, PHASE_HOOK_BEFORE, DOES_CMD, "hook-before", 0);
     for (int phase = 0; phase < PHASE_COUNT; phase++)
-        for (const struct row *r = rows; r->phase != PHASE_COUNT; r++) {
-            enum phase at = r->does == DOES_ONCE ? once_phase(shape, r->phase) : r->phase;
-            bool skipped = (r->does == DOES_ONCE && shape->once == ONCE_NO) ||
-                           (is_lb_step(r->does) && shape->n_lbs == 0);
-            if ((int)at == phase && !skipped)
-                add(shape, p, at, r->does, does_name(r->does));
-            if (shape->hooks && phase == PHASE_CHANGE && !skipped && r->does == DOES_START)
-                add(shape, p, PHASE_CHANGE, DOES_CMD, "hook-change");
-        }
+        for (uint32_t g = 0; g < p->core.n_groups; g++)
+            add_phase(shape, rows, p, phase, g);
     if (shape->hooks) {
-        add(shape, p, PHASE_HOOK_AFTER, DOES_CMD, "hook-after");
-        add(shape, p, PHASE_HOOK_AFTER, DOES_TELL, "hook-tell");
-        add(shape, p, PHASE_HOOK_FAILURE, DOES_CMD, "hook-failure");
+        add(shape, p, PHASE_HOOK_AFTER, DOES_CMD, "hook-after", 0);
+        add(shape, p, PHASE_HOOK_AFTER, DOES_TELL, "hook-tell", 0);
+        add(shape, p, PHASE_HOOK_FAILURE, DOES_CMD, "hook-failure", 0);
     }
+}
+
+/* A stage ends where a role does, whatever else ends it. */
+static uint32_t add_stage(struct core_plan *core, uint32_t end)
+{
+    uint32_t from = core->n_stages > 0 ? core->stage_end[core->n_stages - 1] : 0;
+    for (uint32_t g = 0; g < core->n_groups; g++) {
+        uint32_t at = core->groups[g].end < end ? core->groups[g].end : end;
+        if (at > from && core->n_stages < CORE_STAGES_MAX)
+            core->stage_end[core->n_stages++] = from = at;
+    }
+    return from;
 }
 
 static bool set_stages(const struct sim_shape *shape, struct core_plan *core, struct err *err)
 {
-    core->n_stages = shape->n_stages ? shape->n_stages : 1;
-    core->stage_end[0] = shape->n_nodes;
     for (uint32_t i = 0; i < shape->n_stages; i++) {
         if (shape->stages[i] <= (i ? shape->stages[i - 1] : 0) || shape->stages[i] > shape->n_nodes)
             return err_set(err, E_USAGE, "stages must rise up to the number of nodes");
-        core->stage_end[i] = shape->stages[i];
+        add_stage(core, shape->stages[i]);
     }
+    if (shape->n_stages == 0)
+        add_stage(core, shape->n_nodes);
     return core->stage_end[core->n_stages - 1] == shape->n_nodes ||
            err_set(err, E_USAGE, "the last stage must be all nodes");
+}
+
+static bool set_groups(const struct sim_shape *shape, struct sim_plan *p, struct err *err)
+{
+    struct core_plan *core = &p->core;
+    uint32_t first = 0;
+    core->n_groups = shape->n_roles ? shape->n_roles : 1;
+    for (uint32_t g = 0; g < core->n_groups; g++) {
+        uint32_t n = shape->n_roles ? shape->roles[g] : shape->n_nodes;
+        p->bare[g] = g < shape->n_bare;
+        core->groups[g] = (struct core_group){.end = first + n,
+                                              .window = shape->window ? shape->window : 1,
+                                              .min_up = shape->min_up,
+                                              .max_failed = shape->max_failed,
+                                              .has_capacity = shape->n_lbs > 0 && !p->bare[g],
+                                              .has_guard = shape->n_lbs > 0 && !p->bare[g],
+                                              .soak_ms = shape->soak_ms};
+        if (shape->n_roles > 1 && shape->min_up >= n)
+            core->groups[g].min_up = n > 0 ? n - 1 : 0;
+        if (n == 0)
+            return err_set(err, E_USAGE, "role %u has no nodes", g + 1);
+        first += n;
+    }
+    return first == shape->n_nodes ||
+           err_set(err, E_USAGE, "the roles have %u nodes, not %u", first, shape->n_nodes);
 }
 
 bool sim_plan_stock(const struct sim_shape *shape, struct arena *arena, struct sim_plan *ret, struct err *err)
@@ -152,13 +200,7 @@ bool sim_plan_stock(const struct sim_shape *shape, struct arena *arena, struct s
     *ret = (struct sim_plan){
         .n_lbs = shape->n_lbs, .session_ms = 1500, .warm_ms = 800, .check_sees_rev = !shape->blind_check};
     ret->core = (struct core_plan){.n_nodes = shape->n_nodes,
-                                   .window = shape->window ? shape->window : 1,
-                                   .min_up = shape->min_up,
-                                   .max_failed = shape->max_failed,
                                    .rollback_on_failure = !shape->stop_on_failure,
-                                   .has_capacity = shape->n_lbs > 0,
-                                   .has_guard = shape->n_lbs > 0,
-                                   .soak_ms = shape->soak_ms,
                                    .guard_ms = 2000,
                                    .floor_wait_ms = 60000,
                                    .unknown_grace_ms = 30000};
@@ -174,6 +216,8 @@ bool sim_plan_stock(const struct sim_shape *shape, struct arena *arena, struct s
             flags[i] = CORE_NODE_HAS_BEFORE | CORE_NODE_COMES_BACK;
     }
     ret->core.node_flags = flags;
+    if (!set_groups(shape, ret, err))
+        return false;
     add_all(shape, rows, ret);
     return set_stages(shape, &ret->core, err);
 }

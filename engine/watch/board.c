@@ -122,12 +122,26 @@ static int name_columns(const struct model *m)
     return widest < NAME_MAX_COLS ? widest : NAME_MAX_COLS;
 }
 
+/* The widest name of a role; 0 = there are none. */
+static int role_columns(const struct model *m)
+{
+    int widest = 0;
+    for (size_t i = 0; i < m->plan->n_roles; i++) {
+        int n = (int)strlen(m->plan->roles[i]);
+        widest = n > widest ? n : widest;
+    }
+    return widest;
+}
+
 static void put_node(const struct model *m, uint32_t i, int name_cols, int64_t now_ms, struct pen *pen)
 {
     auto_buf struct buf line = BUF_INIT(LINE_MAX_BYTES);
     const struct model_node *n = &m->nodes[i];
-    buf_printf(&line, "%-*.*s  %s%-15s%s ", name_cols, name_cols, m->plan->nodes[i],
-               pen->colour ? colours[n->state] : "", shown_name(n->state), pen->colour ? "\x1b[0m" : "");
+    buf_printf(&line, "%-*.*s  ", name_cols, name_cols, m->plan->nodes[i]);
+    if (m->plan->n_roles > 0)
+        buf_printf(&line, "%-*s  ", role_columns(m), m->plan->roles[m->plan->role_of[i]]);
+    buf_printf(&line, "%s%-15s%s ", pen->colour ? colours[n->state] : "", shown_name(n->state),
+               pen->colour ? "\x1b[0m" : "");
     put_doing(m, n, now_ms, &line);
     while (line.len > 0 && line.data[line.len - 1] == ' ')
         line.data[--line.len] = '\0';

@@ -99,6 +99,16 @@ static void step_begin(struct model_node *n, int step, int64_t at_ms)
     n->attempt = 0;
 }
 
+static size_t role_of(const struct watch_plan *plan, ptrdiff_t node)
+{
+    return plan->n_roles > 0 && node < (ptrdiff_t)plan->n_nodes ? plan->role_of[node] : 0;
+}
+
+static bool takes(const struct watch_plan *plan, size_t role, size_t step)
+{
+    return plan->steps[step].role == 0 || plan->steps[step].role == role + 1;
+}
+
 /* The steps of a node's walk follow one another without a word of the journal: reads have no intent rows. */
 static void step_done(struct model *m, struct model_node *n, int step, int64_t at_ms)
 {
@@ -108,6 +118,8 @@ static void step_done(struct model *m, struct model_node *n, int step, int64_t a
         m->spent_n[step]++;
     }
     int next = step + 1;
+    while (next < (int)m->plan->n_steps && !takes(m->plan, role_of(m->plan, n - m->nodes), (size_t)next))
+        next++; /* another role's */
     bool same =
         next < (int)m->plan->n_steps && (steps[next].phase == steps[step].phase ||
                                          (!is_gang(steps[next].phase) && !is_gang(steps[step].phase)));
@@ -305,14 +317,14 @@ static int64_t step_usual(const struct model *m, size_t step)
     return m->plan->steps[step].usual_ms;
 }
 
-/* Of the steps in [first, last] phases: what one node needs. -1 when no step of them is known. */
-static int64_t walk_ms(const struct model *m, enum phase first, enum phase last)
+/* Of the steps in [first, last] phases: what one node of a role needs. -1 when no step of them is known. */
+static int64_t walk_ms(const struct model *m, size_t role, enum phase first, enum phase last)
 {
     int64_t sum = 0;
     bool known = false;
     for (size_t i = 0; i < m->plan->n_steps; i++) {
         enum phase p = m->plan->steps[i].phase;
-        int64_t usual = p >= first && p <= last ? step_usual(m, i) : -1;
+        int64_t usual = p >= first && p <= last && takes(m->plan, role, i) ? step_usual(m, i) : -1;
         if (usual >= 0) {
             sum += usual;
             known = true;
@@ -331,19 +343,38 @@ static int64_t soak_left_ms(const struct model *m, int64_t now_ms)
     return left;
 }
 
+/* Its nodes that have their walk before them or are on it. */
+static int64_t role_left_ms(const struct model *m, size_t role)
+{
+    const struct watch_plan *p = m->plan;
+    uint32_t window = p->n_roles > 0 ? p->windows[role] : p->window, waiting = 0, going = 0;
+    int64_t walk = walk_ms(m, role, PHASE_DRAIN, PHASE_ENABLE);
+    for (size_t i = 0; i < p->n_nodes; i++) {
+        enum shown state = m->nodes[i].state;
+        if (role_of(p, (ptrdiff_t)i) != role)
+            continue;
+        waiting += state == SHOWN_WAITING || state == SHOWN_PREPARING || state == SHOWN_PREPARED;
+        going += state == SHOWN_OUT || state == SHOWN_BACK;
+    }
+    window = window ? window : 1;
+    return walk < 0 ? -1 : walk * waiting / window + walk * going / window / 2;
+}
+
 int64_t model_left_ms(const struct model *m, int64_t now_ms)
 {
-    int64_t walk = walk_ms(m, PHASE_DRAIN, PHASE_ENABLE);
-    uint32_t waiting = m->counts[SHOWN_WAITING] + m->counts[SHOWN_PREPARING] + m->counts[SHOWN_PREPARED];
-    uint32_t going = m->counts[SHOWN_OUT] + m->counts[SHOWN_BACK];
-    uint32_t window = m->plan->window ? m->plan->window : 1;
-    if (m->ended || walk < 0 || m->life >= LIFE_BACK)
+    int64_t left = soak_left_ms(m, now_ms);
+    if (m->ended || m->life >= LIFE_BACK)
         return -1;
-    int64_t left = walk * waiting / window + walk * going / window / 2 + soak_left_ms(m, now_ms);
+    for (size_t r = 0; r < (m->plan->n_roles ? m->plan->n_roles : 1); r++) {
+        int64_t role = role_left_ms(m, r);
+        if (role < 0)
+            return -1;
+        left += role;
+    }
     if (m->life < LIFE_ROLL) {
-        int64_t prepare = walk_ms(m, PHASE_HOOK_BEFORE, PHASE_BEFORE), spent = now_ms - m->started_ms;
+        int64_t prepare = walk_ms(m, 0, PHASE_HOOK_BEFORE, PHASE_BEFORE), spent = now_ms - m->started_ms;
         left += prepare > spent ? prepare - spent : 0;
     }
-    int64_t after = walk_ms(m, PHASE_AFTER, PHASE_HOOK_AFTER);
+    int64_t after = walk_ms(m, 0, PHASE_AFTER, PHASE_HOOK_AFTER);
     return left + (after > 0 ? after : 0);
 }

@@ -28,6 +28,7 @@ struct watch_step {
     const char *label, *verb;
     const char *counts; /* what its gauge is: "sessions left"; NULL = it has none */
     enum phase phase;
+    uint8_t role;     /* 1 + its number; 0 = of all nodes */
     int64_t usual_ms; /* median of past releases, -1 = not known */
 };
 struct watch_plan {
@@ -35,6 +36,10 @@ struct watch_plan {
     enum release_kind kind;
     const char *env, *app, *rev, *plan_name;
     const char *const *nodes; /* ids in release order */
+    const char *const *roles; /* names of roles; NULL = nodes are alike */
+    const uint8_t *role_of;   /* by node: number of its role */
+    const uint32_t *windows;  /* by role */
+    size_t n_roles;
     size_t n_nodes;
     const struct watch_step *steps;
     size_t n_steps;

@@ -173,10 +173,10 @@ class Node:
 class Fleet:
     """mode: rolling (releases/ and current) or in-place (srv is the checkout). varnish: None, "nodes" (a balancer of
     its own over the nodes) or "front" (before the HAProxies, which alone know the nodes). node_varnish: every node has
-    a Varnish of its own between the HAProxies and the app."""
+    a Varnish of its own between the HAProxies and the app. workers: the first so many nodes are behind no balancer."""
 
     def __init__(self, directory=None, n_nodes=4, balancers=2, varnish="nodes", ssh=None, mode="rolling",
-                 sticky=False, keep_state=False, first="v1", pillar=None, node_varnish=False):
+                 sticky=False, keep_state=False, first="v1", pillar=None, node_varnish=False, workers=0):
         self.own_dir = directory is None
         self.dir = os.path.realpath(directory or tempfile.mkdtemp(prefix="release-fleet-"))
         os.makedirs(self.dir, mode=0o700, exist_ok=True)
@@ -184,7 +184,7 @@ class Fleet:
         self.ssh = ssh or os.environ.get("FLEET_TRANSPORT", "ssh")
         self.mode, self.first, self.node_varnish = mode, first, node_varnish
         self.nodes = [Node(self, i + 1) for i in range(n_nodes)]
-        servers = [(n.id, n.host, n.front_port) for n in self.nodes]
+        servers = [(n.id, n.host, n.front_port) for n in self.nodes[workers:]]
         self.lbs = [HAProxy(self.dir, f"lb{i + 1}", f"{self.net}.{2 + i}", self.base + 80, self.base + 99, servers,
                             sticky=sticky, keep_state=keep_state) for i in range(balancers)]
         behind = servers if varnish == "nodes" else [(b.name, b.host, b.port) for b in self.lbs]

@@ -70,6 +70,8 @@ struct config {
     const char *name;
     uint32_t n_nodes, window, min_up, max_failed, soak_ms;
     bool once, stop_on_failure;
+    uint32_t
+        n_workers; /* so many of them are a role of their own, before the others and without a balancer */
 };
 
 static struct core_plan plan;
@@ -110,17 +112,26 @@ static void make_plan(const struct config *c)
                               .n_steps = N_STEPS,
                               .n_stages = 1,
                               .stage_end = {c->n_nodes},
-                              .window = c->window,
-                              .min_up = c->min_up,
-                              .max_failed = c->max_failed,
                               .rollback_on_failure = !c->stop_on_failure,
-                              .has_capacity = true,
-                              .has_guard = true,
-                              .soak_ms = c->soak_ms,
                               .guard_ms = 2000,
                               .floor_wait_ms = 3000,
                               .unknown_grace_ms = 2000,
                               .node_flags = flags};
+    if (c->n_workers > 0)
+        plan.groups[plan.n_groups++] = (struct core_group){
+            .end = c->n_workers, .window = c->window, .max_failed = c->max_failed, .soak_ms = c->soak_ms};
+    plan.groups[plan.n_groups++] = (struct core_group){.end = c->n_nodes,
+                                                       .window = c->window,
+                                                       .min_up = c->min_up,
+                                                       .max_failed = c->max_failed,
+                                                       .has_capacity = true,
+                                                       .has_guard = true,
+                                                       .soak_ms = c->soak_ms};
+    if (c->n_workers > 0) {
+        plan.n_stages = 2;
+        plan.stage_end[0] = c->n_workers;
+        plan.stage_end[1] = c->n_nodes;
+    }
     for (int i = 0; i < N_STEPS; i++) {
         bool waits = i == S_IDLE || i == S_CHECK || i == S_UP || i == S_VERIFY;
         plan.steps[i] = waits ? wait : change;
@@ -128,6 +139,9 @@ static void make_plan(const struct config *c)
     }
     plan.steps[S_FETCH].forward_only = true;
     plan.steps[S_DRAIN].record_before = true;
+    for (int i = 0; i < N_STEPS && c->n_workers > 0; i++)
+        if (plan.steps[i].phase == PHASE_DRAIN || plan.steps[i].phase == PHASE_ENABLE)
+            plan.steps[i].group = 2;
     if (c->once)
         plan.steps[S_ONCE].once = ONCE_FIRST;
     else
@@ -191,9 +205,12 @@ static uint64_t hash_of(const struct state *s)
         n->guard_due = ahead(n->guard_due, c->now);
         n->kill_until = ahead(n->kill_until, c->now);
     }
-    c->cap_due = ahead(c->cap_due, c->now);
     c->soak_until = c->kept.soaking ? ahead(c->soak_until, c->now) : 0;
-    c->floor_since = c->floor_since < 0 ? -1 : c->now - c->floor_since;
+    for (uint32_t g = 0; g < plan.n_groups; g++) {
+        struct reading *r = &c->readings[g];
+        r->due = ahead(r->due, c->now);
+        r->short_since = r->short_since < 0 ? -1 : c->now - r->short_since;
+    }
     c->min_due = ahead(c->min_due, c->now);
     c->last_op = 0;
     c->now = 0;
@@ -223,10 +240,16 @@ static bool first_visit(uint64_t h)
 
 /* ---- the world */
 
+/* The nodes behind the balancer are the last group. */
+static uint32_t first_balanced(void)
+{
+    return plan.n_groups > 1 ? plan.groups[0].end : 0;
+}
+
 static int serving(const struct state *s)
 {
     int n = 0;
-    for (uint32_t i = 0; i < plan.n_nodes; i++)
+    for (uint32_t i = first_balanced(); i < plan.n_nodes; i++)
         n += !s->w[i].out && s->w[i].runs != NOTHING;
     return n;
 }
@@ -238,7 +261,7 @@ static void drain(struct state *s, uint32_t depth, uint32_t i)
     bool again = w->forgot;
     w->out = 1;
     w->forgot = 0;
-    if (was_in && !again && serving(s) < (int)plan.min_up) {
+    if (was_in && !again && serving(s) < (int)plan.groups[plan.n_groups - 1].min_up) {
         for (uint32_t k = 0; k < plan.n_nodes; k++)
             if (s->w[k].forgot)
                 return; /* a reading may have counted it */
@@ -263,7 +286,7 @@ static void effect(struct state *s, uint32_t depth, const struct op_req *op)
     switch (op->step) {
     case S_FETCH: w->fetched = 1; break;
     case S_STOP:
-        if (!w->out && !w->forgot && w->runs != NOTHING)
+        if (!w->out && !w->forgot && w->runs != NOTHING && op->node >= first_balanced())
             wrong(depth, "node %u is stopped in rotation", op->node + 1);
         w->runs = NOTHING;
         w->checked = 0;
@@ -513,7 +536,7 @@ static bool must_end_well(const struct state *from, uint32_t depth, enum order o
     }
     n_ends = ends;
     /* A stop or a tolerated failure may be told once more: what an earlier fault left is found only now. */
-    bool lenient = status == 4 && (!plan.rollback_on_failure || plan.max_failed > 0);
+    bool lenient = status == 4 && (!plan.rollback_on_failure || plan.groups[0].max_failed > 0);
     if (!bad && status != 0 && status != 1 && !lenient)
         wrong(depth, "%s ends with %d though nothing fails any more",
               order == ORDER_RESUME ? "a resume" : "a rollback", status);
@@ -674,6 +697,8 @@ int main(int argc, char **argv)
         {.name = "3 nodes, window 2, once", .n_nodes = 3, .window = 2, .min_up = 1, .once = true},
         {.name = "3 nodes, one may fail", .n_nodes = 3, .window = 1, .min_up = 1, .max_failed = 1},
         {.name = "4 nodes, window 2", .n_nodes = 4, .window = 2, .min_up = 2},
+        {.name = "1 worker, 2 nodes", .n_nodes = 3, .window = 1, .min_up = 1, .n_workers = 1},
+        {.name = "2 workers, 2 nodes", .n_nodes = 4, .window = 2, .min_up = 1, .n_workers = 2},
     };
     uint64_t budget = option(argc, argv, "--budget", 2), seconds = option(argc, argv, "--seconds", 25);
     uint64_t nodes = option(argc, argv, "--nodes", 0), states = 0;

@@ -24,6 +24,18 @@ static bool stages(char *word, struct sim_shape *shape)
     return true;
 }
 
+static bool roles(char *word, struct sim_shape *shape)
+{
+    char *save = NULL;
+    shape->n_nodes = 0;
+    for (char *w = strtok_r(word, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
+        if (shape->n_roles == CORE_GROUPS_MAX || !number(w, &shape->roles[shape->n_roles]))
+            return false;
+        shape->n_nodes += shape->roles[shape->n_roles++];
+    }
+    return true;
+}
+
 static uint32_t *number_field(struct sim_shape *shape, const char *key)
 {
     return strcmp(key, "nodes") == 0        ? &shape->n_nodes
@@ -34,6 +46,8 @@ static uint32_t *number_field(struct sim_shape *shape, const char *key)
            : strcmp(key, "maint") == 0      ? &shape->n_maint
            : strcmp(key, "new") == 0        ? &shape->n_new
            : strcmp(key, "down") == 0       ? &shape->n_down
+           : strcmp(key, "bare") == 0       ? &shape->n_bare
+           : strcmp(key, "once-role") == 0  ? &shape->once_role
                                             : NULL;
 }
 
@@ -46,6 +60,8 @@ static bool plan_word(struct scenario *sc, const char *key, char *value)
         return number(value, field);
     if (strcmp(key, "stages") == 0)
         return stages(value, shape);
+    if (strcmp(key, "roles") == 0)
+        return roles(value, shape);
     if (strcmp(key, "soak") == 0)
         return duration_parse(value, &shape->soak_ms);
     if (strcmp(key, "once") == 0)
@@ -166,8 +182,16 @@ static void put_plan(const struct scenario *sc, struct buf *out)
 {
     const struct sim_shape *s = &sc->shape;
     char text[DURATION_TEXT_MAX];
-    buf_printf(out, "plan %s nodes %u window %u min-up %u lbs %u", s->plan, s->n_nodes, s->window, s->min_up,
-               s->n_lbs);
+    buf_printf(out, "plan %s ", s->plan);
+    if (s->n_roles == 0)
+        buf_printf(out, "nodes %u", s->n_nodes);
+    for (uint32_t g = 0; g < s->n_roles; g++)
+        buf_printf(out, "%s%u", g ? "," : "roles ", s->roles[g]);
+    buf_printf(out, " window %u min-up %u lbs %u", s->window, s->min_up, s->n_lbs);
+    if (s->n_bare)
+        buf_printf(out, " bare %u", s->n_bare);
+    if (s->once_role)
+        buf_printf(out, " once-role %u", s->once_role);
     if (s->max_failed)
         buf_printf(out, " max-failed %u", s->max_failed);
     if (s->n_maint)
@@ -238,13 +262,29 @@ static void bad(struct verdict *v, const char *why)
     v->good = false;
 }
 
+/* Is there a node more than must stay, in every role? The first n_down and the last n_maint + n_new do not count. */
+static bool floor_can_hold(const struct sim_shape *s)
+{
+    uint32_t n = s->n_roles ? s->n_roles : 1, first = 0, last = s->n_nodes - s->n_maint - s->n_new;
+    for (uint32_t g = 0; g < n; g++) {
+        uint32_t all = s->n_roles ? s->roles[g] : s->n_nodes, end = first + all, up = 0;
+        uint32_t min_up = n > 1 && s->min_up >= all ? all - 1 : s->min_up;
+        for (uint32_t i = first; i < end; i++)
+            up += i >= s->n_down && i < last;
+        if (up <= min_up && (n == 1 || min_up > 0))
+            return false;
+        first = end;
+    }
+    return true;
+}
+
 /* With the faults gone, one order ends it (I11); but for what only a person can know, and for a plan that
  * cannot keep its floor. Where a failure only stops or is tolerated, what an earlier fault left may still be
  * found: then the order after that one. */
 static bool must_end(const struct scenario *sc, struct sim *sim, const struct move *m)
 {
     const struct sim_shape *s = &sc->shape;
-    bool floor = s->n_nodes - s->n_maint - s->n_new > s->min_up + s->n_down;
+    bool floor = floor_can_hold(s);
     for (size_t i = 0; i < sc->n_moves; i++)
         if (sc->moves[i].kind == MOVE_EXCLUDE)
             return false; /* who is given up may be just who the floor waits for */
@@ -350,7 +390,7 @@ static bool drop_moves(struct scenario *sc)
 static bool simpler_shape(struct scenario *sc)
 {
     bool any = false;
-    for (int k = 0; k < 13; k++) {
+    for (int k = 0; k < 16; k++) {
         struct scenario less = *sc;
         struct sim_shape *s = &less.shape;
         s->plan = less.plan_name;
@@ -368,6 +408,9 @@ static bool simpler_shape(struct scenario *sc)
         case 10: s->window = 1; break;
         case 11: s->on_timeout = ON_TIMEOUT_RESTORE; break;
         case 12: s->n_down = 0; break;
+        case 13: s->n_roles = s->n_bare = s->once_role = 0; break;
+        case 14: s->n_bare = 0; break;
+        case 15: s->once_role = 0; break;
         }
         s->plan = sc->shape.plan;
         bool same = memcmp(&less.shape, &sc->shape, sizeof(less.shape)) == 0 && less.steady == sc->steady;
@@ -381,9 +424,11 @@ static bool fewer_nodes(struct scenario *sc)
 {
     struct scenario less = *sc;
     less.shape.plan = less.plan_name;
-    if (less.shape.n_nodes < 2)
+    if (less.shape.n_nodes < 2 || (less.shape.n_roles > 0 && less.shape.roles[less.shape.n_roles - 1] < 2))
         return false;
     less.shape.n_nodes--;
+    if (less.shape.n_roles > 0)
+        less.shape.roles[less.shape.n_roles - 1]--;
     less.shape.n_stages = 0;
     if (less.shape.min_up >= less.shape.n_nodes)
         less.shape.min_up = less.shape.n_nodes - 1;

@@ -28,6 +28,19 @@ static bool chance(struct dice *d, uint32_t one_in)
     return draw(d, one_in) == 0;
 }
 
+/* The nodes fall into two or three roles. */
+static void draw_roles(struct dice *d, struct sim_shape *s)
+{
+    uint32_t left = s->n_nodes;
+    for (uint32_t n = 2 + draw(d, 2); left > 0 && s->n_roles < n; s->n_roles++) {
+        uint32_t most = left - (n - s->n_roles - 1 < left ? n - s->n_roles - 1 : left - 1);
+        s->roles[s->n_roles] = s->n_roles + 1 == n ? left : 1 + draw(d, most);
+        left -= s->roles[s->n_roles];
+    }
+    s->n_bare = draw(d, s->n_roles);
+    s->once_role = draw(d, s->n_roles);
+}
+
 static void draw_shape(struct dice *d, struct scenario *sc, uint32_t n_nodes)
 {
     static const char *const plans[] = {"rolling", "rolling", "rolling", "in-place", "restart"};
@@ -56,6 +69,8 @@ static void draw_shape(struct dice *d, struct scenario *sc, uint32_t n_nodes)
         s->stages[1] = s->n_nodes;
     }
     sc->seed = d->state >> 20;
+    if (chance(d, 3) && s->n_nodes > 2)
+        draw_roles(d, s);
 }
 
 static void add(struct scenario *sc, struct move m)

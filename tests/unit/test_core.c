@@ -86,12 +86,14 @@ static void make_plan(struct world *w, uint32_t n_nodes, uint32_t window, bool r
                                  .n_steps = N_STEPS,
                                  .n_stages = 2,
                                  .stage_end = {1, n_nodes},
-                                 .window = window,
-                                 .min_up = n_nodes > 2 ? n_nodes / 2 : 1,
+                                 .n_groups = 1,
+                                 .groups = {{.end = n_nodes,
+                                             .window = window,
+                                             .min_up = n_nodes > 2 ? n_nodes / 2 : 1,
+                                             .has_capacity = true,
+                                             .has_guard = true,
+                                             .soak_ms = 3000}},
                                  .rollback_on_failure = rollback,
-                                 .has_capacity = true,
-                                 .has_guard = true,
-                                 .soak_ms = 3000,
                                  .guard_ms = 2000,
                                  .floor_wait_ms = 10000,
                                  .unknown_grace_ms = 20000,
@@ -336,7 +338,12 @@ static bool walk_well(const struct core_step_def *steps, uint32_t n_steps, enum 
                       struct core_view *ret, bool *ret_owed_meanwhile)
 {
     static struct update up;
-    struct core_plan plan = {.n_nodes = 1, .n_steps = n_steps, .n_stages = 1, .stage_end = {1}, .window = 1};
+    struct core_plan plan = {.n_nodes = 1,
+                             .n_steps = n_steps,
+                             .n_stages = 1,
+                             .stage_end = {1},
+                             .n_groups = 1,
+                             .groups = {{.end = 1, .window = 1}}};
     const uint8_t flags[] = {CORE_NODE_WAS_UP | CORE_NODE_HAS_BEFORE};
     struct op_req todo[64];
     size_t n_todo = 0;

@@ -141,8 +141,8 @@ static int begin(void **state)
                                  .n_steps = N_STEPS,
                                  .n_stages = 1,
                                  .stage_end = {2},
-                                 .window = 1,
-                                 .min_up = 1,
+                                 .n_groups = 1,
+                                 .groups = {{.end = 2, .window = 1, .min_up = 1}},
                                  .rollback_on_failure = true,
                                  .unknown_grace_ms = 5000,
                                  .node_flags = r->flags};

@@ -227,7 +227,7 @@ static void damage_is_refused(void **state)
     } rows[] = {
         {"", "the frozen plan is damaged: "},
         {"[]", "the frozen plan is damaged: no format"},
-        {"{\"format\":2}", "the plan was frozen by a newer release (format 2, known is 1)"},
+        {"{\"format\":3}", "the plan was frozen by a newer release (format 3, known is 2)"},
         {"{\"format\":1}", "the frozen plan is damaged at 'env'"},
         {"{\"format\":1,\"format\":1}", "the frozen plan is damaged: duplicate object key"},
     };

@@ -47,6 +47,36 @@ static const char *line_of(const char *board, const char *node)
     return NULL;
 }
 
+/* Each node with its role, and no step of another role's as the one that comes next. */
+static void roles_are_shown(void **state)
+{
+    (void)state;
+    static const char *const roles[] = {"worker", "web"};
+    static const uint8_t role_of[] = {0, 1, 1};
+    static const uint32_t windows[] = {1, 2};
+    struct watch_step steps[7];
+    struct watch_plan plan = fixture_plan;
+    struct model m;
+    memcpy(steps, fixture_steps, sizeof steps);
+    steps[2].role = 2;
+    plan.steps = steps;
+    plan.roles = roles;
+    plan.role_of = role_of;
+    plan.windows = windows;
+    plan.n_roles = 2;
+    model_init(&m, &plan);
+    apply(&m, NOTE_ROW(0, "", NOTE_LIFE, LIFE_PREPARE, 0));
+    apply(&m, NOTE_ROW(1500, "", NOTE_LIFE, LIFE_ROLL, 0));
+    apply(&m, NOTE_ROW(1600, "app1", NOTE_ADMIT, 3, 2));
+    apply(&m, INTENT_ROW(1600, "app1", 1));
+    apply(&m, DONE_ROW(2000, "app1", 1));
+    const char *board = render(&m, 2100, 100, 24, false);
+    has(line_of(board, "app1"), "app1   worker  out");
+    has(line_of(board, "app1"), fixture_steps[3].label);
+    has(line_of(board, "app2"), "app2   web     waiting");
+    model_fini(&m);
+}
+
 static void prepare_and_take_out_app1(struct model *m)
 {
     apply(m, NOTE_ROW(0, "", NOTE_LIFE, LIFE_PREPARE, 0));
@@ -302,6 +332,7 @@ static void an_order_to_stop_is_acknowledged_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(roles_are_shown),
         cmocka_unit_test(a_node_walks_through_its_states),
         cmocka_unit_test(a_failing_node_says_why_and_goes_back),
         cmocka_unit_test(the_end_leaves_nobody_at_work),

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* Roles of a plan, for whoever reads it. */
+#include "plans/plan.h"
+
+size_t plan_n_roles(const struct plan *plan)
+{
+    return plan->n_roles > 0 ? plan->n_roles : 1;
+}
+
+struct plan_role plan_role_of(const struct plan *plan, size_t role)
+{
+    if (role < plan->n_roles)
+        return plan->roles[role];
+    return (struct plan_role){.name = "",
+                              .window = plan->window,
+                              .min_up = plan->min_up,
+                              .max_failed = plan->max_failed,
+                              .soak_ms = plan->soak_ms,
+                              .capacity_step = plan->capacity ? plan->capacity_step : (struct plan_step){0},
+                              .guard_step = plan->guard_step,
+                              .show_step = plan->show_step,
+                              .survey_step = plan->survey_step,
+                              .probe_step = plan->probe_step};
+}
+
+const char *plan_role_name(const struct plan *plan, const struct plan_node *node)
+{
+    return node->role < plan->n_roles ? plan->roles[node->role].name : NULL;
+}
+
+size_t plan_role_count(const struct plan *plan, size_t role)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        n += plan->nodes[i].role == role;
+    return n;
+}
+
+const struct plan_step *plan_probe(const struct plan *plan, const struct plan_node *node)
+{
+    const struct plan_step *step =
+        node->role < plan->n_roles ? &plan->roles[node->role].probe_step : &plan->probe_step;
+    return step->verb != NULL ? step : NULL;
+}
+
+bool plan_takes(const struct plan_step *step, const struct plan_node *node)
+{
+    return step->role == 0 || step->role == node->role + 1;
+}
+
+void plan_roles_reverse(struct plan *plan, struct arena *arena)
+{
+    size_t n = plan->n_roles, k = 0;
+    struct plan_node *nodes = arena_array(arena, plan->n_nodes + 1, sizeof(*nodes));
+    struct plan_role *roles = arena_array(arena, n + 1, sizeof(*roles));
+    if (n < 2)
+        return;
+    for (size_t r = n; r-- > 0;)
+        for (size_t i = 0; i < plan->n_nodes; i++)
+            if (plan->nodes[i].role == r) {
+                nodes[k] = plan->nodes[i];
+                nodes[k++].role = (uint8_t)(n - 1 - r);
+            }
+    for (size_t r = 0; r < n; r++)
+        roles[r] = plan->roles[n - 1 - r];
+    for (size_t s = 0; s < plan->n_steps; s++)
+        if (plan->steps[s].role > 0)
+            plan->steps[s].role = (uint8_t)(n + 1 - plan->steps[s].role);
+    plan->nodes = nodes;
+    plan->roles = roles;
+}

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MIT */
+/* `roles:` of the release: block. Each role is compiled as an environment of its own: the block, with the role's keys in
+ * the place of the block's. Then they become one plan: steps in phase order and, in a phase, in the order of the roles;
+ * nodes role by role; what runs once, once. */
+#include "plans/compile_priv.h"
+
+#include <string.h>
+
+#include "plans/inventory.h"
+
+/* What is the release's alone, whoever it is for. */
+static const char *const of_release[] = {"app",      "repo", "branch", "shared", "on_failure", "confirm",
+                                         "approval", "keep", "hooks",  "notify", "git",        "roles"};
+static const char *const of_role[] = {"app_servers", "plan",       "dir",     "user",   "ssh",
+                                      "balancer",    "supervisor", "service", "build",  "check",
+                                      "stages",      "soak",       "window",  "min_up", "max_failed"};
+#define N_OF_RELEASE (sizeof(of_release) / sizeof(of_release[0]))
+#define N_OF_ROLE    (sizeof(of_role) / sizeof(of_role[0]))
+
+struct part {
+    const struct entry *e;
+    struct problems problems; /* its own, until all are known */
+    struct compiler c;
+};
+
+struct joining {
+    struct compiler *c;
+    struct part roles[PLAN_ROLES_MAX];
+    size_t n;
+    struct plan *from[PLAN_ROLES_MAX]; /* plans of those roles that have nodes in it */
+    const char *names[PLAN_ROLES_MAX];
+    size_t n_from;
+};
+
+static const struct value *block_of(const struct pillar *p)
+{
+    return map_get(p->tree, "release");
+}
+
+bool has_roles(const struct pillar *p)
+{
+    return map_entry(block_of(p), "roles") != NULL;
+}
+
+static bool is_in(const char *const *words, size_t n, const char *word)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(words[i], word) == 0)
+            return true;
+    return false;
+}
+
+/* `balancer: none`: the role has none of it, whatever the block has. */
+static bool says_none(const struct value *v)
+{
+    return value_is_null(v) || (v->kind == VALUE_SCALAR && strcmp(v->text, "none") == 0);
+}
+
+static bool is_driver(struct compiler *c, const char *key)
+{
+    for (size_t i = 0; c->table[i] != NULL; i++)
+        if (strcmp(c->table[i]->name, key) == 0)
+            return true;
+    return false;
+}
+
+static void check_key(struct compiler *c, const char *role, const struct entry *e)
+{
+    if (is_in(of_release, N_OF_RELEASE, e->key))
+        problem_at(
+            c->r.problems, e->at,
+            "release: roles: %s: '%s' is the release's, the same for all roles: write it beside roles:", role,
+            e->key);
+    else if (strcmp(e->key, "with") == 0)
+        problem_at(
+            c->r.problems, e->at,
+            "release: roles: %s: 'with' is not known: roles are released one after the other, in the order written",
+            role);
+    else if (!is_in(of_role, N_OF_ROLE, e->key) && !is_driver(c, e->key))
+        problem_at(c->r.problems, e->at, "release: roles: %s: unknown key '%s'%s", role, e->key,
+                   nearest_hint(c->r.arena, e->key, of_role, N_OF_ROLE));
+}
+
+/* Another program lists nodes for the whole environment only. */
+static void check_servers(struct compiler *c, const char *role, const struct value *map)
+{
+    const struct value *servers = map_get(map, "app_servers");
+    if (servers != NULL && inventory_wanted(servers))
+        problem_at(
+            c->r.problems, servers->at,
+            "release: roles: %s: app_servers: no program is asked who is in a role (wanted: the nodes, or "
+            "{pillar: \"a:b\"})",
+            role);
+}
+
+/* The block for this role. Its place is the role's, since what is missing is missing there. */
+static const struct value *block_for(struct compiler *c, const struct entry *role)
+{
+    const struct value *all = block_of(c->pillar), *own = role->value;
+    struct value *ret = value_map(c->r.arena, role->at);
+    for (size_t i = 0; i < all->n; i++) {
+        const struct entry *e = &all->entries[i];
+        if (strcmp(e->key, "roles") != 0 && strcmp(e->key, "app_servers") != 0 &&
+            map_entry(own, e->key) == NULL)
+            (void)map_add(c->r.arena, ret, e->key, e->at, e->value);
+    }
+    for (size_t i = 0; i < own->n; i++)
+        if (!says_none(own->entries[i].value))
+            (void)map_add(c->r.arena, ret, own->entries[i].key, own->entries[i].at, own->entries[i].value);
+    return ret;
+}
+
+static bool role_check(struct compiler *c, const struct entry *e)
+{
+    if (!name_valid(e->key, 32)) {
+        problem_at(c->r.problems, e->at,
+                   "release: roles: '%s' is not a name (wanted: letters, digits, '.', '_', '-')", e->key);
+        return false;
+    }
+    if (e->value == NULL || e->value->kind != VALUE_MAP) {
+        problem_at(c->r.problems, e->at,
+                   "release: roles: %s: wanted a map with app_servers and what else is this role's", e->key);
+        return false;
+    }
+    for (size_t i = 0; i < e->value->n; i++)
+        check_key(c, e->key, &e->value->entries[i]);
+    check_servers(c, e->key, e->value);
+    return true;
+}
+
+static bool roles_check(struct compiler *c, const struct value *roles)
+{
+    size_t before = c->r.problems->n + c->r.problems->dropped;
+    const struct entry *servers = map_entry(block_of(c->pillar), "app_servers");
+    const struct entry *e = map_entry(block_of(c->pillar), "roles");
+    if (servers != NULL)
+        problem_at(
+            c->r.problems, servers->at,
+            "release: app_servers stands beside roles: (%s): with roles every node is in one; write them under a role",
+            place_text(c->r.arena, e->at));
+    if (c->req->n_rehearsed > 0)
+        problem_at(
+            c->r.problems, e->at,
+            "--nodes: an environment with roles is rehearsed with the nodes that it has; leave --nodes out");
+    if (roles == NULL || roles->kind != VALUE_MAP || roles->n == 0)
+        problem_at(
+            c->r.problems, e->at,
+            "release: roles: wanted {worker: {app_servers: ...}, web: {app_servers: ...}}, in the order of the "
+            "release");
+    else if (roles->n > PLAN_ROLES_MAX)
+        problem_at(c->r.problems, e->at, "release: roles: %zu roles, at most %d", roles->n, PLAN_ROLES_MAX);
+    else
+        for (size_t i = 0; i < roles->n; i++)
+            (void)role_check(c, &roles->entries[i]);
+    return c->r.problems->n + c->r.problems->dropped == before;
+}
+
+static void role_compile(struct joining *j, const struct entry *e)
+{
+    struct compiler *c = j->c;
+    struct part *r = &j->roles[j->n++];
+    *r = (struct part){.e = e};
+    r->c = *c;
+    r->c.r.problems = &r->problems;
+    r->c.n_problems_before = 0;
+    r->c.plan = arena_alloc(c->r.arena, sizeof(*r->c.plan));
+    r->c.block = block_for(c, e);
+    r->c.role = e->key;
+    r->c.left_alone = c->req->only_role != NULL && !named_in(c->req->only_role, e->key);
+    compile_block(&r->c);
+}
+
+/* ---- what they found */
+
+static bool said(const struct problems *p, const char *line)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (strcmp(p->lines[i], line) == 0)
+            return true;
+    return false;
+}
+
+/* A mistake in what all roles inherit is one; any other is said with its role. */
+static void problems_join(struct joining *j)
+{
+    struct problems *all = j->c->r.problems;
+    for (size_t r = 0; r < j->n; r++)
+        for (size_t i = 0; i < j->roles[r].problems.n; i++) {
+            const char *line = j->roles[r].problems.lines[i];
+            size_t have = 0;
+            for (size_t k = 0; k < j->n; k++)
+                have += said(&j->roles[k].problems, line);
+            if (j->n > 1 && have == j->n && r == 0)
+                problems_add(all, "%s", line);
+            else if (strstr(line, ": roles: ") != NULL)
+                problems_add(all, "%s", line); /* it names its role */
+            else if (j->n == 1 || have < j->n)
+                problems_add(all, "%s (role %s)", line, j->roles[r].e->key);
+        }
+    for (size_t r = 0; r < j->n; r++) {
+        all->dropped += j->roles[r].problems.dropped;
+        problems_fini(&j->roles[r].problems);
+    }
+}
+
+/* ---- names */
+
+static void check_twins(struct joining *j)
+{
+    struct compiler *c = j->c;
+    struct value *seen = value_map(c->r.arena, (struct place){.file = NULL});
+    for (size_t r = 0; r < j->n; r++)
+        for (size_t i = 0; i < j->roles[r].c.n_all_nodes; i++) {
+            const struct plan_node *node = &j->roles[r].c.all_nodes[i];
+            const struct entry *e = map_entry(seen, node->id);
+            if (e != NULL)
+                problems_add(
+                    c->r.problems,
+                    "%s: node '%s' is in role %s and in role %s, and a node has one role: give it a name and a "
+                    "directory of its own in each ('%s-%s: {host: ..., dir: ...}'), or make what it runs one role",
+                    node->where, node->id, e->value->text, j->roles[r].e->key, node->id, j->roles[r].e->key);
+            else
+                (void)map_add(c->r.arena, seen, node->id, seen->at,
+                              value_scalar(c->r.arena, seen->at, j->roles[r].e->key));
+        }
+}
+
+/* What --only, --exclude and --only-role name must be there, in some role. */
+static void check_words(struct joining *j)
+{
+    struct compiler *c = j->c;
+    const char *names[PLAN_ROLES_MAX];
+    size_t n = 0, left = 0;
+    for (size_t r = 0; r < j->n; r++)
+        n += j->roles[r].c.n_all_nodes;
+    const char **ids = arena_array(c->r.arena, n + 1, sizeof(*ids));
+    n = 0;
+    for (size_t r = 0; r < j->n; r++) {
+        names[r] = j->roles[r].e->key;
+        left += j->roles[r].c.plan->n_nodes;
+        for (size_t i = 0; i < j->roles[r].c.n_all_nodes; i++)
+            ids[n++] = j->roles[r].c.all_nodes[i].id;
+    }
+    check_named(c, "--only", c->req->only, "node", ids, n);
+    check_named(c, "--exclude", c->req->exclude, "node", ids, n);
+    check_named(c, "--only-role", c->req->only_role, "role", names, j->n);
+    if (left == 0)
+        problems_add(
+            c->r.problems,
+            "no node is left of the %zu of environment %s: --only, --exclude and --only-role leave none out of "
+            "which to choose",
+            n, c->pillar->env);
+}
+
+/* One application has one way of being where it is, and is about a revision or not. */
+static void check_alike(struct joining *j)
+{
+    const struct compiler *a = &j->roles[0].c;
+    for (size_t r = 1; r < j->n; r++) {
+        const struct compiler *b = &j->roles[r].c;
+        if (strcmp(a->layout, b->layout) != 0)
+            problem_at(
+                j->c->r.problems, b->b.map->at,
+                "release: roles: plan %s of role %s has layout %s, plan %s of role %s layout %s: roles of one release "
+                "have the same",
+                b->plan->name, b->role, b->layout, a->plan->name, a->role, a->layout);
+        if (a->revision != b->revision)
+            problem_at(
+                j->c->r.problems, b->b.map->at,
+                "release: roles: plan %s of role %s is %sabout a revision, plan %s of role %s is %s: roles of one "
+                "release are the same in that",
+                b->plan->name, b->role, b->revision ? "" : "not ", a->plan->name, a->role,
+                a->revision ? "" : "not");
+    }
+}
+
+/* ---- one plan */
+
+/* Written once, it runs once: where the same line came to several roles, the first of them has it. */
+static bool runs_already(const struct plan *plan, const struct plan_step *step)
+{
+    for (size_t i = 0; i < plan->n_steps; i++)
+        if (plan->steps[i].once != ONCE_NO && strcmp(plan->steps[i].where, step->where) == 0 &&
+            strcmp(plan->steps[i].verb, step->verb) == 0)
+            return true;
+    return false;
+}
+
+static bool is_hook(enum phase phase)
+{
+    return phase == PHASE_HOOK_BEFORE || phase == PHASE_HOOK_AFTER || phase == PHASE_HOOK_FAILURE;
+}
+
+static void steps_join(struct joining *j, struct plan *plan)
+{
+    size_t n = 0;
+    for (size_t r = 0; r < j->n_from; r++)
+        n += j->from[r]->n_steps;
+    plan->steps = arena_array(j->c->r.arena, n + 1, sizeof(*plan->steps));
+    plan->n_steps = 0;
+    for (int phase = 0; phase < PHASE_COUNT; phase++)
+        for (size_t r = 0; r < j->n_from; r++)
+            for (size_t s = 0; s < j->from[r]->n_steps; s++) {
+                struct plan_step step = j->from[r]->steps[s];
+                bool hook = is_hook(step.phase);
+                if ((int)step.phase != phase || (hook && r > 0) ||
+                    (step.once != ONCE_NO && runs_already(plan, &step)))
+                    continue;
+                step.role = hook ? 0 : (uint8_t)(r + 1);
+                plan->steps[plan->n_steps++] = step;
+            }
+    if (plan->n_steps > PLAN_STEPS_MAX)
+        problems_add(j->c->r.problems, "%s: the roles have %zu steps together, at most %d",
+                     place_text(j->c->r.arena, map_entry(block_of(j->c->pillar), "roles")->at), plan->n_steps,
+                     PLAN_STEPS_MAX);
+}
+
+static const char *plan_var(const struct plan *plan, const char *name)
+{
+    return pair_get(plan->vars, plan->n_vars, name);
+}
+
+/* What the plan says for all, and this role otherwise, its nodes say themselves. */
+static struct plan_node node_of_role(struct joining *j, size_t r, const struct plan_node *of)
+{
+    static const char *const names[] = {"recipe", "dir", "user"};
+    struct plan_node node = *of;
+    struct op_pair *vars = arena_array(j->c->r.arena, node.n_vars + 3, sizeof(*vars));
+    memcpy(vars, node.vars, node.n_vars * sizeof(*vars));
+    for (size_t i = 0; i < 3; i++) {
+        const char *value = plan_var(j->from[r], names[i]), *first = plan_var(j->from[0], names[i]);
+        if (value != NULL && strcmp(value, first) != 0 && pair_get(vars, node.n_vars, names[i]) == NULL)
+            vars[node.n_vars++] = (struct op_pair){.name = names[i], .value = value};
+    }
+    node.vars = vars;
+    node.role = (uint8_t)r;
+    return node;
+}
+
+static void nodes_join(struct joining *j, struct plan *plan)
+{
+    size_t n = 0;
+    for (size_t r = 0; r < j->n_from; r++)
+        n += j->from[r]->n_nodes;
+    plan->nodes = arena_array(j->c->r.arena, n + 1, sizeof(*plan->nodes));
+    plan->n_nodes = plan->n_stages = 0;
+    for (size_t r = 0; r < j->n_from; r++) {
+        const struct plan *of = j->from[r];
+        for (size_t s = 0; s < of->n_stages; s++) {
+            if (plan->n_stages < PLAN_STAGES_MAX)
+                plan->stage_end[plan->n_stages] = (uint32_t)plan->n_nodes + of->stage_end[s];
+            if (++plan->n_stages == PLAN_STAGES_MAX + 1)
+                problems_add(j->c->r.problems, "release: roles: more than %d stages in all roles together",
+                             PLAN_STAGES_MAX);
+        }
+        for (size_t i = 0; i < of->n_nodes; i++)
+            plan->nodes[plan->n_nodes + i] = node_of_role(j, r, &of->nodes[i]);
+        plan->n_nodes += of->n_nodes;
+    }
+    if (plan->n_nodes > PLAN_NODES_MAX)
+        problems_add(j->c->r.problems, "release: roles: %zu nodes in all roles together, at most %d",
+                     plan->n_nodes, PLAN_NODES_MAX);
+}
+
+static uint32_t most(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static void limits_join(struct joining *j, struct plan *plan)
+{
+    plan->roles = arena_array(j->c->r.arena, j->n_from, sizeof(*plan->roles));
+    plan->n_roles = j->n_from;
+    plan->capacity = false;
+    for (size_t r = 0; r < j->n_from; r++) {
+        const struct plan *of = j->from[r];
+        plan->roles[r] = (struct plan_role){.name = j->names[r],
+                                            .window = of->window,
+                                            .min_up = of->min_up,
+                                            .max_failed = of->max_failed,
+                                            .soak_ms = of->soak_ms,
+                                            .guard_step = of->guard_step,
+                                            .show_step = of->show_step,
+                                            .survey_step = of->survey_step,
+                                            .probe_step = of->probe_step};
+        if (of->capacity)
+            plan->roles[r].capacity_step = of->capacity_step;
+        plan->capacity |= of->capacity;
+        plan->window = most(plan->window, of->window);
+        plan->min_up = most(plan->min_up, of->min_up);
+        plan->max_failed = most(plan->max_failed, of->max_failed);
+        plan->soak_ms = of->soak_ms > plan->soak_ms ? of->soak_ms : plan->soak_ms;
+    }
+    plan->capacity_step = plan->guard_step = plan->show_step = plan->survey_step = plan->probe_step =
+        (struct plan_step){.verb = NULL};
+}
+
+/* The plan's own, and how many nodes are left out of all roles. */
+static void vars_join(struct joining *j, struct plan *plan)
+{
+    struct op_pair *vars = arena_array(j->c->r.arena, plan->n_vars + 1, sizeof(*vars));
+    size_t all = 0;
+    for (size_t r = 0; r < j->n; r++)
+        all += j->roles[r].c.n_all_nodes;
+    for (size_t i = 0; i < plan->n_vars; i++) {
+        vars[i] = plan->vars[i];
+        if (strcmp(vars[i].name, "left_out") == 0)
+            vars[i].value = arena_printf(j->c->r.arena, "%zu", all - plan->n_nodes);
+    }
+    plan->vars = vars;
+}
+
+static void secrets_join(struct joining *j, struct plan *plan)
+{
+    size_t n = 0;
+    for (size_t r = 0; r < j->n_from; r++)
+        n += j->from[r]->n_secrets;
+    struct op_pair *secrets = arena_array(j->c->r.arena, n + 1, sizeof(*secrets));
+    plan->n_secrets = 0;
+    for (size_t r = 0; r < j->n_from; r++)
+        for (size_t i = 0; i < j->from[r]->n_secrets; i++)
+            if (pair_get(secrets, plan->n_secrets, j->from[r]->secrets[i].name) == NULL)
+                secrets[plan->n_secrets++] = j->from[r]->secrets[i];
+    plan->secrets = secrets;
+}
+
+static void plans_join(struct joining *j)
+{
+    struct plan *plan = j->c->plan;
+    for (size_t r = 0; r < j->n; r++)
+        if (j->roles[r].c.plan->n_nodes > 0) {
+            j->names[j->n_from] = j->roles[r].e->key;
+            j->from[j->n_from++] = j->roles[r].c.plan;
+        }
+    *plan = *j->from[0];
+    steps_join(j, plan);
+    nodes_join(j, plan);
+    limits_join(j, plan);
+    vars_join(j, plan);
+    secrets_join(j, plan);
+}
+
+void roles_compile(struct compiler *c)
+{
+    const struct value *roles = map_get(block_of(c->pillar), "roles");
+    struct joining j = {.c = c};
+    size_t before = c->r.problems->n + c->r.problems->dropped;
+    if (!roles_check(c, roles))
+        return;
+    for (size_t i = 0; i < roles->n; i++)
+        role_compile(&j, &roles->entries[i]);
+    problems_join(&j);
+    if (c->r.problems->n + c->r.problems->dropped > before)
+        return;
+    check_twins(&j);
+    check_words(&j);
+    check_alike(&j);
+    if (c->r.problems->n + c->r.problems->dropped == before)
+        plans_join(&j);
+}
