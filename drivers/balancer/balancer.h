@@ -128,6 +128,7 @@ struct balancer {
     const char *stuck;   /* why a write may have been taken and show nothing; "" */
     const char *left;    /* the fact that `count` gives, when it counts no sessions; NULL */
     bool (*name_valid)(const char *name);
+    const char *name_wanted;      /* the rule in words: "letters, digits and _.-, at most 200" */
     bool (*open)(struct lb *lb);  /* peers[].text are there: takes them apart, touches nothing */
     void (*close)(struct lb *lb); /* NULL: nothing to close */
     /* All servers of the named pools, in one question where the balancer has one. An unknown pool is refused

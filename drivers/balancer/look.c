@@ -39,7 +39,8 @@ static bool name_fits(struct lb *lb, const char *name, const char *noun)
 {
     if (name && lb->kind->name_valid(name))
         return true;
-    op_refused(lb->op, E_CONFIG, "balancer: \"%s\" cannot be the name of a %s", name ? name : "", noun);
+    op_refused(lb->op, E_CONFIG, "balancer: \"%s\" cannot be the name of a %s; wanted %s", name ? name : "",
+               noun, lb->kind->name_wanted);
     return false;
 }
 

@@ -191,7 +191,7 @@ static bool call_init(struct call *c, const struct http_req *req)
     if (!add_headers(c, req))
         return false;
     if (curl_easy_setopt(c->easy, CURLOPT_URL, req->url) != CURLE_OK) {
-        op_refused(c->op, E_CONFIG, "the URL cannot be used");
+        op_refused(c->op, E_CONFIG, "the URL cannot be used; wanted http:// or https:// and a host");
         return false;
     }
     set_safety(c);

@@ -95,7 +95,8 @@ static bool call_check(const struct op_pair *args, size_t n, int64_t timeout_ms,
             return err_set(err, E_CONFIG, "service '%s' is not known here; wanted one of %s", args[i].value,
                            aws_service_names(&a));
         if (!strcmp(args[i].name, "region") && !aws_region_valid(args[i].value))
-            return err_set(err, E_CONFIG, "'%s' cannot be a region of AWS", args[i].value);
+            return err_set(err, E_CONFIG, "'%s' cannot be a region of AWS; wanted one like eu-central-1",
+                           args[i].value);
         if (!strcmp(args[i].name, "action") && !aws_name_of(args[i].value, ""))
             return err_set(err, E_CONFIG, "'%s' cannot be an action of AWS; wanted one like CreateSnapshot",
                            args[i].value);

@@ -11,7 +11,8 @@ bool api_number(const struct request *r, size_t i, int64_t *ret, struct reply *r
     const char *text = r->vars[i];
     size_t n = strspn(text, "0123456789");
     *ret = n > 0 && n <= 18 && text[n] == '\0' ? strtoll(text, NULL, 10) : 0;
-    return *ret > 0 || reply_error(reply, 404, "not-found", "'%s' is no number", text);
+    return *ret > 0 ||
+           reply_error(reply, 404, "not-found", "'%s' is no number; wanted one of at least 1", text);
 }
 
 static bool has(const char *const *envs, size_t n, const char *env)
@@ -68,7 +69,8 @@ bool api_env_known(struct request *r, struct reply *reply)
     size_t n = 0;
     const char *env = r->vars[0];
     if (!env_valid(env))
-        return reply_error(reply, 404, "not-found", "'%s' cannot be an environment's name", env);
+        return reply_error(reply, 404, "not-found", "'%s' cannot be an environment's name: " NAME_WANTED,
+                           env);
     if (!release_list(r->store, env, 1, 0, r->arena, &list, &n, &err))
         return reply_err(reply, &err);
     if (n > 0)

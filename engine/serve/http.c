@@ -233,7 +233,8 @@ static bool framing_ok(const struct gathered *g, const struct request *r, struct
     if (g->hosts != 1)
         return reply_error(reply, 400, "host", "wanted one Host header");
     if (length && !digits_only(length))
-        return reply_error(reply, 400, "framing", "Content-Length is no number");
+        return reply_error(reply, 400, "framing",
+                           "Content-Length is no number; wanted the bytes of the body in digits");
     if (length && strtoll(length, NULL, 10) > SERVE_BODY_BYTES)
         return reply_error(reply, 413, "limit", "the body is larger than %d bytes", SERVE_BODY_BYTES);
     if (te && strcasecmp(te, "chunked") != 0)
@@ -317,9 +318,12 @@ static bool request_complete(struct exchange *x)
     r->body = x->body.data ? x->body.data : "";
     r->body_bytes = x->body.len;
     if (!path_clean(&x->arena, x->uri, &r->path))
-        return reply_error(&x->reply, 400, "path", "this path is not one of a well-behaved client");
+        return reply_error(
+            &x->reply, 400, "path",
+            "the path cannot be taken; wanted it from '/' on, without '..', '//' or control bytes");
     if (query && !pairs_parse(&x->arena, query + 1, (struct pair **)(uintptr_t)&r->query, &r->n_query))
-        return reply_error(&x->reply, 400, "usage", "the query cannot be read");
+        return reply_error(&x->reply, 400, "usage",
+                           "the query cannot be read; wanted NAME=VALUE with & between them, URL-encoded");
     if (type && strncasecmp(type, "application/x-www-form-urlencoded", 33) == 0 &&
         !memchr(r->body, 0, r->body_bytes) &&
         !pairs_parse(&x->arena, r->body, (struct pair **)(uintptr_t)&r->form, &r->n_form))

@@ -292,6 +292,7 @@ static void unknown_names_are_refused_by_name(void **state)
     assert_says(backend.r->err.text, "no backend \"nosuch\"");
     RUN(&word, "haproxy.drain", BOTH("web1 state ready;disable server web/web2"));
     assert_int_equal(word.r->outcome, OUT_FAILED);
+    assert_says(word.r->err.text, "cannot be the name of a server; wanted letters, digits and ._:-");
     assert_true(both_are("web2", "2 0 70"));
 }
 

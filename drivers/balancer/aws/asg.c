@@ -126,6 +126,7 @@ static const struct balancer asg_balancer = {
     .forgets = " (somebody ended the standby)",
     .stuck = "",
     .name_valid = aws_group_valid,
+    .name_wanted = "letters, digits and ._:/-, at most 256, no - first",
     .open = aws_lb_open,
     .list = asg_list,
     .put = asg_put,

@@ -92,6 +92,7 @@ static const struct balancer elb_balancer = {
     .forgets = " (somebody registered it, or an Auto Scaling group did)",
     .stuck = "",
     .name_valid = aws_group_valid,
+    .name_wanted = "letters, digits and ._:/-, at most 256, no - first",
     .open = aws_lb_open,
     .list = elb_list,
     .put = elb_put,

@@ -309,6 +309,7 @@ static const struct balancer elbv2_balancer = {
     .forgets = " (somebody registered it, or an Auto Scaling group did)",
     .stuck = "",
     .name_valid = aws_group_valid,
+    .name_wanted = "letters, digits and ._:/-, at most 256, no - first",
     .open = elbv2_open,
     .list = elbv2_list,
     .put = elbv2_put,

@@ -124,6 +124,7 @@ static const struct balancer command_balancer = {
     .forgets = " (a reload, or somebody's hand)",
     .stuck = "",
     .name_valid = command_name_valid,
+    .name_wanted = "letters, digits and ._:@~-, at most 200, no - first",
     .open = command_open,
     .list = command_list,
     .put = command_put,

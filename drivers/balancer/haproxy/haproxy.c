@@ -163,6 +163,7 @@ const struct balancer haproxy_balancer = {
     .forgets = "",
     .stuck = " (a tracked server?)",
     .name_valid = hap_name_valid,
+    .name_wanted = "letters, digits and ._:-, at most 200, none of -# first",
     .open = hap_open,
     .list = hap_list,
     .put = hap_put,

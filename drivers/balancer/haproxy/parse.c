@@ -405,7 +405,10 @@ bool hap_parse_stat(const char *text, const char *backend, struct arena *a, stru
     char *cols[COLUMNS_MAX];
     for (size_t n; (n = csv_row(&pos, cols)) > 0;) {
         if ((size_t)at[SC_PROXY] < n && !strcmp(cols[at[SC_PROXY]], backend) && !stat_row(cols, n, at, io))
-            return err_set(err, E_PROTO, "`show stat` has a row for %s that is not one", backend);
+            return err_set(
+                err, E_PROTO,
+                "`show stat` has a row for %s with too few columns, or an id or count that is no number",
+                backend);
     }
     for (size_t i = 0; i < io->n; i++) {
         if (!io->rows[i].status)

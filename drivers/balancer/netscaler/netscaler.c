@@ -252,6 +252,7 @@ static const struct balancer netscaler_balancer = {
     .forgets = " (a restart or failover that lost it, or somebody's hand)",
     .stuck = "",
     .name_valid = nitro_name_valid,
+    .name_wanted = "letters, digits and ._:@-, at most 127, no - first",
     .open = netscaler_open,
     .list = netscaler_list,
     .put = netscaler_put,

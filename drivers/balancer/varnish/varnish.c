@@ -123,6 +123,7 @@ const struct balancer varnish_balancer = {
     .forgets = ", another VCL or somebody's hand",
     .stuck = "",
     .name_valid = varnish_name_valid,
+    .name_wanted = "letters, digits and _.-, at most 200, none of -. first",
     .open = varn_open,
     .close = varn_close,
     .list = varn_list,
