@@ -14,14 +14,6 @@
 #define REV_SHORT     8
 #define REV_DIR       12
 
-static const char *get(const struct op_pair *pairs, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(pairs[i].name, name) == 0)
-            return pairs[i].value;
-    return NULL;
-}
-
 static const char *rev_of(const struct plan *plan, const struct plan_node *node, bool going_back)
 {
     const char *rev = plan->rev;
@@ -34,7 +26,7 @@ static const char *rev_of(const struct plan *plan, const struct plan_node *node,
 
 static const char *dir_of(const struct plan *plan, const struct plan_node *node)
 {
-    const char *dir = node == NULL ? NULL : get(node->vars, node->n_vars, "dir");
+    const char *dir = node == NULL ? NULL : op_pair_value(node->vars, node->n_vars, "dir");
     return dir != NULL ? dir : plan->dir == NULL ? "" : plan->dir;
 }
 
@@ -44,11 +36,11 @@ static const char *release_dir_of(const struct plan *plan, const struct plan_nod
                                   struct arena *a)
 {
     const char *dir = dir_of(plan, node), *rev = rev_of(plan, node, going_back);
-    const char *layout = get(plan->vars, plan->n_vars, "layout");
-    const char *of_role = node == NULL ? NULL : get(node->vars, node->n_vars, "recipe");
-    const char *recipe = of_role != NULL ? of_role : get(plan->vars, plan->n_vars, "recipe");
-    const char *before = node == NULL ? NULL : get(node->facts, node->n_facts, "release.before");
-    const char *own = node == NULL ? NULL : get(node->vars, node->n_vars, "release_dir");
+    const char *layout = op_pair_value(plan->vars, plan->n_vars, "layout");
+    const char *of_role = node == NULL ? NULL : op_pair_value(node->vars, node->n_vars, "recipe");
+    const char *recipe = of_role != NULL ? of_role : op_pair_value(plan->vars, plan->n_vars, "recipe");
+    const char *before = node == NULL ? NULL : op_pair_value(node->facts, node->n_facts, "release.before");
+    const char *own = node == NULL ? NULL : op_pair_value(node->vars, node->n_vars, "release_dir");
     if (layout != NULL && strcmp(layout, LAYOUT_IN_PLACE) == 0)
         return dir;
     if (going_back && before != NULL && before[0] != '\0')
@@ -70,7 +62,7 @@ struct vars {
 /* The first one of a name stays. */
 static void add(struct vars *v, const char *name, const char *value)
 {
-    if (get(v->pairs, v->n, name) == NULL)
+    if (op_pair_value(v->pairs, v->n, name) == NULL)
         v->pairs[v->n++] = (struct op_pair){.name = name, .value = value == NULL ? "" : value};
 }
 
@@ -125,7 +117,7 @@ static bool at_host(const char *text, size_t n)
 static void name_value(void *ctx, const char *name, struct buf *out)
 {
     const struct vars *v = ctx;
-    const char *value = get(v->pairs, v->n, name);
+    const char *value = op_pair_value(v->pairs, v->n, name);
     if (value == NULL)
         buf_printf(out, "{%s}", name);
     else if (is_ipv6(value, strlen(value)) && at_host(buf_str(out), out->len))

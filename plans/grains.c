@@ -15,7 +15,7 @@
 
 #define PARTS_MAX 16
 
-struct asking {
+struct grain_ask {
     const struct grain_pattern *p;
     struct match_node *node;
 };
@@ -50,7 +50,7 @@ static enum answer either(enum answer a, enum answer b)
                                                         : ANSWER_NO;
 }
 
-static enum answer text_asks(const struct asking *q, const char *text, const char *pattern)
+static enum answer text_asks(const struct grain_ask *q, const char *text, const char *pattern)
 {
     struct arena *a = q->node->arena;
     const char *why;
@@ -66,7 +66,7 @@ static enum answer text_asks(const struct asking *q, const char *text, const cha
 }
 
 /* Python's str(): None, True, 1.5 */
-static enum answer value_asks(const struct asking *q, const struct value *v, const char *pattern)
+static enum answer value_asks(const struct grain_ask *q, const struct value *v, const char *pattern)
 {
     auto_buf struct buf text = BUF_INIT(100000);
     if (v->kind != VALUE_SCALAR)
@@ -118,13 +118,13 @@ static const struct value *child_of(struct arena *a, const struct value *v, cons
     return child != NULL ? child : get_retyped(a, v, part);
 }
 
-static enum answer path_asks(const struct asking *q, const struct value *data, const char *expr,
+static enum answer path_asks(const struct grain_ask *q, const struct value *data, const char *expr,
                              char delimiter);
 
 /* `*:` looks a level deeper in everything. */
-static enum answer below_asks(const struct asking *q, const struct value *map, const char *pattern);
+static enum answer below_asks(const struct grain_ask *q, const struct value *map, const char *pattern);
 
-static enum answer map_asks(const struct asking *q, const struct value *map, const char *pattern)
+static enum answer map_asks(const struct grain_ask *q, const struct value *map, const char *pattern)
 {
     bool wildcard = strncmp(pattern, "*:", 2) == 0;
     enum answer ret = ANSWER_NO;
@@ -140,7 +140,7 @@ static enum answer map_asks(const struct asking *q, const struct value *map, con
     return wildcard ? either(ret, below_asks(q, map, pattern)) : ret;
 }
 
-static enum answer below_asks(const struct asking *q, const struct value *map, const char *pattern)
+static enum answer below_asks(const struct grain_ask *q, const struct value *map, const char *pattern)
 {
     enum answer ret = ANSWER_NO;
     for (size_t i = 0; i < map->n; i++) {
@@ -155,7 +155,7 @@ static enum answer below_asks(const struct asking *q, const struct value *map, c
     return ret;
 }
 
-static enum answer found_asks(const struct asking *q, const struct value *v, const char *pattern)
+static enum answer found_asks(const struct grain_ask *q, const struct value *v, const char *pattern)
 {
     enum answer ret = ANSWER_NO;
     if (v->kind == VALUE_MAP)
@@ -187,7 +187,7 @@ static size_t split(struct arena *a, const char *expr, char delimiter, const cha
     }
 }
 
-static enum answer path_asks(const struct asking *q, const struct value *data, const char *expr,
+static enum answer path_asks(const struct grain_ask *q, const struct value *data, const char *expr,
                              char delimiter)
 {
     const char *parts[PARTS_MAX], *rests[PARTS_MAX];
@@ -230,7 +230,7 @@ bool grain_pattern_ok(struct match_reader *r, const struct grain_pattern *p, str
 
 enum answer grain_asks(const struct grain_pattern *p, struct match_node *node)
 {
-    struct asking q = {.p = p, .node = node};
+    struct grain_ask q = {.p = p, .node = node};
     const char *parts[PARTS_MAX], *rests[PARTS_MAX];
     if (split(node->arena, p->text, p->delimiter, parts, rests) < 2)
         return unknown(node, "no GRAIN:PATTERN");

@@ -10,13 +10,13 @@
 #define LIST_TIMEOUT_MS (2 * 60 * 1000)
 
 /* The map under app_servers. */
-struct question {
+struct inventory_question {
     const struct value *command, *vars;
     const char *match, *group, *host, *port, *lb_server, *ssh;
     int64_t timeout_ms;
 };
 
-#define AT(member) offsetof(struct question, member)
+#define AT(member) offsetof(struct inventory_question, member)
 static const struct field fields[] = {
     {.name = "command", .type = FIELD_VALUE, .offset = AT(command)},
     {.name = "match", .type = FIELD_TEXT, .offset = AT(match)},
@@ -30,11 +30,11 @@ static const struct field fields[] = {
     FIELD_END,
 };
 
-struct asking {
+struct inventory_ask {
     struct schema_reader r;
     const struct value *map; /* app_servers */
     const struct inventory_request *req;
-    struct question q;
+    struct inventory_question q;
     bool login; /* what an inventory says about the login is taken */
 };
 
@@ -46,7 +46,8 @@ bool inventory_wanted(const struct value *v)
 
 /* ---- one node */
 
-static bool lacks(struct asking *k, const char *node, struct place at, const char *what, const char *key)
+static bool lacks(struct inventory_ask *k, const char *node, struct place at, const char *what,
+                  const char *key)
 {
     problem_at(k->r.problems, at, "app_servers: node '%s' has no plain value '%s', which %s: names (%s)",
                node, key, what, place_text(k->r.arena, k->map->at));
@@ -54,8 +55,8 @@ static bool lacks(struct asking *k, const char *node, struct place at, const cha
 }
 
 /* `a:b` leads into the node's values. */
-static bool take(struct asking *k, struct value *to, const char *what, const char *path, const char *node,
-                 const struct value *from)
+static bool take(struct inventory_ask *k, struct value *to, const char *what, const char *path,
+                 const char *node, const struct value *from)
 {
     const struct value *v = from == NULL ? NULL : value_get(from, path);
     if (v == NULL || v->kind != VALUE_SCALAR || value_is_null(v))
@@ -64,9 +65,9 @@ static bool take(struct asking *k, struct value *to, const char *what, const cha
     return true;
 }
 
-static bool take_named(struct asking *k, struct value *to, const char *node, const struct value *from)
+static bool take_named(struct inventory_ask *k, struct value *to, const char *node, const struct value *from)
 {
-    const struct question *q = &k->q;
+    const struct inventory_question *q = &k->q;
     bool number = q->port != NULL && q->port[0] >= '0' && q->port[0] <= '9';
     bool ok = q->host == NULL || take(k, to, "host", q->host, node, from);
     if (number)
@@ -83,7 +84,7 @@ static bool take_named(struct asking *k, struct value *to, const char *node, con
 
 /* ---- ansible-inventory --list */
 
-static void login_put(struct asking *k, struct value *ssh, const char *name, const struct value *vars,
+static void login_put(struct inventory_ask *k, struct value *ssh, const char *name, const struct value *vars,
                       const char *const *keys)
 {
     for (; *keys != NULL; keys++) {
@@ -94,7 +95,7 @@ static void login_put(struct asking *k, struct value *ssh, const char *name, con
 }
 
 /* What leads to another machine than the address says, and cannot be done here. */
-static bool login_possible(struct asking *k, const char *node, const struct value *vars)
+static bool login_possible(struct inventory_ask *k, const char *node, const struct value *vars)
 {
     static const char *const args[] = {"ansible_ssh_common_args", "ansible_ssh_extra_args",
                                        "ansible_ssh_args", NULL};
@@ -121,7 +122,7 @@ static bool login_possible(struct asking *k, const char *node, const struct valu
     return false;
 }
 
-static bool take_login(struct asking *k, struct value *to, const char *node, const struct value *vars)
+static bool take_login(struct inventory_ask *k, struct value *to, const char *node, const struct value *vars)
 {
     static const char *const port[] = {"ansible_ssh_port", "ansible_port", NULL},
                              *const user[] = {"ansible_ssh_user", "ansible_user", NULL},
@@ -147,7 +148,7 @@ static bool take_login(struct asking *k, struct value *to, const char *node, con
 }
 
 struct group_walk {
-    struct asking *k;
+    struct inventory_ask *k;
     const struct value *inventory;
     struct value *hosts, *seen; /* maps: name -> anything */
     size_t depth;
@@ -177,7 +178,7 @@ static bool group_walk(struct group_walk *w, const char *name, struct place at)
     return ok;
 }
 
-static bool group_unknown(struct asking *k, const struct value *inventory)
+static bool group_unknown(struct inventory_ask *k, const struct value *inventory)
 {
     const char **names = arena_array(k->r.arena, inventory->n + 1, sizeof(*names));
     auto_buf struct buf list = BUF_INIT(2000);
@@ -201,7 +202,7 @@ static bool group_unknown(struct asking *k, const struct value *inventory)
 
 /* Only what is named becomes part of the plan: host variables hold whatever a playbook needs, passwords too.
  */
-static bool from_inventory(struct asking *k, const struct value *inventory, struct value *ret)
+static bool from_inventory(struct inventory_ask *k, const struct value *inventory, struct value *ret)
 {
     struct group_walk w = {.k = k,
                            .inventory = inventory,
@@ -223,12 +224,12 @@ static bool from_inventory(struct asking *k, const struct value *inventory, stru
 
 /* ---- plain lists and maps */
 
-static bool names_keys(const struct question *q)
+static bool names_keys(const struct inventory_question *q)
 {
     return q->host != NULL || q->port != NULL || q->lb_server != NULL || q->vars != NULL;
 }
 
-static bool add_node(struct asking *k, struct value *ret, const char *id, struct place at,
+static bool add_node(struct inventory_ask *k, struct value *ret, const char *id, struct place at,
                      const struct value *values)
 {
     struct value *entry = value_map(k->r.arena, at);
@@ -240,7 +241,7 @@ static bool add_node(struct asking *k, struct value *ret, const char *id, struct
 }
 
 /* A list of ids that Salt matched: what is named stands in each node's own pillar. */
-static bool from_match(struct asking *k, const struct value *answer, struct value *ret)
+static bool from_match(struct inventory_ask *k, const struct value *answer, struct value *ret)
 {
     bool ok = answer->kind == VALUE_LIST;
     if (!ok)
@@ -257,7 +258,7 @@ static bool from_match(struct asking *k, const struct value *answer, struct valu
     return ok;
 }
 
-static bool from_map(struct asking *k, const struct value *answer, struct value *ret)
+static bool from_map(struct inventory_ask *k, const struct value *answer, struct value *ret)
 {
     bool ok = true;
     for (size_t i = 0; i < answer->n; i++)
@@ -267,7 +268,7 @@ static bool from_map(struct asking *k, const struct value *answer, struct value 
 
 /* ---- asking */
 
-static bool question_read(struct asking *k)
+static bool question_read(struct inventory_ask *k)
 {
     bool ok = schema_read(&k->r, k->map, "app_servers", fields, &k->q), yes = true;
     const struct value *lists[] = {k->q.command, k->q.vars};
@@ -289,7 +290,7 @@ static bool question_read(struct asking *k)
     return ok;
 }
 
-static bool rule_of(struct asking *k, struct render_rule *ret)
+static bool rule_of(struct inventory_ask *k, struct render_rule *ret)
 {
     struct arena *a = k->r.arena;
     if (k->q.command == NULL) {
@@ -316,7 +317,7 @@ static bool rule_of(struct asking *k, struct render_rule *ret)
     return true;
 }
 
-static bool answer_take(struct asking *k, const struct value *answer, const struct value **ret)
+static bool answer_take(struct inventory_ask *k, const struct value *answer, const struct value **ret)
 {
     struct value *nodes = value_map(k->r.arena, answer->at);
     *ret = nodes;
@@ -341,7 +342,7 @@ static bool answer_take(struct asking *k, const struct value *answer, const stru
 bool inventory_ask(const struct value *app_servers, const struct inventory_request *req, struct arena *a,
                    const struct value **ret, struct rendered *ret_answer, struct problems *problems)
 {
-    struct asking k = {.r = {.arena = a, .problems = problems}, .map = app_servers, .req = req};
+    struct inventory_ask k = {.r = {.arena = a, .problems = problems}, .map = app_servers, .req = req};
     struct render_rule rule;
     if (!question_read(&k) || !rule_of(&k, &rule))
         return false;

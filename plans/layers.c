@@ -130,7 +130,7 @@ static size_t targets_of(struct pillar *p, const char *node, size_t *ret)
 
 /* ---- what it gets */
 
-struct files {
+struct layer_files {
     struct arena *arena;
     const struct top_layer **layers;
     size_t n;
@@ -138,7 +138,7 @@ struct files {
     struct buf key;
 };
 
-static void files_add(struct files *f, const struct top_target *target, const struct top *top)
+static void files_add(struct layer_files *f, const struct top_target *target, const struct top *top)
 {
     for (size_t i = 0; i < target->n; i++) {
         const struct top_layer *layer = &top->layers[target->from + i];
@@ -154,7 +154,7 @@ static const struct value *nothing(struct pillar *p)
     return value_map(&p->arena, p->tree == NULL ? (struct place){.file = NULL} : p->tree->at);
 }
 
-static const struct value *files_render(struct pillar *p, const struct files *f)
+static const struct value *files_render(struct pillar *p, const struct layer_files *f)
 {
     struct merging sum;
     merge_start(&sum, &p->arena, &p->late, NULL);
@@ -174,7 +174,7 @@ static const struct value *files_render(struct pillar *p, const struct files *f)
 static const struct value *tree_of_targets(struct pillar *p, const size_t *targets, size_t n)
 {
     auto_arena struct arena scratch = {.head = NULL};
-    struct files f = {.arena = &scratch, .key = BUF_INIT(64u * 1024 * 1024)};
+    struct layer_files f = {.arena = &scratch, .key = BUF_INIT(64u * 1024 * 1024)};
     f.layers = arena_array(&scratch, p->top.n + 1, sizeof(const struct top_layer *));
     f.names = value_map(&scratch, (struct place){.file = NULL});
     for (size_t i = 0; i < n; i++)

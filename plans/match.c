@@ -32,7 +32,7 @@ enum word_kind {
     WORD_CLOSE
 };
 
-struct word {
+struct match_word {
     enum word_kind kind;
     const char *text;
     struct regex *regex;
@@ -40,14 +40,14 @@ struct word {
 };
 
 struct matcher {
-    struct word *words;
+    struct match_word *words;
     size_t n, cap;
     const char *target;
 };
 
 /* ---- reading */
 
-struct reading {
+struct match_reading {
     struct match_reader *r;
     struct matcher *m;
     struct place at;
@@ -55,7 +55,7 @@ struct reading {
     size_t n_open;
 };
 
-static bool refuse(struct reading *x, const char *word, const char *why)
+static bool refuse(struct match_reading *x, const char *word, const char *why)
 {
     if (strcmp(word, x->m->target) == 0)
         problem_at(x->r->problems, x->at, "target '%s': %s", x->m->target, why);
@@ -64,14 +64,14 @@ static bool refuse(struct reading *x, const char *word, const char *why)
     return false;
 }
 
-static bool word_add(struct reading *x, struct word word)
+static bool word_add(struct match_reading *x, struct match_word word)
 {
     struct matcher *m = x->m;
     if (m->n == WORDS_MAX)
         return refuse(x, m->target, "more than 512 words");
     if (m->n == m->cap) {
         m->cap = m->cap == 0 ? 4 : m->cap * 2;
-        struct word *bigger = arena_array(x->r->arena, m->cap, sizeof(*bigger));
+        struct match_word *bigger = arena_array(x->r->arena, m->cap, sizeof(*bigger));
         for (size_t i = 0; i < m->n; i++)
             bigger[i] = m->words[i];
         m->words = bigger;
@@ -80,15 +80,15 @@ static bool word_add(struct reading *x, struct word word)
     return true;
 }
 
-static bool glob_add(struct reading *x, const char *text)
+static bool glob_add(struct match_reading *x, const char *text)
 {
     if (!glob_plain(text))
         return refuse(x, text,
                       "a '[...]' that is not read here (wanted: letters, digits, '_', '.', and ranges)");
-    return word_add(x, (struct word){.kind = WORD_GLOB, .text = text});
+    return word_add(x, (struct match_word){.kind = WORD_GLOB, .text = text});
 }
 
-static bool regex_add(struct reading *x, const char *text)
+static bool regex_add(struct match_reading *x, const char *text)
 {
     const char *why;
     struct regex *re = regex_new(x->r->arena, text, &why);
@@ -97,31 +97,31 @@ static bool regex_add(struct reading *x, const char *text)
             x, text,
             arena_printf(x->r->arena,
                          "an expression that has %s: Salt's and ours may not mean the same; " LET_SALT, why));
-    return word_add(x, (struct word){.kind = WORD_REGEX, .text = text, .regex = re});
+    return word_add(x, (struct match_word){.kind = WORD_REGEX, .text = text, .regex = re});
 }
 
-static bool grain_add(struct reading *x, const char *text, char delimiter, bool regex)
+static bool grain_add(struct match_reading *x, const char *text, char delimiter, bool regex)
 {
-    struct word w = {
+    struct match_word w = {
         .kind = WORD_GRAIN, .text = text, .grain = {.text = text, .delimiter = delimiter, .regex = regex}};
     return grain_pattern_ok(x->r, &w.grain, x->at) && word_add(x, w);
 }
 
-static bool cidr_add(struct reading *x, const char *text)
+static bool cidr_add(struct match_reading *x, const char *text)
 {
     if (!cidr_ok(text))
         return refuse(x, text, "neither an address nor a network (wanted: 10.0.0.1 or 10.0.0.0/24)");
-    return word_add(x, (struct word){.kind = WORD_CIDR, .text = text});
+    return word_add(x, (struct match_word){.kind = WORD_CIDR, .text = text});
 }
 
-static bool pillar_refused(struct reading *x, const char *text)
+static bool pillar_refused(struct match_reading *x, const char *text)
 {
     return refuse(x, text,
                   "asks for the pillar while the pillar is being made: what Salt answers depends on what it "
                   "rendered before; " LET_SALT);
 }
 
-static bool group_add(struct reading *x, const char *name, bool nested);
+static bool group_add(struct match_reading *x, const char *name, bool nested);
 
 /* "G@", "G|@", "L@" ...; *ret_text is what stands behind. 0: no engine. */
 static char engine_of(const char *word, char *ret_delimiter, const char **ret_text)
@@ -138,14 +138,15 @@ static char engine_of(const char *word, char *ret_delimiter, const char **ret_te
     return word[1] == '@' && word[2] != '\0' ? word[0] : '\0';
 }
 
-static bool engine_add(struct reading *x, const char *word, char engine, char delimiter, const char *text)
+static bool engine_add(struct match_reading *x, const char *word, char engine, char delimiter,
+                       const char *text)
 {
     if ((unsigned char)delimiter > 0x7e || isalnum((unsigned char)delimiter))
         return refuse(x, word, "a delimiter of this kind");
     switch (engine) {
     case 'G': return grain_add(x, text, delimiter, false);
     case 'P': return grain_add(x, text, delimiter, true);
-    case 'L': return word_add(x, (struct word){.kind = WORD_LIST, .text = text});
+    case 'L': return word_add(x, (struct match_word){.kind = WORD_LIST, .text = text});
     case 'E': return regex_add(x, text);
     case 'S': return cidr_add(x, text);
     case 'N': return group_add(x, text, false);
@@ -165,13 +166,13 @@ static bool operator_of(const char *word, enum word_kind *ret)
     return false;
 }
 
-static bool compound_word_add(struct reading *x, const char *word)
+static bool compound_word_add(struct match_reading *x, const char *word)
 {
     enum word_kind kind;
     char delimiter;
     const char *text;
     if (operator_of(word, &kind))
-        return word_add(x, (struct word){.kind = kind, .text = word});
+        return word_add(x, (struct match_word){.kind = kind, .text = word});
     char engine = engine_of(word, &delimiter, &text);
     if (engine != '\0')
         return engine_add(x, word, engine, delimiter, text);
@@ -192,7 +193,7 @@ static struct value *split_words(struct arena *a, const char *text, struct place
     return list;
 }
 
-static bool words_add(struct reading *x, const struct value *words)
+static bool words_add(struct match_reading *x, const struct value *words)
 {
     for (size_t i = 0; i < words->n; i++)
         if (!compound_word_add(x, words->items[i]->text))
@@ -228,7 +229,7 @@ static const char *as_one_word(struct arena *a, const struct value *words)
     return arena_printf(a, "%s%s", expression ? "E@" : "L@", buf_str(&text));
 }
 
-static const struct value *group_words(struct reading *x, const char *name)
+static const struct value *group_words(struct match_reading *x, const char *name)
 {
     const struct value *v = map_get(x->r->nodegroups, name);
     if (v == NULL) {
@@ -256,7 +257,7 @@ static bool has_groups(const struct value *words)
     return false;
 }
 
-static bool group_words_add(struct reading *x, const struct value *words)
+static bool group_words_add(struct match_reading *x, const struct value *words)
 {
     for (size_t i = 0; i < words->n; i++) {
         const char *w = words->items[i]->text;
@@ -269,7 +270,7 @@ static bool group_words_add(struct reading *x, const struct value *words)
 
 /* In parentheses only within another group, or when it has groups of its own: so Salt does it, and `not N@x`
  * negates the first word alone where x is `a or b`. */
-static bool group_add(struct reading *x, const char *name, bool nested)
+static bool group_add(struct match_reading *x, const char *name, bool nested)
 {
     for (size_t i = 0; i < x->n_open; i++)
         if (strcmp(x->open[i], name) == 0)
@@ -293,14 +294,14 @@ static bool group_add(struct reading *x, const char *name, bool nested)
 
 /* ---- asking */
 
-struct walk {
+struct match_walk {
     const struct matcher *m;
     size_t i, depth;
     struct match_node *node; /* NULL: the words are only parsed */
     bool ok;
 };
 
-static bool is_next(const struct walk *w, enum word_kind kind)
+static bool is_next(const struct match_walk *w, enum word_kind kind)
 {
     return w->i < w->m->n && w->m->words[w->i].kind == kind;
 }
@@ -315,7 +316,7 @@ static bool list_has(const char *list, const char *id)
     return false;
 }
 
-static enum answer word_asks(const struct word *word, struct match_node *node)
+static enum answer word_asks(const struct match_word *word, struct match_node *node)
 {
     if (word->kind == WORD_LIST)
         return list_has(word->text, node->id) ? ANSWER_YES : ANSWER_NO;
@@ -331,16 +332,16 @@ static enum answer word_asks(const struct word *word, struct match_node *node)
     return n < 0 ? ANSWER_UNKNOWN : n > 0 ? ANSWER_YES : ANSWER_NO;
 }
 
-static enum answer any_of(struct walk *w);
+static enum answer any_of(struct match_walk *w);
 
-static enum answer one_of(struct walk *w)
+static enum answer one_of(struct match_walk *w)
 {
     enum answer ret = ANSWER_NO;
     if (w->i >= w->m->n || w->depth == DEPTH_MAX) {
         w->ok = false;
         return ANSWER_NO;
     }
-    const struct word *word = &w->m->words[w->i++];
+    const struct match_word *word = &w->m->words[w->i++];
     if (word->kind == WORD_OPEN) {
         w->depth++;
         ret = any_of(w);
@@ -355,7 +356,7 @@ static enum answer one_of(struct walk *w)
     return ret;
 }
 
-static enum answer negated_of(struct walk *w)
+static enum answer negated_of(struct match_walk *w)
 {
     bool negate = is_next(w, WORD_NOT);
     w->i += negate;
@@ -366,7 +367,7 @@ static enum answer negated_of(struct walk *w)
 }
 
 /* Salt puts the `and` before a `not` that follows a word. */
-static enum answer all_of(struct walk *w)
+static enum answer all_of(struct match_walk *w)
 {
     enum answer ret = negated_of(w);
     while (w->ok && (is_next(w, WORD_AND) || is_next(w, WORD_NOT))) {
@@ -377,7 +378,7 @@ static enum answer all_of(struct walk *w)
     return ret;
 }
 
-static enum answer any_of(struct walk *w)
+static enum answer any_of(struct match_walk *w)
 {
     enum answer ret = all_of(w);
     while (w->ok && is_next(w, WORD_OR)) {
@@ -390,13 +391,13 @@ static enum answer any_of(struct walk *w)
 
 enum answer matcher_asks(const struct matcher *m, struct match_node *node)
 {
-    struct walk w = {.m = m, .node = node, .ok = true};
+    struct match_walk w = {.m = m, .node = node, .ok = true};
     return any_of(&w);
 }
 
-static bool is_expression(struct reading *x)
+static bool is_expression(struct match_reading *x)
 {
-    struct walk w = {.m = x->m, .ok = true};
+    struct match_walk w = {.m = x->m, .ok = true};
     (void)any_of(&w);
     if (w.ok && w.i == x->m->n)
         return true;
@@ -405,12 +406,12 @@ static bool is_expression(struct reading *x)
                   "of their own)");
 }
 
-static bool compound_read(struct reading *x)
+static bool compound_read(struct match_reading *x)
 {
     return words_add(x, split_words(x->r->arena, x->m->target, x->at)) && is_expression(x);
 }
 
-static bool matcher_read(struct reading *x, const char *kind)
+static bool matcher_read(struct match_reading *x, const char *kind)
 {
     const char *target = x->m->target;
     if (kind == NULL || strcmp(kind, "compound") == 0)
@@ -418,7 +419,7 @@ static bool matcher_read(struct reading *x, const char *kind)
     if (strcmp(kind, "glob") == 0)
         return glob_add(x, target);
     if (strcmp(kind, "list") == 0)
-        return word_add(x, (struct word){.kind = WORD_LIST, .text = target});
+        return word_add(x, (struct match_word){.kind = WORD_LIST, .text = target});
     if (strcmp(kind, "pcre") == 0)
         return regex_add(x, target);
     if (strcmp(kind, "grain") == 0)
@@ -441,7 +442,7 @@ static bool matcher_read(struct reading *x, const char *kind)
 struct matcher *matcher_new(struct match_reader *r, const char *target, const char *kind, struct place at)
 {
     struct matcher *m = arena_alloc(r->arena, sizeof(*m));
-    struct reading x = {.r = r, .m = m, .at = at};
+    struct match_reading x = {.r = r, .m = m, .at = at};
     m->target = target;
     return matcher_read(&x, kind) ? m : NULL;
 }

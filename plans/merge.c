@@ -12,14 +12,14 @@
 
 /* ---- copies that share what the original shares */
 
-struct pair {
+struct merge_copy {
     const struct value *from;
     struct value *to;
 };
 struct memo {
     struct merging *m;
     bool tree; /* what is shared is so to save copies alone: make them */
-    struct pair *pairs;
+    struct merge_copy *pairs;
     size_t n, cap;
 };
 
@@ -41,7 +41,7 @@ static void memo_put(struct memo *memo, const struct value *from, struct value *
             if (old.pairs[i].from != NULL)
                 memo->pairs[slot_of(memo, old.pairs[i].from)] = old.pairs[i];
     }
-    memo->pairs[slot_of(memo, from)] = (struct pair){.from = from, .to = to};
+    memo->pairs[slot_of(memo, from)] = (struct merge_copy){.from = from, .to = to};
     memo->n++;
 }
 
@@ -67,7 +67,7 @@ static const struct value *deep(struct memo *memo, const struct value *v)
     struct arena *a = memo->m->arena;
     if (v->kind == VALUE_SCALAR)
         return v;
-    const struct pair *known = memo->tree || memo->cap == 0 ? NULL : &memo->pairs[slot_of(memo, v)];
+    const struct merge_copy *known = memo->tree || memo->cap == 0 ? NULL : &memo->pairs[slot_of(memo, v)];
     if (known != NULL && known->from != NULL)
         return known->to;
     struct value *ret = v->kind == VALUE_MAP ? shallow(memo->m, v) : value_list(a, v->at);

@@ -33,7 +33,7 @@ static const struct field shape_fields[] = {
 };
 
 /* One entry while it becomes a node. */
-struct reading {
+struct node_reading {
     const struct server_entry *e;
     const struct value *map; /* its keys, or NULL */
     const struct shape *shape;
@@ -69,7 +69,7 @@ static const struct value *scalar_of(const struct value *entry, const char *key)
 }
 
 /* A key that app_servers maps: every entry has to have it, and one value there. */
-static const struct value *mapped(struct compiler *c, const struct reading *r, const char *word,
+static const struct value *mapped(struct compiler *c, const struct node_reading *r, const char *word,
                                   const char *key)
 {
     const struct value *v = r->map == NULL ? NULL : value_get(r->map, key);
@@ -87,7 +87,7 @@ static const struct value *mapped(struct compiler *c, const struct reading *r, c
 
 /* A key by its own name. A list in its place is never skipped: the next best thing would be another server.
  */
-static const struct value *own_value(struct compiler *c, const struct reading *r, const char *key)
+static const struct value *own_value(struct compiler *c, const struct node_reading *r, const char *key)
 {
     const struct value *v = map_get(r->map, key);
     if (value_is_null(v))
@@ -101,13 +101,13 @@ static const struct value *own_value(struct compiler *c, const struct reading *r
     return NULL; /* in our own form check_entry_keys says so */
 }
 
-static const struct value *value_of(struct compiler *c, const struct reading *r, const char *word,
+static const struct value *value_of(struct compiler *c, const struct node_reading *r, const char *word,
                                     const char *key)
 {
     return key != NULL ? mapped(c, r, word, key) : own_value(c, r, word);
 }
 
-static const struct value *host_of(struct compiler *c, const struct reading *r)
+static const struct value *host_of(struct compiler *c, const struct node_reading *r)
 {
     const struct value *entry = r->e->value;
     if (r->shape->host != NULL)
@@ -129,7 +129,7 @@ static bool is_reserved(const char *name)
 }
 
 /* In a foreign tree, keys that mean nothing to us are no mistakes. */
-static void check_entry_keys(struct compiler *c, const struct reading *r)
+static void check_entry_keys(struct compiler *c, const struct node_reading *r)
 {
     static const char *const known[] = {"ssh", "host", "port", "lb_server", "identity"};
     for (size_t i = 0; r->shape->map == NULL && r->map != NULL && i < r->map->n; i++) {
@@ -164,7 +164,7 @@ static void var_add(struct op_pair *vars, size_t *n, const char *name, const cha
         vars[(*n)++] = (struct op_pair){.name = name, .value = value};
 }
 
-static const char *port_of(struct compiler *c, const struct reading *r)
+static const char *port_of(struct compiler *c, const struct node_reading *r)
 {
     const char *key = r->shape->port;
     if (key != NULL && key[0] >= '0' && key[0] <= '9')
@@ -177,7 +177,7 @@ static const char *port_of(struct compiler *c, const struct reading *r)
     return int_read(&c->r, v, name, 1, 65535, &n) ? arena_printf(c->r.arena, "%lld", (long long)n) : NULL;
 }
 
-static bool is_own_key(const struct reading *r, const char *key)
+static bool is_own_key(const struct node_reading *r, const char *key)
 {
     static const char *const keys[] = {"host", "port", "lb_server", "identity"};
     for (size_t i = 0; i < 4; i++)
@@ -186,7 +186,7 @@ static bool is_own_key(const struct reading *r, const char *key)
     return r->e->whole && strcmp(key, "name") == 0;
 }
 
-static void vars_set(struct compiler *c, struct plan_node *node, const struct reading *r)
+static void vars_set(struct compiler *c, struct plan_node *node, const struct node_reading *r)
 {
     const struct value *map = r->map;
     struct op_pair *vars = arena_array(c->r.arena, (map == NULL ? 0 : map->n) + 5, sizeof(*vars));
@@ -277,7 +277,7 @@ static bool id_ok(struct compiler *c, struct node_list *list, const char *id, st
     return false;
 }
 
-static bool host_ok(struct compiler *c, const struct reading *r, const struct value *host)
+static bool host_ok(struct compiler *c, const struct node_reading *r, const struct value *host)
 {
     if (host == NULL || host_valid(host->text))
         return true;
@@ -290,10 +290,10 @@ static void node_add(struct compiler *c, struct node_list *list, const struct se
                      const struct shape *shape)
 {
     const struct value *entry = e->value;
-    struct reading r = {.e = e,
-                        .map = entry != NULL && entry->kind == VALUE_MAP ? entry : NULL,
-                        .shape = shape,
-                        .what = arena_printf(c->r.arena, "app_servers: %s", e->id)};
+    struct node_reading r = {.e = e,
+                             .map = entry != NULL && entry->kind == VALUE_MAP ? entry : NULL,
+                             .shape = shape,
+                             .what = arena_printf(c->r.arena, "app_servers: %s", e->id)};
     struct ssh_block ssh = c->b.ssh_defaults;
     if (!id_ok(c, list, e->id, e->at))
         return;

@@ -21,7 +21,7 @@ struct regex {
     pcre2_match_context *context;
 };
 
-struct walk {
+struct regex_walk {
     const char *start, *s;
     bool atom;              /* a quantifier may follow */
     bool fixed[GROUPS_MAX]; /* open groups that none may follow: look-ahead */
@@ -29,7 +29,7 @@ struct walk {
     const char *why;
 };
 
-static bool no(struct walk *w, const char *why)
+static bool no(struct regex_walk *w, const char *why)
 {
     w->why = why;
     return false;
@@ -41,7 +41,7 @@ static bool is_alnum(char c)
 }
 
 /* Not \B: the two disagree about it in an empty text. */
-static bool walk_escape(struct walk *w)
+static bool walk_escape(struct regex_walk *w)
 {
     char c = w->s[1];
     if (c == '\0')
@@ -54,7 +54,7 @@ static bool walk_escape(struct walk *w)
 }
 
 /* A class escape takes no part in a range, and Python warns of what may become set operations. */
-static bool walk_class(struct walk *w)
+static bool walk_class(struct regex_walk *w)
 {
     const char *s = w->s + 1;
     if (*s == '^')
@@ -79,7 +79,7 @@ static bool walk_class(struct walk *w)
     return true;
 }
 
-static bool walk_open(struct walk *w)
+static bool walk_open(struct regex_walk *w)
 {
     bool ahead = false;
     if (w->depth == GROUPS_MAX)
@@ -102,7 +102,7 @@ static bool walk_open(struct walk *w)
     return true;
 }
 
-static bool walk_close(struct walk *w)
+static bool walk_close(struct regex_walk *w)
 {
     if (w->depth == 0)
         return no(w, "a ')' without its '('");
@@ -126,7 +126,7 @@ static size_t braces_len(const char *s)
     return *end == '}' ? (size_t)(end - s) + 1 : 0;
 }
 
-static bool walk_quantifier(struct walk *w)
+static bool walk_quantifier(struct regex_walk *w)
 {
     size_t n = *w->s == '{' ? braces_len(w->s) : 1;
     if (n == 0)
@@ -142,7 +142,7 @@ static bool walk_quantifier(struct walk *w)
     return true;
 }
 
-static bool walk_one(struct walk *w)
+static bool walk_one(struct regex_walk *w)
 {
     unsigned char c = (unsigned char)*w->s;
     if (c < 0x20 || c > 0x7e)
@@ -163,7 +163,7 @@ static bool walk_one(struct walk *w)
     return true;
 }
 
-static bool walk_all(struct walk *w)
+static bool walk_all(struct regex_walk *w)
 {
     if (strncmp(w->s, "(?i)", 4) == 0)
         w->s += 4;
@@ -185,7 +185,7 @@ static void drop(void *p, void *arena)
 
 struct regex *regex_new(struct arena *a, const char *pattern, const char **ret_why)
 {
-    struct walk w = {.start = pattern, .s = pattern};
+    struct regex_walk w = {.start = pattern, .s = pattern};
     if (!walk_all(&w)) {
         *ret_why = arena_printf(a, "%s, at its character %d", w.why, (int)(w.s - w.start) + 1);
         return NULL;

@@ -71,7 +71,7 @@ static const struct value *map_with(struct arena *a, const struct value *map, co
     return ret;
 }
 
-struct asked {
+struct rendering {
     struct pillar *p;
     struct problems *problems;
     struct value *answers; /* map: the question as JSON -> its answer */
@@ -79,7 +79,7 @@ struct asked {
         *after; /* the last block, and what became of it: most nodes have the same one */
 };
 
-static const struct value *answer_of(struct asked *k, const struct value *question)
+static const struct value *answer_of(struct rendering *k, const struct value *question)
 {
     struct pillar *p = k->p;
     auto_buf struct buf text = BUF_INIT(YAML_BYTES_MAX);
@@ -105,7 +105,7 @@ static const struct value *answer_of(struct asked *k, const struct value *questi
 }
 
 /* The tree with the answer in the place of the question. NULL: problems has why. */
-static const struct value *tree_answered(struct asked *k, const struct value *tree)
+static const struct value *tree_answered(struct rendering *k, const struct value *tree)
 {
     const struct value *block = map_get(tree, "release"), *question = map_get(block, "app_servers");
     if (question == NULL || !inventory_wanted(question))
@@ -123,7 +123,7 @@ static const struct value *tree_answered(struct asked *k, const struct value *tr
 bool pillar_ask_servers(struct pillar *p, struct problems *problems)
 {
     p->answers = value_map(&p->arena, (struct place){.file = NULL});
-    struct asked k = {.p = p, .problems = problems, .answers = p->answers};
+    struct rendering k = {.p = p, .problems = problems, .answers = p->answers};
     const struct value *before = p->tree;
     bool again = false;
     for (size_t i = 0; i < p->top.n; i++) {
@@ -154,7 +154,7 @@ bool pillar_ask_servers(struct pillar *p, struct problems *problems)
 
 const struct value *pillar_answered(struct pillar *p, const struct value *tree)
 {
-    struct asked k = {.p = p, .problems = &p->late, .answers = p->answers};
+    struct rendering k = {.p = p, .problems = &p->late, .answers = p->answers};
     const struct value *ret = p->answers == NULL ? tree : tree_answered(&k, tree);
     return ret == NULL ? tree : ret;
 }
@@ -208,7 +208,7 @@ static bool branch_ok(const struct value *tree, const char *node, struct problem
 /* The --pillar texts, and the answer where app_servers is a question. */
 static bool take_in(struct pillar *p, const struct value *nodes, struct problems *problems)
 {
-    struct asked k = {
+    struct rendering k = {
         .p = p, .problems = problems, .answers = value_map(&p->arena, (struct place){.file = NULL})};
     struct value *all = value_map(&p->arena, nodes->at);
     for (size_t i = 0; p->rendered != NULL && i < p->rendered->n; i++)

@@ -268,6 +268,13 @@ enum scalar_type scalar_type(const struct value *v, int64_t *ret_int, double *re
     return n.refused != NULL ? SCALAR_STR : n.type;
 }
 
+bool value_is_text(const struct value *v)
+{
+    int64_t i;
+    double f;
+    return v->kind == VALUE_SCALAR && scalar_type(v, &i, &f) == SCALAR_STR && v->text[0] != '\0';
+}
+
 const char *scalar_refused(const struct value *v)
 {
     struct number n;

@@ -15,14 +15,6 @@ static const char *plural(size_t n)
     return n == 1 ? "" : "s";
 }
 
-static const char *get(const struct op_pair *pairs, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(pairs[i].name, name) == 0)
-            return pairs[i].value;
-    return NULL;
-}
-
 static void visible(struct buf *out, const char *s)
 {
     size_t n = strlen(s), shown = n > ARG_SHOWN ? ARG_SHOWN : n;
@@ -111,7 +103,7 @@ static void nodes(struct buf *out, const struct plan *p)
     buf_puts(out, "\nnodes, in order\n");
     for (size_t i = 0; i < p->n_nodes; i++) {
         const struct plan_node *n = &p->nodes[i];
-        const char *port = get(n->vars, n->n_vars, "port");
+        const char *port = op_pair_value(n->vars, n->n_vars, "port");
         while (stage < p->n_stages && i >= p->stage_end[stage])
             stage++;
         const char *role = plan_role_name(p, n);
@@ -134,7 +126,7 @@ static void same_everywhere(void *ctx, const char *name, struct buf *out)
 {
     const struct plan *p = ctx;
     bool same = strcmp(name, "repo") == 0 || strcmp(name, "app") == 0 || strcmp(name, "env") == 0;
-    const char *value = same ? get(p->vars, p->n_vars, name) : NULL;
+    const char *value = same ? op_pair_value(p->vars, p->n_vars, name) : NULL;
     if (value != NULL)
         buf_puts(out, value);
     else

@@ -152,13 +152,6 @@ struct inclusion {
     const char *key; /* "a:b", or NULL */
 };
 
-static bool is_text(const struct value *v)
-{
-    int64_t i;
-    double f;
-    return v->kind == VALUE_SCALAR && scalar_type(v, &i, &f) == SCALAR_STR && v->text[0] != '\0';
-}
-
 /* `defaults` are variables for templates. A file without Jinja has no use for them, but Salt hands them to
  * its own functions too, and stumbles over names that these have. */
 static bool defaults_ok(struct sls_reader *r, const struct value *v)
@@ -187,7 +180,7 @@ static bool options_read(struct sls_reader *r, const struct value *options, stru
     bool ok = true;
     for (size_t i = 0; i < options->n; i++) {
         const struct entry *e = &options->entries[i];
-        if (strcmp(e->key, "key") == 0 && is_text(e->value))
+        if (strcmp(e->key, "key") == 0 && value_is_text(e->value))
             ret->key = e->value->text;
         else if (strcmp(e->key, "key") == 0 || strcmp(e->key, "defaults") != 0)
             ok = false;
@@ -202,7 +195,7 @@ static bool options_read(struct sls_reader *r, const struct value *options, stru
 static bool inclusion_read(struct sls_reader *r, const struct value *item, struct inclusion *ret)
 {
     *ret = (struct inclusion){.at = item->at};
-    if (is_text(item)) {
+    if (value_is_text(item)) {
         ret->name = item->text;
     } else if (item->kind == VALUE_MAP && item->n == 1 && item->entries[0].type == SCALAR_STR &&
                item->entries[0].value->kind == VALUE_MAP) {

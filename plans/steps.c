@@ -11,7 +11,7 @@ static const char *const plan_phases[] = {"prepare", "before", "drain",  "change
                                           "enable",  "after",  "verify", "finish"};
 #define N_PHASES (sizeof(plan_phases) / sizeof(plan_phases[0]))
 
-struct walk {
+struct steps_walk {
     struct compiler *c;
     const struct value *file;
     bool has_build, has_once, in_hooks;
@@ -117,9 +117,9 @@ static enum once once_of(const struct value *line)
     return i < 0 ? ONCE_NO : (enum once)i;
 }
 
-static void line_add(struct walk *w, const struct value *line, enum phase phase);
+static void line_add(struct steps_walk *w, const struct value *line, enum phase phase);
 
-static void lines_add(struct walk *w, const struct value *list, enum phase phase)
+static void lines_add(struct steps_walk *w, const struct value *list, enum phase phase)
 {
     if (value_is_null(list))
         return;
@@ -132,7 +132,7 @@ static void lines_add(struct walk *w, const struct value *list, enum phase phase
 }
 
 /* Those entries of build: that run this often. */
-static void build_add(struct walk *w, enum once once, enum phase phase)
+static void build_add(struct steps_walk *w, enum once once, enum phase phase)
 {
     const struct value *build = w->c->b.build;
     for (size_t i = 0; build != NULL && build->kind == VALUE_LIST && i < build->n; i++)
@@ -140,7 +140,7 @@ static void build_add(struct walk *w, enum once once, enum phase phase)
             line_add(w, build->items[i], phase);
 }
 
-static void balancer_line(struct walk *w, struct item *item, const char *verb)
+static void balancer_line(struct steps_walk *w, struct item *item, const char *verb)
 {
     struct compiler *c = w->c;
     for (size_t i = 0; i < c->b.n_balancers; i++) {
@@ -165,7 +165,7 @@ static bool never_rereads(struct compiler *c, const struct item *item, const cha
            (strcmp(item->block->driver, "service") == 0 && map_get(item->block->map, "name") == NULL);
 }
 
-static void app_line(struct walk *w, struct item *item, const char *verb)
+static void app_line(struct steps_walk *w, struct item *item, const char *verb)
 {
     struct compiler *c = w->c;
     if (c->b.n_apps == 0 && !c->told_app)
@@ -182,7 +182,7 @@ static void app_line(struct walk *w, struct item *item, const char *verb)
     }
 }
 
-static void check_line(struct walk *w, struct item *item)
+static void check_line(struct steps_walk *w, struct item *item)
 {
     struct compiler *c = w->c;
     if (map_get(item->args, "url") != NULL) {
@@ -198,7 +198,7 @@ static void check_line(struct walk *w, struct item *item)
     }
 }
 
-static void hooks_of_phase(struct walk *w, enum phase phase)
+static void hooks_of_phase(struct steps_walk *w, enum phase phase)
 {
     w->hooked[phase] = true;
     w->in_hooks = true;
@@ -211,7 +211,7 @@ static bool is_hook(enum phase phase)
     return phase == PHASE_HOOK_BEFORE || phase == PHASE_HOOK_AFTER || phase == PHASE_HOOK_FAILURE;
 }
 
-static void line_add(struct walk *w, const struct value *line, enum phase phase)
+static void line_add(struct steps_walk *w, const struct value *line, enum phase phase)
 {
     struct item item = {.phase = phase, .hook = w->in_hooks};
     if (!read_line(w->c, line, &item))
@@ -246,7 +246,7 @@ static void line_add(struct walk *w, const struct value *line, enum phase phase)
  * ---------------------------------------------------------------------------------------------------------
  */
 
-static void check_keys(struct walk *w)
+static void check_keys(struct steps_walk *w)
 {
     const char *known[N_PHASES + 3];
     size_t n = 0;
@@ -267,7 +267,7 @@ static void check_keys(struct walk *w)
 }
 
 /* A release that does not ask every node what it runs has not ended well. */
-static void default_verify(struct walk *w)
+static void default_verify(struct steps_walk *w)
 {
     struct compiler *c = w->c;
     if (map_entry(w->file, "verify") != NULL || !c->revision || c->req->task)
@@ -281,7 +281,7 @@ static void default_verify(struct walk *w)
 
 /* A directory that is never marked complete is never a target: plans that unpack and do not say where it is
  * complete, say it at the end of prepare. */
-static void default_seal(struct walk *w)
+static void default_seal(struct steps_walk *w)
 {
     const struct item item = {.verb = "release.seal", .phase = PHASE_PREPARE, .at = w->file->at};
     if (mentions(w->file, DOES_UNPACK) && !mentions(w->file, DOES_SEAL) &&
@@ -289,7 +289,7 @@ static void default_seal(struct walk *w)
         step_add(w->c, &item);
 }
 
-static void once_without_place(struct walk *w)
+static void once_without_place(struct steps_walk *w)
 {
     const struct value *build = w->c->b.build;
     for (size_t i = 0; build != NULL && build->kind == VALUE_LIST && i < build->n; i++)
@@ -325,7 +325,7 @@ static void hooks_check(struct compiler *c)
     }
 }
 
-static void hooks_add(struct walk *w)
+static void hooks_add(struct steps_walk *w)
 {
     static const struct {
         const char *key;
@@ -354,7 +354,7 @@ static void build_check(struct compiler *c)
 
 void steps_read(struct compiler *c, const struct value *plan_file)
 {
-    struct walk w = {.c = c, .file = plan_file};
+    struct steps_walk w = {.c = c, .file = plan_file};
     check_keys(&w);
     build_check(c);
     hooks_check(c);

@@ -16,7 +16,7 @@ struct aim {
     size_t number; /* where it stood, for equal orders */
 };
 
-struct reading {
+struct top_reading {
     struct sls_reader *r;
     const char *section;
     struct value *targets; /* map: target -> its list, of all top files */
@@ -25,16 +25,9 @@ struct reading {
     struct match_reader match;
 };
 
-static bool is_text(const struct value *v)
-{
-    int64_t i;
-    double f;
-    return v->kind == VALUE_SCALAR && scalar_type(v, &i, &f) == SCALAR_STR && v->text[0] != '\0';
-}
-
 /* ---- what stands in the files */
 
-static bool section_ok(struct reading *x, const struct entry *e)
+static bool section_ok(struct top_reading *x, const struct entry *e)
 {
     struct problems *problems = x->r->problems;
     bool ok = e->value->kind == VALUE_MAP;
@@ -52,7 +45,7 @@ static bool section_ok(struct reading *x, const struct entry *e)
     return ok;
 }
 
-static bool targets_take(struct reading *x, const struct value *file)
+static bool targets_take(struct top_reading *x, const struct value *file)
 {
     bool ok = true;
     for (size_t i = 0; i < file->n; i++) {
@@ -69,9 +62,9 @@ static bool targets_take(struct reading *x, const struct value *file)
 }
 
 /* Salt reads one level of them, and takes a missing one for an empty one. */
-static bool include_one(struct reading *x, const struct value *item)
+static bool include_one(struct top_reading *x, const struct value *item)
 {
-    const char *path = is_text(item) ? sls_find(x->r, item->text) : NULL;
+    const char *path = value_is_text(item) ? sls_find(x->r, item->text) : NULL;
     if (path == NULL) {
         problem_at(x->r->problems, item->at, "include: no top file '%s' under %s",
                    item->kind == VALUE_SCALAR ? item->text : "", sls_dirs(x->r));
@@ -84,7 +77,7 @@ static bool include_one(struct reading *x, const struct value *item)
     return file != NULL && more == NULL && targets_take(x, file);
 }
 
-static bool files_read(struct reading *x, const struct value *file)
+static bool files_read(struct top_reading *x, const struct value *file)
 {
     const struct value *include = map_get(file, "include");
     bool ok = targets_take(x, file);
@@ -100,7 +93,7 @@ static bool files_read(struct reading *x, const struct value *file)
 
 /* ---- one target */
 
-static bool option_read(struct reading *x, const struct entry *e, struct aim *t, bool *ret_ignore)
+static bool option_read(struct top_reading *x, const struct entry *e, struct aim *t, bool *ret_ignore)
 {
     double f;
     int64_t i = 0;
@@ -124,7 +117,7 @@ static bool option_read(struct reading *x, const struct entry *e, struct aim *t,
     return false;
 }
 
-static bool item_read(struct reading *x, const struct value *item, struct aim *t, bool *ret_ignore)
+static bool item_read(struct top_reading *x, const struct value *item, struct aim *t, bool *ret_ignore)
 {
     bool ok = true;
     if (item->kind == VALUE_MAP) {
@@ -132,7 +125,7 @@ static bool item_read(struct reading *x, const struct value *item, struct aim *t
             ok = option_read(x, &item->entries[i], t, ret_ignore) && ok;
         return ok;
     }
-    if (is_text(item) && strpbrk(item->text, "*?[/") == NULL)
+    if (value_is_text(item) && strpbrk(item->text, "*?[/") == NULL)
         return true;
     problem_at(x->r->problems, item->at,
                "target '%s': '%s' is no plain name of a pillar file (wanted: a.b for a/b.sls)", t->entry->key,
@@ -140,7 +133,7 @@ static bool item_read(struct reading *x, const struct value *item, struct aim *t
     return false;
 }
 
-static bool aim_read(struct reading *x, const struct entry *entry, struct aim *ret)
+static bool aim_read(struct top_reading *x, const struct entry *entry, struct aim *ret)
 {
     bool ok = true, ignore = false;
     ret->entry = entry;
@@ -162,7 +155,7 @@ static int by_order(const void *a, const void *b)
 
 /* ---- layers */
 
-static struct top_layer *layer_add(struct reading *x, struct top *top)
+static struct top_layer *layer_add(struct top_reading *x, struct top *top)
 {
     if (top->n == top->cap) {
         size_t cap = top->cap == 0 ? 8 : top->cap * 2;
@@ -175,7 +168,7 @@ static struct top_layer *layer_add(struct reading *x, struct top *top)
     return &top->layers[top->n++];
 }
 
-static const struct value *alone(struct reading *x, const struct value *item)
+static const struct value *alone(struct top_reading *x, const struct value *item)
 {
     const struct value *tree = map_get(x->alone, item->text);
     if (tree != NULL)
@@ -186,7 +179,7 @@ static const struct value *alone(struct reading *x, const struct value *item)
     return tree;
 }
 
-static bool layers_load(struct reading *x, const struct aim *t, struct top *top)
+static bool layers_load(struct top_reading *x, const struct aim *t, struct top *top)
 {
     const struct value *list = t->entry->value;
     struct top_target *target = &top->targets[top->n_targets++];
@@ -209,7 +202,7 @@ static bool layers_load(struct reading *x, const struct aim *t, struct top *top)
     return ok && target->matcher != NULL;
 }
 
-static bool section_load(struct reading *x, struct top *ret)
+static bool section_load(struct top_reading *x, struct top *ret)
 {
     size_t n = x->targets->n;
     struct aim *targets = arena_array(x->r->arena, n + 1, sizeof(*targets));
@@ -232,12 +225,12 @@ bool top_load(struct sls_reader *r, const char *path, const char *section, const
               struct top *ret)
 {
     struct place nowhere = {.file = NULL};
-    struct reading x = {.r = r,
-                        .section = section,
-                        .targets = value_map(r->arena, nowhere),
-                        .ignored = value_map(r->arena, nowhere),
-                        .alone = value_map(r->arena, nowhere),
-                        .match = {.arena = r->arena, .problems = r->problems, .nodegroups = nodegroups}};
+    struct top_reading x = {.r = r,
+                            .section = section,
+                            .targets = value_map(r->arena, nowhere),
+                            .ignored = value_map(r->arena, nowhere),
+                            .alone = value_map(r->arena, nowhere),
+                            .match = {.arena = r->arena, .problems = r->problems, .nodegroups = nodegroups}};
     r->salt = true;
     const struct value *file = yaml_load_file(r->arena, path, r->problems);
     if (file == NULL || !files_read(&x, file))

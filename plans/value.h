@@ -76,6 +76,7 @@ const char *value_kind_text(const struct value *v); /* "a map", "a list", "text"
 
 /* YAML 1.1 as Salt reads it (0644 is 644, 08 and dates are text). Numbers into *ret_int or *ret_float. */
 enum scalar_type scalar_type(const struct value *v, int64_t *ret_int, double *ret_float);
+bool value_is_text(const struct value *v); /* a scalar that is neither empty nor a number, boolean or null */
 bool scalar_bool(const char *text, bool *ret);
 /* Why Salt dies of this scalar, or nothing here can hold it; NULL: it is fine. Files with such a scalar are
  * not read. */

@@ -22,7 +22,7 @@ struct anchor {
     bool open; /* still being read: naming it is a self-reference */
 };
 
-struct reading {
+struct yaml_reading {
     struct arena *arena;
     struct problems *problems;
     const char *file;
@@ -36,20 +36,20 @@ struct reading {
     bool ok;
 };
 
-static struct place place_of(const struct reading *r, yaml_mark_t mark)
+static struct place place_of(const struct yaml_reading *r, yaml_mark_t mark)
 {
     return (struct place){.file = r->file, .line = (int)mark.line + 1, .col = (int)mark.column + 1};
 }
 
 /* Ends the reading: what follows would only repeat the mistake. */
-static bool refuse(struct reading *r, struct place at, const char *why)
+static bool refuse(struct yaml_reading *r, struct place at, const char *why)
 {
     problem_at(r->problems, at, "%s", why);
     r->ok = false;
     return false;
 }
 
-static bool anchor_add(struct reading *r, const yaml_char_t *name, const struct value *v, bool open,
+static bool anchor_add(struct yaml_reading *r, const yaml_char_t *name, const struct value *v, bool open,
                        struct place at)
 {
     if (name == NULL)
@@ -66,14 +66,14 @@ static bool anchor_add(struct reading *r, const yaml_char_t *name, const struct 
     return true;
 }
 
-static void anchor_close(struct reading *r, const struct value *v)
+static void anchor_close(struct yaml_reading *r, const struct value *v)
 {
     for (size_t i = 0; i < r->n_anchors; i++)
         if (r->anchors[i].v == v)
             r->anchors[i].open = false;
 }
 
-static bool scalar_ok(struct reading *r, const struct value *v)
+static bool scalar_ok(struct yaml_reading *r, const struct value *v)
 {
     const char *why = scalar_refused(v);
     if (why == NULL)
@@ -83,7 +83,7 @@ static bool scalar_ok(struct reading *r, const struct value *v)
 }
 
 /* Keys are typed, too: `yes:` and `true:` are one key. */
-static bool take_key(struct reading *r, struct frame *f, const struct value *v)
+static bool take_key(struct yaml_reading *r, struct frame *f, const struct value *v)
 {
     if (v->kind != VALUE_SCALAR)
         return refuse(r, v->at, "a key must be text, not a map or list");
@@ -113,7 +113,7 @@ static bool holds_map(const struct value *v)
     return false;
 }
 
-static bool under_add(struct reading *r, struct frame *f, const struct value *from)
+static bool under_add(struct yaml_reading *r, struct frame *f, const struct value *from)
 {
     if (from->kind != VALUE_MAP)
         return refuse(r, from->at, "'<<' wants a map or a list of maps");
@@ -124,7 +124,7 @@ static bool under_add(struct reading *r, struct frame *f, const struct value *fr
 }
 
 /* Of a list Salt takes the last map first; of several `<<` in one map the first. */
-static bool take_merge(struct reading *r, struct frame *f, const struct value *v)
+static bool take_merge(struct yaml_reading *r, struct frame *f, const struct value *v)
 {
     if (f->under == NULL)
         f->under = value_list(r->arena, v->at);
@@ -136,7 +136,7 @@ static bool take_merge(struct reading *r, struct frame *f, const struct value *v
     return true;
 }
 
-static bool refuse_twin(struct reading *r, const struct value *map, const struct entry *e)
+static bool refuse_twin(struct yaml_reading *r, const struct value *map, const struct entry *e)
 {
     const struct entry *twin = key_twin(map, e);
     if (twin == NULL)
@@ -150,7 +150,7 @@ static bool refuse_twin(struct reading *r, const struct value *map, const struct
     return true;
 }
 
-static bool take_entry(struct reading *r, struct frame *f, const struct value *v)
+static bool take_entry(struct yaml_reading *r, struct frame *f, const struct value *v)
 {
     struct entry e = f->entry;
     f->entry.key = NULL;
@@ -169,7 +169,7 @@ static bool take_entry(struct reading *r, struct frame *f, const struct value *v
     return r->problems->dropped == 0; /* read on: there may be more mistakes */
 }
 
-static bool take(struct reading *r, const struct value *v)
+static bool take(struct yaml_reading *r, const struct value *v)
 {
     if (r->depth == 0) {
         r->root = v;
@@ -188,7 +188,7 @@ static bool take(struct reading *r, const struct value *v)
     return ok;
 }
 
-static bool open_frame(struct reading *r, struct value *v, const yaml_char_t *anchor)
+static bool open_frame(struct yaml_reading *r, struct value *v, const yaml_char_t *anchor)
 {
     if (r->depth == YAML_DEPTH_MAX)
         return refuse(r, v->at, "nested deeper than 64 levels");
@@ -211,7 +211,7 @@ static const struct entry *written_alike(const struct value *own, const struct e
 
 /* A key of the map itself hides the same key of a merged one. Salt compares what is written there: `0x1` does
  * not hide `1`, but `yes` hides `'yes'`. With keys that are no text nobody would guess what happens. */
-static bool is_hidden(struct reading *r, const struct value *own, const struct entry *e)
+static bool is_hidden(struct yaml_reading *r, const struct value *own, const struct entry *e)
 {
     const struct entry *mine = written_alike(own, e);
     if (mine == NULL)
@@ -226,7 +226,7 @@ static bool is_hidden(struct reading *r, const struct value *own, const struct e
     return true;
 }
 
-static void merge_one(struct reading *r, struct value *into, const struct value *own,
+static void merge_one(struct yaml_reading *r, struct value *into, const struct value *own,
                       const struct value *from)
 {
     for (size_t i = 0; i < from->n; i++) {
@@ -239,7 +239,7 @@ static void merge_one(struct reading *r, struct value *into, const struct value 
 }
 
 /* Explicit keys win over merged ones wherever they stand; merged ones come first, as in Salt. */
-static void settle_merge(struct reading *r, struct frame *f)
+static void settle_merge(struct yaml_reading *r, struct frame *f)
 {
     if (f->under == NULL)
         return;
@@ -251,7 +251,7 @@ static void settle_merge(struct reading *r, struct frame *f)
         (void)map_add_entry(r->arena, f->v, &own.entries[i]);
 }
 
-static bool close_frame(struct reading *r)
+static bool close_frame(struct yaml_reading *r)
 {
     struct frame *f = &r->stack[--r->depth];
     settle_merge(r, f);
@@ -261,7 +261,7 @@ static bool close_frame(struct reading *r)
 }
 
 /* !!str makes text of what it stands before; the others must say what YAML would have said without them. */
-static bool tag_ok(struct reading *r, const char *tag, struct value *v)
+static bool tag_ok(struct yaml_reading *r, const char *tag, struct value *v)
 {
     static const struct {
         const char *tag;
@@ -290,7 +290,7 @@ static bool tag_ok(struct reading *r, const char *tag, struct value *v)
     return r->ok = false;
 }
 
-static bool on_scalar(struct reading *r, const yaml_event_t *ev)
+static bool on_scalar(struct yaml_reading *r, const yaml_event_t *ev)
 {
     struct place at = place_of(r, ev->start_mark);
     const char *text = (const char *)ev->data.scalar.value;
@@ -303,7 +303,7 @@ static bool on_scalar(struct reading *r, const yaml_event_t *ev)
            take(r, v);
 }
 
-static bool on_alias(struct reading *r, const yaml_event_t *ev)
+static bool on_alias(struct yaml_reading *r, const yaml_event_t *ev)
 {
     struct place at = place_of(r, ev->start_mark);
     const char *name = (const char *)ev->data.alias.anchor;
@@ -322,7 +322,8 @@ static bool on_alias(struct reading *r, const yaml_event_t *ev)
     return r->ok = false;
 }
 
-static bool on_collection_tag(struct reading *r, const yaml_char_t *tag, const char *wanted, struct place at)
+static bool on_collection_tag(struct yaml_reading *r, const yaml_char_t *tag, const char *wanted,
+                              struct place at)
 {
     if (tag == NULL || strcmp((const char *)tag, wanted) == 0)
         return true;
@@ -330,7 +331,7 @@ static bool on_collection_tag(struct reading *r, const yaml_char_t *tag, const c
     return r->ok = false;
 }
 
-static bool on_event(struct reading *r, const yaml_event_t *ev)
+static bool on_event(struct yaml_reading *r, const yaml_event_t *ev)
 {
     struct place at = place_of(r, ev->start_mark);
     switch (ev->type) {
@@ -354,7 +355,7 @@ static bool on_event(struct reading *r, const yaml_event_t *ev)
     return true;
 }
 
-static bool syntax_error(struct reading *r, const yaml_parser_t *parser)
+static bool syntax_error(struct yaml_reading *r, const yaml_parser_t *parser)
 {
     const yaml_mark_t *mark = &parser->problem_mark;
     yaml_mark_t none = {0};
@@ -369,7 +370,7 @@ static bool syntax_error(struct reading *r, const yaml_parser_t *parser)
 
 /* Directives are re-checked against each other by libyaml one by one: a megabyte of them would take minutes.
  */
-static bool few_directives(struct reading *r, const char *text, size_t n)
+static bool few_directives(struct yaml_reading *r, const char *text, size_t n)
 {
     size_t count = 0;
     for (size_t i = 0; i < n; i++)
@@ -379,7 +380,7 @@ static bool few_directives(struct reading *r, const char *text, size_t n)
     return true;
 }
 
-static void parse_events(struct reading *r, const char *text, size_t n)
+static void parse_events(struct yaml_reading *r, const char *text, size_t n)
 {
     yaml_parser_t parser;
     must(yaml_parser_initialize(&parser));
@@ -399,7 +400,7 @@ static void parse_events(struct reading *r, const char *text, size_t n)
 bool yaml_read(struct arena *a, const char *file, const char *text, size_t n, const struct value **ret,
                struct problems *problems)
 {
-    struct reading r = {.arena = a, .problems = problems, .file = file, .ok = true};
+    struct yaml_reading r = {.arena = a, .problems = problems, .file = file, .ok = true};
     struct place start = {.file = file};
     if (n > YAML_BYTES_MAX)
         return refuse(&r, start, "larger than 1 MiB");

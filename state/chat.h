@@ -85,6 +85,7 @@ bool queue_list(struct store *s, const char *env, struct arena *arena, struct wa
 bool queue_settle(struct store *s, const char *env, int64_t now_ms, struct err *err) MUST_CHECK;
 /* The same person: "slack:ann" and "ann" on the command line are. */
 bool queue_same(const char *a, const char *b);
+const char *person_bare(const char *who); /* "ann" of "slack:ann" */
 
 /* ---- what is said */
 

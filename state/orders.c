@@ -26,13 +26,13 @@ bool order_insert(struct store *s, const struct order_new *o, int64_t *ret_id, s
     return true;
 }
 
-struct event {
+struct order_event {
     int64_t order, at_ms, release, pid, pid_start;
     const char *event, *boot_id, *text;
     int exit_status;
 };
 
-static bool event_add(struct store *s, const struct event *e, struct err *err)
+static bool event_add(struct store *s, const struct order_event *e, struct err *err)
 {
     struct tx tx;
     if (!tx_open(&tx, s, err))
@@ -48,7 +48,7 @@ static bool event_add(struct store *s, const struct event *e, struct err *err)
 bool order_started(struct store *s, int64_t id, int64_t pid, int64_t at_ms, struct err *err)
 {
     char boot[64], state;
-    struct event e = {.order = id, .event = "start", .at_ms = at_ms, .pid = pid, .exit_status = -1};
+    struct order_event e = {.order = id, .event = "start", .at_ms = at_ms, .pid = pid, .exit_status = -1};
     process_boot(boot, sizeof(boot));
     e.boot_id = boot;
     if (!process_started(pid, &e.pid_start, &state))
@@ -60,7 +60,7 @@ bool order_release(struct store *s, int64_t id, int64_t release, int64_t at_ms, 
 {
     return event_add(
         s,
-        &(struct event){
+        &(struct order_event){
             .order = id, .event = "release", .at_ms = at_ms, .release = release, .exit_status = -1},
         err);
 }
@@ -69,7 +69,7 @@ bool order_end(struct store *s, int64_t id, int exit_status, const char *text, i
 {
     return event_add(
         s,
-        &(struct event){
+        &(struct order_event){
             .order = id, .event = "end", .at_ms = at_ms, .exit_status = exit_status, .text = text},
         err);
 }

@@ -6,7 +6,7 @@
 #include "state/chat.h"
 #include "state/store_priv.h"
 
-static const char *bare_name(const char *who)
+const char *person_bare(const char *who)
 {
     const char *colon = strrchr(who, ':');
     return colon ? colon + 1 : who;
@@ -18,7 +18,7 @@ bool queue_same(const char *a, const char *b)
         return true;
     /* On a terminal ann is ann; in a room she is slack:ann. Two rooms' names are two people until they say
      * so. */
-    return (!strchr(a, ':') || !strchr(b, ':')) && strcmp(bare_name(a), bare_name(b)) == 0;
+    return (!strchr(a, ':') || !strchr(b, ':')) && strcmp(person_bare(a), person_bare(b)) == 0;
 }
 
 static void place_from_row(struct query *q, struct arena *arena, struct waiter *ret)

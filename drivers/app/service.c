@@ -32,12 +32,6 @@ static const struct param reload_params[] = {
     PARAM_END,
 };
 
-static const char *given(const struct op *op, const char *name)
-{
-    const char *v = op_arg(op, name);
-    return v != NULL ? v : "";
-}
-
 /* "app.service", "app@8080": a word of systemctl's command line. */
 static bool unit_valid(const char *s)
 {
@@ -47,12 +41,12 @@ static bool unit_valid(const char *s)
 
 static bool params_ok(struct op *op)
 {
-    const char *name = given(op, "name");
+    const char *name = op_arg_text(op, "name");
     if (*name != '\0' && !unit_valid(name))
         op_refused(op, E_CONFIG, "'%.100s' is not the name of a systemd service", name);
-    else if (*name == '\0' && (*given(op, "stop") == '\0' || *given(op, "start") == '\0'))
+    else if (*name == '\0' && (*op_arg_text(op, "stop") == '\0' || *op_arg_text(op, "start") == '\0'))
         op_refused(op, E_CONFIG, "give the `name` of a systemd service, or the commands `stop` and `start`");
-    else if (*name == '\0' && *given(op, "status") == '\0' && op_arg_int(op, "port") == 0)
+    else if (*name == '\0' && *op_arg_text(op, "status") == '\0' && op_arg_int(op, "port") == 0)
         op_refused(op, E_CONFIG,
                    "give a `status` command or a `port`: without them nobody can tell whether it runs");
     return !op_failed(op);

@@ -16,7 +16,7 @@
 #define FILE_MAX_BYTES ((size_t)1 << 20)
 #define DEPTH_MAX      5 /* source_profile of a source_profile */
 
-struct files {
+struct aws_files {
     struct arena *arena;
     struct ini credentials, config;
 };
@@ -71,7 +71,8 @@ static bool one_line(const struct ini *ini, const struct ini_key *key, struct er
 }
 
 /* One that is not there is empty: most have one of the two. */
-static bool file_load(struct files *f, const char *env, const char *name, struct ini *ret, struct err *err)
+static bool file_load(struct aws_files *f, const char *env, const char *name, struct ini *ret,
+                      struct err *err)
 {
     const char *path = path_of(f->arena, env, name);
     char *text = creds_read(f->arena, path, err);
@@ -83,7 +84,7 @@ static bool file_load(struct files *f, const char *env, const char *name, struct
     return fine;
 }
 
-static bool files_load(struct files *f, struct err *err)
+static bool files_load(struct aws_files *f, struct err *err)
 {
     struct err mine = {0};
     bool fine = file_load(f, "AWS_SHARED_CREDENTIALS_FILE", "credentials", &f->credentials, &mine) &&
@@ -94,24 +95,24 @@ static bool files_load(struct files *f, struct err *err)
 }
 
 /* In the configuration profiles are called "profile NAME", but for the default. */
-static const char *config_section(struct files *f, const char *profile)
+static const char *config_section(struct aws_files *f, const char *profile)
 {
     const char *plain = strcmp(profile, "default") == 0 && ini_has(&f->config, "default") ? "default" : NULL;
     return plain ? plain : arena_printf(f->arena, "profile %s", profile);
 }
 
-static const char *get(struct files *f, const char *profile, const char *name)
+static const char *get(struct aws_files *f, const char *profile, const char *name)
 {
     const char *v = ini_get(&f->credentials, profile, name);
     return v ? v : ini_get(&f->config, config_section(f, profile), name);
 }
 
-static bool is_known(struct files *f, const char *profile)
+static bool is_known(struct aws_files *f, const char *profile)
 {
     return ini_has(&f->credentials, profile) || ini_has(&f->config, config_section(f, profile));
 }
 
-static bool unknown_profile(struct files *f, const char *profile, struct err *err)
+static bool unknown_profile(struct aws_files *f, const char *profile, struct err *err)
 {
     auto_buf struct buf names = BUF_INIT(300);
     for (size_t i = 0; i < f->credentials.n_sections; i++)
@@ -129,7 +130,7 @@ static bool unknown_profile(struct files *f, const char *profile, struct err *er
 
 /* ---- one profile ----------------------------------------------------------- */
 
-static bool profile_keys(struct files *f, const char *profile, struct creds *ret, struct err *err)
+static bool profile_keys(struct aws_files *f, const char *profile, struct creds *ret, struct err *err)
 {
     const char *id = get(f, profile, "aws_access_key_id"), *secret = get(f, profile, "aws_secret_access_key");
     bool shared = ini_get(&f->credentials, profile, "aws_access_key_id") != NULL;
@@ -142,7 +143,7 @@ static bool profile_keys(struct files *f, const char *profile, struct creds *ret
            err_set(err, E_CONFIG, "profile '%s': aws_access_key_id without aws_secret_access_key", profile);
 }
 
-static bool profile_find(struct files *f, const char *profile, size_t depth, struct creds *ret,
+static bool profile_find(struct aws_files *f, const char *profile, size_t depth, struct creds *ret,
                          struct err *err);
 
 static bool named_source(const char *profile, const char *name, struct creds *ret, struct err *err)
@@ -164,7 +165,7 @@ static bool named_source(const char *profile, const char *name, struct creds *re
     return true;
 }
 
-static bool role_source(struct files *f, const char *profile, size_t depth, struct creds *ret,
+static bool role_source(struct aws_files *f, const char *profile, size_t depth, struct creds *ret,
                         struct err *err)
 {
     const char *source = get(f, profile, "source_profile"), *named = get(f, profile, "credential_source");
@@ -186,7 +187,8 @@ static bool role_source(struct files *f, const char *profile, size_t depth, stru
                    profile, source, f->credentials.path, f->config.path);
 }
 
-static bool role_take(struct files *f, const char *profile, size_t depth, struct creds *ret, struct err *err)
+static bool role_take(struct aws_files *f, const char *profile, size_t depth, struct creds *ret,
+                      struct err *err)
 {
     const char *duration = get(f, profile, "duration_seconds");
     const char *from = arena_printf(f->arena, "role %s of profile %s", ret->role, profile);
@@ -212,7 +214,7 @@ static bool role_take(struct files *f, const char *profile, size_t depth, struct
     return role_source(f, profile, depth, source, err);
 }
 
-static bool foreign_login(struct files *f, const char *profile, struct err *err)
+static bool foreign_login(struct aws_files *f, const char *profile, struct err *err)
 {
     static const char *const keys[] = {"sso_session", "sso_start_url", "credential_process", "login_session"};
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
@@ -225,7 +227,7 @@ static bool foreign_login(struct files *f, const char *profile, struct err *err)
 }
 
 /* CREDS_METADATA with no `from`: the profile says nothing of credentials. */
-static bool profile_find(struct files *f, const char *profile, size_t depth, struct creds *ret,
+static bool profile_find(struct aws_files *f, const char *profile, size_t depth, struct creds *ret,
                          struct err *err)
 {
     *ret = (struct creds){.kind = CREDS_METADATA,
@@ -260,7 +262,7 @@ static void from_web(struct creds *ret)
     ret->from = "AWS_WEB_IDENTITY_TOKEN_FILE";
 }
 
-static bool from_machine(struct creds *ret, const struct files *f, struct err *err)
+static bool from_machine(struct creds *ret, const struct aws_files *f, struct err *err)
 {
     const char *off = creds_env("AWS_EC2_METADATA_DISABLED");
     bool container = creds_env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") ||
@@ -277,7 +279,7 @@ static bool from_machine(struct creds *ret, const struct files *f, struct err *e
 
 bool creds_find(struct arena *a, const char *profile, struct creds *ret, struct err *err)
 {
-    struct files f = {.arena = a};
+    struct aws_files f = {.arena = a};
     bool given = profile != NULL; /* by the pillar: then the environment's keys are not meant */
     const char *name = given ? profile : creds_env("AWS_PROFILE");
     if (!name)

@@ -49,14 +49,15 @@ static void cut_comment(char *value)
     }
 }
 
-struct where {
+struct ini_place {
     int line;
     const char *section;
     size_t depth; /* of the last key */
     char *tail;   /* the end of its value; NULL: this section has no key yet */
 };
 
-static bool section_take(struct arena *a, char *text, struct where *io_at, struct ini *io, struct err *err)
+static bool section_take(struct arena *a, char *text, struct ini_place *io_at, struct ini *io,
+                         struct err *err)
 {
     char *close = strchr(text, ']');
     if (!close)
@@ -68,7 +69,7 @@ static bool section_take(struct arena *a, char *text, struct where *io_at, struc
     return true;
 }
 
-static bool key_take(struct arena *a, char *text, struct where *io_at, struct ini *io, struct err *err)
+static bool key_take(struct arena *a, char *text, struct ini_place *io_at, struct ini *io, struct err *err)
 {
     char *equals = strchr(text, '=');
     if (!equals || equals == text)
@@ -86,7 +87,7 @@ static bool key_take(struct arena *a, char *text, struct where *io_at, struct in
 }
 
 /* Where the file's text is: what is between the end of the value and this line is read already. */
-static void value_goes_on(struct where *io_at, const char *text)
+static void value_goes_on(struct ini_place *io_at, const char *text)
 {
     size_t len = strlen(text);
     *io_at->tail = '\n';
@@ -94,7 +95,7 @@ static void value_goes_on(struct where *io_at, const char *text)
     io_at->tail += 1 + len;
 }
 
-static bool line_take(struct arena *a, char *line, struct where *io_at, struct ini *io, struct err *err)
+static bool line_take(struct arena *a, char *line, struct ini_place *io_at, struct ini *io, struct err *err)
 {
     size_t depth = strspn(line, " \t\r");
     char *text = trim(line);
@@ -113,7 +114,7 @@ static bool line_take(struct arena *a, char *line, struct where *io_at, struct i
 bool ini_parse(struct arena *a, const char *path, const char *text, struct ini *ret, struct err *err)
 {
     char *pos = arena_strdup(a, text);
-    struct where at = {.line = 1};
+    struct ini_place at = {.line = 1};
     *ret = (struct ini){.path = path};
     for (; pos; at.line++) {
         char *end = strchr(pos, '\n');

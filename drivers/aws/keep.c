@@ -9,18 +9,18 @@
 #include "base/clock.h"
 #include "base/hash.h"
 
-struct kept {
-    struct kept *next;
+struct aws_kept {
+    struct aws_kept *next;
     char *key, *value;
     int64_t until_ms;
 };
 
 struct aws_keep {
     pthread_mutex_t lock;
-    struct kept *list;
+    struct aws_kept *list;
 };
 
-static void kept_clear(struct kept *e)
+static void kept_clear(struct aws_kept *e)
 {
     secret_wipe(e->value, strlen(e->value));
     free(e->value);
@@ -37,7 +37,7 @@ static void *keep_new(void)
 static void keep_end(void *data)
 {
     struct aws_keep *k = data;
-    for (struct kept *e = k->list, *next; e; e = next) {
+    for (struct aws_kept *e = k->list, *next; e; e = next) {
         next = e->next;
         kept_clear(e);
         free(e->key);
@@ -52,9 +52,9 @@ struct aws_keep *aws_keep_of(struct op *op)
     return op_kept(op, "aws", keep_new, keep_end);
 }
 
-static struct kept *find(struct aws_keep *k, const char *key)
+static struct aws_kept *find(struct aws_keep *k, const char *key)
 {
-    for (struct kept *e = k->list; e; e = e->next) {
+    for (struct aws_kept *e = k->list; e; e = e->next) {
         if (!strcmp(e->key, key))
             return e;
     }
@@ -64,7 +64,7 @@ static struct kept *find(struct aws_keep *k, const char *key)
 char *aws_keep_get(struct aws_keep *k, const char *key, struct arena *a)
 {
     pthread_mutex_lock(&k->lock);
-    struct kept *e = find(k, key);
+    struct aws_kept *e = find(k, key);
     char *ret = e && clock_mono_ms() < e->until_ms ? arena_strdup(a, e->value) : NULL;
     pthread_mutex_unlock(&k->lock);
     return ret;
@@ -73,7 +73,7 @@ char *aws_keep_get(struct aws_keep *k, const char *key, struct arena *a)
 void aws_keep_put(struct aws_keep *k, const char *key, const char *value, int64_t for_ms)
 {
     pthread_mutex_lock(&k->lock);
-    struct kept *e = find(k, key);
+    struct aws_kept *e = find(k, key);
     if (e)
         kept_clear(e);
     else {

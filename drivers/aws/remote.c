@@ -20,7 +20,7 @@
 #define LOCAL_MAX_BYTES ((size_t)64 << 10)
 #define EARLY_S         300 /* renewed that long before they end */
 
-struct session {
+struct aws_session {
     struct sigv4_keys keys;
     time_t until; /* 0: not told */
 };
@@ -74,7 +74,7 @@ static bool local_ask(struct aws *aws, const char *url, const char *method, cons
 }
 
 /* The form that container and instance share. */
-static bool session_json(struct aws *aws, const char *text, struct session *ret)
+static bool session_json(struct aws *aws, const char *text, struct aws_session *ret)
 {
     struct arena *a = op_arena(aws->op);
     __attribute__((cleanup(json_fn))) json_t *all = json_loads(text, 0, NULL);
@@ -92,7 +92,7 @@ static bool session_json(struct aws *aws, const char *text, struct session *ret)
     return true;
 }
 
-static bool ask_metadata(struct aws *aws, struct session *ret)
+static bool ask_metadata(struct aws *aws, struct aws_session *ret)
 {
     static const struct op_pair ttl = {.name = "X-aws-ec2-metadata-token-ttl-seconds", .value = "21600"};
     struct arena *a = op_arena(aws->op);
@@ -131,7 +131,7 @@ static bool container_url_allowed(const char *url)
     return allowed;
 }
 
-static bool ask_container(struct aws *aws, struct session *ret)
+static bool ask_container(struct aws *aws, struct aws_session *ret)
 {
     struct arena *a = op_arena(aws->op);
     struct err err = {0};
@@ -157,7 +157,7 @@ static bool ask_container(struct aws *aws, struct session *ret)
 
 static bool keys_of(struct aws *aws, const struct creds *c, struct sigv4_keys *ret);
 
-static bool ask_sts(struct aws *aws, const struct creds *c, struct session *ret)
+static bool ask_sts(struct aws *aws, const struct creds *c, struct aws_session *ret)
 {
     struct arena *a = op_arena(aws->op);
     struct err err = {0};
@@ -201,7 +201,7 @@ static bool ask_sts(struct aws *aws, const struct creds *c, struct session *ret)
 
 /* ---- kept ------------------------------------------------------------------ */
 
-static bool ask_for(struct aws *aws, const struct creds *c, struct session *ret)
+static bool ask_for(struct aws *aws, const struct creds *c, struct aws_session *ret)
 {
     switch (c->kind) {
     case CREDS_ROLE:
@@ -228,7 +228,7 @@ static bool recall(struct aws *aws, const char *key, struct sigv4_keys *ret)
 static bool keys_of(struct aws *aws, const struct creds *c, struct sigv4_keys *ret)
 {
     struct arena *a = op_arena(aws->op);
-    struct session s = {.until = 0};
+    struct aws_session s = {.until = 0};
     const char *key = arena_printf(a, "keys %s %s %s", c->from, c->role ? c->role : "", aws->region);
     if (c->kind != CREDS_KEYS && recall(aws, key, ret))
         return true;

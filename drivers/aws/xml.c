@@ -8,7 +8,7 @@
 
 #include "base/str.h"
 
-struct reading {
+struct xml_reading {
     XML_Parser parser;
     struct arena *arena;
     struct xml *open[XML_DEPTH_MAX], *last[XML_DEPTH_MAX]; /* last: the youngest child of open[] */
@@ -18,7 +18,7 @@ struct reading {
     const char *problem;
 };
 
-static void give_up(struct reading *r, const char *problem)
+static void give_up(struct xml_reading *r, const char *problem)
 {
     r->problem = problem;
     XML_StopParser(r->parser, XML_FALSE);
@@ -32,7 +32,7 @@ static const char *local_name(const char *name)
 
 static void on_start(void *ctx, const XML_Char *name, const XML_Char **attributes)
 {
-    struct reading *r = ctx;
+    struct xml_reading *r = ctx;
     (void)attributes;
     if (r->depth == XML_DEPTH_MAX || r->n_nodes == XML_NODES_MAX) {
         give_up(r, "it is nested too deeply, or has too many elements");
@@ -57,7 +57,7 @@ static void on_start(void *ctx, const XML_Char *name, const XML_Char **attribute
 /* Text of an element that has children is nobody's. */
 static void on_end(void *ctx, const XML_Char *name)
 {
-    struct reading *r = ctx;
+    struct xml_reading *r = ctx;
     (void)name;
     struct xml *x = r->open[--r->depth];
     if (!x->child) {
@@ -72,7 +72,7 @@ static void on_end(void *ctx, const XML_Char *name)
 
 static void on_text(void *ctx, const XML_Char *text, int n)
 {
-    struct reading *r = ctx;
+    struct xml_reading *r = ctx;
     buf_add(&r->text, text, (size_t)n);
 }
 
@@ -85,7 +85,7 @@ static void on_doctype(void *ctx, const XML_Char *name, const XML_Char *system, 
 
 struct xml *xml_parse(struct arena *a, const char *text, size_t n, struct err *err)
 {
-    struct reading r = {.arena = a, .text = BUF_INIT(n)};
+    struct xml_reading r = {.arena = a, .text = BUF_INIT(n)};
     if (n > INT_MAX) {
         err_set(err, E_LIMIT, "the answer is too long");
         return NULL;

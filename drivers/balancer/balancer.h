@@ -192,6 +192,8 @@ const char *lb_text(const struct lb *lb);
 const char *lb_place_text(const struct lb *lb, const struct lb_place *p);
 /* A text of the other side, its first line, made safe and short. */
 const char *lb_first_line(struct op *op, const char *text);
+/* The op fails with what is wrong with that peer's answer; false. */
+bool lb_not_understood(struct lb *lb, size_t peer, const struct err *err);
 
 /* ---- for verbs: before.c ------------------------------------------------------------------------------- */
 

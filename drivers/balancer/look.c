@@ -127,6 +127,12 @@ const char *lb_first_line(struct op *op, const char *text)
     return arena_strdup(op_arena(op), buf_str(&b));
 }
 
+bool lb_not_understood(struct lb *lb, size_t peer, const struct err *err)
+{
+    op_fail(lb->op, err->code, "%s: %s", lb->peers[peer].text, err->text);
+    return false;
+}
+
 static void unknown_server(struct lb *lb, const struct lb_place *p, const struct lb_table *t)
 {
     auto_buf struct buf names = BUF_INIT(NAMES_MAX);

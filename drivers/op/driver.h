@@ -46,6 +46,7 @@ enum param_type {
 struct op_pair {
     const char *name, *value;
 };
+const char *op_pair_value(const struct op_pair *pairs, size_t n, const char *name); /* NULL: not there */
 
 struct param {
     const char *name; /* Salt's word where Salt has one */
@@ -148,7 +149,8 @@ const struct verb *verb_verifies(const char *layout);
 
 /* Arguments after substitution. NULL / 0 / false / empty when not given and without default. */
 const char *op_arg(const struct op *op, const char *name);
-int64_t op_arg_int(const struct op *op, const char *name); /* also PARAM_SIZE, bytes */
+const char *op_arg_text(const struct op *op, const char *name); /* "" when there is none */
+int64_t op_arg_int(const struct op *op, const char *name);      /* also PARAM_SIZE, bytes */
 int64_t op_arg_ms(const struct op *op, const char *name);
 bool op_arg_bool(const struct op *op, const char *name);
 /* NULL-terminated array in the op's arena. */

@@ -21,7 +21,7 @@
 #define HEAD_MAX_BYTES (32u << 10)
 #define HEADERS_MAX    200
 
-struct call {
+struct http_exchange {
     struct op *op;
     CURLM *multi;
     CURL *easy;
@@ -32,7 +32,7 @@ struct call {
     bool link_local, link_local_meant;
 };
 
-static void call_fini(struct call *c)
+static void call_fini(struct http_exchange *c)
 {
     if (c->multi && c->easy)
         curl_multi_remove_handle(c->multi, c->easy);
@@ -50,7 +50,7 @@ static void call_fini(struct call *c)
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *unused)
 {
     (void)easy, (void)unused;
-    struct call *c = ctx;
+    struct http_exchange *c = ctx;
     struct epoll_event ev = {.data.fd = fd};
     if (what == CURL_POLL_REMOVE) {
         epoll_ctl(c->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
@@ -65,7 +65,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *un
 static int on_timer(CURLM *multi, long timeout_ms, void *ctx)
 {
     (void)multi;
-    struct call *c = ctx;
+    struct http_exchange *c = ctx;
     c->timer_ms = timeout_ms < 0 ? CLOCK_NEVER : clock_mono_ms() + timeout_ms;
     return 0;
 }
@@ -73,14 +73,14 @@ static int on_timer(CURLM *multi, long timeout_ms, void *ctx)
 /* Returning less than n ends the transfer: enough is enough. */
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 {
-    struct call *c = ctx;
+    struct http_exchange *c = ctx;
     buf_add(&c->body, data, size * n);
     return c->body.cut ? 0 : size * n;
 }
 
 static size_t on_head(char *data, size_t size, size_t n, void *ctx)
 {
-    struct call *c = ctx;
+    struct http_exchange *c = ctx;
     buf_add(&c->head, data, size * n);
     return c->head.cut ? 0 : size * n;
 }
@@ -106,7 +106,7 @@ static bool is_link_local(const struct sockaddr *sa)
 static curl_socket_t on_open(void *ctx, curlsocktype purpose, struct curl_sockaddr *addr)
 {
     (void)purpose;
-    struct call *c = ctx;
+    struct http_exchange *c = ctx;
     if (!c->link_local_meant && is_link_local(&addr->addr)) {
         c->link_local = true;
         return CURL_SOCKET_BAD;
@@ -125,7 +125,7 @@ bool http_text_valid(const char *s)
     return true;
 }
 
-static bool add_headers(struct call *c, const struct http_req *req)
+static bool add_headers(struct http_exchange *c, const struct http_req *req)
 {
     for (size_t i = 0; i < req->n_headers; i++) {
         const struct op_pair *h = &req->headers[i];
@@ -140,7 +140,7 @@ static bool add_headers(struct call *c, const struct http_req *req)
     return true;
 }
 
-static void set_safety(struct call *c)
+static void set_safety(struct http_exchange *c)
 {
     curl_easy_setopt(c->easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c->easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -154,7 +154,7 @@ static void set_safety(struct call *c)
     curl_easy_setopt(c->easy, CURLOPT_OPENSOCKETDATA, c);
 }
 
-static void set_request(struct call *c, const struct http_req *req)
+static void set_request(struct http_exchange *c, const struct http_req *req)
 {
     curl_easy_setopt(c->easy, CURLOPT_USERAGENT, "release");
     curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers);
@@ -178,7 +178,7 @@ static void set_request(struct call *c, const struct http_req *req)
     }
 }
 
-static bool call_init(struct call *c, const struct http_req *req)
+static bool call_init(struct http_exchange *c, const struct http_req *req)
 {
     c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     c->easy = curl_easy_init();
@@ -206,7 +206,7 @@ static bool call_init(struct call *c, const struct http_req *req)
     return false;
 }
 
-static void give_events(struct call *c, int *ret_running)
+static void give_events(struct http_exchange *c, int *ret_running)
 {
     struct epoll_event evs[8];
     int n = epoll_wait(c->epoll_fd, evs, 8, 0);
@@ -218,7 +218,7 @@ static void give_events(struct call *c, int *ret_running)
     }
 }
 
-static bool transfer(struct call *c)
+static bool transfer(struct http_exchange *c)
 {
     int running = 1;
     curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
@@ -237,14 +237,14 @@ static bool transfer(struct call *c)
     return true;
 }
 
-static CURLcode result_of(struct call *c)
+static CURLcode result_of(struct http_exchange *c)
 {
     int left;
     const CURLMsg *m = curl_multi_info_read(c->multi, &left);
     return m && m->msg == CURLMSG_DONE ? m->data.result : CURLE_RECV_ERROR;
 }
 
-static enum http_end end_of(struct call *c, CURLcode rc, int status)
+static enum http_end end_of(struct http_exchange *c, CURLcode rc, int status)
 {
     curl_off_t sent = 0;
     long request_bytes = 0;
@@ -257,7 +257,7 @@ static enum http_end end_of(struct call *c, CURLcode rc, int status)
 
 bool http_call(struct op *op, const struct http_req *req, struct http_res *ret)
 {
-    __attribute__((cleanup(call_fini))) struct call c = {
+    __attribute__((cleanup(call_fini))) struct http_exchange c = {
         .op = op, .epoll_fd = -1, .timer_ms = CLOCK_NEVER, .head = BUF_INIT(HEAD_MAX_BYTES)};
     c.body = BUF_INIT(req->max_bytes);
     int64_t began_ms = clock_mono_ms();

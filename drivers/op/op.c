@@ -82,7 +82,7 @@ const char *verb_deadline_key(const struct verb *verb, struct arena *arena)
 /* ---- what it was asked
  * -------------------------------------------------------------------------------------------- */
 
-static const char *pair_find(const struct op_pair *pairs, size_t n, const char *name)
+const char *op_pair_value(const struct op_pair *pairs, size_t n, const char *name)
 {
     for (size_t i = 0; i < n; i++)
         if (strcmp(pairs[i].name, name) == 0)
@@ -92,13 +92,19 @@ static const char *pair_find(const struct op_pair *pairs, size_t n, const char *
 
 const char *op_arg(const struct op *op, const char *name)
 {
-    const char *value = pair_find(op->spec.args, op->spec.n_args, name);
+    const char *value = op_pair_value(op->spec.args, op->spec.n_args, name);
     if (value || !op->spec.verb || !op->spec.verb->params)
         return value;
     for (const struct param *p = op->spec.verb->params; p->name; p++)
         if (strcmp(p->name, name) == 0)
             return p->deflt;
     return NULL;
+}
+
+const char *op_arg_text(const struct op *op, const char *name)
+{
+    const char *v = op_arg(op, name);
+    return v ? v : "";
 }
 
 static enum param_type param_type_of(const struct op *op, const char *name)
@@ -184,12 +190,12 @@ const struct op_pair *op_arg_map(struct op *op, const char *name, size_t *ret_n)
 
 const char *op_var(const struct op *op, const char *name)
 {
-    return pair_find(op->spec.vars, op->spec.n_vars, name);
+    return op_pair_value(op->spec.vars, op->spec.n_vars, name);
 }
 
 const char *op_recall(const struct op *op, const char *fact)
 {
-    return pair_find(op->spec.recall, op->spec.n_recall, fact);
+    return op_pair_value(op->spec.recall, op->spec.n_recall, fact);
 }
 
 bool op_going_back(const struct op *op)

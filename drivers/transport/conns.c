@@ -19,8 +19,8 @@ struct idle {
     char key[];
 };
 
-struct kept {
-    struct kept *next;
+struct conn_kept {
+    struct conn_kept *next;
     void *data;
     void (*end)(void *);
     char key[];
@@ -30,7 +30,7 @@ struct conns {
     const struct transport *const *table;
     pthread_mutex_t lock;
     struct idle *idle[BUCKETS];
-    struct kept *kept; /* the latest first */
+    struct conn_kept *kept; /* the latest first */
 };
 
 struct lease {
@@ -57,7 +57,7 @@ void conns_free(struct conns *c)
             e->link->transport->close(e->link);
             free(e);
         }
-    for (struct kept *k = c->kept, *next; k; k = next) {
+    for (struct conn_kept *k = c->kept, *next; k; k = next) {
         next = k->next;
         k->end(k->data);
         free(k);
@@ -70,12 +70,12 @@ void *conns_kept(struct conns *c, const char *key, void *(*make)(void), void (*e
 {
     must(c);
     pthread_mutex_lock(&c->lock);
-    struct kept *k = c->kept;
+    struct conn_kept *k = c->kept;
     while (k && strcmp(k->key, key) != 0)
         k = k->next;
     if (!k) {
         k = xcalloc(1, sizeof(*k) + strlen(key) + 1);
-        *k = (struct kept){.next = c->kept, .data = make(), .end = end};
+        *k = (struct conn_kept){.next = c->kept, .data = make(), .end = end};
         memcpy(k->key, key, strlen(key) + 1);
         c->kept = k;
     }
@@ -86,14 +86,6 @@ void *conns_kept(struct conns *c, const char *key, void *(*make)(void), void (*e
 void *op_kept(struct op *op, const char *key, void *(*make)(void), void (*end)(void *))
 {
     return conns_kept(op->spec.conns, key, make, end);
-}
-
-static size_t bucket(const char *key)
-{
-    size_t h = 5381;
-    for (; *key; key++)
-        h = h * 33 + (unsigned char)*key;
-    return h % BUCKETS;
 }
 
 static char *target_key(const struct target *t)
@@ -111,7 +103,7 @@ static struct link *idle_take(struct conns *c, const char *key)
 {
     struct link *found = NULL;
     pthread_mutex_lock(&c->lock);
-    for (struct idle **p = &c->idle[bucket(key)]; *p && !found; p = &(*p)->next)
+    for (struct idle **p = &c->idle[str_hash(key) % BUCKETS]; *p && !found; p = &(*p)->next)
         if (strcmp((*p)->key, key) == 0) {
             struct idle *e = *p;
             found = e->link;
@@ -130,8 +122,8 @@ static void idle_put(struct conns *c, const char *key, struct link *link)
     e->link = link;
     memcpy(e->key, key, n);
     pthread_mutex_lock(&c->lock);
-    e->next = c->idle[bucket(key)];
-    c->idle[bucket(key)] = e;
+    e->next = c->idle[str_hash(key) % BUCKETS];
+    c->idle[str_hash(key) % BUCKETS] = e;
     pthread_mutex_unlock(&c->lock);
 }
 

@@ -48,12 +48,6 @@ static const struct param local_params[] = {
 
 #define FIXED_ARGS 15
 
-static const char *given(const struct op *op, const char *name)
-{
-    const char *v = op_arg(op, name);
-    return v != NULL ? v : "";
-}
-
 static const char *git_dir(struct op *op)
 {
     const char *dir = op_var(op, "dir");
@@ -72,10 +66,10 @@ static const char *const *script_args(struct op *op)
     const char *rev_before = op_var(op, "rev_before");
     const char **args = arena_array(a, n_paths + n_outputs + FIXED_ARGS, sizeof *args);
     args[i++] = op_arg(op, "cmd");
-    args[i++] = given(op, "shell");
-    args[i++] = given(op, "creates");
-    args[i++] = given(op, "unless");
-    args[i++] = given(op, "onlyif");
+    args[i++] = op_arg_text(op, "shell");
+    args[i++] = op_arg_text(op, "creates");
+    args[i++] = op_arg_text(op, "unless");
+    args[i++] = op_arg_text(op, "onlyif");
     args[i++] = jobrun_built_dir(op);
     args[i++] = op_var(op, "rev") ? op_var(op, "rev") : "";
     args[i++] = git_dir(op);
@@ -108,10 +102,10 @@ static enum outcome cmd_run(struct op *op)
 static enum outcome cmd_local(struct op *op)
 {
     const char *args[] = {op_arg(op, "cmd"),
-                          given(op, "shell"),
-                          given(op, "creates"),
-                          given(op, "unless"),
-                          given(op, "onlyif"),
+                          op_arg_text(op, "shell"),
+                          op_arg_text(op, "creates"),
+                          op_arg_text(op, "unless"),
+                          op_arg_text(op, "onlyif"),
                           "",
                           "",
                           "",

@@ -321,20 +321,11 @@ static enum outcome run_try(struct op *op)
     return op_end(op);
 }
 
-static const char *arg_named(const struct op_pair *args, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!strcmp(args[i].name, name))
-            return args[i].value;
-    }
-    return NULL;
-}
-
 /* What curl cannot read now it cannot read later, when the node is out of rotation. */
 static bool check_args(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
 {
     __attribute__((cleanup(curl_url_fn))) CURLU *u = curl_url();
-    const char *url = arg_named(args, n, "url");
+    const char *url = op_pair_value(args, n, "url");
     (void)timeout_ms;
     if (!url || !http_text_valid(url) || (!str_starts(url, "http://") && !str_starts(url, "https://")))
         return err_set(err, E_CONFIG, "url: \"%s\" is not an http or https URL", url ? url : "");

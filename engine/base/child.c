@@ -17,7 +17,7 @@
 
 #define TICK_MS 1000
 
-struct child {
+struct child_run {
     const struct child_req *req;
     struct spawned s;
     size_t n_written;
@@ -49,7 +49,7 @@ static void signals_release(const sigset_t *before)
     must(pthread_sigmask(SIG_SETMASK, before, NULL) == 0);
 }
 
-static void input_write(struct child *c)
+static void input_write(struct child_run *c)
 {
     while (c->n_written < c->req->input_len) {
         ssize_t n = write(c->s.fds[0], c->req->input + c->n_written, c->req->input_len - c->n_written);
@@ -77,7 +77,7 @@ static void said_add(struct buf *said, const char *data, size_t n)
 }
 
 /* True: there may be more. */
-static bool stream_read(struct child *c, int stream)
+static bool stream_read(struct child_run *c, int stream)
 {
     char piece[32768];
     if (c->s.fds[stream] < 0)
@@ -92,7 +92,7 @@ static bool stream_read(struct child *c, int stream)
     return (n > 0 || (n < 0 && errno == EINTR)) && !c->out->cut;
 }
 
-static bool judge(const struct child *c, int status, struct err *err)
+static bool judge(const struct child_run *c, int status, struct err *err)
 {
     const char *name = c->req->argv[0];
     if (WIFSIGNALED(status))
@@ -103,7 +103,7 @@ static bool judge(const struct child *c, int status, struct err *err)
 }
 
 /* What it printed before it ended is in the pipes; who else holds them open is not waited for. */
-static bool reap(struct child *c, struct err *err)
+static bool reap(struct child_run *c, struct err *err)
 {
     int status = 0;
     while (waitpid(c->s.pid, &status, 0) < 0 && errno == EINTR)
@@ -120,7 +120,7 @@ static bool reap(struct child *c, struct err *err)
     return judge(c, status, err);
 }
 
-static bool pump(struct child *c, int signals, struct err *err)
+static bool pump(struct child_run *c, int signals, struct err *err)
 {
     char text[DURATION_TEXT_MAX];
     for (int64_t ticked = c->began_ms;;) {
@@ -157,7 +157,7 @@ static bool pump(struct child *c, int signals, struct err *err)
 
 bool child_run(const struct child_req *req, struct buf *out, struct buf *said, struct err *err)
 {
-    struct child c = {.req = req, .out = out, .said = said, .began_ms = clock_mono_ms()};
+    struct child_run c = {.req = req, .out = out, .said = said, .began_ms = clock_mono_ms()};
     sigset_t before;
     said->max_bytes = CHILD_STDERR_MAX;
     auto_fd int signals = signals_hold(&before);

@@ -202,6 +202,14 @@ bool str_starts(const char *s, const char *prefix)
     return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+size_t str_hash(const char *s)
+{
+    size_t h = 5381;
+    for (; *s; s++)
+        h = h * 33 + (unsigned char)*s;
+    return h;
+}
+
 #define NEAREST_LEN_MAX 63
 
 /* Edit distance with one row; words longer than the row count as far away. */

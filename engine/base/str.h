@@ -54,6 +54,7 @@ bool utf8_valid(const char *s);
  * "api:ci". */
 bool operator_valid(const char *text);
 bool str_starts(const char *s, const char *prefix);
+size_t str_hash(const char *s); /* for tables in memory */
 
 /* "did you mean": index of the nearest of n names within an edit distance of 3 (or a third of the length), or
  * -1. */

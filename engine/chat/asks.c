@@ -334,14 +334,8 @@ static bool same_asker(const char *a, const char *b)
     return a[n] == '\0' || b[n] == '\0' || strcmp(a + n, b + n) == 0;
 }
 
-static const char *bare(const char *who)
-{
-    const char *colon = strrchr(who, ':');
-    return colon ? colon + 1 : who;
-}
-
-const char *answer_refused(const struct ask *a, enum answer answer, const struct asker *who, int64_t now_ms,
-                           struct arena *arena)
+const char *answer_refused(const struct ask *a, enum ask_reply answer, const struct asker *who,
+                           int64_t now_ms, struct arena *arena)
 {
     bool open = a->state != ASK_GOING, shared = a->state == ASK_APPROVE;
     bool own = same_asker(a->person, who->person);
@@ -361,8 +355,8 @@ const char *answer_refused(const struct ask *a, enum answer answer, const struct
     if (answer == ANSWER_CONFIRM && !own)
         return arena_printf(arena, "%s is the question of %s; only they can answer it", a->code, a->who);
     /* One human may have a name in each room. */
-    if (answer == ANSWER_APPROVE && (own || same_name(bare(a->who), bare(who->who))))
-        return arena_printf(arena, "a second person must approve, not %s who asks", bare(a->who));
+    if (answer == ANSWER_APPROVE && (own || same_name(person_bare(a->who), person_bare(who->who))))
+        return arena_printf(arena, "a second person must approve, not %s who asks", person_bare(a->who));
     return NULL;
 }
 
@@ -455,7 +449,7 @@ static bool still_about(struct store *store, const struct ask *a, struct arena *
                    w.release, a->env);
 }
 
-bool ask_answer(struct serve *s, struct store *store, const char *code, enum answer answer,
+bool ask_answer(struct serve *s, struct store *store, const char *code, enum ask_reply answer,
                 const struct asker *who, struct said *out, struct arena *arena, struct err *err)
 {
     struct ask *a;

@@ -62,11 +62,11 @@ bool ask_confirmed(const struct ask *a);
 void ask_tell(struct said *out, const struct ask *a, struct arena *arena);
 
 /* May this person say this to that ask? NULL: yes; else the sentence that says why not. Pure. */
-enum answer { ANSWER_CONFIRM, ANSWER_CANCEL, ANSWER_APPROVE };
-const char *answer_refused(const struct ask *a, enum answer answer, const struct asker *who, int64_t now_ms,
-                           struct arena *arena);
+enum ask_reply { ANSWER_CONFIRM, ANSWER_CANCEL, ANSWER_APPROVE };
+const char *answer_refused(const struct ask *a, enum ask_reply answer, const struct asker *who,
+                           int64_t now_ms, struct arena *arena);
 /* Does it. The sentence of the result is in `out`; false: nothing was done, err has the sentence. */
-bool ask_answer(struct serve *s, struct store *store, const char *code, enum answer answer,
+bool ask_answer(struct serve *s, struct store *store, const char *code, enum ask_reply answer,
                 const struct asker *who, struct said *out, struct arena *arena, struct err *err) MUST_CHECK;
 
 #endif

@@ -23,7 +23,7 @@ static int64_t now_ms(void)
 /* ---- what changes servers */
 
 /* Said at once, before any child is started: somebody has the lock, or the turn. */
-static bool stands_in_the_way(const struct visit *v, const struct words *w, struct said *out)
+static bool stands_in_the_way(const struct visit *v, const struct chat_words *w, struct said *out)
 {
     struct lock_info lock;
     struct waiter *places;
@@ -53,7 +53,7 @@ static bool stands_in_the_way(const struct visit *v, const struct words *w, stru
     return true;
 }
 
-static struct order_wish wish_of(const struct visit *v, const struct words *w)
+static struct order_wish wish_of(const struct visit *v, const struct chat_words *w)
 {
     return (struct order_wish){.verb = chat_wish(w->verb),
                                .env = w->env,
@@ -93,7 +93,7 @@ static void say_chosen(struct said *out, const char *lead, const char *nodes)
 }
 
 /* What was done last is not what would go back. */
-static bool say_story(const struct visit *v, const struct words *w, const struct release_info *r,
+static bool say_story(const struct visit *v, const struct chat_words *w, const struct release_info *r,
                       struct said *out, struct err *err)
 {
     struct env_state st;
@@ -108,7 +108,7 @@ static bool say_story(const struct visit *v, const struct words *w, const struct
 }
 
 /* What a rollback or a resume is about: the journal knows without asking anybody. */
-static bool say_subject(const struct visit *v, const struct words *w, struct order_wish *wish,
+static bool say_subject(const struct visit *v, const struct chat_words *w, struct order_wish *wish,
                         struct said *out, struct err *err)
 {
     struct release_info *r = NULL;
@@ -129,7 +129,8 @@ static bool say_subject(const struct visit *v, const struct words *w, struct ord
     return true;
 }
 
-static void ask_first(const struct visit *v, const struct words *w, struct order_wish *wish, struct said *out)
+static void ask_first(const struct visit *v, const struct chat_words *w, struct order_wish *wish,
+                      struct said *out)
 {
     char code[ASK_CODE_LEN + 1];
     struct err err;
@@ -162,7 +163,7 @@ static void ask_first(const struct visit *v, const struct words *w, struct order
     say_cancel(out, kept);
 }
 
-static void change(const struct visit *v, const struct words *w, struct said *out)
+static void change(const struct visit *v, const struct chat_words *w, struct said *out)
 {
     struct order_wish wish = wish_of(v, w);
     const struct back_way way = {.release = w->release, .to = w->to, .before = w->before};
@@ -192,7 +193,7 @@ static void change(const struct visit *v, const struct words *w, struct said *ou
     out->in_channel = true;
 }
 
-static void plan(const struct visit *v, const struct words *w, struct said *out)
+static void plan(const struct visit *v, const struct chat_words *w, struct said *out)
 {
     struct order_wish wish = wish_of(v, w);
     char code[ASK_CODE_LEN + 1];
@@ -209,7 +210,7 @@ static void plan(const struct visit *v, const struct words *w, struct said *out)
     say_text(out, " would do to %s; nothing is touched", w->env);
 }
 
-static void signal_holder(const struct visit *v, const struct words *w, struct said *out)
+static void signal_holder(const struct visit *v, const struct chat_words *w, struct said *out)
 {
     struct order_wish wish = wish_of(v, w);
     struct err err;
@@ -234,7 +235,7 @@ static bool live_apart(const struct visit *v)
     return serve_apps(v->serve, v->store, v->arena) > 1;
 }
 
-static bool each_env(const struct visit *v, const struct words *w, struct said *out,
+static bool each_env(const struct visit *v, const struct chat_words *w, struct said *out,
                      bool (*tell)(const struct visit *, const char *, bool, struct said *, struct err *))
 {
     const char *const *envs = pillar_envs(serve_root(v->serve), v->arena);
@@ -291,7 +292,7 @@ static bool where_of(const struct visit *v, const char *env, bool apart, struct 
     return true;
 }
 
-static void look_at(const struct visit *v, const struct words *w, struct said *out)
+static void look_at(const struct visit *v, const struct chat_words *w, struct said *out)
 {
     struct consent consent;
     struct err err;
@@ -307,7 +308,7 @@ static void look_at(const struct visit *v, const struct words *w, struct said *o
 
 /* ---- answers */
 
-static void answer(const struct visit *v, enum answer what, const char *code, struct said *out)
+static void answer(const struct visit *v, enum ask_reply what, const char *code, struct said *out)
 {
     struct err err;
     struct ask *a = NULL;
@@ -348,7 +349,7 @@ static void help(const struct visit *v, struct said *out)
     say_output(out, chat_help(v->arena));
 }
 
-static void look_around(const struct visit *v, const struct words *w, struct said *out)
+static void look_around(const struct visit *v, const struct chat_words *w, struct said *out)
 {
     if (w->verb == CHAT_STATUS)
         each_env(v, w, out, status_of);
@@ -358,7 +359,7 @@ static void look_around(const struct visit *v, const struct words *w, struct sai
         each_env(v, w, out, queue_of);
 }
 
-static void serve_words(const struct visit *v, const struct words *w, struct said *out)
+static void serve_words(const struct visit *v, const struct chat_words *w, struct said *out)
 {
     switch (w->verb) {
     case CHAT_RUN:
@@ -386,7 +387,7 @@ static void serve_words(const struct visit *v, const struct words *w, struct sai
 
 void command_typed(const struct visit *v, const char *text, struct said *out)
 {
-    struct words w;
+    struct chat_words w;
     struct err err;
     if (!words_read(text, v->arena, &w, &err)) {
         sorry(out, &err);

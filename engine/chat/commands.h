@@ -19,7 +19,7 @@ struct visit {
 /* The answer to what was typed. Always says something. */
 void command_typed(const struct visit *v, const char *text, struct said *out);
 /* lock, unlock, take, hand, queue ENV, leave (commands_lock.c). */
-void command_of_lock(const struct visit *v, const struct words *w, struct said *out);
+void command_of_lock(const struct visit *v, const struct chat_words *w, struct said *out);
 /* A button: "confirm", "cancel" or "approve" with its code. */
 void command_pressed(const struct visit *v, const char *action, const char *code, struct said *out);
 

@@ -10,7 +10,7 @@
 #include "chat/sentences.h"
 #include "state/orders.h"
 
-static void write_order(const struct visit *v, struct store *writer, const struct words *w, bool ok,
+static void write_order(const struct visit *v, struct store *writer, const struct chat_words *w, bool ok,
                         const char *text)
 {
     json_t *list = json_pack("[s, s, s]", chat_verb_name(w->verb), w->env,
@@ -34,7 +34,7 @@ static void write_order(const struct visit *v, struct store *writer, const struc
     free(argv);
 }
 
-static bool do_lock(const struct visit *v, struct store *writer, const struct words *w, struct said *out,
+static bool do_lock(const struct visit *v, struct store *writer, const struct chat_words *w, struct said *out,
                     struct err *err)
 {
     struct lock_info lock;
@@ -49,8 +49,8 @@ static bool do_lock(const struct visit *v, struct store *writer, const struct wo
     return true;
 }
 
-static bool do_unlock(const struct visit *v, struct store *writer, const struct words *w, struct said *out,
-                      struct err *err)
+static bool do_unlock(const struct visit *v, struct store *writer, const struct chat_words *w,
+                      struct said *out, struct err *err)
 {
     struct lock_info lock;
     if (!lock_get(writer, w->env, v->arena, &lock, err))
@@ -70,7 +70,7 @@ static bool do_unlock(const struct visit *v, struct store *writer, const struct 
     return true;
 }
 
-static struct waiter place_of(const struct visit *v, const struct words *w)
+static struct waiter place_of(const struct visit *v, const struct chat_words *w)
 {
     return (struct waiter){.env = w->env,
                            .who = v->asker.who,
@@ -81,7 +81,7 @@ static struct waiter place_of(const struct visit *v, const struct words *w)
 }
 
 /* A lock by hand passes over; a free lock that is somebody else's turn becomes ours first. */
-static bool do_take(const struct visit *v, struct store *writer, const struct words *w, struct said *out,
+static bool do_take(const struct visit *v, struct store *writer, const struct chat_words *w, struct said *out,
                     struct err *err)
 {
     struct lock_info lock;
@@ -107,7 +107,7 @@ static bool do_take(const struct visit *v, struct store *writer, const struct wo
     return true;
 }
 
-static bool do_hand(const struct visit *v, struct store *writer, const struct words *w, struct said *out,
+static bool do_hand(const struct visit *v, struct store *writer, const struct chat_words *w, struct said *out,
                     struct err *err)
 {
     struct lock_info lock;
@@ -123,8 +123,8 @@ static bool do_hand(const struct visit *v, struct store *writer, const struct wo
     return true;
 }
 
-static bool do_queue(const struct visit *v, struct store *writer, const struct words *w, struct said *out,
-                     struct err *err)
+static bool do_queue(const struct visit *v, struct store *writer, const struct chat_words *w,
+                     struct said *out, struct err *err)
 {
     struct waiter mine = place_of(v, w);
     size_t ahead;
@@ -138,8 +138,8 @@ static bool do_queue(const struct visit *v, struct store *writer, const struct w
     return tell_queue(out, writer, w->env, v->arena, err);
 }
 
-static bool do_leave(const struct visit *v, struct store *writer, const struct words *w, struct said *out,
-                     struct err *err)
+static bool do_leave(const struct visit *v, struct store *writer, const struct chat_words *w,
+                     struct said *out, struct err *err)
 {
     bool was;
     if (!queue_leave(writer, w->env, v->asker.who, clock_wall_ms(), &was, err))
@@ -148,7 +148,7 @@ static bool do_leave(const struct visit *v, struct store *writer, const struct w
     return true;
 }
 
-typedef bool (*by_hand_fn)(const struct visit *, struct store *, const struct words *, struct said *,
+typedef bool (*by_hand_fn)(const struct visit *, struct store *, const struct chat_words *, struct said *,
                            struct err *);
 
 static by_hand_fn act_of(enum chat_verb verb)
@@ -163,7 +163,7 @@ static by_hand_fn act_of(enum chat_verb verb)
     }
 }
 
-void command_of_lock(const struct visit *v, const struct words *w, struct said *out)
+void command_of_lock(const struct visit *v, const struct chat_words *w, struct said *out)
 {
     struct consent consent;
     struct err err;

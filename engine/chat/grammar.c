@@ -133,7 +133,7 @@ static const char *shown(const char *word, struct arena *arena)
     return arena_printf(arena, "%s%s", buf_str(&out), out.cut ? "..." : "");
 }
 
-struct scan {
+struct typed {
     const char *at;
     const char *release, *before; /* options of rollback that are numbers */
     struct arena *arena;
@@ -141,7 +141,7 @@ struct scan {
 };
 
 /* The next word, NULL at the end. */
-static const char *next_word(struct scan *s)
+static const char *next_word(struct typed *s)
 {
     s->at += strspn(s->at, " ");
     size_t n = strcspn(s->at, " ");
@@ -152,7 +152,7 @@ static const char *next_word(struct scan *s)
     return word;
 }
 
-static const char *rest_of(struct scan *s)
+static const char *rest_of(struct typed *s)
 {
     s->at += strspn(s->at, " ");
     size_t n = strlen(s->at);
@@ -163,7 +163,7 @@ static const char *rest_of(struct scan *s)
     return rest;
 }
 
-static bool usage(struct scan *s, const struct words *w, const char *what)
+static bool usage(struct typed *s, const struct chat_words *w, const char *what)
 {
     return err_set(s->err, E_USAGE, "%s; wanted: %s", what, verb_usages[w->verb]);
 }
@@ -177,7 +177,7 @@ struct option_slot {
     const char *wanted;
 };
 
-static bool option_take(struct scan *s, const struct words *w, const struct option_slot *slot,
+static bool option_take(struct typed *s, const struct chat_words *w, const struct option_slot *slot,
                         const char *value)
 {
     if (!value)
@@ -201,7 +201,7 @@ static bool option_take(struct scan *s, const struct words *w, const struct opti
 #define A_STAGE   "stages like 1,25%,100%"
 #define A_RELEASE "the number of a release"
 
-static bool option_read(struct scan *s, struct words *w, const char *word)
+static bool option_read(struct typed *s, struct chat_words *w, const char *word)
 {
     const struct {
         unsigned verbs;
@@ -236,7 +236,7 @@ static bool option_read(struct scan *s, struct words *w, const char *word)
 }
 
 /* Words that are no options, at most `max`; *ret_n of them. */
-static bool plain_words(struct scan *s, struct words *w, const char **ret, size_t max, size_t *ret_n)
+static bool plain_words(struct typed *s, struct chat_words *w, const char **ret, size_t max, size_t *ret_n)
 {
     const char *word;
     *ret_n = 0;
@@ -253,7 +253,7 @@ static bool plain_words(struct scan *s, struct words *w, const char **ret, size_
     return true;
 }
 
-static bool env_read(struct scan *s, struct words *w, const char *word)
+static bool env_read(struct typed *s, struct chat_words *w, const char *word)
 {
     if (!word)
         return usage(s, w, "which environment?");
@@ -264,7 +264,7 @@ static bool env_read(struct scan *s, struct words *w, const char *word)
     return true;
 }
 
-static bool rev_read(struct scan *s, struct words *w, const char *word)
+static bool rev_read(struct typed *s, struct chat_words *w, const char *word)
 {
     if (!rev_valid(word))
         return err_set(s->err, E_USAGE, "'%s' is not a revision (wanted: a commit in hex, a branch or a tag)",
@@ -276,7 +276,7 @@ static bool rev_read(struct scan *s, struct words *w, const char *word)
 /* ---- shapes of the verbs */
 
 /* REV ENV, or --rev REV ENV. */
-static bool read_release(struct scan *s, struct words *w)
+static bool read_release(struct typed *s, struct chat_words *w)
 {
     const char *words[2];
     size_t n;
@@ -291,7 +291,7 @@ static bool read_release(struct scan *s, struct words *w)
     return env_read(s, w, n ? words[n - 1] : NULL);
 }
 
-static bool number_read(struct scan *s, struct words *w, const char *text, int64_t *to)
+static bool number_read(struct typed *s, struct chat_words *w, const char *text, int64_t *to)
 {
     if (!number_valid(text))
         return err_set(s->err, E_USAGE, "'%s' is not " A_RELEASE "; wanted: %s", shown(text, s->arena),
@@ -301,7 +301,7 @@ static bool number_read(struct scan *s, struct words *w, const char *text, int64
 }
 
 /* "prod to v7", "prod before 41". */
-static bool way_read(struct scan *s, struct words *w, const char *word, const char *value)
+static bool way_read(struct typed *s, struct chat_words *w, const char *word, const char *value)
 {
     bool to = strcmp(word, "to") == 0;
     if (!to && strcmp(word, "before") != 0)
@@ -317,7 +317,7 @@ static bool way_read(struct scan *s, struct words *w, const char *word, const ch
     return true;
 }
 
-static bool read_rollback(struct scan *s, struct words *w)
+static bool read_rollback(struct typed *s, struct chat_words *w)
 {
     const char *words[3];
     size_t n;
@@ -335,7 +335,7 @@ static bool read_rollback(struct scan *s, struct words *w)
     return env_read(s, w, n == 3 ? words[0] : n ? words[n - 1] : NULL);
 }
 
-static bool read_env(struct scan *s, struct words *w, bool must)
+static bool read_env(struct typed *s, struct chat_words *w, bool must)
 {
     const char *words[1];
     size_t n;
@@ -344,7 +344,7 @@ static bool read_env(struct scan *s, struct words *w, bool must)
     return n || must ? env_read(s, w, n ? words[0] : NULL) : true;
 }
 
-static bool read_reason(struct scan *s, struct words *w)
+static bool read_reason(struct typed *s, struct chat_words *w)
 {
     if (!env_read(s, w, next_word(s)))
         return false;
@@ -360,7 +360,7 @@ static bool read_reason(struct scan *s, struct words *w)
 }
 
 /* @ann, <@U123> or <@U123|ann>. */
-static bool person_read(struct scan *s, struct words *w, const char *word)
+static bool person_read(struct typed *s, struct chat_words *w, const char *word)
 {
     char id[65] = "", name[65] = "";
     size_t n = strlen(word);
@@ -383,7 +383,7 @@ static bool person_read(struct scan *s, struct words *w, const char *word)
     return true;
 }
 
-static bool read_hand(struct scan *s, struct words *w)
+static bool read_hand(struct typed *s, struct chat_words *w)
 {
     const char *words[2];
     size_t n;
@@ -394,7 +394,7 @@ static bool read_hand(struct scan *s, struct words *w)
     return env_read(s, w, words[0]) && person_read(s, w, words[1]);
 }
 
-static bool read_code(struct scan *s, struct words *w)
+static bool read_code(struct typed *s, struct chat_words *w)
 {
     const char *words[1];
     size_t n;
@@ -412,14 +412,14 @@ static bool read_code(struct scan *s, struct words *w)
     return true;
 }
 
-static bool read_nothing(struct scan *s, struct words *w)
+static bool read_nothing(struct typed *s, struct chat_words *w)
 {
     const char *words[1];
     size_t n;
     return plain_words(s, w, words, 0, &n);
 }
 
-static bool read_behind(struct scan *s, struct words *w)
+static bool read_behind(struct typed *s, struct chat_words *w)
 {
     switch (w->verb) {
     case CHAT_RUN:
@@ -457,12 +457,12 @@ static bool text_fit(const char *text, struct err *err)
     return true;
 }
 
-bool words_read(const char *text, struct arena *arena, struct words *ret, struct err *err)
+bool words_read(const char *text, struct arena *arena, struct chat_words *ret, struct err *err)
 {
-    *ret = (struct words){.verb = CHAT_HELP};
+    *ret = (struct chat_words){.verb = CHAT_HELP};
     if (!text_fit(text, err))
         return false;
-    struct scan s = {.at = unescaped(text, arena), .arena = arena, .err = err};
+    struct typed s = {.at = unescaped(text, arena), .arena = arena, .err = err};
     const char *verb = next_word(&s);
     if (!verb)
         return true; /* an empty command asks for help */

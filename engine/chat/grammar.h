@@ -51,7 +51,7 @@ const char *chat_help(struct arena *arena);
 #define CHAT_TEXT_MAX   1000
 #define CHAT_REASON_MAX 300
 
-struct words {
+struct chat_words {
     enum chat_verb verb;
     const char *env, *rev, *plan, *stages, *window, *only, *exclude, *reason; /* NULL = not given */
     const char *to;          /* rollback: every node to this revision */
@@ -64,7 +64,7 @@ struct words {
 /* The text behind the command, as it came (Slack's &amp; &lt; &gt; are read as what they stand for).
  * Everything in `ret` lives in `arena`. false: E_USAGE, a sentence for the person, with the nearest word
  * there is; it quotes at most a few of theirs, made safe to show. */
-bool words_read(const char *text, struct arena *arena, struct words *ret, struct err *err) MUST_CHECK;
+bool words_read(const char *text, struct arena *arena, struct chat_words *ret, struct err *err) MUST_CHECK;
 
 /* "1,25%,100%" and "2" or "25%": as the command line takes them. */
 bool stages_valid(const char *s);

@@ -259,7 +259,7 @@ static void mm_action(struct request *r, struct reply *reply)
 
 /* ---- the page and the API: a second person's yes */
 
-static void api_answer(struct request *r, struct reply *reply, enum answer what)
+static void api_answer(struct request *r, struct reply *reply, enum ask_reply what)
 {
     auto_said struct said out = SAID_INIT;
     struct err err;

@@ -10,12 +10,12 @@
 #include "base/hash.h"
 #include "base/str.h"
 
-struct part {
+struct signed_part {
     const void *data;
     size_t n;
 };
 
-static void hmac_hex(const char *secret, const struct part *parts, size_t n, char ret[65])
+static void hmac_hex(const char *secret, const struct signed_part *parts, size_t n, char ret[65])
 {
     static const char digits[] = "0123456789abcdef";
     unsigned char md[EVP_MAX_MD_SIZE];
@@ -40,7 +40,7 @@ static void hmac_hex(const char *secret, const struct part *parts, size_t n, cha
 void slack_sign(const char *secret, const char *stamp, const void *body, size_t n,
                 char ret[SIGN_TEXT_LEN + 1])
 {
-    const struct part parts[] = {{"v0:", 3}, {stamp, strlen(stamp)}, {":", 1}, {body, n}};
+    const struct signed_part parts[] = {{"v0:", 3}, {stamp, strlen(stamp)}, {":", 1}, {body, n}};
     memcpy(ret, "v0=", 3);
     hmac_hex(secret, parts, 4, ret + 3);
 }
@@ -94,6 +94,6 @@ bool token_equal(const char *a, const char *b)
 
 void proof_make(const char *secret, const char *what, char ret[65])
 {
-    const struct part parts[] = {{"release-button:", 15}, {what, strlen(what)}};
+    const struct signed_part parts[] = {{"release-button:", 15}, {what, strlen(what)}};
     hmac_hex(secret, parts, 2, ret);
 }

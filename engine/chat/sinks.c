@@ -26,7 +26,8 @@ static bool mark_put(struct store *w, const char *name, const char *what, int64_
     return cursor_set(w, mark_name(buf, name, what), seq, err);
 }
 
-static bool marks_put(struct serve *s, const char *name, const struct marks *m, bool born, struct err *err)
+static bool marks_put(struct serve *s, const char *name, const struct sink_marks *m, bool born,
+                      struct err *err)
 {
     struct store *w = serve_writer(s, err);
     bool ok = w && store_begin(w, err);
@@ -42,7 +43,8 @@ static bool marks_put(struct serve *s, const char *name, const struct marks *m, 
     return ok;
 }
 
-bool marks_load(struct serve *s, struct store *store, const char *name, struct marks *ret, struct err *err)
+bool marks_load(struct serve *s, struct store *store, const char *name, struct sink_marks *ret,
+                struct err *err)
 {
     char buf[100];
     int64_t born;
@@ -56,7 +58,7 @@ bool marks_load(struct serve *s, struct store *store, const char *name, struct m
     return chat_ends(store, &ret->notice, &ret->lock, err) && marks_put(s, name, ret, true, err);
 }
 
-bool marks_save(struct serve *s, const char *name, const struct marks *was, const struct marks *now,
+bool marks_save(struct serve *s, const char *name, const struct sink_marks *was, const struct sink_marks *now,
                 struct err *err)
 {
     if (was->row == now->row && was->lock == now->lock && was->notice == now->notice)
@@ -64,7 +66,7 @@ bool marks_save(struct serve *s, const char *name, const struct marks *was, cons
     return marks_put(s, name, now, false, err);
 }
 
-bool sink_open(struct sink *k, struct marks *m)
+bool sink_open(struct room_sink *k, struct sink_marks *m)
 {
     struct err err;
     while ((k->store = chat_store(k->serve, k->name)) != NULL) {
@@ -83,7 +85,7 @@ bool sink_open(struct sink *k, struct marks *m)
 /* ---- one turn of a sink */
 
 /* Said, but not written down: the next start says it once more. That is the one in flight. */
-static void keep(struct sink *k, const struct marks *m)
+static void keep(struct room_sink *k, const struct sink_marks *m)
 {
     struct err err;
     if (!marks_save(k->serve, k->name, &k->saved, m, &err))
@@ -92,7 +94,7 @@ static void keep(struct sink *k, const struct marks *m)
         k->saved = *m;
 }
 
-static bool wanted(const struct sink *k, unsigned events, int64_t at_ms)
+static bool wanted(const struct room_sink *k, unsigned events, int64_t at_ms)
 {
     return (events & k->events) && clock_wall_ms() - at_ms <= OLD_MS;
 }
@@ -105,7 +107,8 @@ struct news {
     size_t n_rows, n_locks, n_notices, row, lock, notice;
 };
 
-static bool news_read(const struct sink *k, const struct marks *m, struct arena *arena, struct news *ret)
+static bool news_read(const struct room_sink *k, const struct sink_marks *m, struct arena *arena,
+                      struct news *ret)
 {
     struct err err;
     *ret = (struct news){0};
@@ -116,8 +119,8 @@ static bool news_read(const struct sink *k, const struct marks *m, struct arena 
 
 /* The earliest of the three, as far as clocks can tell: after an outage the story comes in its order. false:
  * no more. */
-static bool news_next(struct sink *k, struct news *n, struct marks *m, struct said *out, unsigned *events,
-                      int64_t *at_ms, struct arena *arena)
+static bool news_next(struct room_sink *k, struct news *n, struct sink_marks *m, struct said *out,
+                      unsigned *events, int64_t *at_ms, struct arena *arena)
 {
     int64_t row = n->row < n->n_rows ? n->rows[n->row].at_ms : INT64_MAX;
     int64_t lock = n->lock < n->n_locks ? n->locks[n->lock].at_ms : INT64_MAX;
@@ -140,7 +143,7 @@ static bool news_next(struct sink *k, struct news *n, struct marks *m, struct sa
     return true;
 }
 
-bool sink_turn(struct sink *k, struct marks *m)
+bool sink_turn(struct room_sink *k, struct sink_marks *m)
 {
     auto_arena struct arena arena = {0};
     struct news news;
@@ -148,7 +151,7 @@ bool sink_turn(struct sink *k, struct marks *m)
     bool more = news_read(k, m, &arena, &news);
     while (more) {
         auto_said struct said out = SAID_INIT;
-        struct marks before = *m;
+        struct sink_marks before = *m;
         unsigned events = 0;
         int64_t at_ms = 0;
         more = news_next(k, &news, m, &out, &events, &at_ms, &arena);

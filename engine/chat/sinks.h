@@ -9,31 +9,31 @@
 #include "serve/serve.h"
 
 /* Where a sink has got to, in the three things that it follows. */
-struct marks {
+struct sink_marks {
     int64_t row, lock, notice;
 };
 /* A sink that is new begins today. Names are at most 60 bytes. */
-bool marks_load(struct serve *s, struct store *store, const char *name, struct marks *ret,
+bool marks_load(struct serve *s, struct store *store, const char *name, struct sink_marks *ret,
                 struct err *err) MUST_CHECK;
-bool marks_save(struct serve *s, const char *name, const struct marks *was, const struct marks *now,
+bool marks_save(struct serve *s, const char *name, const struct sink_marks *was, const struct sink_marks *now,
                 struct err *err) MUST_CHECK;
 
 /* Sends what is new since `m`, one by one, moving m on; false: that one could not be delivered, try again
  * later. */
-struct sink {
+struct room_sink {
     const char *name;
     unsigned events;
     bool rows; /* false: the sink tells releases in its own way */
-    bool (*send)(struct sink *k, struct said *said);
+    bool (*send)(struct room_sink *k, struct said *said);
     struct serve *serve;
     struct store *store;
-    struct marks saved;
+    struct sink_marks saved;
     int64_t wait_ms; /* set by send when it fails and knows how long to wait; else 0 */
     const void *data;
 };
-bool sink_turn(struct sink *k, struct marks *m);
+bool sink_turn(struct room_sink *k, struct sink_marks *m);
 /* Opens the sink's store and loads its marks, again and again until that goes; false: the server ends. */
-bool sink_open(struct sink *k, struct marks *m) MUST_CHECK;
+bool sink_open(struct room_sink *k, struct sink_marks *m) MUST_CHECK;
 /* After the nth failure in a row: 1 s, doubling, at most a minute. */
 int64_t back_off_ms(unsigned failures);
 

@@ -180,7 +180,7 @@ static void show_release(struct bot *b, int64_t release)
 /* ---- the loop */
 
 /* A release that began or goes on gets its message (back): done 0 is what makes it live. */
-static void open_messages(struct bot *b, struct marks *m)
+static void open_messages(struct bot *b, struct sink_marks *m)
 {
     auto_arena struct arena arena = {0};
     struct row *rows;
@@ -216,7 +216,7 @@ static void show_releases(struct bot *b)
         show_release(b, open[i]);
 }
 
-static bool bot_send(struct sink *k, struct said *said)
+static bool bot_send(struct room_sink *k, struct said *said)
 {
     struct bot *b = (struct bot *)(uintptr_t)k->data;
     auto_arena struct arena arena = {0};
@@ -232,9 +232,9 @@ static bool bot_send(struct sink *k, struct said *said)
 void bot_run(struct serve *s, void *arg)
 {
     struct bot b = {.serve = s, .config = arg};
-    struct sink k = {
+    struct room_sink k = {
         .name = SINK, .events = EVENT_LOCK | EVENT_QUEUE, .send = bot_send, .serve = s, .data = &b};
-    struct marks m;
+    struct sink_marks m;
     if (!sink_open(&k, &m))
         return;
     b.store = k.store;

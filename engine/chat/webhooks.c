@@ -10,7 +10,7 @@
 #define POLL_MS 250
 #define POST_MS 10000
 
-static bool hook_send(struct sink *k, struct said *said)
+static bool hook_send(struct room_sink *k, struct said *said)
 {
     const struct hook *hook = k->data;
     struct err err = {0};
@@ -43,13 +43,13 @@ static bool idle(struct serve *s, bool ok, unsigned *failures, int64_t wanted_ms
 void hook_run(struct serve *s, void *arg)
 {
     const struct hook *hook = arg;
-    struct sink k = {.name = hook->name,
-                     .events = hook->events,
-                     .rows = true,
-                     .send = hook_send,
-                     .serve = s,
-                     .data = hook};
-    struct marks m;
+    struct room_sink k = {.name = hook->name,
+                          .events = hook->events,
+                          .rows = true,
+                          .send = hook_send,
+                          .serve = s,
+                          .data = hook};
+    struct sink_marks m;
     unsigned failures = 0;
     if (!sink_open(&k, &m))
         return;

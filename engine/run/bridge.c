@@ -11,7 +11,7 @@
 #define UNKNOWN_GRACE_MS   30000
 
 /* A balancer's drain, or its maintenance: what was before is recorded first. */
-static bool takes_out(const struct verb *verb)
+bool verb_takes_out(const struct verb *verb)
 {
     return verb->scope == SCOPE_BALANCER && verb->record_before && verb->effect != EFFECT_READ;
 }
@@ -32,7 +32,7 @@ static struct core_step_def step_def(const struct plan_step *step)
         .waits = verb->waits,
         .record_before = verb->record_before && verb->observe,
         .forward_only = step->forward_only || verb->forward_only,
-        .takes_out = takes_out(verb),
+        .takes_out = verb_takes_out(verb),
         .gives_back = verb->does == DOES_ENABLE,
         .stops = verb->does == DOES_STOP,
         .back_only = step->back_only,
@@ -344,7 +344,7 @@ static struct job *job_new(const struct plan *plan, const struct plan_step *step
 }
 
 /* What all jobs of a release are made of. */
-struct asking {
+struct job_basis {
     const struct plan *plan;
     const struct facts *facts;
     int64_t release;
@@ -365,7 +365,7 @@ static const char *key_suffix(const struct op_req *req, struct arena *arena)
                                                    : "");
 }
 
-static struct job *step_job(const struct asking *a, const struct plan_step *step, const struct verb *verb,
+static struct job *step_job(const struct job_basis *a, const struct plan_step *step, const struct verb *verb,
                             const struct op_req *req)
 {
     const struct plan *plan = a->plan;
@@ -410,7 +410,7 @@ static void job_also(struct job *job, struct job *more)
 
 /* A balancer that forgot a drain is drained again, and so are the others: where it is in force that is
  * nothing. */
-static void other_drains(const struct asking *a, struct job *job)
+static void other_drains(const struct job_basis *a, struct job *job)
 {
     for (size_t s = 0; s < a->plan->n_steps; s++) {
         const struct plan_step *step = &a->plan->steps[s];
@@ -427,7 +427,7 @@ static void other_drains(const struct asking *a, struct job *job)
 struct job *bridge_job(const struct plan *plan, const struct op_req *req, const struct facts *facts,
                        int64_t release, const struct run_options *opt, struct conns *conns, int waker_fd)
 {
-    const struct asking a = {plan, facts, release, opt, conns, waker_fd};
+    const struct job_basis a = {plan, facts, release, opt, conns, waker_fd};
     const struct plan_step *step;
     const struct verb *verb = bridge_verb(plan, req, &step);
     struct job *job = step_job(&a, step, verb, req);

@@ -160,10 +160,10 @@ static size_t debt_facts(const struct row_context *ctx, const struct record *r, 
 }
 
 /* Any step of the phase that takes a node out, and a balancer's drain wherever it stands. */
-static bool takes_out(const struct plan_step *step)
+static bool step_takes_out(const struct plan_step *step)
 {
     const struct verb *verb = verb_find(step->verb, NULL);
-    bool drain = verb && verb->scope == SCOPE_BALANCER && verb->record_before && verb->effect != EFFECT_READ;
+    bool drain = verb && verb_takes_out(verb);
     return step->phase == PHASE_DRAIN || drain;
 }
 
@@ -184,7 +184,7 @@ static const char *row_facts(const struct row_context *ctx, const struct record 
         facts[n++] = (struct op_pair){.name = "rev", .value = r->a ? node->rev_before : node->rev};
         if (node->target.identity)
             facts[n++] = (struct op_pair){.name = "identity", .value = node->target.identity};
-    } else if (r->kind == ROW_INTENT && r->step < plan->n_steps && takes_out(&plan->steps[r->step])) {
+    } else if (r->kind == ROW_INTENT && r->step < plan->n_steps && step_takes_out(&plan->steps[r->step])) {
         n = debt_facts(ctx, r, facts);
     }
     return facts_json(facts, n, ctx->arena);

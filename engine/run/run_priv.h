@@ -98,6 +98,8 @@ const char *facts_json(const struct op_pair *facts, size_t n, struct arena *aren
 
 /* A plan out of the journal may be damaged or a newer program's: bridge_core_plan takes only what is fit. */
 bool bridge_fit(const struct plan *plan, struct err *err) MUST_CHECK;
+/* What it changes is where requests go: what was before is recorded, and owed from then on. */
+bool verb_takes_out(const struct verb *verb);
 /* Which verb and which step a request of the core means. */
 const struct verb *bridge_verb(const struct plan *plan, const struct op_req *req,
                                const struct plan_step **ret_step);

@@ -176,7 +176,7 @@ static json_t *spans_json(const struct fold *f, struct range range)
 {
     json_t *spans = json_array();
     for (size_t i = 0; i < f->n_spans; i++) {
-        const struct span *s = &f->spans[i];
+        const struct step_span *s = &f->spans[i];
         if (s->to_ms < range.from || s->from_ms > range.to)
             continue;
         json_array_append_new(spans, json_pack("{s:s, s:i, s:I, s:I, s:s, s:b}", "node",

@@ -28,7 +28,7 @@ struct stream {
 };
 
 /* Rows formatted once for all streams that stand at the same place. */
-struct batch {
+struct event_batch {
     int64_t release, after, next;
     char env[ENV_NAME_MAX];
     struct buf text;
@@ -57,7 +57,7 @@ struct streams {
     struct seen_lock *locks;
     size_t n_locks;
     bool baseline; /* what changes from here on is news */
-    struct batch batches[8];
+    struct event_batch batches[8];
     size_t n_batches;
 };
 

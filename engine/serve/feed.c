@@ -147,7 +147,7 @@ static bool any_fresh(struct streams *all)
 /* ---- rows */
 
 /* The rows of one release in a run of rows: labels come from its plan. */
-static void add_rows(struct streams *all, struct batch *b, const struct row *rows, size_t n)
+static void add_rows(struct streams *all, struct event_batch *b, const struct row *rows, size_t n)
 {
     struct err err;
     struct fold *f = rows[0].release ? fold_get(all->serve, all->store, rows[0].release, &err) : NULL;
@@ -162,7 +162,7 @@ static void add_rows(struct streams *all, struct batch *b, const struct row *row
         fold_put(all->serve, f);
 }
 
-static bool read_batch(struct streams *all, struct batch *b, struct err *err)
+static bool read_batch(struct streams *all, struct event_batch *b, struct err *err)
 {
     auto_arena struct arena arena = {0};
     struct row *rows;
@@ -181,18 +181,18 @@ static bool read_batch(struct streams *all, struct batch *b, struct err *err)
 }
 
 /* NULL: the journal cannot be read just now. Batches live for one round. */
-static struct batch *batch_for(struct streams *all, const struct stream *st)
+static struct event_batch *batch_for(struct streams *all, const struct stream *st)
 {
     struct err err;
     for (size_t i = 0; i < all->n_batches; i++) {
-        struct batch *b = &all->batches[i];
+        struct event_batch *b = &all->batches[i];
         if (b->release == st->release && b->after == st->after && strcmp(b->env, st->env) == 0)
             return b;
     }
     if (all->n_batches == sizeof all->batches / sizeof all->batches[0])
         return NULL; /* the next round is his */
-    struct batch *b = &all->batches[all->n_batches];
-    *b = (struct batch){
+    struct event_batch *b = &all->batches[all->n_batches];
+    *b = (struct event_batch){
         .release = st->release, .after = st->after, .text = BUF_INIT((size_t)16 * 1024 * 1024)};
     snprintf(b->env, sizeof b->env, "%s", st->release ? "" : st->env);
     if (!read_batch(all, b, &err)) {
@@ -221,7 +221,7 @@ static bool next_behind(struct streams *all, struct stream **at, struct stream *
 }
 
 static void hand_out(struct streams *all, const struct stream *st, const struct stream *was,
-                     const struct batch *b)
+                     const struct event_batch *b)
 {
     pthread_mutex_lock(&all->lock);
     for (struct stream *i = all->first; i; i = i->next)
@@ -241,7 +241,7 @@ static bool pump_rows(struct streams *all)
     struct stream *at = NULL, copy;
     bool more = false;
     while (next_behind(all, &at, &copy)) {
-        struct batch *b = batch_for(all, &copy);
+        struct event_batch *b = batch_for(all, &copy);
         if (b)
             hand_out(all, at, &copy, b);
         more |= !b || b->next < all->last_seq;

@@ -72,12 +72,12 @@ static void span_add(struct fold *f, uint32_t node, const struct model_node *was
     if (was->step < 0 || !was->step_ms)
         return;
     f->spans = grow(f->spans, f->n_spans, &f->cap_spans, sizeof *f->spans);
-    f->spans[f->n_spans++] = (struct span){.node = node,
-                                           .step = (int16_t)was->step,
-                                           .back = was->state == SHOWN_BACK,
-                                           .outcome = (uint8_t)outcome,
-                                           .from_ms = was->step_ms,
-                                           .to_ms = at_ms};
+    f->spans[f->n_spans++] = (struct step_span){.node = node,
+                                                .step = (int16_t)was->step,
+                                                .back = was->state == SHOWN_BACK,
+                                                .outcome = (uint8_t)outcome,
+                                                .from_ms = was->step_ms,
+                                                .to_ms = at_ms};
 }
 
 static void move_add(struct fold *f, uint32_t node, enum shown from, enum shown to, int64_t at_ms)

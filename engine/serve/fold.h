@@ -8,7 +8,7 @@
 #include "serve/serve_priv.h"
 #include "watch/watch.h"
 
-struct span {
+struct step_span {
     uint32_t node;
     int16_t step;
     bool back;
@@ -37,7 +37,7 @@ struct fold {
     struct model model;
     bool ready;
     int64_t seq; /* of the last row that is in it */
-    struct span *spans;
+    struct step_span *spans;
     struct move *moves;
     struct stage_mark *stages;
     size_t n_spans, cap_spans, n_moves, cap_moves, n_stages, cap_stages;

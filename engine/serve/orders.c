@@ -267,7 +267,7 @@ bool orders_open(struct serve *s, struct err *err)
 
 /* ---- the process that waits */
 
-struct child {
+struct order_child {
     char **argv, **envp;
     const char *program;
     int go_fd; /* one byte: the start is in the journal; end of file: it is not */
@@ -275,7 +275,7 @@ struct child {
 };
 
 /* From here on only calls that are safe in a copy of a process with threads. */
-static _Noreturn void be_command(const struct child *c)
+static _Noreturn void be_command(const struct order_child *c)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -292,7 +292,7 @@ static _Noreturn void be_command(const struct child *c)
 
 /* Ends of other pipes would keep others waiting for an end of file, so they go at once. Copies high up first:
  * none of ours is then in the way of another. */
-static void keep_only(const struct child *c)
+static void keep_only(const struct order_child *c)
 {
     int null = fcntl(c->null_fd, F_DUPFD, 10), out = fcntl(c->out_fd, F_DUPFD, 10);
     int rc = fcntl(c->rc_fd, F_DUPFD, 10), go = fcntl(c->go_fd, F_DUPFD, 10);
@@ -306,7 +306,7 @@ static void keep_only(const struct child *c)
     fcntl(GO_FD, F_SETFD, FD_CLOEXEC);
 }
 
-static _Noreturn void be_waiter(const struct child *c)
+static _Noreturn void be_waiter(const struct order_child *c)
 {
     char go = 0, text[16];
     int status = 0, rc;
@@ -364,12 +364,12 @@ static pid_t waiter_start(struct serve *s, int64_t id, struct command_line *word
     auto_fd int out = file_make(children_file(s, id, "out", arena));
     auto_fd int rc = file_make(children_file(s, id, "rc", arena));
     auto_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    struct child c = {.argv = words->argv,
-                      .envp = environment(id, arena),
-                      .program = s->options.program,
-                      .out_fd = out,
-                      .rc_fd = rc,
-                      .null_fd = null};
+    struct order_child c = {.argv = words->argv,
+                            .envp = environment(id, arena),
+                            .program = s->options.program,
+                            .out_fd = out,
+                            .rc_fd = rc,
+                            .null_fd = null};
     if (out < 0 || rc < 0 || null < 0 || pipe2(go, O_CLOEXEC) != 0) {
         err_errno(err, E_IO, "order %" PRId64 ": no file for its output in %s", id, s->orders_dir);
         return -1;

@@ -44,32 +44,32 @@ static void file(struct request *r, struct reply *reply)
 /* ---- what all views share */
 
 /* Who looks, what they get, and which environments there are: the pillar is read once for each answer. */
-struct look {
+struct page_look {
     struct request *r;
     struct reply *reply;
     const char *const *envs;
     size_t n_envs, apps;
 };
 
-static struct look look_of(struct request *r, struct reply *reply)
+static struct page_look look_of(struct request *r, struct reply *reply)
 {
-    struct look l = {.r = r, .reply = reply};
+    struct page_look l = {.r = r, .reply = reply};
     l.envs = api_envs(r->serve, r->store, r->arena, &l.n_envs);
     l.apps = api_apps(r->store, l.envs, l.n_envs, r->arena);
     return l;
 }
 
-static bool apart(const struct look *l)
+static bool apart(const struct page_look *l)
 {
     return l->apps > 1;
 }
 
-static const char *title_of(const struct look *l, const char *env)
+static const char *title_of(const struct page_look *l, const char *env)
 {
     return env_title(l->r->store, env, apart(l), l->r->arena);
 }
 
-static void send(const struct look *l, const struct html_page *view, const struct buf *main)
+static void send(const struct page_look *l, const struct html_page *view, const struct buf *main)
 {
     const struct request *r = l->r;
     auto_buf struct buf person = BUF_INIT(4096), html = BUF_INIT(8 * 1024 * 1024);
@@ -95,7 +95,7 @@ static void send(const struct look *l, const struct html_page *view, const struc
 }
 
 /* What is wrong, as a page: a person is looking. */
-static void send_problem(const struct look *l, int status, const char *text)
+static void send_problem(const struct page_look *l, int status, const char *text)
 {
     auto_buf struct buf main = BUF_INIT(64 * 1024);
     html_row(&main, "<p class=\"error\" role=\"alert\">%s</p>", text);
@@ -144,7 +144,7 @@ static void envs(struct request *r, struct reply *reply)
 {
     auto_buf struct buf main = BUF_INIT(4 * 1024 * 1024);
     struct err err;
-    struct look l = look_of(r, reply);
+    struct page_look l = look_of(r, reply);
     buf_puts(&main, "<h1>Environments</h1>\n<ul class=\"cards\">\n");
     for (size_t i = 0; i < l.n_envs; i++) {
         html_row(&main, "<li class=\"card\"><h2><a href=\"/env/%s\">", l.envs[i]);
@@ -161,7 +161,7 @@ static void envs(struct request *r, struct reply *reply)
     send(&l, &(struct html_page){.title = "Environments", .view = "envs"}, &main);
 }
 
-static bool env_is_known(const struct look *l, const char *env)
+static bool env_is_known(const struct page_look *l, const char *env)
 {
     for (size_t i = 0; i < l->n_envs; i++)
         if (strcmp(l->envs[i], env) == 0)
@@ -177,7 +177,7 @@ static void env(struct request *r, struct reply *reply)
     struct release_info *list;
     struct err err;
     size_t n;
-    struct look l = look_of(r, reply);
+    struct page_look l = look_of(r, reply);
     if (!env_valid(name) || !env_is_known(&l, name)) {
         send_problem(&l, 404, "There is no such environment.");
         return;
@@ -228,7 +228,7 @@ static void release(struct request *r, struct reply *reply)
     struct release_info *info = NULL;
     struct err err;
     int64_t id;
-    struct look l = look_of(r, reply);
+    struct page_look l = look_of(r, reply);
     if (number_of(r->vars[0], &id) && !release_get(r->store, id, r->arena, &info, &err)) {
         send_problem(&l, 503, err.text);
         return;
@@ -258,7 +258,7 @@ static void history(struct request *r, struct reply *reply)
     size_t n;
     if (!request_number(r, "before", 0, &before, reply))
         return;
-    struct look l = look_of(r, reply);
+    struct page_look l = look_of(r, reply);
     if (name && !env_valid(name)) {
         send_problem(&l, 404, "There is no such environment.");
         return;
@@ -284,7 +284,7 @@ static void login(struct request *r, struct reply *reply)
 {
     auto_buf struct buf main = BUF_INIT(16 * 1024);
     /* Whoever comes in here is told of nothing that there is. */
-    const struct look l = {.r = r, .reply = reply};
+    const struct page_look l = {.r = r, .reply = reply};
     buf_puts(&main, "<form class=\"panel login\" method=\"post\" action=\"/login\">\n<h1>Log in</h1>\n");
     if (request_query(r, "failed"))
         buf_puts(&main,

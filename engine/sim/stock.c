@@ -6,12 +6,12 @@
 
 #define BUILD_TIMEOUT_MS 600000
 
-struct row {
+struct stock_step {
     enum phase phase;
     enum does does;
 };
 
-static const struct row rolling[] = {
+static const struct stock_step rolling[] = {
     {PHASE_PREPARE, DOES_FETCH}, {PHASE_PREPARE, DOES_UNPACK}, {PHASE_PREPARE, DOES_BUILD},
     {PHASE_PREPARE, DOES_SEAL},  {PHASE_DRAIN, DOES_DRAIN},    {PHASE_DRAIN, DOES_IDLE},
     {PHASE_CHANGE, DOES_STOP},   {PHASE_CHANGE, DOES_SWITCH},  {PHASE_CHANGE, DOES_ONCE},
@@ -19,14 +19,14 @@ static const struct row rolling[] = {
     {PHASE_ENABLE, DOES_ENABLE}, {PHASE_ENABLE, DOES_WAIT_UP}, {PHASE_VERIFY, DOES_VERIFY},
     {PHASE_FINISH, DOES_CLEAN},  {PHASE_COUNT, DOES_COUNT},
 };
-static const struct row in_place[] = {
+static const struct stock_step in_place[] = {
     {PHASE_PREPARE, DOES_FETCH}, {PHASE_DRAIN, DOES_DRAIN},     {PHASE_DRAIN, DOES_IDLE},
     {PHASE_CHANGE, DOES_STOP},   {PHASE_CHANGE, DOES_CHECKOUT}, {PHASE_CHANGE, DOES_BUILD},
     {PHASE_CHANGE, DOES_ONCE},   {PHASE_CHANGE, DOES_START},    {PHASE_CHECK, DOES_RUNNING},
     {PHASE_CHECK, DOES_HEALTH},  {PHASE_ENABLE, DOES_ENABLE},   {PHASE_ENABLE, DOES_WAIT_UP},
     {PHASE_VERIFY, DOES_VERIFY}, {PHASE_COUNT, DOES_COUNT},
 };
-static const struct row restart[] = {
+static const struct stock_step restart[] = {
     {PHASE_DRAIN, DOES_DRAIN},   {PHASE_DRAIN, DOES_IDLE},     {PHASE_CHANGE, DOES_STOP},
     {PHASE_CHANGE, DOES_START},  {PHASE_CHECK, DOES_RUNNING},  {PHASE_CHECK, DOES_HEALTH},
     {PHASE_ENABLE, DOES_ENABLE}, {PHASE_ENABLE, DOES_WAIT_UP}, {PHASE_COUNT, DOES_COUNT},
@@ -108,11 +108,11 @@ static enum phase once_phase(const struct sim_shape *shape, enum phase phase)
 }
 
 /* One group's steps of a phase. */
-static void add_phase(const struct sim_shape *shape, const struct row *rows, struct sim_plan *p, int phase,
-                      uint32_t g)
+static void add_phase(const struct sim_shape *shape, const struct stock_step *rows, struct sim_plan *p,
+                      int phase, uint32_t g)
 {
     uint8_t tag = p->core.n_groups > 1 ? (uint8_t)(g + 1) : 0;
-    for (const struct row *r = rows; r->phase != PHASE_COUNT; r++) {
+    for (const struct stock_step *r = rows; r->phase != PHASE_COUNT; r++) {
         enum phase at = r->does == DOES_ONCE ? once_phase(shape, r->phase) : r->phase;
         bool skipped = (r->does == DOES_ONCE && (shape->once == ONCE_NO || shape->once_role != g)) ||
                        (is_lb_step(r->does) && (shape->n_lbs == 0 || p->bare[g]));
@@ -123,7 +123,7 @@ static void add_phase(const struct sim_shape *shape, const struct row *rows, str
     }
 }
 
-static void add_all(const struct sim_shape *shape, const struct row *rows, struct sim_plan *p)
+static void add_all(const struct sim_shape *shape, const struct stock_step *rows, struct sim_plan *p)
 {
     if (shape->hooks)
         add(shape, p, PHASE_HOOK_BEFORE, DOES_CMD, "hook-before", 0);
@@ -189,10 +189,10 @@ static bool set_groups(const struct sim_shape *shape, struct sim_plan *p, struct
 
 bool sim_plan_stock(const struct sim_shape *shape, struct arena *arena, struct sim_plan *ret, struct err *err)
 {
-    const struct row *rows = strcmp(shape->plan, "rolling") == 0    ? rolling
-                             : strcmp(shape->plan, "in-place") == 0 ? in_place
-                             : strcmp(shape->plan, "restart") == 0  ? restart
-                                                                    : NULL;
+    const struct stock_step *rows = strcmp(shape->plan, "rolling") == 0    ? rolling
+                                    : strcmp(shape->plan, "in-place") == 0 ? in_place
+                                    : strcmp(shape->plan, "restart") == 0  ? restart
+                                                                           : NULL;
     if (!rows)
         return err_set(err, E_USAGE, "there is no plan '%s' (rolling, in-place, restart)", shape->plan);
     if (shape->n_nodes == 0 || shape->n_lbs > SIM_LBS_MAX || shape->n_maint + shape->n_new > shape->n_nodes)

@@ -20,7 +20,7 @@
 #define LINKS_MAX 40
 #define STEP_OPEN (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
-struct way {
+struct path_way {
     const char *path; /* the journal's, for messages */
     int fd;           /* the directory that was reached */
     mode_t mode;      /* of it */
@@ -29,7 +29,7 @@ struct way {
     int links;
 };
 
-static bool go_to(struct way *w, int fd, mode_t mode)
+static bool go_to(struct path_way *w, int fd, mode_t mode)
 {
     auto_fd_fn(&w->fd);
     w->fd = fd;
@@ -37,7 +37,7 @@ static bool go_to(struct way *w, int fd, mode_t mode)
     return true;
 }
 
-static bool to_root(struct way *w, struct err *err)
+static bool to_root(struct path_way *w, struct err *err)
 {
     struct stat st;
     int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -48,7 +48,7 @@ static bool to_root(struct way *w, struct err *err)
 }
 
 /* The next name of the way; false: it is at its end. */
-static bool next_step(struct way *w, char *ret, size_t cap)
+static bool next_step(struct path_way *w, char *ret, size_t cap)
 {
     const char *s = buf_str(&w->todo);
     s += strspn(s, "/");
@@ -65,7 +65,7 @@ static bool next_step(struct way *w, char *ret, size_t cap)
 
 /* In a directory that all may write (sticky, like /tmp) what stands there must be ours or root's, and so must
  * a link anywhere: nobody else decides where the way leads. */
-static bool owner_fits(const struct way *w, const char *step, const struct stat *st, struct err *err)
+static bool owner_fits(const struct path_way *w, const char *step, const struct stat *st, struct err *err)
 {
     bool ours = st->st_uid == geteuid() || st->st_uid == 0;
     if (ours || (!(w->mode & S_IWOTH) && !S_ISLNK(st->st_mode)))
@@ -76,7 +76,7 @@ static bool owner_fits(const struct way *w, const char *step, const struct stat 
                    w->path, buf_str(&w->here), step, (unsigned)st->st_uid);
 }
 
-static bool follow_link(struct way *w, const char *step, struct err *err)
+static bool follow_link(struct path_way *w, const char *step, struct err *err)
 {
     char target[4096];
     ssize_t n = readlinkat(w->fd, step, target, sizeof(target) - 1);
@@ -90,7 +90,7 @@ static bool follow_link(struct way *w, const char *step, struct err *err)
     return target[0] != '/' || to_root(w, err);
 }
 
-static bool sync_here(const struct way *w, struct err *err)
+static bool sync_here(const struct path_way *w, struct err *err)
 {
     auto_fd int fd = openat(w->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0)
@@ -98,7 +98,7 @@ static bool sync_here(const struct way *w, struct err *err)
     return true;
 }
 
-static bool make_step(struct way *w, const char *step, struct err *err)
+static bool make_step(struct path_way *w, const char *step, struct err *err)
 {
     if (mkdirat(w->fd, step, 0700) != 0)
         return errno == EEXIST ||
@@ -114,7 +114,7 @@ static bool make_step(struct way *w, const char *step, struct err *err)
     return sync_here(w, err);
 }
 
-static bool enter(struct way *w, const char *step, struct err *err)
+static bool enter(struct path_way *w, const char *step, struct err *err)
 {
     struct stat st;
     int fd = openat(w->fd, step, STEP_OPEN);
@@ -135,7 +135,7 @@ static bool enter(struct way *w, const char *step, struct err *err)
 }
 
 /* *ret_there false: the way ends here, nothing bears that name. */
-static bool walk_step(struct way *w, const char *step, bool make, bool *ret_there, struct err *err)
+static bool walk_step(struct path_way *w, const char *step, bool make, bool *ret_there, struct err *err)
 {
     struct stat st;
     *ret_there = true;
@@ -156,7 +156,7 @@ static bool walk_step(struct way *w, const char *step, bool make, bool *ret_ther
     return enter(w, step, err);
 }
 
-static bool walk(struct way *w, bool make, bool *ret_there, struct err *err)
+static bool walk(struct path_way *w, bool make, bool *ret_there, struct err *err)
 {
     char step[NAME_MAX + 1];
     for (*ret_there = true; *ret_there && next_step(w, step, sizeof(step));)
@@ -165,7 +165,7 @@ static bool walk(struct way *w, bool make, bool *ret_there, struct err *err)
     return true;
 }
 
-static bool dir_fits(const struct way *w, enum store_mode mode, struct err *err)
+static bool dir_fits(const struct path_way *w, enum store_mode mode, struct err *err)
 {
     struct stat st;
     const char *dir = w->here.len ? buf_str(&w->here) : "/";
@@ -187,7 +187,7 @@ static bool dir_fits(const struct way *w, enum store_mode mode, struct err *err)
 bool way_open(const char *path, enum store_mode mode, int *ret_fd, struct err *err)
 {
     auto_buf struct buf here = BUF_INIT(WAY_BYTES), todo = BUF_INIT(WAY_BYTES);
-    struct way w = {.path = path, .fd = -1, .here = here, .todo = todo};
+    struct path_way w = {.path = path, .fd = -1, .here = here, .todo = todo};
     bool there = false;
     buf_add(&w.todo, path, (size_t)(strrchr(path, '/') - path));
     bool ok =

@@ -4,7 +4,7 @@
 #include "chat/grammar.h"
 #include "chat/message.h"
 
-static void check(const struct words *w)
+static void check(const struct chat_words *w)
 {
     must((unsigned)w->verb < CHAT_VERB_COUNT);
     must(!w->env || name_valid(w->env, 64));
@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     char *text = fuzz_text(data, n);
     struct arena arena = {0};
-    struct words w;
+    struct chat_words w;
     struct err err = {0};
     if (words_read(text, &arena, &w, &err))
         check(&w);

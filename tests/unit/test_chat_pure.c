@@ -118,7 +118,7 @@ static const struct row_bad {
     {"where am i", "one word too many"},
 };
 
-static const char *more_of(const struct words *w, struct arena *a)
+static const char *more_of(const struct chat_words *w, struct arena *a)
 {
     const char *all[] = {w->plan, w->stages, w->window, w->only, w->reason, w->code, w->person, w->to};
     if (w->before)
@@ -143,7 +143,7 @@ static void what_people_type_is_read(void **state)
     for (size_t i = 0; i < sizeof rows_ok / sizeof rows_ok[0]; i++) {
         auto_arena struct arena a = {0};
         const struct row_ok *row = &rows_ok[i];
-        struct words w;
+        struct chat_words w;
         struct err err = {0};
         if (!words_read(row->text, &a, &w, &err))
             fail_msg("'%s': refused: %s", row->text, err.text);
@@ -160,7 +160,7 @@ static void everything_else_is_refused_with_a_sentence(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof rows_bad / sizeof rows_bad[0]; i++) {
         auto_arena struct arena a = {0};
-        struct words w;
+        struct chat_words w;
         struct err err = {0};
         if (words_read(rows_bad[i].text, &a, &w, &err))
             fail_msg("'%s' was taken", rows_bad[i].text);
@@ -171,7 +171,7 @@ static void everything_else_is_refused_with_a_sentence(void **state)
     memset(longer, 'x', CHAT_TEXT_MAX + 1);
     longer[CHAT_TEXT_MAX + 1] = '\0';
     auto_arena struct arena a = {0};
-    struct words w;
+    struct chat_words w;
     struct err err = {0};
     assert_false(words_read(longer, &a, &w, &err));
     free(longer);

@@ -30,7 +30,7 @@ static void who_may_answer(void **state)
     (void)state;
     static const struct {
         enum ask_state state;
-        enum answer answer;
+        enum ask_reply answer;
         const struct asker *who;
         int64_t at_ms;
         const char *words; /* NULL: they may */

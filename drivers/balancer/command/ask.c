@@ -11,11 +11,11 @@
 #define ANSWER_MAX (8u << 20)
 #define WORDS_MAX  (16u << 10)
 
-struct said {
+struct program_said {
     struct buf out, err;
 };
 
-static void said_fini(struct said *s)
+static void said_fini(struct program_said *s)
 {
     buf_fini(&s->out);
     buf_fini(&s->err);
@@ -23,7 +23,7 @@ static void said_fini(struct said *s)
 
 static void hear(void *ctx, int stream, const char *data, size_t n)
 {
-    struct said *s = ctx;
+    struct program_said *s = ctx;
     buf_add(stream == 1 ? &s->out : &s->err, data, n);
 }
 
@@ -33,7 +33,7 @@ static void process_fn(struct process **p)
 }
 
 /* What it wrote to stderr is for people, and may be anything. */
-static const char *its_words(struct op *op, const struct said *s)
+static const char *its_words(struct op *op, const struct program_said *s)
 {
     const char *line = lb_first_line(op, buf_str(&s->err));
     return *line ? line : "it said nothing on stderr";
@@ -41,7 +41,7 @@ static const char *its_words(struct op *op, const struct said *s)
 
 /* Ended in time, with status 0 and an answer of a size that can be. */
 static bool answered(struct lb *lb, const char *who, enum link_end end, const struct call_end *how,
-                     const struct said *s)
+                     const struct program_said *s)
 {
     struct op *op = lb->op;
     if (end == LINK_BOUND)
@@ -77,8 +77,8 @@ const char *command_ask(struct lb *lb, size_t peer, json_t *question)
         op_refused(op, E_CONFIG, "%s: the secret is not text in UTF-8", who);
         return NULL;
     }
-    __attribute__((cleanup(said_fini))) struct said said = {.out = BUF_INIT(ANSWER_MAX),
-                                                            .err = BUF_INIT(WORDS_MAX)};
+    __attribute__((cleanup(said_fini))) struct program_said said = {.out = BUF_INIT(ANSWER_MAX),
+                                                                    .err = BUF_INIT(WORDS_MAX)};
     const struct call_req req = {.input = text, .input_len = strlen(text), .output = hear, .ctx = &said};
     struct err err = {0};
     struct call_end how = {0};

@@ -19,12 +19,6 @@ static bool command_open(struct lb *lb)
     return true;
 }
 
-static bool not_understood(struct lb *lb, size_t peer, const struct err *err)
-{
-    op_fail(lb->op, err->code, "%s: %s", lb->peers[peer].text, err->text);
-    return false;
-}
-
 /* ---- list ------------------------------------------------------------------ */
 
 static bool on_node(const struct lb *lb)
@@ -54,7 +48,7 @@ static bool command_list(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_
     if (!answer)
         return false;
     if (!command_parse_list(answer, ask == LB_ASK_COUNTS, a, &lb->can, ret, &err))
-        return not_understood(lb, peer, &err);
+        return lb_not_understood(lb, peer, &err);
     /* Looked at before a release begins: there must be a way to know that nothing runs any more. */
     if (lb->server && !(lb->can & LB_CAN_COUNTS) && !on_node(lb)) {
         op_refused(
@@ -78,7 +72,7 @@ static bool tell(struct lb *lb, const struct lb_place *p, json_t *question, cons
     if (!answer)
         return false;
     return command_parse_done(answer, op_arena(lb->op), ret_refusal, &err) ||
-           not_understood(lb, p->peer, &err);
+           lb_not_understood(lb, p->peer, &err);
 }
 
 static bool command_put(struct lb *lb, const struct lb_place *p, enum lb_state want, const char **ret_refusal)

@@ -30,12 +30,6 @@ static bool hap_open(struct lb *lb)
 
 /* ---- list ------------------------------------------------------------------ */
 
-static bool not_understood(struct lb *lb, size_t peer, const struct err *err)
-{
-    op_fail(lb->op, err->code, "%s: %s", lb->peers[peer].text, err->text);
-    return false;
-}
-
 static bool add_stat(struct lb *lb, size_t peer, const char *backend, struct hap_table *io)
 {
     struct err err = {0};
@@ -46,7 +40,7 @@ static bool add_stat(struct lb *lb, size_t peer, const char *backend, struct hap
     char *answer = hap_ask(lb->op, socket_of(lb, peer), command);
     if (!answer)
         return false;
-    return hap_parse_stat(answer, backend, op_arena(lb->op), io, &err) || not_understood(lb, peer, &err);
+    return hap_parse_stat(answer, backend, op_arena(lb->op), io, &err) || lb_not_understood(lb, peer, &err);
 }
 
 static bool one_backend(struct lb *lb, size_t peer, const char *backend, enum lb_ask ask,
@@ -65,7 +59,7 @@ static bool one_backend(struct lb *lb, size_t peer, const char *backend, enum lb
         return false;
     }
     if (!hap_parse_state(answer, backend, a, ret, &err))
-        return not_understood(lb, peer, &err);
+        return lb_not_understood(lb, peer, &err);
     return ask != LB_ASK_COUNTS || add_stat(lb, peer, backend, ret);
 }
 

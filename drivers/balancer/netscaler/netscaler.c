@@ -318,15 +318,6 @@ static const struct param survey_params[] = {
     PARAM_END,
 };
 
-static const char *arg(const struct op_pair *args, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!strcmp(args[i].name, name))
-            return args[i].value;
-    }
-    return NULL;
-}
-
 static bool is_yes(const char *v)
 {
     return v && (!strcmp(v, "yes") || !strcmp(v, "true"));
@@ -335,11 +326,12 @@ static bool is_yes(const char *v)
 static bool urls_check(const struct op_pair *args, size_t n, struct err *err)
 {
     auto_arena struct arena a = {.head = NULL};
-    auto_json json_t *list = json_loads(arg(args, n, "url") ? arg(args, n, "url") : "", 0, NULL);
+    auto_json json_t *list =
+        json_loads(op_pair_value(args, n, "url") ? op_pair_value(args, n, "url") : "", 0, NULL);
     struct nitro_peer p;
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *one = json_string_value(json_array_get(list, i));
-        if (!nitro_peer_parse(one ? one : "", is_yes(arg(args, n, "insecure_http")), &a, &p, err))
+        if (!nitro_peer_parse(one ? one : "", is_yes(op_pair_value(args, n, "insecure_http")), &a, &p, err))
             return false;
     }
     return true;
@@ -347,10 +339,10 @@ static bool urls_check(const struct op_pair *args, size_t n, struct err *err)
 
 static bool netscaler_check(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
 {
-    const char *delay = arg(args, n, "delay");
+    const char *delay = op_pair_value(args, n, "delay");
     int64_t ms = 0;
     (void)timeout_ms;
-    if (is_yes(arg(args, n, "service")) && arg(args, n, "servicegroup"))
+    if (is_yes(op_pair_value(args, n, "service")) && op_pair_value(args, n, "servicegroup"))
         return err_set(err, E_CONFIG, "give `servicegroup:` or `service: yes`, not both");
     if (delay && (!duration_parse(delay, &ms) || ms < 1000 || ms % 1000))
         return err_set(err, E_CONFIG, "delay: %s: the NetScaler takes whole seconds from 1s", delay);
@@ -360,7 +352,7 @@ static bool netscaler_check(const struct op_pair *args, size_t n, int64_t timeou
 /* With a delay the NetScaler decides, before the step does. */
 static bool idle_check(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
 {
-    const char *delay = arg(args, n, "delay");
+    const char *delay = op_pair_value(args, n, "delay");
     int64_t ms = 0;
     if (!netscaler_check(args, n, timeout_ms, err))
         return false;

@@ -38,7 +38,7 @@ enum end {
 
 /* ---- the session ----------------------------------------------------------- */
 
-struct session {
+struct nitro_session {
     pthread_mutex_t lock; /* held while one logs in for all */
     char *url, *ca, *token;
     char *refused; /* the last login's refusal, NULL: none */
@@ -47,12 +47,12 @@ struct session {
 
 static void *session_make(void)
 {
-    struct session *s = xcalloc(1, sizeof *s);
+    struct nitro_session *s = xcalloc(1, sizeof *s);
     pthread_mutex_init(&s->lock, NULL);
     return s;
 }
 
-static void token_forget(struct session *s)
+static void token_forget(struct nitro_session *s)
 {
     if (s->token)
         explicit_bzero(s->token, strlen(s->token));
@@ -61,7 +61,7 @@ static void token_forget(struct session *s)
 }
 
 /* Appliances allow a user few sessions at a time. What cannot be said now times out there. */
-static void session_logout(struct session *s)
+static void session_logout(struct nitro_session *s)
 {
     static const char body[] = "{\"logout\":{}}";
     const struct op_spec spec = {.deadline_mono_ms = clock_mono_ms() + LOGOUT_MS, .cancel_fd = -1};
@@ -85,7 +85,7 @@ static void session_logout(struct session *s)
 
 static void session_end(void *data)
 {
-    struct session *s = data;
+    struct nitro_session *s = data;
     if (s->token)
         session_logout(s);
     token_forget(s);
@@ -96,10 +96,10 @@ static void session_end(void *data)
     free(s);
 }
 
-static struct session *session_of(struct lb *lb, const char *url)
+static struct nitro_session *session_of(struct lb *lb, const char *url)
 {
     const char *user = op_arg(lb->op, "user"), *ca = op_arg(lb->op, "ca");
-    struct session *s =
+    struct nitro_session *s =
         op_kept(lb->op, arena_printf(op_arena(lb->op), "nitro %s %s", user, url), session_make, session_end);
     pthread_mutex_lock(&s->lock);
     if (!s->url) {
@@ -230,7 +230,7 @@ static bool token_valid(const char *t)
     return t && *t && strlen(t) < 4096 && http_text_valid(t) && !strpbrk(t, "; ,\"");
 }
 
-static enum end login(struct lb *lb, struct session *s, struct err *err)
+static enum end login(struct lb *lb, struct nitro_session *s, struct err *err)
 {
     auto_answer struct answer got = {.root = NULL};
     auto_json json_t *body = json_pack("{s:{s:s, s:s}}", "login", "username", op_arg(lb->op, "user"),
@@ -263,7 +263,7 @@ static enum end login(struct lb *lb, struct session *s, struct err *err)
 }
 
 /* `old` is not any more: another op may have renewed it meanwhile. *ret_token lives in the arena. */
-static enum end token_of(struct lb *lb, struct session *s, const char *old, const char **ret_token,
+static enum end token_of(struct lb *lb, struct nitro_session *s, const char *old, const char **ret_token,
                          struct err *err)
 {
     enum end end = END_DONE;
@@ -284,7 +284,7 @@ static enum end token_of(struct lb *lb, struct session *s, const char *old, cons
 static enum end ask(struct lb *lb, const char *url, const char *path, const char *body, struct answer *ret,
                     struct err *err)
 {
-    struct session *s = session_of(lb, url);
+    struct nitro_session *s = session_of(lb, url);
     const char *token = NULL;
     enum end end = token_of(lb, s, NULL, &token, err);
     if (end != END_DONE)

@@ -14,14 +14,14 @@
 #define WORDS_MAX  64 /* of one directive that are kept */
 #define TOKENS_MAX 1000000
 
-struct part {
+struct config_text {
     const char *path, *text;
     size_t n;
 };
 
 struct walk {
     struct arena *a;
-    struct part *parts;
+    struct config_text *parts;
     size_t n_parts;
     const char *include, *root; /* what is looked for; the folder of the first file */
     struct nginx_config *ret;
@@ -53,7 +53,7 @@ static void parts_of(struct walk *w, const char *text, size_t n)
         size_t len = newline ? (size_t)(newline - text) : n, step = len + (newline != NULL);
         if (head_of(text, len, &path, &path_len))
             w->parts[w->n_parts++] =
-                (struct part){.path = arena_strndup(w->a, path, path_len), .text = text + step};
+                (struct config_text){.path = arena_strndup(w->a, path, path_len), .text = text + step};
         else if (w->n_parts > 0)
             w->parts[w->n_parts - 1].n += step;
         text += step;
@@ -129,7 +129,7 @@ struct directive {
     size_t n;
 };
 
-static bool walk_file(struct walk *w, const struct part *p, const char *upstream);
+static bool walk_file(struct walk *w, const struct config_text *p, const char *upstream);
 
 /* Twice the room when it is full: the arrays live as long as the op. */
 static void *room_for_one(struct walk *w, void *rows, size_t n, size_t size)
@@ -150,7 +150,7 @@ static void add_name(struct walk *w, const char ***list, size_t *io_n, const cha
     (*list)[(*io_n)++] = name;
 }
 
-static void server_found(struct walk *w, const struct part *p, const struct directive *d,
+static void server_found(struct walk *w, const struct config_text *p, const struct directive *d,
                          const char *upstream)
 {
     struct nginx_config *c = w->ret;
@@ -167,7 +167,7 @@ static bool include_found(struct walk *w, const char *pattern, const char *upstr
 {
     const char *whole = pattern[0] == '/' ? pattern : arena_printf(w->a, "%s/%s", w->root, pattern);
     for (size_t i = 0; i < w->n_parts; i++) {
-        const struct part *p = &w->parts[i];
+        const struct config_text *p = &w->parts[i];
         if (strcmp(p->path, whole) != 0 && fnmatch(whole, p->path, FNM_PATHNAME | FNM_PERIOD) != 0)
             continue;
         if (upstream && !strcmp(p->path, w->include))
@@ -178,7 +178,7 @@ static bool include_found(struct walk *w, const char *pattern, const char *upstr
     return true;
 }
 
-static bool directive_end(struct walk *w, const struct part *p, const struct directive *d,
+static bool directive_end(struct walk *w, const struct config_text *p, const struct directive *d,
                           const char *upstream)
 {
     if (d->n == 2 && !strcmp(d->words[0], "include"))
@@ -205,14 +205,14 @@ static const char *block_upstream(struct walk *w, const struct directive *d, con
     return d->words[1];
 }
 
-static bool lost(struct walk *w, const struct part *p, const char *why)
+static bool lost(struct walk *w, const struct config_text *p, const char *why)
 {
     auto_buf struct buf b = BUF_INIT(200);
     text_visible(&b, p->path, strlen(p->path));
     return err_set(w->err, E_PROTO, "%s, as `nginx -T` shows it, cannot be understood: %s", buf_str(&b), why);
 }
 
-static bool walk_file(struct walk *w, const struct part *p, const char *upstream)
+static bool walk_file(struct walk *w, const struct config_text *p, const char *upstream)
 {
     struct reader r = {.at = p->text, .end = p->text + p->n};
     const char *inside[DEPTH_MAX + 1] = {upstream}, *word;

@@ -201,6 +201,7 @@ static const struct balancer nginx_balancer = {
     .stuck = "; somebody else writes the file",
     .left = "workers",
     .name_valid = nginx_name_valid,
+    .name_wanted = "letters, digits and ._:@~[]-, at most 200, no - first",
     .open = nginx_open,
     .list = nginx_list,
     .put = nginx_place_put,

@@ -13,9 +13,9 @@
 /* sshd closes the connection after six keys (MaxAuthTries); this many were tried before that is believed. */
 #define TRIES_MANY 5
 
-struct login {
+struct ssh_login {
     struct op *op;
-    struct session *s;
+    struct ssh_session *s;
     const struct ssh_settings *set;
     struct err *err;
     int64_t bound_ms;
@@ -31,8 +31,8 @@ struct login {
     size_t n_files;
 };
 
-static void say(struct login *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void say(struct login *l, const char *fmt, ...)
+static void say(struct ssh_login *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct ssh_login *l, const char *fmt, ...)
 {
     va_list ap;
     if (l->said.len)
@@ -43,7 +43,7 @@ static void say(struct login *l, const char *fmt, ...)
 }
 
 /* What is one key's outcome? LINK_REFUSED: not this one. */
-static enum link_end judge(struct login *l, int rc)
+static enum link_end judge(struct ssh_login *l, int rc)
 {
     bool many = ++l->n_tried > TRIES_MANY;
     if (rc == 0)
@@ -62,7 +62,7 @@ static enum link_end judge(struct login *l, int rc)
     return LINK_REFUSED;
 }
 
-static enum link_end wait_on(struct login *l)
+static enum link_end wait_on(struct ssh_login *l)
 {
     enum link_end end = session_wait(l->op, l->s, l->bound_ms, l->err);
     if (end == LINK_BOUND) {
@@ -73,7 +73,7 @@ static enum link_end wait_on(struct login *l)
     return end;
 }
 
-static enum link_end try_agent_key(struct login *l, const struct agent_key *key)
+static enum link_end try_agent_key(struct ssh_login *l, const struct agent_key *key)
 {
     struct agent_sign sign = {.agent = &l->agent, .key = key};
     void *abstract = &sign;
@@ -90,7 +90,7 @@ static enum link_end try_agent_key(struct login *l, const struct agent_key *key)
 }
 
 /* Which of the files is the agent's key? -1 = none. */
-static int file_of(const struct login *l, const struct agent_key *key)
+static int file_of(const struct ssh_login *l, const struct agent_key *key)
 {
     for (size_t i = 0; i < l->n_files; i++)
         if (l->files[i].blob && l->files[i].blob_len == key->len &&
@@ -105,13 +105,13 @@ static bool type_able(const char *type)
 }
 
 /* PubkeyAcceptedAlgorithms. */
-static bool type_wanted(const struct login *l, const char *type)
+static bool type_wanted(const struct ssh_login *l, const char *type)
 {
     return !l->set->user_algorithms || ssh_listed(l->set->user_algorithms, type);
 }
 
 /* The agent's keys that are among the named files, or all others. */
-static enum link_end try_agent(struct login *l, bool named)
+static enum link_end try_agent(struct ssh_login *l, bool named)
 {
     enum link_end end = LINK_REFUSED;
     for (size_t i = 0; i < l->n_agent_keys && end == LINK_REFUSED && !l->closed; i++) {
@@ -133,14 +133,14 @@ static enum link_end try_agent(struct login *l, bool named)
     return end;
 }
 
-static const char *file_type(const struct login *l, const struct key_file *file)
+static const char *file_type(const struct ssh_login *l, const struct key_file *file)
 {
     const unsigned char *b = file->blob;
     size_t n = file->blob_len >= 4 ? (size_t)b[2] << 8 | b[3] : 0;
     return n && n <= file->blob_len - 4 ? arena_strndup(op_arena(l->op), (const char *)b + 4, n) : NULL;
 }
 
-static enum link_end try_file(struct login *l, const char *path, const struct key_file *file)
+static enum link_end try_file(struct ssh_login *l, const char *path, const struct key_file *file)
 {
     const char *type = file->kind == KEY_GOOD ? file_type(l, file) : NULL;
     if (file->kind == KEY_MISSING && l->set->keys_default)
@@ -165,7 +165,7 @@ static enum link_end try_file(struct login *l, const char *path, const struct ke
     return judge(l, rc);
 }
 
-static enum link_end try_files(struct login *l)
+static enum link_end try_files(struct ssh_login *l)
 {
     enum link_end end = LINK_REFUSED;
     for (size_t i = 0; i < l->n_files && end == LINK_REFUSED && !l->closed; i++)
@@ -178,7 +178,7 @@ static enum link_end try_files(struct login *l)
  * up the server's patience before the right one. With `key` in the pillar, or IdentitiesOnly, they do not
  * come at all.
  */
-static enum link_end try_all(struct login *l)
+static enum link_end try_all(struct ssh_login *l)
 {
     bool others = !l->set->key_given && !l->set->identities_only;
     enum link_end end = try_agent(l, true);
@@ -192,7 +192,7 @@ static enum link_end try_all(struct login *l)
 }
 
 /* A given key in plain needs no agent. */
-static enum link_end agent_ask(struct login *l)
+static enum link_end agent_ask(struct ssh_login *l)
 {
     bool plain = l->set->key_given && l->n_files > 0 && l->files[0].kind == KEY_GOOD;
     if (plain || !agent_open(&l->agent, l->op, l->set->agent))
@@ -202,7 +202,7 @@ static enum link_end agent_ask(struct login *l)
     return l->agent.end;
 }
 
-static void refusal_say(struct login *l)
+static void refusal_say(struct ssh_login *l)
 {
     static const char openssh[] =
         "The ssh transport cannot use RSA, FIDO or certificate keys: use an ed25519 key, or set "
@@ -220,15 +220,16 @@ static void refusal_say(struct login *l)
                 set->user, said, l->unable ? openssh : "Put the public key into that user's authorized_keys");
 }
 
-enum link_end session_login(struct op *op, struct session *s, const struct ssh_settings *set, struct err *err)
+enum link_end session_login(struct op *op, struct ssh_session *s, const struct ssh_settings *set,
+                            struct err *err)
 {
-    struct login l = {.op = op,
-                      .s = s,
-                      .set = set,
-                      .err = err,
-                      .agent = {.fd = -1},
-                      .bound_ms = clock_mono_ms() + LOGIN_MS,
-                      .said = BUF_INIT(600)};
+    struct ssh_login l = {.op = op,
+                          .s = s,
+                          .set = set,
+                          .err = err,
+                          .agent = {.fd = -1},
+                          .bound_ms = clock_mono_ms() + LOGIN_MS,
+                          .said = BUF_INIT(600)};
     for (; l.n_files < SSH_FILES_MAX && set->keys[l.n_files]; l.n_files++)
         l.files[l.n_files] = key_file_read(set->keys[l.n_files], op_arena(op));
     enum link_end end = agent_ask(&l);

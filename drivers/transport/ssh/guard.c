@@ -53,34 +53,34 @@ void __assert_fail(const char *expression, const char *file, unsigned line, cons
         return ret;                                                                                          \
     }
 
-GUARDED(int, LIBSSH2_ERROR_PROTO, safe_handshake, (struct session * s, int fd),
+GUARDED(int, LIBSSH2_ERROR_PROTO, safe_handshake, (struct ssh_session * s, int fd),
         libssh2_session_handshake(s->ssh, fd))
 GUARDED(int, LIBSSH2_ERROR_PROTO, safe_login_agent,
-        (struct session * s, const char *user, const struct agent_key *key, void **abstract),
+        (struct ssh_session * s, const char *user, const struct agent_key *key, void **abstract),
         libssh2_userauth_publickey(s->ssh, user, key->blob, key->len, agent_sign_cb, abstract))
 GUARDED(int, LIBSSH2_ERROR_PROTO, safe_login_key,
-        (struct session * s, const char *user, const struct key_file *key),
+        (struct ssh_session * s, const char *user, const struct key_file *key),
         libssh2_userauth_publickey_frommemory(s->ssh, user, strlen(user), NULL, 0, key->text, key->len, NULL))
-GUARDED(LIBSSH2_CHANNEL *, NULL, safe_tunnel, (struct session * s, const char *host, int port),
+GUARDED(LIBSSH2_CHANNEL *, NULL, safe_tunnel, (struct ssh_session * s, const char *host, int port),
         libssh2_channel_direct_tcpip_ex(s->ssh, host, port, "127.0.0.1", 0))
-GUARDED(LIBSSH2_CHANNEL *, NULL, safe_channel, (struct session * s), libssh2_channel_open_session(s->ssh))
-GUARDED(int, LIBSSH2_ERROR_PROTO, safe_exec, (struct session * s, LIBSSH2_CHANNEL *c, const char *command),
-        libssh2_channel_exec(c, command))
+GUARDED(LIBSSH2_CHANNEL *, NULL, safe_channel, (struct ssh_session * s), libssh2_channel_open_session(s->ssh))
+GUARDED(int, LIBSSH2_ERROR_PROTO, safe_exec,
+        (struct ssh_session * s, LIBSSH2_CHANNEL *c, const char *command), libssh2_channel_exec(c, command))
 GUARDED(ssize_t, LIBSSH2_ERROR_PROTO, safe_read,
-        (struct session * s, LIBSSH2_CHANNEL *c, int stream, char *data, size_t n),
+        (struct ssh_session * s, LIBSSH2_CHANNEL *c, int stream, char *data, size_t n),
         libssh2_channel_read_ex(c, stream, data, n))
 GUARDED(ssize_t, LIBSSH2_ERROR_PROTO, safe_write,
-        (struct session * s, LIBSSH2_CHANNEL *c, const char *data, size_t n),
+        (struct ssh_session * s, LIBSSH2_CHANNEL *c, const char *data, size_t n),
         libssh2_channel_write(c, data, n))
-GUARDED(int, LIBSSH2_ERROR_PROTO, safe_eof_send, (struct session * s, LIBSSH2_CHANNEL *c),
+GUARDED(int, LIBSSH2_ERROR_PROTO, safe_eof_send, (struct ssh_session * s, LIBSSH2_CHANNEL *c),
         libssh2_channel_send_eof(c))
-GUARDED(int, LIBSSH2_ERROR_PROTO, safe_channel_close, (struct session * s, LIBSSH2_CHANNEL *c),
+GUARDED(int, LIBSSH2_ERROR_PROTO, safe_channel_close, (struct ssh_session * s, LIBSSH2_CHANNEL *c),
         libssh2_channel_close(c))
-GUARDED(int, LIBSSH2_ERROR_PROTO, safe_channel_wait, (struct session * s, LIBSSH2_CHANNEL *c),
+GUARDED(int, LIBSSH2_ERROR_PROTO, safe_channel_wait, (struct ssh_session * s, LIBSSH2_CHANNEL *c),
         libssh2_channel_wait_closed(c))
-GUARDED(int, LIBSSH2_ERROR_PROTO, safe_channel_free, (struct session * s, LIBSSH2_CHANNEL *c),
+GUARDED(int, LIBSSH2_ERROR_PROTO, safe_channel_free, (struct ssh_session * s, LIBSSH2_CHANNEL *c),
         libssh2_channel_free(c))
-GUARDED(int, LIBSSH2_ERROR_PROTO, safe_keepalive, (struct session * s, int *next),
+GUARDED(int, LIBSSH2_ERROR_PROTO, safe_keepalive, (struct ssh_session * s, int *next),
         libssh2_keepalive_send(s->ssh, next))
-GUARDED(int, LIBSSH2_ERROR_PROTO, safe_session_free, (struct session * s), libssh2_session_free(s->ssh))
-GUARDED(int, LIBSSH2_ERROR_PROTO, safe_errno, (struct session * s), libssh2_session_last_errno(s->ssh))
+GUARDED(int, LIBSSH2_ERROR_PROTO, safe_session_free, (struct ssh_session * s), libssh2_session_free(s->ssh))
+GUARDED(int, LIBSSH2_ERROR_PROTO, safe_errno, (struct ssh_session * s), libssh2_session_last_errno(s->ssh))

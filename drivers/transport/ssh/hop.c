@@ -153,7 +153,7 @@ static enum link_end hop_open(struct op *op, struct conns *conns, const struct t
 {
     const char *path = master_path(op, conns, err), *way = "";
     /* INFO: it says why it opened no way for a node, which its client is not told. */
-    struct login l = {.path = path, .via = h->via ? h->via->path : NULL, .log_level = "INFO"};
+    struct master_login l = {.path = path, .via = h->via ? h->via->path : NULL, .log_level = "INFO"};
     long mark = h->via ? hop_mark(h->via) : 0;
     enum link_end end = path ? master_login(op, t, &l, &way, err) : LINK_REFUSED;
     if (end == LINK_LOST && *way) {

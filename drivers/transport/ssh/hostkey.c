@@ -58,7 +58,7 @@ static void host_key_message(const struct ssh_settings *set, enum known verdict,
 }
 
 /* CheckHostIP: another key known for the address, or a revoked one, stops as it does for the name. */
-static enum link_end address_check(struct op *op, struct session *s, const struct ssh_settings *set,
+static enum link_end address_check(struct op *op, struct ssh_session *s, const struct ssh_settings *set,
                                    struct err *err)
 {
     struct sockaddr_storage peer;
@@ -85,7 +85,7 @@ static enum link_end address_check(struct op *op, struct session *s, const struc
     return LINK_REFUSED;
 }
 
-enum link_end host_key_check(struct op *op, struct session *s, const struct ssh_settings *set,
+enum link_end host_key_check(struct op *op, struct ssh_session *s, const struct ssh_settings *set,
                              const struct known_hosts *known, struct err *err)
 {
     const char *name = known_hosts_name(set, op_arena(op));
@@ -141,7 +141,7 @@ static bool host_key_unable(const struct ssh_settings *set, const struct known_h
 
 /* Of the list, what libssh2 can do: given one that it cannot, libssh2 1.10 copies over its own feet. NULL =
  * none. */
-static const char *methods_able(struct session *s, int method, const char *list, struct arena *arena)
+static const char *methods_able(struct ssh_session *s, int method, const char *list, struct arena *arena)
 {
     auto_buf struct buf able = BUF_INIT(4096);
     const char **can = NULL;
@@ -157,7 +157,7 @@ static const char *methods_able(struct session *s, int method, const char *list,
 }
 
 /* Ciphers, MACs, KexAlgorithms: of the lists, what libssh2 can do. False: nothing of one. */
-static bool methods_set(struct session *s, const struct ssh_settings *set, struct arena *arena,
+static bool methods_set(struct ssh_session *s, const struct ssh_settings *set, struct arena *arena,
                         struct err *err)
 {
     const struct {
@@ -181,7 +181,7 @@ static bool methods_set(struct session *s, const struct ssh_settings *set, struc
     return true;
 }
 
-bool host_key_prepare(struct op *op, struct session *s, const struct ssh_settings *set,
+bool host_key_prepare(struct op *op, struct ssh_session *s, const struct ssh_settings *set,
                       struct known_hosts *ret, struct err *err)
 {
     struct arena *arena = op_arena(op);

@@ -12,21 +12,21 @@
 
 #define BUCKETS 1024u
 
-struct setting {
-    struct setting *next;
+struct kept_settings {
+    struct kept_settings *next;
     struct ssh_settings *settings;
     char key[];
 };
 
-struct kept {
+struct ssh_kept {
     pthread_mutex_t lock, asking;
-    struct setting *settings[BUCKETS];
+    struct kept_settings *settings[BUCKETS];
     char dir[64]; /* "" = none made yet */
 };
 
 static void *kept_new(void)
 {
-    struct kept *k = xcalloc(1, sizeof(*k));
+    struct ssh_kept *k = xcalloc(1, sizeof(*k));
     pthread_mutex_init(&k->lock, NULL);
     pthread_mutex_init(&k->asking, NULL);
     return k;
@@ -53,9 +53,9 @@ void ssh_settings_free(struct ssh_settings *s)
 
 static void kept_free(void *part)
 {
-    struct kept *k = part;
+    struct ssh_kept *k = part;
     for (size_t i = 0; i < BUCKETS; i++)
-        for (struct setting *e = k->settings[i], *next; e; e = next) {
+        for (struct kept_settings *e = k->settings[i], *next; e; e = next) {
             next = e->next;
             ssh_settings_free(e->settings);
             free(e);
@@ -67,14 +67,14 @@ static void kept_free(void *part)
     free(k);
 }
 
-static struct kept *kept_of(struct conns *c)
+static struct ssh_kept *kept_of(struct conns *c)
 {
     return conns_kept(c, "ssh", kept_new, kept_free);
 }
 
 const char *ssh_kept_dir(struct conns *c, struct err *err)
 {
-    struct kept *k = kept_of(c);
+    struct ssh_kept *k = kept_of(c);
     pthread_mutex_lock(&k->lock);
     if (!k->dir[0]) {
         /* Short, because a control socket's path must fit into 108 bytes. */
@@ -86,14 +86,6 @@ const char *ssh_kept_dir(struct conns *c, struct err *err)
     }
     pthread_mutex_unlock(&k->lock);
     return k->dir[0] ? k->dir : NULL;
-}
-
-static size_t bucket(const char *key)
-{
-    size_t h = 5381;
-    for (; *key; key++)
-        h = h * 33 + (unsigned char)*key;
-    return h % BUCKETS;
 }
 
 void ssh_kept_lock(struct conns *c)
@@ -108,10 +100,10 @@ void ssh_kept_unlock(struct conns *c)
 
 struct ssh_settings *ssh_kept_get(struct conns *c, const char *key)
 {
-    struct kept *k = kept_of(c);
+    struct ssh_kept *k = kept_of(c);
     struct ssh_settings *found = NULL;
     pthread_mutex_lock(&k->lock);
-    for (struct setting *e = k->settings[bucket(key)]; e && !found; e = e->next)
+    for (struct kept_settings *e = k->settings[str_hash(key) % BUCKETS]; e && !found; e = e->next)
         if (strcmp(e->key, key) == 0)
             found = e->settings;
     pthread_mutex_unlock(&k->lock);
@@ -120,12 +112,12 @@ struct ssh_settings *ssh_kept_get(struct conns *c, const char *key)
 
 struct ssh_settings *ssh_kept_put(struct conns *c, const char *key, struct ssh_settings *s)
 {
-    struct kept *k = kept_of(c);
+    struct ssh_kept *k = kept_of(c);
     size_t n = strlen(key) + 1;
-    struct setting *e = xcalloc(1, sizeof(*e) + n);
+    struct kept_settings *e = xcalloc(1, sizeof(*e) + n);
     memcpy(e->key, key, n);
     pthread_mutex_lock(&k->lock);
-    struct setting **head = &k->settings[bucket(key)], *there = *head;
+    struct kept_settings **head = &k->settings[str_hash(key) % BUCKETS], *there = *head;
     while (there && strcmp(there->key, key) != 0)
         there = there->next;
     if (!there) {

@@ -117,28 +117,29 @@ static bool hosts_match(const char *list, size_t n, const char *name)
 /* ---- lines
  * -------------------------------------------------------------------------------------------------------- */
 
-struct word {
+struct host_word {
     const char *p;
     size_t n;
 };
 
-static struct word word_next(const char **p, const char *end)
+static struct host_word word_next(const char **p, const char *end)
 {
     while (*p < end && (**p == ' ' || **p == '\t'))
         (*p)++;
-    struct word w = {.p = *p};
+    struct host_word w = {.p = *p};
     while (*p < end && **p != ' ' && **p != '\t')
         (*p)++;
     w.n = (size_t)(*p - w.p);
     return w;
 }
 
-static bool word_is(struct word w, const char *text)
+static bool word_is(struct host_word w, const char *text)
 {
     return w.n == strlen(text) && memcmp(w.p, text, w.n) == 0;
 }
 
-static bool key_decode(struct word type, struct word text, struct arena *arena, struct known_key *ret)
+static bool key_decode(struct host_word type, struct host_word text, struct arena *arena,
+                       struct known_key *ret)
 {
     unsigned char *blob = arena_alloc(arena, text.n + 1);
     int len = base64_decode(text.p, text.n, blob);
@@ -165,7 +166,7 @@ static void bad_line(struct known_hosts *k, struct arena *arena, const char *fil
 static void line_parse(const char *file, int number, const char *p, const char *end, const char *name,
                        struct arena *arena, struct known_hosts *k)
 {
-    struct word hosts = word_next(&p, end);
+    struct host_word hosts = word_next(&p, end);
     struct known_key key = {.file = file, .line = number};
     if (hosts.n == 0 || hosts.p[0] == '#')
         return;
@@ -178,7 +179,7 @@ static void line_parse(const char *file, int number, const char *p, const char *
         }
         hosts = word_next(&p, end);
     }
-    struct word type = word_next(&p, end), text = word_next(&p, end);
+    struct host_word type = word_next(&p, end), text = word_next(&p, end);
     if (hosts.n == 0 || text.n == 0) {
         bad_line(k, arena, file, number, "needs host, key type and key");
         return;

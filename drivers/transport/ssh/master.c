@@ -22,19 +22,19 @@
 #define DROPS_MAX 6
 #define WORDS_MAX 48
 
-struct words {
+struct ssh_words {
     struct arena *arena;
     const char *words[WORDS_MAX];
     size_t n;
 };
 
-static void add(struct words *w, const char *word)
+static void add(struct ssh_words *w, const char *word)
 {
     must(w->n + 1 < WORDS_MAX);
     w->words[w->n++] = word;
 }
 
-static void add_option(struct words *w, const char *name, const char *value)
+static void add_option(struct ssh_words *w, const char *name, const char *value)
 {
     add(w, "-o");
     add(w, arena_printf(w->arena, "%s=%s", name, value));
@@ -47,7 +47,7 @@ static const char *quoted_file(struct arena *arena, const char *path)
 }
 
 /* Through the login that is there: a client of the jump host's master. Our own paths need no quotes. */
-static void add_via(struct words *w, const struct login *l)
+static void add_via(struct ssh_words *w, const struct master_login *l)
 {
     add_option(w, "ProxyCommand",
                arena_printf(w->arena,
@@ -56,7 +56,7 @@ static void add_via(struct words *w, const struct login *l)
                             l->via, l->path));
 }
 
-static void add_target(struct words *w, const struct target *t, const struct login *l)
+static void add_target(struct ssh_words *w, const struct target *t, const struct master_login *l)
 {
     if (t->ssh_config) {
         add(w, "-F");
@@ -83,7 +83,8 @@ static void add_target(struct words *w, const struct target *t, const struct log
         add_option(w, "ProxyJump", "none");
 }
 
-static void add_master(struct words *w, const struct op *op, const struct target *t, const struct login *l)
+static void add_master(struct ssh_words *w, const struct op *op, const struct target *t,
+                       const struct master_login *l)
 {
     /* No question is ever asked, no unknown host believed, nothing forwarded, and a master whose engine was
      * killed goes away by itself. */
@@ -169,10 +170,10 @@ static enum link_end judge(const struct target *t, const char *said, struct err 
     return key || login ? LINK_REFUSED : LINK_LOST;
 }
 
-static enum link_end login_once(struct op *op, const struct target *t, const struct login *l,
+static enum link_end login_once(struct op *op, const struct target *t, const struct master_login *l,
                                 const char **ret_said, struct err *err)
 {
-    struct words w = {.arena = op_arena(op)};
+    struct ssh_words w = {.arena = op_arena(op)};
     auto_buf struct buf words = BUF_INIT(600);
     struct call_req req = {.output = take_words, .ctx = &words};
     struct call_end end = {0};
@@ -200,7 +201,7 @@ static enum link_end login_once(struct op *op, const struct target *t, const str
 }
 
 /* What the client said that goes through the jump host. "" = nothing: then it got there. */
-static const char *way_said(struct op *op, const struct login *l)
+static const char *way_said(struct op *op, const struct master_login *l)
 {
     const char *path = arena_printf(op_arena(op), "%s.way", l->path);
     const char *said = l->via ? log_read(path, op_arena(op)) : "";
@@ -208,8 +209,8 @@ static const char *way_said(struct op *op, const struct login *l)
     return said;
 }
 
-enum link_end master_login(struct op *op, const struct target *t, const struct login *l, const char **ret_way,
-                           struct err *err)
+enum link_end master_login(struct op *op, const struct target *t, const struct master_login *l,
+                           const char **ret_way, struct err *err)
 {
     for (int attempt = 0;; attempt++) {
         const char *said = "";

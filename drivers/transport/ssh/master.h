@@ -5,15 +5,15 @@
 
 #include "drivers/transport/ssh/ssh_priv.h"
 
-struct login {
+struct master_login {
     const char *path; /* of the control socket; ssh's own words go to PATH.log, which stays when it works */
     const char *via;  /* control socket of the jump host's login, NULL = as ssh's configuration says */
     const char *log_level; /* of ssh */
 };
 /* Logs in to t; a connection that was dropped for too many logins is tried again. *ret_way: what was said on
  * the way through `via`, "" = nothing. */
-enum link_end master_login(struct op *op, const struct target *t, const struct login *l, const char **ret_way,
-                           struct err *err);
+enum link_end master_login(struct op *op, const struct target *t, const struct master_login *l,
+                           const char **ret_way, struct err *err);
 bool master_alive(const char *path);
 void master_quit(const char *path);
 /* In one line, "" = nothing. */

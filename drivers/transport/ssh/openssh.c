@@ -33,7 +33,7 @@ static char *log_take(const char *path, struct arena *arena)
 static enum link_end login_at(struct op *op, const struct target *t, const char *path, const struct hop *hop,
                               struct err *err)
 {
-    struct login l = {.path = path, .via = hop ? hop_path(hop) : NULL, .log_level = "ERROR"};
+    struct master_login l = {.path = path, .via = hop ? hop_path(hop) : NULL, .log_level = "ERROR"};
     long mark = hop ? hop_mark(hop) : 0;
     const char *way = "";
     enum link_end end = master_login(op, t, &l, &way, err);

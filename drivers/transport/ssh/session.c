@@ -26,7 +26,7 @@
 #define TURN_MS   100
 #define JUMPS_MAX 8
 
-void session_err(struct session *s, struct err *err, enum err_code code, const char *fmt, ...)
+void session_err(struct ssh_session *s, struct err *err, enum err_code code, const char *fmt, ...)
 {
     char *text = NULL;
     va_list ap;
@@ -47,7 +47,7 @@ void session_err(struct session *s, struct err *err, enum err_code code, const c
  * more (docs/protocols.md#ssh). */
 static LIBSSH2_RECV_FUNC(wire_recv)
 {
-    struct session *s = *abstract;
+    struct ssh_session *s = *abstract;
     ssize_t n;
     (void)socket;
     if (clock_mono_ms() >= s->turn_end_ms)
@@ -71,7 +71,7 @@ static LIBSSH2_RECV_FUNC(wire_recv)
 
 static LIBSSH2_SEND_FUNC(wire_send)
 {
-    struct session *s = *abstract;
+    struct ssh_session *s = *abstract;
     (void)socket;
     if (s->outer) {
         ssize_t n = safe_write(s->outer, s->via, buffer, length);
@@ -83,14 +83,14 @@ static LIBSSH2_SEND_FUNC(wire_send)
     return n;
 }
 
-static int root_fd(const struct session *s)
+static int root_fd(const struct ssh_session *s)
 {
     while (s->outer)
         s = s->outer;
     return s->fd;
 }
 
-static short wanted_events(const struct session *s)
+static short wanted_events(const struct ssh_session *s)
 {
     short events = POLLIN;
     for (; s; s = s->outer)
@@ -99,7 +99,7 @@ static short wanted_events(const struct session *s)
     return events;
 }
 
-static void turn_begin(struct session *s)
+static void turn_begin(struct ssh_session *s)
 {
     int64_t end_ms = clock_mono_ms() + TURN_MS;
     for (; s; s = s->outer)
@@ -107,7 +107,7 @@ static void turn_begin(struct session *s)
 }
 
 /* Asks for a sign of life when nothing came for a while. False: none came for too long. */
-static bool alive_look(struct session *s)
+static bool alive_look(struct ssh_session *s)
 {
     int64_t now = clock_mono_ms();
     if (now - s->heard_ms >= ALIVE_DEAD_MS)
@@ -121,7 +121,7 @@ static bool alive_look(struct session *s)
     return true;
 }
 
-enum link_end session_wait(struct op *op, struct session *s, int64_t bound_ms, struct err *err)
+enum link_end session_wait(struct op *op, struct ssh_session *s, int64_t bound_ms, struct err *err)
 {
     struct pollfd p = {.fd = root_fd(s), .events = wanted_events(s)};
     for (;;) {
@@ -148,7 +148,7 @@ enum link_end session_wait(struct op *op, struct session *s, int64_t bound_ms, s
 /* ---- opening
  * ------------------------------------------------------------------------------------------------------ */
 
-static enum link_end handshake(struct op *op, struct session *s, const struct ssh_settings *set,
+static enum link_end handshake(struct op *op, struct ssh_session *s, const struct ssh_settings *set,
                                int64_t bound_ms, struct err *err)
 {
     int rc;
@@ -178,7 +178,7 @@ static enum link_end handshake(struct op *op, struct session *s, const struct ss
     return LINK_LOST;
 }
 
-static enum link_end handshake_checked(struct op *op, struct session *s, const struct ssh_settings *set,
+static enum link_end handshake_checked(struct op *op, struct ssh_session *s, const struct ssh_settings *set,
                                        int64_t bound_ms, struct err *err)
 {
     struct arena *arena = op_arena(op);
@@ -208,9 +208,9 @@ static void zero_pages_return(void *block)
     }
 }
 
-static struct session *session_new(void)
+static struct ssh_session *session_new(void)
 {
-    struct session *s = xcalloc(1, sizeof(*s));
+    struct ssh_session *s = xcalloc(1, sizeof(*s));
     s->fd = -1;
     s->ssh = libssh2_session_init_ex(NULL, NULL, NULL, s);
     must(s->ssh != NULL);
@@ -230,7 +230,7 @@ static struct session *session_new(void)
     return s;
 }
 
-void session_close(struct session *s)
+void session_close(struct ssh_session *s)
 {
     if (!s)
         return;
@@ -248,7 +248,7 @@ void session_close(struct session *s)
 }
 
 /* The way to `set`'s host through an open session. Takes `outer`. */
-static enum link_end tunnel(struct op *op, struct session *s, struct session *outer,
+static enum link_end tunnel(struct op *op, struct ssh_session *s, struct ssh_session *outer,
                             const struct ssh_settings *set, int64_t bound_ms, struct err *err)
 {
     s->outer = outer;
@@ -271,7 +271,7 @@ static enum link_end tunnel(struct op *op, struct session *s, struct session *ou
 }
 
 /* The first of the way: a socket, or ProxyCommand's. */
-static enum link_end first_hop(struct op *op, struct session *s, const struct ssh_settings *set,
+static enum link_end first_hop(struct op *op, struct ssh_session *s, const struct ssh_settings *set,
                                int64_t bound_ms, struct err *err)
 {
     static const int families[] = {[0] = AF_UNSPEC, [4] = AF_INET, [6] = AF_INET6};
@@ -286,7 +286,7 @@ static enum link_end first_hop(struct op *op, struct session *s, const struct ss
 }
 
 /* One hop: s is connected by socket or tunnel, then greeted, checked, logged in. */
-static enum link_end hop(struct op *op, struct session *s, struct session *outer,
+static enum link_end hop(struct op *op, struct ssh_session *s, struct ssh_session *outer,
                          const struct ssh_settings *set, struct err *err)
 {
     int64_t bound_ms = clock_mono_ms() + (set->connect_ms ? set->connect_ms : CONNECT_MS);
@@ -328,14 +328,14 @@ bool jump_target(struct op *op, const struct target *t, const char *word, struct
 /* *outer: the session through which it goes, if any; then the new one, also one that did not come about: to be
  * looked at and closed. */
 static enum link_end open_over(struct op *op, struct conns *conns, const struct target *t,
-                               struct session **outer, struct err *err)
+                               struct ssh_session **outer, struct err *err)
 {
     const struct ssh_settings *set = NULL;
     enum link_end end = ssh_settings_find(op, conns, t, &set, err);
     if (end != LINK_OK)
         return end;
-    struct session *s = session_new();
-    struct session *below = *outer;
+    struct ssh_session *s = session_new();
+    struct ssh_session *below = *outer;
     *outer = s;
     end = hop(op, s, below, set, err);
     if (!s->outer)
@@ -346,7 +346,7 @@ static enum link_end open_over(struct op *op, struct conns *conns, const struct 
 /* As ssh has it: of several jump hosts the first is reached as the configuration says of *it*, which may be
  * through others; each further one through the one before it. *at: the session so far. */
 static enum link_end way_open(struct op *op, struct conns *conns, const struct target *t, int depth,
-                              struct session **at, struct err *err)
+                              struct ssh_session **at, struct err *err)
 {
     const struct ssh_settings *set = NULL;
     enum link_end end = ssh_settings_find(op, conns, t, &set, err);
@@ -370,12 +370,12 @@ static enum link_end way_open(struct op *op, struct conns *conns, const struct t
     return end == LINK_OK ? open_over(op, conns, t, at, err) : end;
 }
 
-enum link_end session_open(struct op *op, struct conns *conns, const struct target *t, struct session **ret,
-                           struct err *err)
+enum link_end session_open(struct op *op, struct conns *conns, const struct target *t,
+                           struct ssh_session **ret, struct err *err)
 {
     struct pollfd none = {.fd = -1};
     for (int attempt = 0;; attempt++) {
-        struct session *at = NULL;
+        struct ssh_session *at = NULL;
         enum link_end end = way_open(op, conns, t, 0, &at, err);
         *ret = end == LINK_OK ? at : NULL;
         if (end == LINK_OK)

@@ -28,7 +28,7 @@
 
 struct ssh_link {
     struct link link;
-    struct session *s;
+    struct ssh_session *s;
     char *name;                          /* the target's id, for messages */
     LIBSSH2_CHANNEL *shells[SHELLS_MAX]; /* idle ones */
 };
@@ -58,7 +58,7 @@ struct call {
 static enum link_end ssh_open(struct op *op, struct conns *conns, const struct target *t, struct link **ret,
                               struct err *err)
 {
-    struct session *s = NULL;
+    struct ssh_session *s = NULL;
     enum link_end end = session_open(op, conns, t, &s, err);
     if (end != LINK_OK)
         return end;
@@ -73,7 +73,7 @@ static enum link_end ssh_open(struct op *op, struct conns *conns, const struct t
 static bool ssh_alive(struct link *link)
 {
     struct ssh_link *l = (struct ssh_link *)link;
-    const struct session *root = l->s;
+    const struct ssh_session *root = l->s;
     while (root->outer)
         root = root->outer;
     char byte;
@@ -221,7 +221,7 @@ static bool shell_give_up(struct call *c)
  * closed may leave it running. */
 static int step_make_room(struct call *c)
 {
-    struct session *s = c->l->s;
+    struct ssh_session *s = c->l->s;
     char piece[256];
     int rc = c->eof_sent ? 0 : safe_eof_send(s, c->closing);
     if (rc != 0)

@@ -186,59 +186,59 @@ void proxy_end(struct proxy *p);
 /* ---- session.c, auth.c
  * ----------------------------------------------------------------------------------------------- */
 
-struct session {
+struct ssh_session {
     LIBSSH2_SESSION *ssh;
-    int fd;                /* -1 when it goes through `outer` */
-    struct session *outer; /* jump host, owned */
-    LIBSSH2_CHANNEL *via;  /* direct-tcpip on outer */
-    struct proxy *proxy;   /* ProxyCommand at the other end of fd, owned */
-    int64_t heard_ms;      /* when anything came last: liveness, apart from progress */
-    int64_t asked_ms;      /* when we last asked for a sign of life */
-    bool dropped;          /* the other side went away before it had said who it is */
-    bool condemned;        /* libssh2 fell over what the server sent: only its socket may still be closed */
-    int64_t turn_end_ms;   /* libssh2 gets nothing more to read before session_wait was asked again */
+    int fd;                    /* -1 when it goes through `outer` */
+    struct ssh_session *outer; /* jump host, owned */
+    LIBSSH2_CHANNEL *via;      /* direct-tcpip on outer */
+    struct proxy *proxy;       /* ProxyCommand at the other end of fd, owned */
+    int64_t heard_ms;          /* when anything came last: liveness, apart from progress */
+    int64_t asked_ms;          /* when we last asked for a sign of life */
+    bool dropped;              /* the other side went away before it had said who it is */
+    bool condemned;      /* libssh2 fell over what the server sent: only its socket may still be closed */
+    int64_t turn_end_ms; /* libssh2 gets nothing more to read before session_wait was asked again */
 };
 #define CONNECT_MS 10000
 
 /* ---- guard.c: libssh2's calls that may read; on a condemned session they give an error and do nothing
  * ------------------------------------------------------------------------------------------------------ */
 
-int safe_handshake(struct session *s, int fd);
-int safe_login_agent(struct session *s, const char *user, const struct agent_key *key, void **abstract);
-int safe_login_key(struct session *s, const char *user, const struct key_file *key);
-LIBSSH2_CHANNEL *safe_tunnel(struct session *s, const char *host, int port);
-LIBSSH2_CHANNEL *safe_channel(struct session *s);
-int safe_exec(struct session *s, LIBSSH2_CHANNEL *c, const char *command);
-ssize_t safe_read(struct session *s, LIBSSH2_CHANNEL *c, int stream, char *data, size_t n);
-ssize_t safe_write(struct session *s, LIBSSH2_CHANNEL *c, const char *data, size_t n);
-int safe_eof_send(struct session *s, LIBSSH2_CHANNEL *c);
-int safe_channel_close(struct session *s, LIBSSH2_CHANNEL *c);
-int safe_channel_wait(struct session *s, LIBSSH2_CHANNEL *c);
-int safe_channel_free(struct session *s, LIBSSH2_CHANNEL *c);
-int safe_keepalive(struct session *s, int *next);
-int safe_session_free(struct session *s);
-int safe_errno(struct session *s);
+int safe_handshake(struct ssh_session *s, int fd);
+int safe_login_agent(struct ssh_session *s, const char *user, const struct agent_key *key, void **abstract);
+int safe_login_key(struct ssh_session *s, const char *user, const struct key_file *key);
+LIBSSH2_CHANNEL *safe_tunnel(struct ssh_session *s, const char *host, int port);
+LIBSSH2_CHANNEL *safe_channel(struct ssh_session *s);
+int safe_exec(struct ssh_session *s, LIBSSH2_CHANNEL *c, const char *command);
+ssize_t safe_read(struct ssh_session *s, LIBSSH2_CHANNEL *c, int stream, char *data, size_t n);
+ssize_t safe_write(struct ssh_session *s, LIBSSH2_CHANNEL *c, const char *data, size_t n);
+int safe_eof_send(struct ssh_session *s, LIBSSH2_CHANNEL *c);
+int safe_channel_close(struct ssh_session *s, LIBSSH2_CHANNEL *c);
+int safe_channel_wait(struct ssh_session *s, LIBSSH2_CHANNEL *c);
+int safe_channel_free(struct ssh_session *s, LIBSSH2_CHANNEL *c);
+int safe_keepalive(struct ssh_session *s, int *next);
+int safe_session_free(struct ssh_session *s);
+int safe_errno(struct ssh_session *s);
 
 /* ---- hostkey.c
  * ------------------------------------------------------------------------------------------------------ */
 
 /* Before the handshake: what is known for the host, and the methods that may be used. */
-bool host_key_prepare(struct op *op, struct session *s, const struct ssh_settings *set,
+bool host_key_prepare(struct op *op, struct ssh_session *s, const struct ssh_settings *set,
                       struct known_hosts *ret, struct err *err);
-enum link_end host_key_check(struct op *op, struct session *s, const struct ssh_settings *set,
+enum link_end host_key_check(struct op *op, struct ssh_session *s, const struct ssh_settings *set,
                              const struct known_hosts *known, struct err *err);
 
 /* ---- session.c, auth.c, again */
 
-enum link_end session_open(struct op *op, struct conns *conns, const struct target *t, struct session **ret,
-                           struct err *err);
-void session_close(struct session *s);
+enum link_end session_open(struct op *op, struct conns *conns, const struct target *t,
+                           struct ssh_session **ret, struct err *err);
+void session_close(struct ssh_session *s);
 /* After EAGAIN: until the other side makes progress possible. LINK_LOST: no sign of life any more. */
-enum link_end session_wait(struct op *op, struct session *s, int64_t bound_ms, struct err *err);
-enum link_end session_login(struct op *op, struct session *s, const struct ssh_settings *set,
+enum link_end session_wait(struct op *op, struct ssh_session *s, int64_t bound_ms, struct err *err);
+enum link_end session_login(struct op *op, struct ssh_session *s, const struct ssh_settings *set,
                             struct err *err);
 /* "text (libssh2's own words)". */
-void session_err(struct session *s, struct err *err, enum err_code code, const char *fmt, ...)
+void session_err(struct ssh_session *s, struct err *err, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
 #endif
