@@ -203,7 +203,7 @@ static const char *running_rev(const struct look *l)
 }
 
 static void put_drift_json(struct session *s, const struct env_state *st, const struct look *l,
-                           struct buf *out)
+                           const char *role, struct buf *out)
 {
     const char *known = known_rev(st, l->node);
     struct drift d = drift_of(&s->cli->arena, l, known);
@@ -211,19 +211,23 @@ static void put_drift_json(struct session *s, const struct env_state *st, const 
                           l->node, "running", running_rev(l), "released", known, "drift", d.word, "text",
                           watch_text_json(d.text, strlen(d.text)));
     must(o);
+    if (role)
+        json_object_set_new(o, "role", json_string(role));
     auto_free char *line = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
     buf_printf(out, "%s\n", line);
     json_decref(o);
 }
 
-static void put_drift_table(struct session *s, const struct env_state *st, const struct look *looks, size_t n,
-                            struct buf *out)
+static void put_drift_table(struct session *s, const struct env_state *st, const struct look *looks,
+                            const struct plan *plan, struct buf *out)
 {
     struct table t;
     table_init(&t, &s->cli->arena, 4);
-    for (size_t i = 0; i < n; i++) {
-        const char *runs = running_rev(&looks[i]);
-        TABLE_ROW(&t, "   ", looks[i].node, runs[0] ? arena_strndup(&s->cli->arena, runs, 12) : "-",
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        const char *runs = running_rev(&looks[i]), *role = plan_role_name(plan, &plan->nodes[i]);
+        TABLE_ROW(&t, "   ",
+                  role ? arena_printf(&s->cli->arena, "%s (%s)", looks[i].node, role) : looks[i].node,
+                  runs[0] ? arena_strndup(&s->cli->arena, runs, 12) : "-",
                   drift_of(&s->cli->arena, &looks[i], known_rev(st, looks[i].node)).text);
     }
     buf_puts(out, "  asked now:\n");
@@ -275,9 +279,9 @@ static int put_drift(struct session *s, const struct env_state *st, struct buf *
         return say_err(&err);
     }
     if (!cli_flag(s->cli, "json"))
-        put_drift_table(s, st, looks, plan->n_nodes, out);
+        put_drift_table(s, st, looks, plan, out);
     for (size_t i = 0; i < plan->n_nodes && cli_flag(s->cli, "json"); i++)
-        put_drift_json(s, st, &looks[i], out);
+        put_drift_json(s, st, &looks[i], plan_role_name(plan, &plan->nodes[i]), out);
     put_mixed(s, looks, plan->n_nodes, out);
     return 0;
 }

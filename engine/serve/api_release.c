@@ -99,6 +99,8 @@ static json_t *node_json(const struct fold *f, size_t i)
     json_t *o = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I}", "node", f->plan->nodes[i].id, "state",
                           shown_name(n->state), "step", n->step, "since", (json_int_t)n->since_ms,
                           "step_since", (json_int_t)n->step_ms, "out_ms", (json_int_t)n->out_ms);
+    const char *role = plan_role_name(f->plan, &f->plan->nodes[i]);
+    json_object_set_new(o, "role", json_string(role ? role : ""));
     json_object_set_new(o, "gauge", json_integer(n->gauge));
     json_object_set_new(o, "attempt", json_integer(n->attempt));
     json_object_set_new(o, "unknown", json_boolean(n->unknown));

@@ -72,6 +72,8 @@ def test_release_under_load(fleet):
     world(fleet, "v2")
     assert stopped(fleet) == ["app1", "app2", "app3"], told.stdout
     assert once(fleet) == "app1\n"
+    asked = run(fleet, "status", "--probe", "prod").stdout
+    assert "app1 (worker)" in asked and "app3 (web)" in asked, asked
     assert [json.loads(n)["role"] for n in run(fleet, "nodes", "--json", "prod").stdout.splitlines()] == ["worker", "web", "web"]
 
 
