@@ -112,6 +112,7 @@ static const struct verb haproxy_verbs[] = {
      .effect = EFFECT_READ,
      .scope = SCOPE_BALANCER,
      .escalate = "haproxy.maint",
+     .does = DOES_IDLE,
      .waits = true,
      .deadline = "drain_timeout",
      .default_timeout_ms = 60000,

@@ -261,6 +261,25 @@ static void what_is_unfit_is_refused(void **state)
     assert_string_equal(rig_fact(&capacity, "lb.serving"), "101");
 }
 
+/* Known before anything is touched: the file may be changed, and nginx could not be reloaded. */
+static void one_that_may_not_reload_is_refused(void **state)
+{
+    (void)state;
+    auto_call struct call fleet = {0};
+    const char *sudo = rig_path("sudo");
+    char words[600];
+    rig_write(
+        sudo,
+        "#!/bin/sh\n[ \"$1\" = -l ] && case \"$*\" in *reload) echo 'not allowed to execute' >&2; exit 1;; esac\n"
+        "[ \"$1\" = -l ] || exec \"$@\"\n");
+    chmod(sudo, 0755);
+    snprintf(words, sizeof words, "[\"%s\",\"nginx\",\"-c\",\"%s\",\"-e\",\"%s\"]", sudo, conf, log_file);
+    RUN(&fleet, "nginx.capacity", {"hosts", "[\"localhost\"]"}, {"upstream", "[\"site\"]"},
+        {"include", include}, {"pid", pid_file}, {"command", words});
+    assert_int_equal(fleet.r->outcome, OUT_FAILED);
+    assert_says(fleet.r->err.text, "-s reload\": not allowed to execute");
+}
+
 /* nginx takes the configuration and not the changed one: here by a test that fails once the file is another. */
 static void a_file_that_nginx_refuses_is_put_back(void **state)
 {
@@ -307,9 +326,13 @@ static void others_that_send_there_are_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(the_file_comes_back_byte_by_byte), T(one_that_was_down_stays_down),
-        T(old_workers_are_waited_for),       T(a_file_written_by_others_is_noticed),
-        T(what_is_unfit_is_refused),         T(a_file_that_nginx_refuses_is_put_back),
+        T(the_file_comes_back_byte_by_byte),
+        T(one_that_was_down_stays_down),
+        T(old_workers_are_waited_for),
+        T(a_file_written_by_others_is_noticed),
+        T(what_is_unfit_is_refused),
+        T(one_that_may_not_reload_is_refused),
+        T(a_file_that_nginx_refuses_is_put_back),
         T(others_that_send_there_are_found),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);

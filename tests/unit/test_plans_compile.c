@@ -278,6 +278,9 @@ static void every_mistake_is_reported_with_its_place(void **state)
          "60m?\n"
          "pillar/prod.sls:8:80: release: balancer: haproxy: on_timeout: 'wait' is not restore, proceed or "
          "kill\n"},
+        {HEAD TAIL NODES "  balancer: {haproxy: {sockets: [x], backend: b, on_timeout: kill}}\n",
+         "pillar/prod.sls:8:62: release: balancer: haproxy: on_timeout: kill: haproxy has no way to end "
+         "sessions; say restore or proceed\n"},
         {HEAD NODES "  build:\n    - cmd.rnu: {cmd: x}\n    - cmd.run: {cdm: x}\n    - cmd.run: {cmd: [x], "
                     "quiet: maybe, max: big, "
                     "n: 1.5, how: odd, pause: 5}\n    - cmd.run:\n      cmd: x\n" TAIL,

@@ -103,6 +103,7 @@ bool nginx_config(struct lb *lb, size_t peer, struct nginx_config *ret)
     struct err err = {0};
     add(&w, "config");
     add(&w, op_arg(op, "include"));
+    add(&w, op_arg(op, "pid"));
     add_nginx(lb, &w);
     if (!ask(lb, peer, &w, CONFIG_MAX, &r))
         return false;

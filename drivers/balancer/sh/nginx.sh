@@ -1,7 +1,7 @@
 # needs: lib
 # nginx on its own host: its workers, and the file of servers that stands inside an upstream block.
 #   look FILE PID_FILE STATUS_URL        what the file says, and which workers there are since when
-#   config FILE NGINX...                 the whole configuration, as nginx -T prints it; may FILE be changed?
+#   config FILE PID_FILE NGINX...        the whole configuration, as nginx -T prints it; may FILE be changed, and nginx reloaded?
 #   put FILE PID_FILE ADDRESS up|down STALE NGINX...     one server's `down`, and a reload that is in force
 # A put runs under the lock on the file's directory (drivers/node/host.c); a look waits for that lock, so that it never sees
 # half of one. Names with a dot in front are taken up by no `include *.conf`.
@@ -18,8 +18,10 @@ file_is_there() {
     [ -f "$file" ] || refuse config "$file is no file"
     [ -r "$file" ] || refuse auth "$file may not be read by $(id -un)"
 }
+# In $title. Bytes of 0 are left out by `read`, which costs no process.
 title_of() {
-    tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null
+    title=''
+    { IFS= read -r title <"/proc/$1/cmdline"; } 2>/dev/null
 }
 master_find() {
     master=''
@@ -28,7 +30,8 @@ master_find() {
     case $master in
     '' | *[!0-9]*) cannot_tell state "no process in $1 (pid:): is nginx running there, and is that its pid file?" ;;
     esac
-    case $(title_of "$master") in
+    title_of "$master"
+    case $title in
     *"nginx: master process"*) ;;
     *) cannot_tell state "process $master of $1 (pid:) is no master of nginx: it is not running" ;;
     esac
@@ -41,7 +44,8 @@ workers() {
         case $workers_line in ?" $master "*) ;; *) continue ;; esac
         workers_pid=${workers_stat#/proc/}
         workers_pid=${workers_pid%/stat}
-        case $(title_of "$workers_pid") in
+        title_of "$workers_pid"
+        case $title in
         *"worker process is shutting down"*) workers_is=leaving ;;
         *"worker process"*) workers_is=current ;;
         *) continue ;;
@@ -90,7 +94,8 @@ status_of() {
 
 look() {
     file_is_there
-    exec 6<"$dir" || refuse auth "$dir may not be read by $(id -un)"
+    [ -r "$dir" ] || refuse auth "$dir may not be read by $(id -un)"
+    exec 6<"$dir"
     flock -s -w 20 6 || cannot_tell deadline "somebody has changed $file for more than 20 s"
     master_find "$1"
     stamp=$(stamp_of) || refuse config "stat of GNU coreutils is needed there"
@@ -106,8 +111,27 @@ look() {
     cat "$file"
 }
 
+# A reload is the one thing that cannot be tried: asked is who may.
+may_reload() {
+    case $1 in
+    sudo | */sudo)
+        may_sudo=$1
+        shift
+        said=$("$may_sudo" -l "$@" -s reload 2>&1) ||
+            refuse auth "$may_sudo does not let $(id -un) run \"$* -s reload\": $(printf '%s\n' "$said" | tail_line)"
+        ;;
+    *)
+        kill -s 0 "$master" 2>/dev/null ||
+            refuse auth "nginx's master, process $master, is another user's: $(id -un) may not reload it; say command: [sudo, -n, /usr/sbin/nginx] or runas:"
+        ;;
+    esac
+}
+
 config() {
     file_is_there
+    master_find "$1"
+    shift
+    may_reload "$@"
     { [ -w "$file" ] && [ -w "$dir" ]; } || refuse auth "$file and its directory may not be changed by $(id -un)"
     "$@" -T
 }
@@ -147,13 +171,13 @@ take_back() {
 reload() {
     reload_old=$(current_pids) reload_n=0
     said=$("$@" -s reload 2>&1) || return
-    while [ "$reload_n" -lt 150 ]; do
+    while [ "$reload_n" -lt 300 ]; do
         reload_n=$((reload_n + 1)) reload_left='' reload_new=''
         for reload_pid in $(current_pids); do
             case $reload_old in *" $reload_pid "*) reload_left=yes ;; *) reload_new=yes ;; esac
         done
         [ -z "$reload_new" ] || [ -n "$reload_left" ] || return 0
-        sleep 0.1
+        sleep 0.05
     done
     cannot_tell state "$file is written and \"$* -s reload\" was taken, but after 15 s its workers are still the former ones; see its error log"
 }
