@@ -104,6 +104,14 @@ static void slot_close(struct slot *s)
     s->kept = false;
 }
 
+/* The same after a whole answer, so that the kernel does not keep the connection for a minute: thousands of them would make
+ * everything slow that reads the kernel's list of sockets, the product's scripts on the nodes first. */
+static void slot_forget(struct slot *s)
+{
+    setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+    slot_close(s);
+}
+
 static void slot_fail(struct slot *s, enum fault fault, const char *why)
 {
     tally.faults[fault]++;
@@ -150,7 +158,9 @@ static void slot_done(struct slot *s)
         tally.longest_us = took_us;
     s->kept = true;
     s->state = SLOT_IDLE;
-    if (!s->keep_alive || s->closes)
+    if (!s->keep_alive)
+        slot_forget(s);
+    else if (s->closes)
         slot_close(s);
 }
 
