@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Turns a file into a C array, byte for byte:  cmake -DNAME=runner_text -DIN=x.sh -DOUT=x.c -P embed_file.cmake
 file(READ "${IN}" hex HEX)
 string(LENGTH "${hex}" length)

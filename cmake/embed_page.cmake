@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Turns the files of the page into C: cmake "-DFOLDERS=engine/serve/page;build/page" -DOUT=page_files.c -P embed_page.cmake
 set(files "")
 foreach(folder IN LISTS FOLDERS)

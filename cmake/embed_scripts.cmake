@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Turns shell scripts into one C string constant, so that they can be read, linted and tested as files.
 #   cmake -DNAME=script_git -DHEADER=drivers/verbs/scripts.h -DOUT=x.c -DPARTS=lib.sh,gitlib.sh,git.sh -P embed_scripts.cmake
 # Comment lines and indentation go: the text travels over every connection. So no here-documents in the parts.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # What every build gets against memory errors, whatever its type. Compilers and machines that lack one go without it.
 include(CheckCCompilerFlag)
 include(CheckCSourceCompiles)

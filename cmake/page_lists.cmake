@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The closed lists of words that the page shares with the journal and the API, out of their one place in C:
 #   cmake "-DTABLES=engine/base/words.h:PHASE_LIST:PHASE:numbers;..." -DOUT=lists.js -P page_lists.cmake
 # Rows X(NAME, "text", ...) of a list become

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The version that `release --version` and the package have: VERSION alone, or with what git says of the checkout behind it
 # (0.1.0+12.g02abd14; ".dirty" for edits that no commit has). Commits are counted from the tag v<VERSION> where there is one, so
 # that later packages have higher versions. A tree without git, one inside somebody else's repository, or one that git refuses

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* All drivers, and the transports. Adding one is a line here. */
 #include <curl/curl.h>
 #include <signal.h>

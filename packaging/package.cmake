@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The Debian package: ninja, then cpack -G DEB in the build folder. What only the package has (unit, user, configuration)
 # is the component "service", which a plain `cmake --install` leaves out: it would have to guess who runs the server.
 configure_file(packaging/changelog.in packaging/changelog @ONLY)

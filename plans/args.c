@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One step against its verb's table of parameters: every argument typed, defaults taken from the pillar's
  * blocks, the engine's own words (timeout, retries, ...) worked out. */
 #include "plans/compile_priv.h"

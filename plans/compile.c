@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pillar + plan file -> plan: everything but what only the world knows, every mistake at once. */
 #include "plans/compile_priv.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The compiler's parts share this: pillar blocks in, plan out. Private to plans/.
  *
  * block.c reads the release: block, nodes.c its app_servers, steps.c walks the plan file, args.c checks one

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Turns plans/*.yml into C: cmake -DFOLDER=plans -DOUT=stock_plans.c -P embed.cmake
 file(GLOB files ${FOLDER}/*.yml)
 set(rows "")

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Templates of a frozen plan -> arguments and variables of one node. Cannot fail: the compiler proved every
  * name; one that is unknown all the same (a plan made by hand in a test) stays as it stands. */
 #include "plans/plan.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A plan as canonical JSON (keys sorted, no spaces) with its SHA-256: what the journal keeps and a resume
  * reads. Unknown members are ignored on reading, so an engine may add some; a change of meaning raises
  * FORMAT. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The plan: the frozen list of what one release will do.
  *
  * Flat and read-only once made; owned by one arena. It is stored in the journal as canonical JSON with its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `release plan`: the whole plan for people. */
 #include "plans/pillar.h"
 

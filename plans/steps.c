@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A plan file's phases -> steps. Words that are no verbs expand here from the pillar: build, once, hooks,
  * balancer.*, app.*, http.check. */
 #include "plans/compile_priv.h"

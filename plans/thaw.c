@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading what plan_encode wrote. The journal may be damaged: nothing is believed before it has the right
  * type. */
 #include "plans/plan.h"

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Shows a release from end to end on real servers on this machine: sh tests/demo.sh [--keep]
 # Installs missing packages, builds, and hands over to tests/demo/demo.py.
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Runs every test: sh tests/run.sh [ctest options, e.g. -R live/rolling or -L live]
 # Installs missing packages, builds with address and undefined sanitizers (and, for what has threads, the thread
 # sanitizer), runs all through ctest. The exit status is ctest's.

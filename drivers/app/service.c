@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A service of systemd, or one that is stopped and started by commands of the pillar.
  *
  * As with supervisord, exit statuses are not believed: stopped means inactive, the processes of before gone

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* supervisord 3.x and 4.x on a node, through its own supervisorctl.
  *
  * supervisorctl answers status 0 for "not running", for "already started" and when it had to kill

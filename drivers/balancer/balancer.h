@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A balancer is a contract: a kind of balancer fills one `struct balancer` (what it is called, what it can,
  * how its servers are listed and put), and the verbs are written once, here beside it:
  *

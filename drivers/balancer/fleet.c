@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The verbs about all servers: the floor is read here, `release lb` shows them, and preflight asks who else
  * sends to a node. */
 #include "drivers/balancer/balancer.h"

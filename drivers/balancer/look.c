@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Our server as every balancer of the list sees it now, and single writes that are read back. */
 #include "drivers/balancer/balancer.h"
 

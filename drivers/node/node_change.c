@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Commands that change a node (drivers/node/node.h, ARCHITECTURE "On the node").
  *
  * The runner starts the command detached and writes everything into files, so a lost connection loses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The runner of `release`: starts one changing step on this node and knows afterwards what became of it.
 #
 # Called in the state directory ($HOME/.release/at/DIR-DIGEST, 0700; there is one for each directory that is released) as

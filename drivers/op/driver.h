@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The contract between the engine and what talks to the world.
  *
  * A driver is one file that ends in one `const struct driver` listed in drivers/table.c. A verb is a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Commands of the pillar: on the nodes (cmd.run) and on the controller (cmd.local, for hooks).
  *
  * The text of `cmd` is the operator's own shell text and goes as one word to `sh -c`. Values of the release

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* git, 2.30 and later: on the controller to name revisions, on the nodes to bring them.
  *
  * Nothing that was typed reaches a node: git.resolve turns it once into 40 hex digits, and everything else

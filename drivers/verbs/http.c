@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* http: asks a node whether it serves, and whether what it serves is the wanted revision. */
 #include <curl/curl.h>
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* npm 6 and later. `npm ci` where there is a lock file, skipped when what is installed came from that very
  * file. */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Driver "release": the directories DIR/releases/NAME and the link DIR/current.
  *
  * unpack -> (build steps) -> seal -> switch. Builds happen in the final directory, because virtualenv and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From the plan to the core's view of it, and from the core's requests to jobs for the workers. */
 #include "run/run_priv.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is on each node's disk, what its programs do and which revision its processes run: for preflight, for
  * `status --probe` and for releases of outdated nodes only. READ verbs, all nodes in parallel. */
 #ifndef RELEASE_RUN_LOOK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Preflight: everything that can be known before the first change is asked, everywhere and at once, and every
  * problem is reported (docs/promises.md#i13). What only the world knows is filled into the plan, which is
  * then frozen. */

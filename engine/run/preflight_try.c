@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Preflight: a check with a mistake in it is never true, and a release would find that out with a node out of
  * rotation, on the way there and on the way back. So it is tried on what runs now. It may be right all the
  * same, when what it asks for comes with this revision: that is said, and no reason to refuse. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Simulated balancers: what each was told of each node, its health checks, its sessions, and its forgetting.
  */
 #include "sim/sim_priv.h"

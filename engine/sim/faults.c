@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The faults: their table, how they are written, and when each strikes. */
 #include "sim/sim_priv.h"
 

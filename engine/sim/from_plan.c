@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sim/from_plan.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Simulated nodes: what runs, what is complete on the disk, and the runner's jobs. A process is a few
  * instants, so whether it lives or is healthy at any time is arithmetic and costs no events. */
 #include "sim/sim_priv.h"

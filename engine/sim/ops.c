@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One op on its way: it travels, arrives, works, and its answer travels back; or a fault takes it. */
 #include "sim/sim_priv.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The world in virtual time: events, chance, faults healed. The controller that lives in it is controller.c. */
 #include "sim/sim_priv.h"
 

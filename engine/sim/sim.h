@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The simulator: the real core and the loop's rules (intent, commit, dispatch, replay) in virtual time,
  * against a simulated fleet: nodes with processes, release directories and jobs, balancers with sessions and
  * reloads, a journal that can fail, a controller that can die between any two of its acts.

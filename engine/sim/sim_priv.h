@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Inside of the simulator: the world, its events, and what its files share. */
 #ifndef RELEASE_SIM_SIM_PRIV_H
 #define RELEASE_SIM_SIM_PRIV_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The stock plans in small: the steps of plans/rolling.yml, in-place.yml and restart.yml with usual
  * durations. */
 #include "sim/sim_priv.h"

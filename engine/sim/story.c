@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The story of a run: one line per durable row that people would want to read, with its virtual time. */
 #include "sim/sim_priv.h"
 

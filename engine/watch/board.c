@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The live board: a head, one line per node, a foot with progress. Rendered whole into a buffer from the
  * model, so that it can be tested without a terminal. With more nodes than lines the ones that need eyes come
  * first and the rest are counted. */

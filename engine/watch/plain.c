@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One line per event, for pipes and logs: "09:13:59 app1: drain: ok (2 s)". What only engines need (reads,
  * guards, repeated looks) is left out; it is all in --json and in the journal. */
 #include "watch/watch.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Observers of a release: they follow the journal by a cursor on their own read-only connection and never
  * write it. The engine does not know who watches; a watcher that fails, hangs on a slow pipe or loses its
  * terminal only goes quiet.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How long the store's calls take on a large journal, and what a durable commit costs.
  *
  *     bench_state [RELEASES] [NODES]      (1000 and 10: about 200 rows a release)

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """What a release costs: wall time, the controller's CPU and memory, and how long each node is out of rotation.
 
     BUILD_DIR=build/demo python3 tests/bench/fleets.py [4 | in-place | zero 6 | many 50 10 ...]

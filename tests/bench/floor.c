@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The floor under every tool that works over SSH: a bare client on libssh2 that runs the same commands over
  * one connection per node, with no journal, no lock, no runner, no host keys and no log. A bench program,
  * never shipped.

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """The same seven commands a node, one of them a git checkout, by release and by its peers, in one run.
 
     BUILD_DIR=build/demo python3 tests/bench/peers.py [NODES WINDOW [ROUNDS]]        (10 1 3)

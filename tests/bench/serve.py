@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """What `release serve` costs: answers on a journal of 1,000 releases, memory with 50 streams on a 2,000-node release, requests
 per second among 1,000 slow clients. Not a test: RELEASE_BIN=build/release tests/bench/serve.py (docs/api.md has its numbers)."""
 import contextlib

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Scripts in every field that somebody else can fill: nothing runs, nothing is fetched, all of it is to be read.
 // And without script: status and history can be read.
 import { assert, facts, go, open, run, shot } from './lib.mjs';

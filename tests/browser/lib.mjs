@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A real Chromium on the page: logging in, looking, pictures. Everything that a browser complains of is a problem:
 // console errors, refused resources (CSP), exceptions, requests to anywhere else, dialogs that nobody asked for.
 import { createRequire } from 'node:module';

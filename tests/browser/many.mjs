@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // 2,000 nodes, their rows arriving as a test writes them: an update of the page, five a second, stays under 100 ms. Judged is
 // the processor time of the page's thread for everything that it does, layout and painting too. What a clock says is
 // reported only: on a machine with other work that is how long the page waited for its turn.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A release of the live fleet, ordered and watched on the page; a log read; the lock held and freed. Then everything once
 // more by keyboard alone: a rollback.
 import { assert, equal, facts, fits, go, open, ready, run, sameFold, shot, until, api } from './lib.mjs';

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Builds as others do, beside the build that the tests run in: sh build.sh plain|gcc|clang DIRECTORY
 #   plain        the README's commands, by people who have no cmocka and want no tests
 #   gcc, clang   Release, with warnings as errors, and the unit tests that need no servers

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """What was built for users: python3 product.py plain|gcc|clang DIRECTORY. It runs, says its version, is hardened and can be
 installed; the plain build asked for nothing that only tests need."""
 import os

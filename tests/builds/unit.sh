@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Runs unit tests of another build one after another and names those that failed: sh unit.sh DIRECTORY TEST..
 # Exit status 77: that build was skipped.
 set -eu

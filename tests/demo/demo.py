@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The demonstration: a fleet of real servers, load on it, a release, a bad release that goes back, a rollback."""
 import argparse
 import os

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Builds the fuzz targets with clang, libFuzzer and the address and undefined sanitizers: sh build.sh [DIRECTORY]
 # Exit status 77: there is no clang with libFuzzer here.
 set -eu

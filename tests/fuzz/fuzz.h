@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the fuzz targets share. Each tests/fuzz/fuzz_NAME.c is one libFuzzer program: hostile bytes go in, and
  * beside "no crash" it demands a property that somebody relies on (`must` aborts, libFuzzer keeps the input).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Answers of AWS and the files that its tools share. First byte: which parser. No row is both out and serving; a name found in an answer
  * is fit for lb.before. */
 #include "drivers/aws/ini.h"

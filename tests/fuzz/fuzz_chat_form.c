@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bodies of forms, as rooms and browsers send them: pairs of clean text, or refused. */
 #include "fuzz.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stamp and signature of a request: headers of any bytes never pass but with the right signature. */
 #include "fuzz.h"
 

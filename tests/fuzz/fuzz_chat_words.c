@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What people type behind /release, and how it is said back: nothing unsafe passes either way. */
 #include "fuzz.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* HAProxy's answers and the addresses of its sockets. First byte: which parser. A server is only ever found
  * under its exact name, with numbers in their range: that is what the floor and every drain are judged by. */
 #include "drivers/balancer/haproxy/haproxy.h"

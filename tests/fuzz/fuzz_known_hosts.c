@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* known_hosts, read by ourselves (docs/promises.md#s6). First line of the input: the host's name; the rest:
  * the file. A match must stand in the file as base64, and one @revoked line for that very key must always
  * win, wherever it stands. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* NITRO's answers and addresses. First byte: which parser. A server that is out never serves, one that is on its way
  * out is out, and an address carries nothing but a host and a port: the password goes there. */
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* nginx's file of servers, its configuration as `nginx -T` shows it, and what the script on its host tells. First byte:
  * which. An address holds nothing but a host and a port; the edit of a line finds it by its bytes. */
 #include "drivers/balancer/nginx/nginx.h"

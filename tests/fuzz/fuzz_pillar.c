@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The pillar as a file (docs/promises.md#s5): read, merged, compiled; what compiles must survive freezing.
  * libFuzzer's -timeout stands for "no bomb": run.sh gives it 5 s under sanitizers. */
 #include "fuzz_plans.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A frozen plan out of a damaged journal. What is accepted must be fit for everything that a resume does with
  * it. */
 #include "fuzz_plans.h"

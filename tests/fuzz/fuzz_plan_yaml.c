@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A plan file of one's own, over a pillar that is in order. */
 #include "fuzz_plans.h"
 

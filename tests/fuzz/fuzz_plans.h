@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* For the targets around plans/: a private ROOT in memory, and the round trip that every compiled plan must
  * survive. */
 #ifndef RELEASE_TESTS_FUZZ_PLANS_H

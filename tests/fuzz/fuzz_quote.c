@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The only quoting function (docs/promises.md#s4): any words, quoted, come out of sh, dash and bash byte by
  * byte as they went in, and nothing else happens. One shell of each kind reads commands on its stdin for all
  * inputs.

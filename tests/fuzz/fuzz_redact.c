@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Hiding secrets by value (docs/promises.md#s8): however the output is cut into pieces, no secret comes
  * through. Parts of the input, cut by NUL: two secrets, then pieces in which \x01 and \x02 stand for the
  * secrets. */

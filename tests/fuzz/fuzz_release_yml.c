@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ROOT/release.yml: environments, who renders, grains, nodegroups. Only read: what it names is never run
  * here. What is taken must be whole, what is not says why. */
 #include "fuzz_plans.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Journal rows as a damaged journal may hold them: into records, replayed by the core, then the orders of a
  * resume. A row that is taken means the same when it is written again. One line of the input is one row:
  * kind|node|step|role|code|attempt|back|a|b|facts; a line "!" plus a letter is an event for the core. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a lying node can say (docs/promises.md#s25): bytes of both streams with the runner's lines in between,
  * through the feed, the judgement and the report of a script, as node_change would. First byte of each piece,
  * cut by NUL: which stream; \x01 in it stands for the marker of this call. Nothing of it may count twice, and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What strangers send to the server before anything is known of them: path and query, a form, cookies. */
 #include "fuzz.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Private key files, and what an agent's socket answers. First byte: which. */
 #include <sys/socket.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What `ssh -G` prints. */
 #include "drivers/transport/ssh/ssh_priv.h"
 #include "fuzz.h"

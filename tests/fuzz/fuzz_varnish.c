@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Varnish's CLI: the frames as they come from a socket, through the real reader, and the JSON in them. First
  * byte: what is asked; then what Varnish "sends" until it closes. */
 #include <sys/socket.h>

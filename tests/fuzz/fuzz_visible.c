@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The terminal filter (docs/promises.md#s9): whatever a remote prints, what reaches the terminal is valid
  * UTF-8 without a byte that a terminal, page or chat obeys. Judged by a decoder of its own. */
 #include "fuzz.h"

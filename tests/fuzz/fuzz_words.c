@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Small readers of what people type: names, revisions, durations, sizes, hints. */
 #include "fuzz.h"
 

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Fuzzes: sh tests/fuzz/run.sh [-b DIRECTORY] [SECONDS [NAME...]]     60 s each; all targets
 # Finds grow beside the kept corpus, in DIRECTORY/found/NAME; a failing input stays in DIRECTORY/failed/.
 # SECONDS may be `smoke`, which is what ctest does: the kept corpus, then 2 s from there, always the same ones.

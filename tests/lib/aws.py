@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A region of AWS beside a fleet (aws_world.py): its nodes are instances there, and targets of groups."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Answers as a test says, in the place of AWS, of a container's agent or of an instance's metadata: aws_answers.py HOST PORT
 
     POST /order {"rules": [{"when": "Action=AssumeRole", "status": 200, "body": "<...>", "times": 2}]}    answers with what was asked since

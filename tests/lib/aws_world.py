@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A region of AWS on this machine: moto holds its things, and a strict layer stands before it. Run by the private environment's Python:
 
     aws_world.py HOST PORT        one JSON line when it listens; POST /_world {...} from tests: see `control`

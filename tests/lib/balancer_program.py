@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A balancer's program for the unit tests of the command balancer: its servers stand in a file, BALANCER.json beside
 this program's argument, and the file BALANCER.fault says how it misbehaves."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Real HAProxies and a real Varnish in front of the nodes, and what they themselves say.
 
 Everything is read over their own sockets here, sharing nothing with the product that is judged by it.

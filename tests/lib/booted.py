@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A throw-away copy of this machine with systemd as its first process: what a package does when it is installed.
 
 The copy is an overlay on / in a mount namespace of its own, started by systemd-nspawn with a network of its own. Nothing

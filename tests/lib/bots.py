@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The real chat bots, driven as a person would at their console: lines in, lines out."""
 import os
 import re

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Preloaded into a node's shell and all that it starts: counts what changes files (every write, rename, link,
  * removal, directory, truncation), and at the CUT_AT-th kills the whole process group, as a power cut would:
  * before the effect, or with CUT_TORN=1 half-way through a write. Appends to CUT_LOG what the harness must

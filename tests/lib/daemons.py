@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Starting and surely ending the processes of a fleet.
 
 Every process started here carries RELEASE_FLEET=<directory> in its environment, and so does all that it starts.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Preloaded into `release`: makes the N-th call of one kind fail, once or from then on (docs/promises.md#m9,
  * "Nth failure").
  *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Means of breaking things between and under real daemons: packets lost on the way, a proxy that lies or is mute, hosts that
 freeze, disks that fill. What packets and mounts need is root in namespaces of its own (matrix.py makes them)."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A fleet of real servers on loopback addresses: the world in which the product is judged.
 
 Under one directory and on one 127.a.b.0/24 of its own: per node an sshd and a supervisord that runs a real web app

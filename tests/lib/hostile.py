@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """An SSH server that can be told to lie: real key exchange, login and commands (Paramiko), and per connection, drawn from
 a seed, one or more packets that are mutated before they are encrypted, or bytes that are on the wire; or no SSH at all.
 

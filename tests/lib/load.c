@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* release-load: the clients of the test fleet.
  *
  * Sends GET requests at a fixed rate over a fixed number of connection slots: even slots keep their

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Clients on the fleet, and what both they and the balancers saw."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Many nodes on few sshds, for measuring: every node has an address and a directory of its own, but no app and no
 balancer, so that what is measured is the product and ssh. One sshd takes 16 addresses (its own limit)."""
 import getpass

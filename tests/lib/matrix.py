@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs scenarios of the fault matrix (tests/live/faults/*.yml): python3 tests/lib/matrix.py FILE...
 
 A scenario is a fleet, and a list of steps: what is done, what is broken at which moment, what must come out. Moments are rows

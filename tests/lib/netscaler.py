@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The stand-in of nitro.py with traffic: what its configuration says is what clients get. Two appliances of one pair
 with TLS, a virtual server that sends requests to the members that are UP, monitors that ask each member's /health."""
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The real nginx with the site of docs/chatops/nginx.conf, on the fleet's own addresses."""
 import os
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A strict stand-in for the NITRO REST API of NetScaler ADCs, after the vendor's public reference: what a release asks,
 and what the clients of tests/live/test_netscaler.py ask. It takes no attribute, argument, action or type of content
 that the reference does not name, answers with its statuses and errorcodes, and tells numbers of statistics as texts.

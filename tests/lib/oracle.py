@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Judges the state in which a release left the world. Shares no code with the product: it asks processes, files, the
 balancers' own sockets, and reads the journal with Python's sqlite3."""
 import glob

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The git repository that the fleet releases from: bare, a file path, with good and bad revisions.
 
 v1, v2 and v7 are good; v3 answers its health check with 500; v4 does not start; v5 needs 4 s to start; v6 does not

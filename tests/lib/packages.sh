@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Sourced by demo.sh and run.sh: installs what the given lists name and is not there. Calls apt for nothing else.
 
 packages_missing() {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The pillar that describes a fleet to the product: what a user would write for these servers, as YAML."""
 import getpass
 import os

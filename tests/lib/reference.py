@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The rolling restart as a careful person would do it by hand, and as a careless one would: they prove the rig."""
 import subprocess
 

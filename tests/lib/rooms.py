@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Slack, as far as `release serve` can tell: signed requests from it, its response_urls and Web API towards it."""
 import hashlib
 import hmac

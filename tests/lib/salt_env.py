@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Real Salt, Ansible and moto for tests: a private environment of its own per line of versions, made once and kept in the user's cache.
 
 path("3006") -> folder with bin/salt-call and the rest; Unavailable says why there is none (a test skips with it)."""

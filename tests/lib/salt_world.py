@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A real Salt master with minions on loopback, unprivileged ports, everything under one directory."""
 import json
 import os

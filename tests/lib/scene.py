@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What scenarios say again and again."""
 import os
 import re

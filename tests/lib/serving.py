@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """`release serve` for tests: over a fleet's journal or a directory of its own; requests whole, or byte by byte."""
 import http.client
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A release of thousands of nodes as its journal would have it, without the nodes: for what only reads the journal.
 
     rows = rolling(plan_of(real_plan, 2000, window=100))    # (ms since the start, row) in the order of a journal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Looks on while a scenario runs: the balancers' own words about who is out, over sockets that no fault reaches."""
 import socket
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What live tests share. Each file is one scenario and starts its own fleet; each runs alone: `pytest test_x.py`."""
 import os
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The test rig itself: it must see a careless restart, and must not blame a careful one."""
 import oracle
 import reference

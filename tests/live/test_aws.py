@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """AWS's balancers: moto holds instances, groups and tags behind a strict layer (tests/lib/aws_world.py), the nodes are real servers on
 loopback addresses. Each request's signature is recomputed by botocore; what came out is asked by boto3."""
 import collections

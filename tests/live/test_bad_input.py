@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Bad input gets a clear message, the documented exit status, and nothing is touched."""
 import os
 

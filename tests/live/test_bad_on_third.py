@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The health check fails only on the third node: all three go back, and the fourth was never touched."""
 import oracle
 from load import Load

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Revisions that are unknown, ambiguous or hostile: refused, said why, nothing touched, nothing executed."""
 import os
 

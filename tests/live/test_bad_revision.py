@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Revisions that do not work: what was good goes on serving, and nobody fails a request."""
 import json
 

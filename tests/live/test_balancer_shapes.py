@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Balancers as people have them: a node in two backends, several servers for one node, agent checks, slow starts.
 The frontend has the backend's name in every fleet."""
 import socket

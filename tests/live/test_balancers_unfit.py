@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Balancers that do not fit the plan are found before anything is touched."""
 from scene import refused
 

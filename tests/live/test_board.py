@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """On a terminal a live board, in a pipe plain lines: no escape sequence ever reaches a pipe. A person in front of the
 terminal is asked wherever the output goes; where nobody can be asked, nothing is done."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The scripts of docs/chatops in the real Hubot and the real Errbot: a person releases from the room and back."""
 import os
 import shutil

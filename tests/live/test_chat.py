@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """From a slash command to a finished release: question, answer, the message that is kept up to date, announcements."""
 import json
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Slack's own packages from npm judge the same requests as the server, and talk to the same fake Slack as its bot."""
 import hashlib
 import hmac

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """40 at once over command line, Slack and API: one release starts, every other one is told who holds the lock.
 
 RACES=50 runs more races of releases than the suite's one; races for the lock alone are cheap, LOCK_RACES=500 runs more."""

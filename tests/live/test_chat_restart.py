@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The server is killed in the middle; a webhook is dead for a while; Slack says slow down: nothing is lost or said twice."""
 import json
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The end of the server while Slack's host does not answer: soon, and no command is taken that nobody would do any more."""
 import http.client
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A real nginx as the balancer, behind the program that docs/examples ships: what the contract promises for HAProxy holds
 for it."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The commands that only read, the small ones, and --json: each answers, on the terminal's way and the programs'."""
 import json
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """kill -9 at drawn instants of a whole release on real servers: before and after a commit of the journal, and after an
 effect that the journal does not know yet; times resume, rollback, and killed again during either, up to three deaths.
 Judged: one revision, balancers as before, the run-once step run once, no request failed.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Sessions that do not end: by policy the node is put back (4), or goes on, or they are cut."""
 import socket
 

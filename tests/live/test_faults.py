@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The fault matrix on live fleets: every tests/live/faults/*.yml in a process and in namespaces of its own (tests/lib/matrix.py
 has the words). Several run at once, because they mostly wait. RELEASE_MATRIX=all runs those too that are marked `suite: no`;
 MATRIX_JOBS says how many at once."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Floods (docs/promises.md#i8, row 47): whatever a node prints, the controller stays small, the journal keeps head, tail,
 count and hash, and the command on the node is not held up.
 

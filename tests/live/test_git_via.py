@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """git: {via: controller}: the origin is read by the controller alone, a node gets what it lacks, and a connection that breaks in
 the middle of a transfer costs a piece of it. The origin is git's own daemon, which writes down who asks."""
 import os

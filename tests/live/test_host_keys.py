@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Host keys: only the right one goes on; unknown, changed and revoked are told apart; all hosts are told at once."""
 from scene import expect_world, refused, release
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """SSH servers that lie (docs/promises.md#s7, S24, rows 16 and 26): mutated, cut and huge packets before and behind the login, bytes
 changed on the wire, greetings that never end or never come. Always: no crash, the deadlines hold, the exit status is one
 of ours, and every node that failed is named in plain text.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The node must be the machine that the plan means."""
 from scene import refused
 

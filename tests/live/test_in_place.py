@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The classic order for trees that cannot be built beside themselves: drain, stop, check out, build, start."""
 import subprocess
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Ctrl-C once and twice, SIGTERM, a closed pipe."""
 import signal
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A journal that is damaged, from a newer version, or on a full disk: said, and nothing touched."""
 import os
 import resource

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """kill -9 just before and just after the n-th commit of the journal, over a whole release, on real servers; each time
 one command ends it: resume and rollback in turn. Needs a build with failpoints."""
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """kill -9 of the engine, then the other way out: back to what each node ran before."""
 import signal
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """HAProxy reloads while a node is drained, and without a state file forgets it: noticed, drained again, 0 failed."""
 import scene
 from load import Load

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Nodes that a release has to do without: what ran nothing before is stopped again where no balancer keeps requests away, and
 a node that died, or left the pillar, keeps nobody from resume and rollback."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One release at a time: by another release, by hand, and what the second is told."""
 import getpass
 

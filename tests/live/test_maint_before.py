@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A node that an operator had put in maintenance gets the new revision and is in maintenance afterwards."""
 from load import Load
 from scene import expect_world, release, run

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Releases behind a pair of NetScalers: a strict stand-in (tests/lib/nitro.py) that also sends requests where its
 configuration says. Two public NITRO clients, unchanged, work against the same stand-in and send what a release sends."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The site of docs/chatops/nginx.conf in the real nginx, before the real server."""
 import json
 import os

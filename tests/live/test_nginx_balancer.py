@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Two real nginxes as the balancers of one fleet: one on this machine, one reached through SSH, each with its file of servers."""
 import os
 import re

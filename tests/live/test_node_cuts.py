@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Power goes on a node at every change of a file that a step makes there (docs/promises.md#m5 and 38): before each write,
 rename, link and removal, half-way through each write, and again with all that no sync had made durable lost. Always:
 `current` names a complete release, what an observing verb calls done is done, and the release done again ends right.

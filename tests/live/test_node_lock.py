@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The lock on the nodes themselves, between controllers with journals of their own: exactly one changes anything, losers
 are told by whom the nodes are held; a dead holder's lock stays, its own journal goes on, another one only after a person
 broke it; a holder that was paused and taken over finds every late command refused. RELEASE_RACES=500 races as often."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Webhooks get Slack-compatible JSON at start and end; a dead webhook never stops a release."""
 import http.server
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The Nth call of one kind fails inside the controller, once or from then on (docs/promises.md#m9): memory, the journal's disk,
 connections, the balancer's socket, libssh2, curl, threads, file descriptors. Always: it ends by itself, with an
 exit status that is true; the journal is sound; and one command afterwards ends the release.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """transport: openssh, the system's own ssh program, also with an RSA key that libssh2 cannot use."""
 import os
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A node is out already and the floor is tight: that one is released first, which makes the room for the others."""
 import signal
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The Debian package on a copy of this machine that has systemd: install, start, upgrade under a running release,
 remove, purge. The copy is thrown away (tests/lib/booted.py)."""
 import glob

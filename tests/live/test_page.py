@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The page in a real browser (Chromium, driven by playwright-core): a release ordered and watched, the lock held and freed,
 a rollback by keyboard alone, 2,000 nodes, and scripts in every field. Pictures are left in BUILD_DIR/browser/shots; page.png of
 them is docs/page.png."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What runs is asked of the processes: a fleet's programs are seen to come from the release, given back as they were, and
 `check` and `status --probe` say what they are, not what is on disk."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Nodes behind a gateway: ProxyJump from the pillar, for both transports."""
 import oracle
 import pytest

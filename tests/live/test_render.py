@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Pillars rendered by a real Salt - a master with minions, and without a master - and nodes from a real Ansible inventory."""
 import getpass
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """plans/restart.yml: new processes, the same revision, nobody notices."""
 import oracle
 from load import Load

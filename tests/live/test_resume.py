@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """kill -9 of the engine at many moments: only the node in hand may be out, and one command ends it well."""
 import signal
 

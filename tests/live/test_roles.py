@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One release over two roles: a worker without a balancer, and web servers behind haproxy. One lock, one journal, one way back."""
 import getpass
 import json

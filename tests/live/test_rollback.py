@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Back to what each node ran before: the last release, an older one, a mixed fleet, and when there is nothing; to a
 revision, and to what ran before a release, whatever became of that one."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The main promise: a release, and the way back, under load, without one failed request."""
 from load import Load
 from scene import expect_world, release, run

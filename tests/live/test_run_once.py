@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Run-once steps run once per release, first on one node while the others wait, and are not repeated by a resume."""
 import signal
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """docs/promises.md, attacks, on a real fleet: secrets, escape sequences, hostile words, a node that lies."""
 import base64
 import glob

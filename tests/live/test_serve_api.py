@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """docs/api.md is what the server does: every example runs, every table names the keys that come. And streams lose nothing, metrics
 are what Prometheus reads, hostile text stays text."""
 import json

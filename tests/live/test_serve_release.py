@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A real release ordered over the API: who and from where, the lock, pause, resume, rollback; a server killed on the way
 changes nothing, and the next one takes up what it left."""
 import json

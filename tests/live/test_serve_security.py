@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The server against whoever can reach its port: logins, forms of other sites, other names, broken framing, slow clients,
 limits, paths, secrets (docs/promises.md#s13, S16, S17, S19, S23, S26). No fleet: orders hold and free a lock."""
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Clients bound by cookie never leave a draining server by themselves: half-way maint moves them, none is failed."""
 import signal
 

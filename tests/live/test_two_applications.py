@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """An environment is an application's: two trees with a `prod` each, on one control host with the default journal, never
 meet in lock, history, resume or rollback. And a directory on a machine has one owner at a time, whatever the environment
 that releases into it is called."""

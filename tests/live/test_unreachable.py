@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A node that does not answer, or hangs, is named before anything is touched."""
 import os
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A Varnish whose director sends to the nodes is one more balancer: drained and given back like the others."""
 from load import Load
 from scene import expect_world, refused, release, run

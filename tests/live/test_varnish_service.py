@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every node has a Varnish of its own behind the HAProxies: its probe fails on purpose, and only when the balancers say
 so is anything stopped: 0 lost requests."""
 from load import Load

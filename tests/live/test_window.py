@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Two at a time, and never fewer up than the floor says, as the balancer itself sees it."""
 import threading
 

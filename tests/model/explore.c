@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Exhaustive exploration of the rules for 2 to 4 nodes, of the loop (engine/loop) as of the core: every order in which ops may end, every outcome (ok,
  * failed, unknown with and without its effect), ops that hang while timers fire, a balancer that forgets a
  * drain, ctrl-C once and twice, and a crash of the controller between any two moves, followed by a resume or

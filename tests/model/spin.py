@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Checks lock.pml exhaustively with Spin: no error with the fence, an error without it. Exits 77 (skipped) without Spin."""
 import pathlib
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Random pillar trees, read by this program and by Salt itself: for every node either the same pillar, or a refusal. Never another
 one. `--trees N` trees from `--seed`; `--salt 3008,3006` says which Salts are asked, `--keep DIR` keeps the trees that differ."""
 import argparse

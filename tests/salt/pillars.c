@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What this program makes of pillar trees, many in one process: the counterpart of salt_pillar.py. Lines of
  * "ROOT<tab>ENV<tab>NODE" come in, one line each goes out: {"ok": PILLAR} or {"error": TEXT}. A map is
  * written

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What Salt's own code makes of pillar trees: run by the Python of an environment that has Salt in it.
 
 Reads lines of JSON, {"root": DIR, "env": NAME, "roots": [DIR, ..], "grains": {NODE: {..}}, "nodegroups": {..}}, and answers

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Random pillar trees: what people write, what they mistype, and the corners of YAML where readers differ. The same seed makes the
 same tree. Files are made so that most trees can be read: one tree has few corners."""
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A crash at every commit, before it and after it, and after every effect, of a set of releases; times a
  * resume and a rollback; times another crash in that one, at each of its commits; times a third in a sample
  * of those. All of it judged by the oracle (docs/promises.md#m1 to 3); and where nothing else is wrong, a

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Do the simulator and the explorer notice a broken rule? Each row breaks one rule of engine/core in a copy, builds the harnesses
 with it, and wants at least one of them to fail; each row of PARTS breaks a driver, the plans or the journal, and wants its unit
 test to fail. Not part of ctest: it compiles what it breaks once for each row.

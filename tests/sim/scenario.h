@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Scenarios: a plan, faults, what is ordered, with which status it must end, and (kept ones) the story that
  * must be told. The same text is what a failing seed is printed as.
  *

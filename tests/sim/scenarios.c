@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Runs kept scenarios: each file must end as it says and tell its story to the letter.
  *
  *   sim-scenarios FILE...            --accept FILE... writes the story that is told now into the file */

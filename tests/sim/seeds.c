@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Random worlds: plans, faults, orders and deaths drawn from a seed; the oracle watches. A seed that goes
  * wrong is shrunk and printed as a scenario file that can be kept as a test.
  *

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """release simulate: the story, the figures, the exit status, faults by name, a seed that repeats, large fleets, no network."""
 import json
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fleets so wide that what one event decides does not fit into one update: every node has an intent open when
  * the controller dies, at sizes around the edges of an update (511, 512, 513) and far beyond. A crash at many
  * commits, then a resume or a rollback, which dies as well, at each of the turns in which it only says what

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The completion files are understood by the shells that they are for.
 cd "$(dirname "$0")/../.." || exit 1
 bash -n completion/release.bash || exit 1

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A record of all that SQLite and the store did to the files of one directory, and every disk that a power
  * cut may leave of it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* For the tests of node drivers: a temporary node (transport `local`), one verb at a time the way engine/run
  * does it, and shell lines for what stands around. Included once per test program. */
 #ifndef TESTS_UNIT_DRV_RIG_H

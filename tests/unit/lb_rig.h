@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* For the driver tests of balancers: daemons of their own on free loopback ports, a small HTTP application,
  * one verb at a time, and a raw look at HAProxy that shares no code with the driver. Included once per test
  * program. */

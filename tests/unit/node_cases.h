@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One table of tests for every transport: what drivers/node/node.h promises, on a real shell with the real runner.
  */
 #ifndef RELEASE_TESTS_NODE_CASES_H

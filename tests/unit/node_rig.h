@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Making ops the way engine/run does, for tests of the transports: an `ask` is one op and what came of it.
  *
  * A test program defines `the_target()`. */

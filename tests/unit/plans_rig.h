@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* For tests of plans/: a directory with pillar files, a table of drivers that no other folder can change,
  * problems as one text. Each test program includes it once. */
 #ifndef RELEASE_TESTS_PLANS_RIG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Ports for daemons that unit tests start. */
 #ifndef TESTS_UNIT_PORT_RIG_H
 #define TESTS_UNIT_PORT_RIG_H

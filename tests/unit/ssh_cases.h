@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Connections that break: CUT_CASES, for both ssh transports; and logging in with this or that. */
 #ifndef RELEASE_TESTS_SSH_CASES_H
 #define RELEASE_TESTS_SSH_CASES_H

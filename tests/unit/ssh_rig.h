@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A real sshd on loopback with host keys and authorized keys of its own, for the tests of the transports.
  * Nothing of the user's own ssh set-up is read or changed. */
 #ifndef RELEASE_TESTS_SSH_RIG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tests of the store share: a private directory, a release to hang rows on, raw SQL from outside. */
 #ifndef RELEASE_TESTS_STATE_HELP_H
 #define RELEASE_TESTS_STATE_HELP_H

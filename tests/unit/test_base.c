@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The small things that everything stands on. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The books hold together: every row of docs/promises.md names tests that exist; every book and place (docs/..., behind # its place) that the tree names
 is there; nothing cites a book that is not in the repository."""
 import pathlib

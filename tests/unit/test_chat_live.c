@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The releases that Slack's messages are kept up to date for: many at once, and those that nobody ends. */
 #include "state_help.h"
 

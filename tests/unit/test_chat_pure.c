@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What comes from a room: the grammar, who sent it, what is said back; all without a server. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who may answer what, what an environment asks for, and what serve.yml may say about rooms. */
 #include <setjmp.h>
 #include <stdarg.h>

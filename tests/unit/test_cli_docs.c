@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The reference pages say what the program says: docs/cli.md and docs/verbs.md are printed from its tables,
  * the man page names every verb and option, and each verb of a driver can explain itself. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The command line's own grammar: options around words, values, mistakes and what they are told; every verb's
  * help. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The rules under random worlds: ops end ok, failed or unknown at random, operators stop and resume, the
  * controller dies between any two rows. After every step the invariants hold and the core rebuilt from the
  * rows equals the live one. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* drivers/verbs/cmd.c, npm.c and service.c on a real shell, real git and a real npm. */
 #include "unit/drv_rig.h"
 

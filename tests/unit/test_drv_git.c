@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* drivers/verbs/git.c against real git: names and hashes, hostile revisions, fetching, the in-place checkout, and
  * what a killed git leaves behind. */
 #include "unit/drv_rig.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* git: {via: controller} (drivers/verbs/git_carry.c) against real git: what a node lacks comes from the controller's mirror,
  * the rest does not; a cut transfer goes on; what arrived differently is not used. */
 #include "unit/drv_rig.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Driver "release" (drivers/verbs/releasedir.c): directories that are complete or never a target, the link,
  * cleaning, and which revision is running. */
 #include "unit/drv_rig.h"

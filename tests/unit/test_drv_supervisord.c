@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* drivers/app/supervisord.c against a real supervisord with programs that behave well, ignore TERM, leave
  * children behind that hold the port, and crash. */
 #include "unit/drv_rig.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The haproxy verbs on two real HAProxies with a small application behind them. Each test starts from
  * balancers that have just started. */
 #include "unit/lb_rig.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* HAProxy's answers and addresses, and what must not pass for one. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* http.check and notify.webhook against a small server that can misbehave in every way we know of. */
 #include "unit/lb_rig.h"
 

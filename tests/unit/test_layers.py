@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The folders are the architecture: who may include whom, and a core that links to nothing (docs/ARCHITECTURE.md)."""
 import pathlib
 import re

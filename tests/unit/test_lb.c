@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The text form of what balancers say: what any version wrote into a journal is read as it was meant. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The verbs of a balancer behind a program: what the contract promises, kept whatever the program does. */
 #include "unit/lb_rig.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The loop over ports that do what a test says: the commit fails or takes long, an op ends twice, the wait is
  * interrupted, the process stands still, the lock is lost, signals come. No threads, no clock, no journal. */
 #include <setjmp.h>

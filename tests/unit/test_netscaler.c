@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The verbs of NetScalers, against the strict stand-in of tests/lib/nitro.py: what the contract promises, and
  * what the appliance does beside it (sessions, a pair, states of its own). */
 #include "unit/lb_rig.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What NITRO answers, as data: whatever comes, nothing is guessed. */
 #include <setjmp.h>
 #include <stdarg.h>

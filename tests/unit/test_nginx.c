@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The nginx verbs on a real nginx on this machine, in front of a small application. */
 #include "unit/lb_rig.h"
 

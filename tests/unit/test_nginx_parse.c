@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* nginx's file of servers, its whole configuration, and what is told of its host: as data. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* drivers/node/node.h on the transport `local`, with the system's sh (dash on Debian) and with bash in its place.
  */
 #include "unit/node_cases.h"

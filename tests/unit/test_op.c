@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The op: arguments, waiting, outcomes, facts, secrets. No network but loopback. */
 #include <setjmp.h>
 #include <stdarg.h>

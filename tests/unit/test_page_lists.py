@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """cmake/page_lists.cmake makes every row of a list in C a word of the page, or stops: none is missing without a sound.
     test_page_lists.py CMAKE"""
 import pathlib

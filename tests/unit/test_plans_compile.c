@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pillar + plan file -> plan: what comes out, and every mistake with its place. */
 #include "plans_rig.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which environments there are, where each one's pillar comes from, and what its release: block is. */
 #include "plans_rig.h"
 

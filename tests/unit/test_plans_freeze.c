@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The frozen plan: a round trip that loses nothing, a digest that sees every change, damage that is refused,
  * and 10,000 nodes in time. */
 #include "plans_rig.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who a target is for: Salt's matchers on ids, grains and node groups, and what is refused. tests/salt asks
  * Salt itself; here is each rule once. */
 #include "plans/glob.h"

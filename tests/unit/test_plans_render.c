@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pillars rendered by another program: its JSON, its faults, and what is said about them. */
 #include "unit/plans_rig.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Large trees: distinct files are counted, not uses, and the time grows with the tree, not with its square.
  */
 #include "plans_rig.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading YAML and pillars: Salt's typing, merging, includes, and what is refused, with its place. */
 #include "plans_rig.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Output on its way from worker to journal: bounded, counted, hashed, and never in anybody's way. Also the
  * pool. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The real ports of the loop (engine/run/ports.c), by themselves: a pool with real workers, no journal. */
 #include <setjmp.h>
 #include <stdarg.h>

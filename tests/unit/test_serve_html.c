@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* HTML by the server (S14): whatever stands in a field, the markup stays what it is with a harmless one. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What strangers send: paths, queries, patterns of routes, addresses to listen on, and a serve.yml with
  * mistakes. */
 #include <setjmp.h>

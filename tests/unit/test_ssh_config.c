@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* When may one answer of `ssh -G` serve every host? Only when the configuration plainly makes no difference.
  */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* known_hosts line by line, private key files, and `ssh -G`: pure functions, real ssh-keygen as the other
  * opinion. */
 #pragma GCC diagnostic ignored "-Wunused-function" /* of the rig only the scratch directory is needed */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* drivers/node/node.h over the transport `ssh`, against a real sshd; and what only this transport has: host keys,
  * keys, jump hosts, connections that break. */
 #include "unit/node_cases.h"

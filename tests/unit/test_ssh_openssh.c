@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* drivers/node/node.h over the transport `openssh`: the same table of tests, through the system's ssh program. */
 #include "unit/node_cases.h"
 #include "unit/ssh_rig.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The user's ssh configuration on the transport `ssh`, with ssh itself as the judge: what `ssh host` does is
  * done here as well, or refused with the setting's name. Never something else. */
 #pragma GCC diagnostic ignored "-Wunused-function" /* half of the rig is not needed */

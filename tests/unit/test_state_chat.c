@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Asks, seen requests and the queue: what rooms wait for. Turns are judged where the lock is taken. */
 #include "unit/state_help.h"
 

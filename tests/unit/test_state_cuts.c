@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Power goes after every single write, sync, rename and truncation of a small release, and of what was not
  * synced nothing, all, any sectors or half a sector are left (docs/promises.md#m4): the journal always opens
  * and is sound, no acknowledged row is lost, none is there that was not written, and one can go on.

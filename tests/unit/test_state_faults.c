@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The Nth write or sync fails, once or for ever, for every N until a run passes: no acknowledged row may be
  * lost, none may be acknowledged that is not there, and the journal opens again.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Releases, rows, output, cursors, and what is read off them. */
 #include "unit/state_help.h"
 

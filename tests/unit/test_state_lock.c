@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The lock: who gets it, who is refused and told what, and fences that only rise. */
 #include <errno.h>
 #include <signal.h>

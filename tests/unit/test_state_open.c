@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Opening: names, permissions, files that are not ours, files that vanish. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The ladder of versions: old journals are read and brought up to date, newer ones are left alone. */
 #include "unit/state_help.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the server keeps: tokens and logins as hashes, orders as rows that only grow. */
 #include "unit/state_help.h"
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""One dialect: every C file is as clang-format writes it (.clang-format), and a struct or enum has its name alone.
+# SPDX-License-Identifier: MIT
+"""One dialect: every C file is as clang-format writes it (.clang-format), a struct or enum has its name alone, and each file its licence.
 To mend: clang-format -i FILE. Exit status 77: nothing is wrong, but there is no clang-format here."""
 import pathlib
 import re
@@ -9,6 +10,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ("engine", "drivers", "plans", "state", "tests")
+LICENCE = "MIT"  # LICENSE has its text
+SOURCES = {".c", ".h", ".sh", ".py", ".js", ".mjs", ".cmake"}
 VERSION = "14"  # others write a few things otherwise: the one of Debian 12 decides
 
 
@@ -26,6 +29,14 @@ def names_twice():
                 if not name.startswith(EACH_ITS_OWN.get(found, "/")):
                     where.setdefault(found, []).append(name)
     return [f"{found}: stands in {' and '.join(names)}; name each for what it is" for found, names in sorted(where.items()) if len(names) > 1]
+
+
+def unlicensed():
+    """The licence goes with each file, wherever it is copied to."""
+    line = f"SPDX-License-Identifier: {LICENCE}"
+    sources = [f for folder in (*FOLDERS, "cmake", "docs", "packaging") for f in (ROOT / folder).rglob("*") if f.suffix in SOURCES]
+    return [f"{f.relative_to(ROOT)}: wanted '{line}' in a comment on its first line (behind #!)"
+            for f in sorted(sources) if not any(line in first for first in f.read_text().split("\n")[:2])]
 
 
 def not_formatted():
@@ -48,7 +59,7 @@ def not_formatted():
 
 
 def main():
-    problems, format_problems = names_twice(), not_formatted()
+    problems, format_problems = names_twice() + unlicensed(), not_formatted()
     problems += format_problems or []
     print("\n".join(problems + [f"{len(problems)} problems"]))
     if problems:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The varnish verbs on a real varnishd in front of a small application, and varnish-service on a real HAProxy
  * in front of two varnishds under load. */
 #include "unit/lb_rig.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Varnish's frames, login and lists as data, and what must not pass for them. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the board shows of a release, row by row; that it fits its terminal; that nodes cannot paint on it. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Plain lines for pipes and JSON lines for programs, and following a journal that somebody else writes. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A VFS between SQLite and the disk, for tests that count, fail or record what reaches it. It is the default
  * one once installed, so the store knows nothing of it. */
 #ifndef RELEASE_TESTS_VFS_SHIM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A small release for the watcher's tests: three nodes, seven steps, and rows as the engine writes them. */
 #ifndef RELEASE_TESTS_WATCH_FIXTURE_H
 #define RELEASE_TESTS_WATCH_FIXTURE_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Releases from the chat room, through the API of `release serve`.
 
 Where the server is and the bot's token come from the environment (RELEASE_URL, RELEASE_TOKEN), so that the token is in no

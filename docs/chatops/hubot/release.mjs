@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Description:
 //   Releases from the chat room, through the API of `release serve`.
 //

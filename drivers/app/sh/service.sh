@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # needs: lib proc
 # A service of systemd, or of commands that the pillar gives.
 #   ACT PIDS_FACT BEFORE GRACE KILL PORT ADDR DIR REREAD NAME STOP START STATUS RELOAD

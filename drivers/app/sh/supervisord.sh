@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # needs: lib proc
 # supervisord, judged by the states it shows, never by the exit status of supervisorctl (which is 0 for "not running",
 # for "already started" and when it had to kill).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # needs: lib
 # nginx on its own host: its workers, and the file of servers that stands inside an upstream block.
 #   look FILE PID_FILE STATUS_URL        what the file says, and which workers there are since when

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* varnish-service: the node's own Varnish stands behind HAProxies that probe it. The node leaves by failing
  * that probe on purpose, while it goes on serving what still comes; only when every balancer says so and no
  * session is left may a later step stop anything. Stopping Varnish first, and letting the probe find out,

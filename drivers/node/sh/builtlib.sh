@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # What our own steps changed in a checkout is told apart from what a person changed. Both files hold for the commit in their
 # first line, "rev REV", and go with the next checkout:
 #   GIT_DIR/release-built     "MARK NAME" of each file as our last step left it; MARK is a digest, never a text

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Release directories: DIR/releases/NAME, complete when .release-complete is there, which is written last.
 
 # The revision a complete directory holds; status 1 when it is not complete. One that Capistrano made says it in REVISION;

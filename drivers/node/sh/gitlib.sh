@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # git as release uses it: asks nobody, runs no hook, reads no configuration but the repository's, speaks only the
 # protocols named here (docs/promises.md#s2), and never starts its own housekeeping. What it fetches comes as one pack, synced
 # before it has its name: as single files a killed fetch would leave a commit without its trees, and a power cut empty ones.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The conditions of cmd.run and npm.install. A step that need not run says so in its first line and ends with 0.
 skip() {
     printf 'release: skipped: %s\n' "$*"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Common to every node script. stdout is a report, one "word rest" line each, read by drivers/node/report.c (status 75: not ready yet):
 #   fact NAME VALUE | say TEXT | changed no | ready no | refuse CODE TEXT | unknown CODE TEXT
 # What tools print goes to stderr. Data arrive as "$1"..; nothing is ever spliced into this text.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Processes and ports, out of /proc. A process is named pid:start, start being its start time in ticks after boot,
 # so that a pid that was given to another process is never taken for the first.
 

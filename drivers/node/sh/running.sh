@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # needs: lib gitlib dirlib proc
 # Which revision do the processes run? Not the disk: what a process has loaded.
 #   LAYOUT DIR REV PORT ADDR STARTED STRICT UNSEEN...

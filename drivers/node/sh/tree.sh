@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # needs: lib gitlib builtlib
 # Around a step that may change a checkout (drivers/node/sh/guardlib.sh runs it): what others had changed is noted before, what the
 # step left behind it.

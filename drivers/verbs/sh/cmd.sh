@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # needs: guardlib
 # One command of the pillar, as one word to a shell. Output is the command's own.
 #   CMD SHELL CREATES UNLESS ONLYIF BUILT_DIR REV GIT_DIR REV_BEFORE BASE PREVIOUS TREE_SCRIPT TREE

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # needs: lib gitlib builtlib
 # git on the node: the bare repository DIR/repo.git of release directories, or the checkout DIR of in-place plans.
 #   ACT LAYOUT DIR REPO REV FORCE VIA [PACK [FROM]]

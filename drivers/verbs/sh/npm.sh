@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # needs: guardlib
 # npm packages of the current directory, by the lock file where there is one.
 #   ACT BUILT_DIR REV OFFLINE TREE_SCRIPT TREE

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # needs: lib gitlib builtlib dirlib
 # For preflight: what is deployed here, and is there room for more?
 #   LAYOUT DIR SHARED...

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # needs: lib gitlib dirlib proc
 # Making release directories.
 #   unpack DIR RELEASE_DIR REV KEEP BEFORE SHARED...   unpacked DIR RELEASE_DIR REV SHARED...

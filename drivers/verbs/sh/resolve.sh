@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # needs: lib gitlib
 # On the controller: what a typed revision means, and what lies between two revisions, out of a bare mirror in the
 # user's cache.

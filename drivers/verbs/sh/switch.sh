@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # needs: lib gitlib dirlib
 # The link `current`, and what may be removed.
 #   switch|switched DIR TARGET REV   clean DIR KEEP BEFORE

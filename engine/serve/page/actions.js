@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Orders: each in a dialog that first shows what will happen, then asks for the environment's name where nodes will be
 // touched. The server decides whether you may; a button is only shown when it says so.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Talking to the server: JSON both ways, the CSRF token with every POST, the event stream with its cursor.
 
 export const page = document.body.dataset; // view, env, release, who, role: written by the server

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The beginning: the server's HTML says which view this is, its module takes the main part over. What the server wrote
 // stays readable when a module or its data cannot be had.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What an order would do, as it is shown before anybody says yes to it.
 
 import { el } from './dom.js';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Building elements. Data only ever becomes text nodes and attribute values through here: nothing on this page
 // parses markup, so a hostile branch name or log line stays what it is.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // One environment: who holds the lock, what each node runs and whether that is what was released, what the balancers say,
 // who waits, what you can order, what happened last.
 

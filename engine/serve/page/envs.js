@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // All environments: a card each.
 
 import { el, fill, refill, throttled } from './dom.js';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Past releases: how long they took, who ordered them, how they ended, and what differs between two plans.
 
 import { el, fill, refill, throttled } from './dom.js';

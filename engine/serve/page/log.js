@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a step printed, as it comes: one node and one step, or all of either. Bytes of nodes are shown, never obeyed.
 
 import { announce, el, fill, put, visible } from './dom.js';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What each node does now, folded from journal rows: engine/watch/model.c once more, for the browser. The server's
 // snapshot is the beginning, rows from the stream are the rest. tests/browser compares the two folds.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A release, live or past: head with progress, a tile per node, the timeline, what happened, what was printed.
 
 import { announce, el, fill, refill, say, throttled } from './dom.js';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A tile per node. Up to MANY nodes a tile says what its node does; above that it is a small square with the node's
 // sign, and a line beneath says the rest of the one that has the focus. One tab stop: arrows move within (roving
 // tabindex), Enter or Space chooses.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The timeline: nodes down, time across, a bar per step; under it the stages, and how many nodes are in rotation over the
 // floor that must not be crossed. With more nodes than rows every row is a band of nodes, its height shared by state.
 // Canvas, because thousands of bars are. Who does not see it has the same in words: its label, the tiles, what happened.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the timeline draws: which step ran when on which node, who was in which state since when, stages, capacity.
 // The server's /timeline is the beginning, the model's fold adds the rest as it happens.
 

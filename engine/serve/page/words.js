@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The words of a release as people see them: states with their signs, phases with their letters, times, results.
 
 // Which words there are is written once, in C: lists.js is made of that at build time. Here is how they look.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The web app that the test fleet releases: small, but a real server process with a real life.
 
 It says which revision *runs*: read once at start, never again, so that a changed disk under an old process shows.
