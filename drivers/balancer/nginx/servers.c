@@ -98,9 +98,9 @@ static const char *param_wrong(const char *word, bool *io_down)
         int least; /* -1: a time */
     } values[] = {{"weight=", 1}, {"max_conns=", 0}, {"max_fails=", 0}, {"fail_timeout=", -1}};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
-        const char *value = word + strlen(values[i].name);
         if (!str_starts(word, values[i].name))
             continue;
+        const char *value = word + strlen(values[i].name);
         if (values[i].least < 0)
             return *value && time_valid(value) ? NULL : "a time, as 10s";
         return digits_valid(value, values[i].least) ? NULL : "a whole number";
