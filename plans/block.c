@@ -53,6 +53,16 @@ bool ssh_read(struct compiler *c, const struct value *map, const char *what, str
     return schema_read(&c->r, map, what, ssh_fields, ret);
 }
 
+struct ssh_way ssh_way(const struct ssh_block *ssh)
+{
+    return (struct ssh_way){.port = (int)ssh->port,
+                            .user = ssh->user,
+                            .key = ssh->key,
+                            .known_hosts = ssh->known_hosts,
+                            .proxy_jump = ssh->proxy_jump,
+                            .config = ssh->config};
+}
+
 /* `git:`, `npm:`, `cmd:` ... give defaults to that driver's verbs, whichever drivers there are. */
 static const struct field *all_fields(struct compiler *c)
 {

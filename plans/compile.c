@@ -63,12 +63,7 @@ static void target_defaults(struct compiler *c)
     c->plan->ssh_defaults = (struct target){
         .id = "",
         .transport = ssh->transport,
-        .port = (int)ssh->port,
-        .user = ssh->user,
-        .key = ssh->key,
-        .known_hosts = ssh->known_hosts,
-        .proxy_jump = ssh->proxy_jump,
-        .ssh_config = ssh->config,
+        .ssh = ssh_way(ssh),
         .state_dir = arena_printf(c->r.arena, ".release/%s+%s", c->plan->app, c->pillar->env),
     };
 }

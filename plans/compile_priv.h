@@ -85,6 +85,7 @@ bool block_read(struct compiler *c);
 const struct value *shared_words(struct compiler *c, const struct value *list);
 const struct driver_block *block_of_driver(struct compiler *c, const char *driver);
 bool ssh_read(struct compiler *c, const struct value *map, const char *what, struct ssh_block *ret);
+struct ssh_way ssh_way(const struct ssh_block *ssh);
 
 /* nodes.c */
 void nodes_read(struct compiler *c);

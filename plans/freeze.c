@@ -101,12 +101,12 @@ static json_t *target_json(const struct target *t)
     put_text(o, "id", t->id);
     put_text(o, "transport", t->transport);
     put_text(o, "host", t->host);
-    put_int(o, "port", t->port);
-    put_text(o, "user", t->user);
-    put_text(o, "key", t->key);
-    put_text(o, "known_hosts", t->known_hosts);
-    put_text(o, "proxy_jump", t->proxy_jump);
-    put_text(o, "ssh_config", t->ssh_config);
+    put_int(o, "port", t->ssh.port);
+    put_text(o, "user", t->ssh.user);
+    put_text(o, "key", t->ssh.key);
+    put_text(o, "known_hosts", t->ssh.known_hosts);
+    put_text(o, "proxy_jump", t->ssh.proxy_jump);
+    put_text(o, "ssh_config", t->ssh.config);
     put_text(o, "state_dir", t->state_dir);
     put_text(o, "identity", t->identity);
     return o;

@@ -149,12 +149,7 @@ static void target_set(struct plan_node *node, const struct ssh_block *ssh, cons
         .id = node->id,
         .transport = ssh->transport,
         .host = host,
-        .port = (int)ssh->port,
-        .user = ssh->user,
-        .key = ssh->key,
-        .known_hosts = ssh->known_hosts,
-        .proxy_jump = ssh->proxy_jump,
-        .ssh_config = ssh->config,
+        .ssh = ssh_way(ssh),
     };
 }
 
@@ -231,7 +226,7 @@ static void check_twins(struct compiler *c, struct node_list *list, const struct
     struct place first;
     const char *port = pair_get(node->vars, node->n_vars, "port"),
                *dir = pair_get(node->vars, node->n_vars, "dir");
-    const char *key = arena_printf(a, "=%s %d %s %s", node->target.host, node->target.port,
+    const char *key = arena_printf(a, "=%s %d %s %s", node->target.host, node->target.ssh.port,
                                    port == NULL ? "" : port, dir == NULL ? "" : dir);
     if (seen_before(c, list, key, at, &first))
         problem_at(c->r.problems, at, "node '%s' has the same host, port and dir as the one at %s", node->id,

@@ -125,7 +125,7 @@ const char *report_runas(const struct op *op, const char *param)
     if (user == NULL || *user == '\0')
         return NULL;
     const struct target *t = op_target(op);
-    return t != NULL && t->user != NULL && strcmp(t->user, user) == 0 ? NULL : user;
+    return t != NULL && t->ssh.user != NULL && strcmp(t->ssh.user, user) == 0 ? NULL : user;
 }
 
 const char *arg_or_var(const struct op *op, const char *name)

@@ -28,7 +28,8 @@ const struct param running_params[] = {
 static const char *looks_as(const struct op *op)
 {
     const struct target *t = op_target(op);
-    return t != NULL && t->user != NULL && strcmp(t->user, "root") == 0 ? NULL : report_runas(op, "user");
+    return t != NULL && t->ssh.user != NULL && strcmp(t->ssh.user, "root") == 0 ? NULL
+                                                                                : report_runas(op, "user");
 }
 
 enum outcome running_run(struct op *op, const char *layout)

@@ -88,14 +88,20 @@ void *op_kept(struct op *op, const char *key, void *(*make)(void), void (*end)(v
     return conns_kept(op->spec.conns, key, make, end);
 }
 
+void target_way(struct buf *out, const struct target *t)
+{
+    const char *words[] = {t->host,           t->ssh.user,  t->ssh.key, t->ssh.known_hosts,
+                           t->ssh.proxy_jump, t->ssh.config};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        buf_printf(out, "%s\n", words[i] ? words[i] : "-");
+    buf_printf(out, "%d", t->ssh.port);
+}
+
 static char *target_key(const struct target *t)
 {
     auto_buf struct buf key = BUF_INIT(SIZE_MAX);
-    const char *words[] = {t->transport,   t->host,       t->user,      t->key,
-                           t->known_hosts, t->proxy_jump, t->ssh_config};
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        buf_printf(&key, "%s\n", words[i] ? words[i] : "");
-    buf_printf(&key, "%d", t->port);
+    buf_printf(&key, "%s\n", t->transport ? t->transport : "-");
+    target_way(&key, t);
     return xstrdup(buf_str(&key));
 }
 

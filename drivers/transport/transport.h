@@ -37,6 +37,9 @@ extern const struct transport transport_local, transport_ssh, transport_openssh;
 /* The op's link to t: leased from the cache or opened; kept until the op ends. A broken one is replaced. */
 enum link_end link_lease(struct op *op, const struct target *t, struct link **ret, struct err *err);
 
+/* Everything that decides where a connection to t ends and how it gets there, as a text: two with the same can share one. */
+void target_way(struct buf *out, const struct target *t);
+
 /* What a transport keeps beside its links as long as the connections live, by name: made at first use, freed after all
  * links, the latest first. For verbs it is op_kept. */
 void *conns_kept(struct conns *c, const char *key, void *(*make)(void), void (*end)(void *));

@@ -88,9 +88,10 @@ static int run(struct cli *cli)
         TABLE_ROW(&t, "NODE", "HOST", "PORT", "SSH", "VARIABLES", "WRITTEN", role);
         for (size_t i = 0; i < plan->n_nodes; i++) {
             const struct plan_node *n = &plan->nodes[i];
-            const char *ssh = arena_printf(
-                &cli->arena, "%s%s%s%s", n->target.user ? n->target.user : "", n->target.user ? "@" : "",
-                n->target.host, n->target.port ? arena_printf(&cli->arena, ":%d", n->target.port) : "");
+            const char *ssh =
+                arena_printf(&cli->arena, "%s%s%s%s", n->target.ssh.user ? n->target.ssh.user : "",
+                             n->target.ssh.user ? "@" : "", n->target.host,
+                             n->target.ssh.port ? arena_printf(&cli->arena, ":%d", n->target.ssh.port) : "");
             TABLE_ROW(&t, n->id, var_of(n, "host"), var_of(n, "port"), ssh, other_vars(&cli->arena, n),
                       n->where, plan->n_roles > 0 ? plan_role_name(plan, n) : "");
         }

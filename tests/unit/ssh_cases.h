@@ -94,7 +94,7 @@ static void a_closed_port_is_a_plain_failure(void **state)
 {
     (void)state;
     struct target t = *the_target();
-    t.port = port_pick();
+    t.ssh.port = port_pick();
     struct ask a = {.act = ACT_CHANGE, .target = &t, .key = "33-1", .cmd = {.script = "true"}};
     ask(&a);
     assert_int_equal(a.outcome, OUT_FAILED); /* not unknown: nothing was sent */
@@ -114,8 +114,8 @@ static const struct target *odd_start(const char *host_key, const char *more)
     odd_sshd = sshd_start("sshd_odd_one", host_key, more);
     known_hosts_write("kh_odd_one", "[127.0.0.1]:* %s\n", public_key(host_key));
     t = *the_target();
-    t.port = odd_sshd.port;
-    t.known_hosts = scratch_keep("kh_odd_one");
+    t.ssh.port = odd_sshd.port;
+    t.ssh.known_hosts = scratch_keep("kh_odd_one");
     return &t;
 }
 
@@ -263,7 +263,7 @@ static const struct target *with_known(const char *file)
 {
     static struct target t;
     t = *the_target();
-    t.known_hosts = scratch_keep(file);
+    t.ssh.known_hosts = scratch_keep(file);
     return &t;
 }
 
@@ -271,7 +271,7 @@ static const struct target *with_key(const char *file)
 {
     static struct target t;
     t = *the_target();
-    t.key = scratch_keep(file);
+    t.ssh.key = scratch_keep(file);
     return &t;
 }
 

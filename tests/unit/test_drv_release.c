@@ -500,7 +500,7 @@ static void a_tree_is_looked_at_as_its_owner(void **state)
        "nobody %s && "
        "! git -C %s rev-parse HEAD 2>/dev/null",
        sh("dirname %s", dir), dir, dir, rev1, dir, dir);
-    rig_target.user = "root";
+    rig_target.ssh.user = "root";
     struct answer ans = rig_ask(&(struct ask){.verb = "git.running", .args = args, .vars = vars});
     WANT_OK(ans);
     WANT(ans, strcmp(fact(&ans, "running_rev"), rev1) == 0);
@@ -513,7 +513,7 @@ static void a_tree_is_looked_at_as_its_owner(void **state)
     sh("echo nonsense >%s/.git/HEAD", dir);
     WANT_SO(rig_ask(&(struct ask){.verb = "git.running", .args = args, .vars = vars}),
             got.outcome == OUT_UNKNOWN && strstr(got.err.text, "not a git repository"));
-    rig_target.user = NULL;
+    rig_target.ssh.user = NULL;
 }
 
 static void in_place_the_process_must_be_younger_than_the_checkout(void **state)

@@ -152,11 +152,11 @@ static void nodes_keep_their_own_ways(void **state)
     auto_rig struct rig r = {.plan = NULL};
     compile(&r, FULL REST, &plain);
     const struct target *a = &r.plan->nodes[0].target, *c = &r.plan->nodes[2].target;
-    assert_string_equal(a->user, "deploy");
-    assert_int_equal(a->port, 22);
-    assert_string_equal(c->user, "other");
-    assert_int_equal(c->port, 2222);
-    assert_string_equal(c->key, "/k");
+    assert_string_equal(a->ssh.user, "deploy");
+    assert_int_equal(a->ssh.port, 22);
+    assert_string_equal(c->ssh.user, "other");
+    assert_int_equal(c->ssh.port, 2222);
+    assert_string_equal(c->ssh.key, "/k");
     /* one directory is one place for the runner's lock, whoever works in it */
     assert_true(str_starts(c->state_dir, ".release/at/plone-"));
     assert_string_equal(c->state_dir, a->state_dir);

@@ -35,9 +35,9 @@ static const struct op_pair *any_pairs(struct arena *a, size_t *ret_n)
 
 static struct target any_target(struct arena *a)
 {
-    struct target t = {.id = any_text(a), .port = (int)dice(65536), .transport = "ssh"};
+    struct target t = {.id = any_text(a), .ssh = {.port = (int)dice(65536)}, .transport = "ssh"};
     if (dice(2))
-        t.user = any_text(a);
+        t.ssh.user = any_text(a);
     if (dice(2))
         t.identity = any_text(a);
     if (dice(2))

@@ -588,8 +588,8 @@ static void an_inventory_gives_the_nodes_of_a_group(void **state)
     assert_string_equal(b1->target.host, "b1");
     assert_string_equal(b1->target.transport, "local");
     assert_string_equal(a1->target.host, "10.0.0.1");
-    assert_int_equal(a1->target.port, 2201);
-    assert_string_equal(a1->target.user, "deploy");
+    assert_int_equal(a1->target.ssh.port, 2201);
+    assert_string_equal(a1->target.ssh.user, "deploy");
     assert_string_equal(var(a1, "port"), "8001");
     assert_string_equal(var(a1, "zone"), "a");
     auto_free char *frozen = plan_encode(r.plan);

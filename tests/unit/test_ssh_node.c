@@ -12,7 +12,8 @@ const char *__lsan_default_suppressions(void)
 }
 
 static struct sshd sshd;
-static struct target target = {.id = "app1", .transport = "ssh", .host = "127.0.0.1", .ssh_config = "none"};
+static struct target target = {
+    .id = "app1", .transport = "ssh", .host = "127.0.0.1", .ssh = {.config = "none"}};
 
 static const struct target *the_target(void)
 {
@@ -28,9 +29,9 @@ static int setup(void **state)
     keys_make();
     sshd = sshd_start("sshd_config", "hk_ed25519", NULL);
     known_hosts_write("known_hosts", "[127.0.0.1]:%d %s\n", sshd.port, public_key("hk_ed25519"));
-    target.port = sshd.port;
-    target.key = scratch_keep("uk_ed25519");
-    target.known_hosts = scratch_keep("known_hosts");
+    target.ssh.port = sshd.port;
+    target.ssh.key = scratch_keep("uk_ed25519");
+    target.ssh.known_hosts = scratch_keep("known_hosts");
     target.state_dir = scratch_keep("state/prod/app1");
     the_conns = conns_new(transport_table);
     return 0;
@@ -113,10 +114,10 @@ static void host_key_type_is_asked_for(void **state)
     struct sshd two = sshd_start("sshd_two", "hk_ed25519", more);
     known_hosts_write("kh8", "[127.0.0.1]:%d %s\n", two.port, public_key("hk_ed25519"));
     struct target t = *with_known("kh8");
-    t.port = two.port;
+    t.ssh.port = two.port;
     login_works(&t);
     known_hosts_write("kh9", "[127.0.0.1]:%d %s\n", two.port, public_key("hk_ecdsa"));
-    t.known_hosts = scratch_keep("kh9");
+    t.ssh.known_hosts = scratch_keep("kh9");
     login_works(&t);
     sshd_stop(&two);
 }
@@ -192,7 +193,7 @@ static void settings_come_from_ssh_config(void **state)
     struct target t = {.id = "web-1",
                        .transport = "ssh",
                        .host = "web-1",
-                       .ssh_config = scratch_keep("ssh_config"),
+                       .ssh = {.config = scratch_keep("ssh_config")},
                        .state_dir = the_target()->state_dir};
     login_works(&t);
 }
@@ -206,8 +207,8 @@ static void proxy_jump_reaches_through_a_second_sshd(void **state)
     char hop[64];
     snprintf(hop, sizeof(hop), "127.0.0.1:%d", jump.port);
     struct target t = *with_known("kh_jump");
-    t.proxy_jump = hop;
-    t.user = NULL;
+    t.ssh.proxy_jump = hop;
+    t.ssh.user = NULL;
     login_works(&t);
     struct ask a = {.target = &t,
                     .cmd = {.script = "head -c 20000000 /dev/zero; head -c 1000000 /dev/zero >&2"}};
@@ -223,7 +224,7 @@ static void proxy_jump_reaches_through_a_second_sshd(void **state)
     /* The jump host's key is judged like any other. */
     known_hosts_write("kh_jump2", "[127.0.0.1]:%d %s\n[127.0.0.1]:%d %s\n", sshd.port,
                       public_key("hk_ed25519"), jump.port, public_key("uk_ecdsa"));
-    t.known_hosts = scratch_keep("kh_jump2");
+    t.ssh.known_hosts = scratch_keep("kh_jump2");
     login_fails(&t, E_HOSTKEY, ARGS("jump host", "changed"));
     sshd_stop(&jump);
 }
@@ -239,7 +240,7 @@ static void a_mute_server_is_given_up(void **state)
     assert_int_equal(listen(fd, 5), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &n), 0);
     struct target t = *the_target();
-    t.port = ntohs(addr.sin_port);
+    t.ssh.port = ntohs(addr.sin_port);
     struct ask a = {.target = &t, .timeout_ms = 500, .cmd = {.script = "true"}};
     int64_t begun = clock_mono_ms();
     ask(&a);
@@ -255,7 +256,7 @@ static void ciphers_it_cannot_do_propose_openssh(void **state)
     struct sshd odd = sshd_start("sshd_odd", "hk_ed25519", "Ciphers aes256-gcm@openssh.com");
     known_hosts_write("kh_odd", "[127.0.0.1]:%d %s\n", odd.port, public_key("hk_ed25519"));
     struct target t = *with_known("kh_odd");
-    t.port = odd.port;
+    t.ssh.port = odd.port;
     login_fails(&t, E_PROTO, ARGS("transport: openssh"));
     sshd_stop(&odd);
 }

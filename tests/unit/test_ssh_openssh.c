@@ -5,7 +5,7 @@
 
 static struct sshd sshd;
 static struct target target = {
-    .id = "app1", .transport = "openssh", .host = "127.0.0.1", .ssh_config = "none"};
+    .id = "app1", .transport = "openssh", .host = "127.0.0.1", .ssh = {.config = "none"}};
 
 static const struct target *the_target(void)
 {
@@ -21,9 +21,9 @@ static int setup(void **state)
     keys_make();
     sshd = sshd_start("sshd_config", "hk_rsa", NULL);
     known_hosts_write("known_hosts", "[127.0.0.1]:%d %s\n", sshd.port, public_key("hk_rsa"));
-    target.port = sshd.port;
-    target.key = scratch_keep("uk_rsa");
-    target.known_hosts = scratch_keep("known_hosts");
+    target.ssh.port = sshd.port;
+    target.ssh.key = scratch_keep("uk_rsa");
+    target.ssh.known_hosts = scratch_keep("known_hosts");
     target.state_dir = scratch_keep("state/prod/app1");
     the_conns = conns_new(transport_table);
     return 0;
@@ -72,7 +72,7 @@ static void openssh_tries_a_full_bastion_again(void **state)
     char hop[64];
     snprintf(hop, sizeof(hop), "127.0.0.1:%d", jump.port);
     struct target t = *with_known("kh_full");
-    t.proxy_jump = hop;
+    t.ssh.proxy_jump = hop;
     struct sockaddr_in a = {.sin_family = AF_INET,
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                             .sin_port = htons((uint16_t)jump.port)};
@@ -92,9 +92,7 @@ static void openssh_tries_a_full_bastion_again(void **state)
     login_fails(&(struct target){.id = "app1",
                                  .transport = "openssh",
                                  .host = "127.0.0.2",
-                                 .port = t.port,
-                                 .proxy_jump = hop,
-                                 .ssh_config = "none"},
+                                 .ssh = {.port = t.ssh.port, .proxy_jump = hop, .config = "none"}},
                 E_NET, ARGS("port", "Connection refused"));
 }
 
@@ -123,8 +121,8 @@ static void openssh_nodes_share_the_login_to_their_bastion(void **state)
     snprintf(hop, sizeof(hop), "127.0.0.1:%d", jump.port);
     known_hosts_write("kh_many", "127.*,[127.*]:* %s\n", public_key("hk_rsa"));
     struct target t = *with_known("kh_many");
-    t.port = nodes.port;
-    t.proxy_jump = hop;
+    t.ssh.port = nodes.port;
+    t.ssh.proxy_jump = hop;
     struct conns *before = the_conns;
     the_conns = conns_new(transport_table);
     static struct target targets[BEHIND];
@@ -146,12 +144,12 @@ static void openssh_nodes_share_the_login_to_their_bastion(void **state)
     assert_int_equal(logins_at(&jump), 2);
     /* The bastion's own words about one that it cannot reach. */
     t.host = "127.0.1.99";
-    t.port = port_pick();
+    t.ssh.port = port_pick();
     login_fails(&t, E_NET, ARGS("app1: the jump host", "127.0.1.99", "Connection refused"));
     /* It was started anew: the shared login is dead, and the next node makes another. */
     assert_int_equal(sshd_cut(&jump), 0);
     t.host = "127.0.1.98";
-    t.port = nodes.port;
+    t.ssh.port = nodes.port;
     login_works(&t);
     assert_int_equal(logins_at(&jump), 3);
     conns_free(the_conns);
@@ -172,7 +170,7 @@ static void openssh_goes_through_several(void **state)
     char chain[64], config[200];
     snprintf(chain, sizeof(chain), "127.0.0.1:%d,127.0.0.1:%d", first.port, second.port);
     struct target t = *with_known("kh_chain");
-    t.proxy_jump = chain;
+    t.ssh.proxy_jump = chain;
     login_works(&t);
     assert_int_equal(logins_at(&first), 1);
     assert_int_equal(logins_at(&second), 1);
@@ -180,16 +178,16 @@ static void openssh_goes_through_several(void **state)
     fprintf(f,
             "Host way\nHostName 127.0.0.1\nPort %d\nIdentityFile %s\nUserKnownHostsFile %s\n"
             "Match originalhost 127.0.0.1\nProxyJump way\n",
-            first.port, t.key, t.known_hosts);
+            first.port, t.ssh.key, t.ssh.known_hosts);
     fclose(f);
     snprintf(config, sizeof(config), "%s/ssh_jumps", scratch);
-    t.proxy_jump = NULL;
-    t.ssh_config = config;
+    t.ssh.proxy_jump = NULL;
+    t.ssh.config = config;
     login_works(&t);
     assert_int_equal(logins_at(&first), 2);
     snprintf(chain, sizeof(chain), "127.0.0.1:%d", closed.port);
-    t.proxy_jump = chain;
-    t.ssh_config = "none";
+    t.ssh.proxy_jump = chain;
+    t.ssh.config = "none";
     login_fails(&t, E_NET, ARGS("app1: the jump host", "administratively prohibited"));
     sshd_stop(&closed);
     sshd_stop(&second);

@@ -54,7 +54,7 @@ static int setup(void **state)
     setenv("SSH_AUTH_SOCK", scratch_path("few"), 1);
     setenv("AGENT_OF_MINE", scratch_path("all"), 1);
     setenv("KEY_PLACE", scratch, 1);
-    target.ssh_config = scratch_keep("ssh_config");
+    target.ssh.config = scratch_keep("ssh_config");
     target.state_dir = scratch_keep("state/prod/web1");
     return 0;
 }
@@ -236,9 +236,9 @@ static void a_chain_of_jumps_goes_through_each(void **state)
         fail_msg("%s", why);
     assert_int_equal(sh("test $(grep -c 'Accepted publickey' %s/sshd.log) = 3", scratch), 0);
     /* The pillar's `none` is no host. */
-    target.proxy_jump = "none";
+    target.ssh.proxy_jump = "none";
     bool direct = we_work(why, sizeof(why));
-    target.proxy_jump = NULL;
+    target.ssh.proxy_jump = NULL;
     if (!direct)
         fail_msg("%s", why);
     assert_int_equal(sh("test $(grep -c 'Accepted publickey' %s/sshd.log) = 4", scratch), 0);

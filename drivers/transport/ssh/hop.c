@@ -87,11 +87,8 @@ void hop_leave(struct hop *h)
 static char *hop_key(const struct target *t, const struct hop *via)
 {
     auto_buf struct buf key = BUF_INIT(SIZE_MAX);
-    const char *words[] = {via ? via->path : NULL, t->host,       t->user,      t->key,
-                           t->known_hosts,         t->proxy_jump, t->ssh_config};
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        buf_printf(&key, "%s\n", words[i] ? words[i] : "-");
-    buf_printf(&key, "%d", t->port);
+    buf_printf(&key, "%s\n", via ? via->path : "-");
+    target_way(&key, t);
     return xstrdup(buf_str(&key));
 }
 
@@ -245,9 +242,9 @@ static enum link_end way_join(struct op *op, struct conns *conns, const struct t
         }
         jump.id = arena_printf(op_arena(op), "jump host %s", jump.host);
         /* What the user's configuration names is reached with what it says, as ssh does it. */
-        if (!t->proxy_jump)
-            jump.key = jump.known_hosts = NULL;
-        jump.proxy_jump = via ? "" : NULL;
+        if (!t->ssh.proxy_jump)
+            jump.ssh.key = jump.ssh.known_hosts = NULL;
+        jump.ssh.proxy_jump = via ? "" : NULL;
         if (!via)
             end = way_join(op, conns, &jump, depth + 1, &via, err);
         if (end == LINK_OK)

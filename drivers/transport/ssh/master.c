@@ -58,28 +58,28 @@ static void add_via(struct ssh_words *w, const struct master_login *l)
 
 static void add_target(struct ssh_words *w, const struct target *t, const struct master_login *l)
 {
-    if (t->ssh_config) {
+    if (t->ssh.config) {
         add(w, "-F");
-        add(w, ssh_tilde(w->arena, t->ssh_config));
+        add(w, ssh_tilde(w->arena, t->ssh.config));
     }
-    if (t->user) {
+    if (t->ssh.user) {
         add(w, "-l");
-        add(w, t->user);
+        add(w, t->ssh.user);
     }
-    if (t->port) {
+    if (t->ssh.port) {
         add(w, "-p");
-        add(w, arena_printf(w->arena, "%d", t->port));
+        add(w, arena_printf(w->arena, "%d", t->ssh.port));
     }
-    if (t->key) {
+    if (t->ssh.key) {
         add(w, "-i");
-        add(w, t->key);
+        add(w, t->ssh.key);
         add_option(w, "IdentitiesOnly", "yes");
     }
-    if (t->known_hosts)
-        add_option(w, "UserKnownHostsFile", quoted_file(w->arena, t->known_hosts));
+    if (t->ssh.known_hosts)
+        add_option(w, "UserKnownHostsFile", quoted_file(w->arena, t->ssh.known_hosts));
     if (l->via)
         add_via(w, l);
-    else if (t->proxy_jump && jump_none(t->proxy_jump))
+    else if (t->ssh.proxy_jump && jump_none(t->ssh.proxy_jump))
         add_option(w, "ProxyJump", "none");
 }
 

@@ -302,12 +302,13 @@ bool jump_target(struct op *op, const struct target *t, const char *word, struct
     struct arena *arena = op_arena(op);
     char *text = arena_strdup(arena, word), *at = strrchr(text, '@');
     char *host = at ? at + 1 : text, *colon = strrchr(host, ':');
-    *ret = (struct target){.key = t->key, .known_hosts = t->known_hosts, .ssh_config = t->ssh_config};
+    *ret = (struct target){
+        .ssh = {.key = t->ssh.key, .known_hosts = t->ssh.known_hosts, .config = t->ssh.config}};
     if (str_starts(text, "ssh://"))
         host = at ? host : text + 6;
     if (at) {
         *at = '\0';
-        ret->user = str_starts(text, "ssh://") ? text + 6 : text;
+        ret->ssh.user = str_starts(text, "ssh://") ? text + 6 : text;
     }
     if (host[0] == '[' && strchr(host, ']')) {
         colon = strchr(host, ']')[1] == ':' ? strchr(host, ']') + 1 : NULL;
@@ -317,12 +318,12 @@ bool jump_target(struct op *op, const struct target *t, const char *word, struct
     if (colon) {
         *colon = '\0';
         /* A port is digits: what else stands there is a mistake, not a part to be left out. */
-        ret->port =
+        ret->ssh.port =
             strlen(colon + 1) < 6 && colon[1 + strspn(colon + 1, "0123456789")] == '\0' ? atoi(colon + 1) : 0;
     }
     ret->host = host;
     ret->id = arena_printf(arena, "%s: jump host %s", t->id, host);
-    return *host && (!colon || (ret->port > 0 && ret->port < 65536));
+    return *host && (!colon || (ret->ssh.port > 0 && ret->ssh.port < 65536));
 }
 
 /* *outer: the session through which it goes, if any; then the new one, also one that did not come about: to be
@@ -364,7 +365,7 @@ static enum link_end way_open(struct op *op, struct conns *conns, const struct t
             err_set(err, E_CONFIG, "%s: proxy_jump: '%s' is not user@host:port", t->id, word);
             return LINK_REFUSED;
         }
-        jump.proxy_jump = *at ? "" : NULL;
+        jump.ssh.proxy_jump = *at ? "" : NULL;
         end = way_open(op, conns, &jump, depth + 1, at, err);
     }
     return end == LINK_OK ? open_over(op, conns, t, at, err) : end;

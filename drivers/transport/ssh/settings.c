@@ -32,16 +32,16 @@ static enum link_end settings_ask(struct op *op, const struct target *t, struct 
     char port[16];
     const char *argv[12] = {"ssh", "-G"};
     size_t n = 2;
-    if (t->ssh_config) {
+    if (t->ssh.config) {
         argv[n++] = "-F";
-        argv[n++] = ssh_tilde(&s->arena, t->ssh_config);
+        argv[n++] = ssh_tilde(&s->arena, t->ssh.config);
     }
-    if (t->user) {
+    if (t->ssh.user) {
         argv[n++] = "-l";
-        argv[n++] = t->user;
+        argv[n++] = t->ssh.user;
     }
-    if (t->port) {
-        snprintf(port, sizeof(port), "%d", t->port);
+    if (t->ssh.port) {
+        snprintf(port, sizeof(port), "%d", t->ssh.port);
         argv[n++] = "-p";
         argv[n++] = port;
     }
@@ -98,23 +98,23 @@ static void settings_override(struct ssh_settings *s, const struct target *t)
     s->asked = arena_strdup(&s->arena, t->host);
     if (!s->host)
         s->host = s->asked;
-    if (t->port || !s->port)
-        s->port = t->port ? t->port : 22;
-    if (t->user || !s->user)
-        s->user = arena_strdup(&s->arena, t->user ? t->user : "root");
+    if (t->ssh.port || !s->port)
+        s->port = t->ssh.port ? t->ssh.port : 22;
+    if (t->ssh.user || !s->user)
+        s->user = arena_strdup(&s->arena, t->ssh.user ? t->ssh.user : "root");
     s->keys_default = keys_are_default(s);
-    if (t->key) {
+    if (t->ssh.key) {
         memset(s->keys, 0, sizeof(s->keys));
-        s->keys[0] = arena_strdup(&s->arena, t->key);
+        s->keys[0] = arena_strdup(&s->arena, t->ssh.key);
         s->key_given = true;
         s->keys_default = false;
     }
-    if (t->known_hosts) {
+    if (t->ssh.known_hosts) {
         memset(s->known_hosts, 0, sizeof(s->known_hosts));
-        s->known_hosts[0] = ssh_tilde(&s->arena, t->known_hosts);
+        s->known_hosts[0] = ssh_tilde(&s->arena, t->ssh.known_hosts);
     }
-    if (t->proxy_jump) {
-        s->proxy_jump = jump_none(t->proxy_jump) ? NULL : arena_strdup(&s->arena, t->proxy_jump);
+    if (t->ssh.proxy_jump) {
+        s->proxy_jump = jump_none(t->ssh.proxy_jump) ? NULL : arena_strdup(&s->arena, t->ssh.proxy_jump);
         s->proxy_command = NULL; /* whichever is named first counts, and the pillar comes first */
     }
 }
@@ -162,11 +162,8 @@ static bool settings_finish(struct ssh_settings *s, struct err *err)
 
 static char *settings_key(const struct target *t)
 {
-    const char *words[] = {t->host, t->user, t->key, t->known_hosts, t->proxy_jump, t->ssh_config};
     auto_buf struct buf key = BUF_INIT(SIZE_MAX);
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        buf_printf(&key, "%s\n", words[i] ? words[i] : "-");
-    buf_printf(&key, "%d", t->port);
+    target_way(&key, t);
     return xstrdup(buf_str(&key));
 }
 
@@ -177,8 +174,8 @@ static enum link_end settings_of_any(struct op *op, struct conns *conns, const s
 {
     auto_buf struct buf key = BUF_INIT(SIZE_MAX);
     enum link_end end = LINK_OK;
-    buf_printf(&key, "any host\n%s\n%s\n%d", t->user ? t->user : "-", t->ssh_config ? t->ssh_config : "-",
-               t->port);
+    buf_printf(&key, "any host\n%s\n%s\n%d", t->ssh.user ? t->ssh.user : "-",
+               t->ssh.config ? t->ssh.config : "-", t->ssh.port);
     ssh_kept_lock(conns);
     struct ssh_settings *any = ssh_kept_get(conns, buf_str(&key));
     if (!any) {
@@ -208,11 +205,11 @@ static enum link_end settings_read(struct op *op, struct conns *conns, const str
     const char *agent = getenv("SSH_AUTH_SOCK");
     s->agent = agent ? arena_strdup(&s->arena, agent) : NULL;
     s->name = arena_strdup(&s->arena, t->id);
-    if (t->ssh_config && strcmp(t->ssh_config, "none") == 0) {
+    if (t->ssh.config && strcmp(t->ssh.config, "none") == 0) {
         settings_default(s);
         return LINK_OK;
     }
-    if (ssh_config_uniform(t->ssh_config ? ssh_tilde(&s->arena, t->ssh_config) : NULL, ssh_home(&s->arena)))
+    if (ssh_config_uniform(t->ssh.config ? ssh_tilde(&s->arena, t->ssh.config) : NULL, ssh_home(&s->arena)))
         return settings_of_any(op, conns, t, s, err);
     return settings_ask(op, t, s, err);
 }
@@ -220,8 +217,8 @@ static enum link_end settings_read(struct op *op, struct conns *conns, const str
 enum link_end ssh_jump_find(struct op *op, struct conns *conns, const struct target *t, const char **ret,
                             struct err *err)
 {
-    if (t->proxy_jump) {
-        *ret = jump_none(t->proxy_jump) ? NULL : t->proxy_jump;
+    if (t->ssh.proxy_jump) {
+        *ret = jump_none(t->ssh.proxy_jump) ? NULL : t->ssh.proxy_jump;
         return LINK_OK;
     }
     struct ssh_settings *s = xcalloc(1, sizeof(*s));
