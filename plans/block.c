@@ -282,6 +282,22 @@ static void texts_check(struct compiler *c)
                    "release: repo: '%s' is not the URL of a repository", c->b.repo);
 }
 
+/* `git: {path: apps/site}`: the one key of a driver's block that makes another release out of the same revision. */
+static void git_path_read(struct compiler *c)
+{
+    const struct value *git = map_get(c->b.map, "git");
+    const struct value *v = git != NULL && git->kind == VALUE_MAP ? map_get(git, "path") : NULL;
+    if (value_is_null(v))
+        return;
+    const char *wrong = v->kind != VALUE_SCALAR ? "is no text" : subdir_trouble(v->text);
+    if (wrong != NULL)
+        problem_at(c->r.problems, v->at,
+                   "release: git: path: '%s' %s; wanted a directory of the repository, as in apps/site",
+                   v->kind != VALUE_SCALAR ? value_kind_text(v) : v->text, wrong);
+    else
+        c->b.git_path = v->text;
+}
+
 bool block_read(struct compiler *c)
 {
     const struct value *map = c->block != NULL ? c->block : map_get(c->pillar->tree, "release");
@@ -301,6 +317,7 @@ bool block_read(struct compiler *c)
     c->b.ssh_defaults = (struct ssh_block){.transport = "ssh"};
     (void)ssh_read(c, c->b.ssh, "release: ssh", &c->b.ssh_defaults);
     texts_check(c);
+    git_path_read(c);
     balancers_read(c);
     checks_read(c);
     apps_read(c);

@@ -26,6 +26,8 @@ static const char *recipe_of(struct compiler *c)
         value_json(&shared, c->b.shared);
     sha256_add(s, plan->repo, strlen(plan->repo) + 1);
     sha256_add(s, buf_str(&shared), strlen(buf_str(&shared)) + 1);
+    if (c->b.git_path != NULL)
+        sha256_add(s, c->b.git_path, strlen(c->b.git_path) + 1);
     for (size_t i = 0; i < plan->n_steps; i++) {
         const struct plan_step *step = &plan->steps[i];
         if (step->phase != PHASE_PREPARE)
@@ -42,7 +44,7 @@ static const char *recipe_of(struct compiler *c)
 
 static void vars_set(struct compiler *c)
 {
-    struct op_pair *vars = arena_array(c->r.arena, 9, sizeof(*vars));
+    struct op_pair *vars = arena_array(c->r.arena, 10, sizeof(*vars));
     size_t n = 0;
     add_var(vars, &n, "env", c->plan->env);
     add_var(vars, &n, "app", c->plan->app);
@@ -51,6 +53,8 @@ static void vars_set(struct compiler *c)
     add_var(vars, &n, "repo", c->plan->repo);
     add_var(vars, &n, "layout", c->layout);
     add_var(vars, &n, "recipe", recipe_of(c));
+    if (c->b.git_path != NULL)
+        add_var(vars, &n, "git_path", c->b.git_path);
     /* 0: these are all nodes that the environment has, and others are no longer its own */
     add_var(vars, &n, "left_out", arena_printf(c->r.arena, "%zu", c->n_all_nodes - c->plan->n_nodes));
     c->plan->vars = vars;
@@ -120,6 +124,8 @@ static void looking_set(struct compiler *c)
         if (table_verb(c->table, rows[i].verb) != NULL)
             (void)step_make(c, &item, rows[i].to);
     }
+    if (c->plan->resolve_step.verb != NULL && c->b.git_path != NULL)
+        c->plan->resolve_step.where = place_text(c->r.arena, map_get(map_get(c->b.map, "git"), "path")->at);
 }
 
 static void secret_add(struct compiler *c, const char *reference)
@@ -238,6 +244,19 @@ static void revision_missed(struct compiler *c)
     }
 }
 
+/* A checkout is of a whole repository. */
+static void git_path_missed(struct compiler *c)
+{
+    for (size_t i = 0; c->b.git_path != NULL && i < c->plan->n_steps; i++)
+        if (verb_does(c->plan->steps[i].verb) == DOES_CHECKOUT) {
+            problem_at(c->r.problems, map_get(map_get(c->b.map, "git"), "path")->at,
+                       "release: git: path: plan %s checks out the whole repository (%s at %s); "
+                       "`plan: rolling` puts %s alone into a release directory, or leave 'path' out",
+                       c->plan->name, c->plan->steps[i].verb, c->plan->steps[i].where, c->b.git_path);
+            return;
+        }
+}
+
 /* A task or restart works where the pillar's own plan puts the application. */
 static const char *layout_of(struct compiler *c, const struct value *file)
 {
@@ -288,6 +307,7 @@ static void plan_fill(struct compiler *c)
     c->n_plan_problems = c->r.problems->n;
     steps_read(c, file);
     revision_missed(c);
+    git_path_missed(c);
     balancer_set(c);
     looking_set(c);
     events_set(c);

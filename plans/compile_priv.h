@@ -24,6 +24,7 @@ struct ssh_block {
 
 struct release_block {
     const struct value *map;
+    const char *git_path; /* the application is this directory of the repository; NULL: all of it */
     const char *app, *repo, *branch, *dir, *user, *plan, *on_failure, *confirm, *approval;
     const struct value *app_servers, *ssh, *balancer, *supervisor, *service, *shared, *build, *check, *stages,
         *hooks, *notify;

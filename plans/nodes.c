@@ -15,7 +15,7 @@ static const char *const host_keys[] = {"host",      "address", "ip_address", "p
 /* Names that mean something else in every template. */
 static const char *const reserved[] = {"node",      "env",        "app",         "rev",
                                        "rev_short", "rev_before", "release_dir", "release",
-                                       "fence",     "operator",   "repo"};
+                                       "fence",     "operator",   "repo",        "git_path"};
 
 /* How to read entries: `{pillar: a:b, host: KEY, port: KEY}` names the keys of a foreign tree. */
 struct shape {

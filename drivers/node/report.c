@@ -163,6 +163,16 @@ static bool path_clean(const char *p)
            (n < 3 || strcmp(p + n - 3, "/..") != 0);
 }
 
+bool want_subdir(struct op *op, const char *path)
+{
+    const char *wrong = *path == '\0' ? NULL : subdir_trouble(path);
+    if (wrong != NULL)
+        op_refused(op, E_CONFIG,
+                   "git: path: '%.200s' %s; wanted a directory of the repository, as in apps/site", path,
+                   wrong);
+    return wrong == NULL;
+}
+
 bool want_path(struct op *op, const char *what, const char *path)
 {
     if (path_clean(path))

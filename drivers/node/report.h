@@ -32,5 +32,7 @@ const char *recall_or_empty(const struct op *op, const char *fact);
 bool want_rev(struct op *op, const char *rev);
 /* false, op refused: not an absolute path free of "..", control bytes and a trailing slash. */
 bool want_path(struct op *op, const char *what, const char *path);
+/* `git: {path: ..}`; "" is all of the repository. */
+bool want_subdir(struct op *op, const char *path);
 
 #endif

@@ -47,7 +47,7 @@ static const struct param local_params[] = {
     PARAM_END,
 };
 
-#define FIXED_ARGS 15
+#define FIXED_ARGS 16
 
 static const char *git_dir(struct op *op)
 {
@@ -79,6 +79,7 @@ static const char *const *script_args(struct op *op)
     args[i++] = recall_or_empty(op, "release.before");
     args[i++] = *jobrun_checkout(op) ? script_tree : "";
     args[i++] = jobrun_checkout(op);
+    args[i++] = op_var(op, "git_path") ? op_var(op, "git_path") : "";
     args[i++] = arena_printf(a, "%zu", n_paths);
     for (size_t p = 0; p < n_paths; p++)
         args[i++] = paths[p];
@@ -107,6 +108,7 @@ static enum outcome cmd_local(struct op *op)
                           op_arg_text(op, "creates"),
                           op_arg_text(op, "unless"),
                           op_arg_text(op, "onlyif"),
+                          "",
                           "",
                           "",
                           "",

@@ -13,6 +13,11 @@
 #include "drivers/verbs/scripts.h"
 
 #define REPO_MAX 2000
+#define PATH_PARAM                                                                                           \
+    {                                                                                                        \
+        .name = "path", .type = PARAM_STR,                                                                   \
+        .help = "the application is this directory of the repository; default: all of it"                    \
+    }
 
 static const struct param node_params[] = {
     {.name = "repo", .type = PARAM_STR, .help = "address of the repository: https, ssh, git, or a path"},
@@ -48,12 +53,14 @@ static const struct param resolve_params[] = {
      .deflt = "refuse",
      .help = "a revision with files by git-lfs: they are not fetched"},
     {.name = "shared", .type = PARAM_LIST, .help = "paths: which of them does the revision hold?"},
+    PATH_PARAM,
     PARAM_END,
 };
 static const struct param log_params[] = {
     {.name = "repo", .type = PARAM_STR, .required = true, .help = "address of the repository"},
     {.name = "from", .type = PARAM_STR, .help = "40 hex digits; default {rev_before}"},
     {.name = "rev", .type = PARAM_STR, .help = "40 hex digits; default {rev}"},
+    PATH_PARAM,
     PARAM_END,
 };
 
@@ -151,10 +158,17 @@ static const char *shared_path(struct op *op, const char *word)
     return arena_strndup(op_arena(op), path, n > 0 && path[n - 1] == '/' ? n - 1 : n);
 }
 
+static const char *given_path(struct op *op)
+{
+    const char *path = op_arg(op, "path");
+    return path != NULL ? path : "";
+}
+
 static enum outcome git_resolve(struct op *op)
 {
     const char *repo = arg_or_var(op, "repo"), *rev = op_arg(op, "rev");
-    if (!want_repo(op, repo))
+    const char *subdir = given_path(op);
+    if (!want_repo(op, repo) || !want_subdir(op, subdir))
         return op_end(op);
     if (rev == NULL || !rev_valid(rev))
         return op_refused(op, E_USAGE,
@@ -162,13 +176,19 @@ static enum outcome git_resolve(struct op *op)
                           rev ? rev : "");
     size_t n = 0;
     const char *const *shared = op_arg_list(op, "shared", &n);
-    const char **args = arena_array(op_arena(op), n + 8, sizeof *args);
-    const char *fixed[] = {
-        "resolve",        git_repo_key(op, repo), repo, git_seconds_left(op), rev, op_arg(op, "submodules"),
-        op_arg(op, "lfs")};
+    const char *fixed[] = {"resolve",
+                           git_repo_key(op, repo),
+                           repo,
+                           git_seconds_left(op),
+                           rev,
+                           op_arg(op, "submodules"),
+                           op_arg(op, "lfs"),
+                           subdir};
+    size_t n_fixed = sizeof fixed / sizeof *fixed;
+    const char **args = arena_array(op_arena(op), n + n_fixed + 1, sizeof *args);
     memcpy(args, fixed, sizeof fixed);
     for (size_t i = 0; i < n; i++)
-        args[7 + i] = shared_path(op, shared[i]);
+        args[n_fixed + i] = shared_path(op, shared[i]);
     return report_local(op, &(struct node_cmd){.script = script_resolve, .args = args});
 }
 
@@ -177,9 +197,10 @@ static enum outcome git_log(struct op *op)
     const char *repo = arg_or_var(op, "repo"), *rev = arg_or_var(op, "rev"), *from = op_arg(op, "from");
     if (from == NULL || *from == '\0')
         from = op_var(op, "rev_before") ? op_var(op, "rev_before") : "";
-    if (!want_repo(op, repo) || !want_rev(op, from) || !want_rev(op, rev))
+    const char *subdir = given_path(op);
+    if (!want_repo(op, repo) || !want_rev(op, from) || !want_rev(op, rev) || !want_subdir(op, subdir))
         return op_end(op);
-    const char *args[] = {"log", git_repo_key(op, repo), repo, git_seconds_left(op), from, rev, NULL};
+    const char *args[] = {"log", git_repo_key(op, repo), repo, git_seconds_left(op), from, rev, subdir, NULL};
     return report_local(op, &(struct node_cmd){.script = script_resolve, .args = args});
 }
 

@@ -69,11 +69,12 @@ static enum outcome dir_call(struct op *op, const char *act, bool with_shared,
                              enum outcome (*run)(struct op *, const struct node_cmd *))
 {
     const char *dir = arg_or_var(op, "dir"), *release = release_dir(op), *rev = arg_or_var(op, "rev");
-    if (!places_ok(op, dir, release) || !want_rev(op, rev))
+    const char *subdir = op_var(op, "git_path") ? op_var(op, "git_path") : "";
+    if (!places_ok(op, dir, release) || !want_rev(op, rev) || !want_subdir(op, subdir))
         return op_end(op);
     size_t n = 0, i = 0;
     const char *const *shared = with_shared ? op_arg_list(op, "shared", &n) : NULL;
-    const char **args = arena_array(op_arena(op), n + 7, sizeof *args);
+    const char **args = arena_array(op_arena(op), n + 8, sizeof *args);
     args[i++] = act;
     args[i++] = dir;
     args[i++] = release;
@@ -81,6 +82,9 @@ static enum outcome dir_call(struct op *op, const char *act, bool with_shared,
     if (strcmp(act, "unpack") == 0) {
         args[i++] = arena_printf(op_arena(op), "%" PRId64, op_arg_int(op, "keep"));
         args[i++] = recall_or_empty(op, "release.before");
+        args[i++] = subdir;
+    } else if (strcmp(act, "seal") == 0) {
+        args[i++] = subdir;
     }
     for (size_t s = 0; s < n; s++)
         args[i++] = shared[s];

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -195,6 +196,29 @@ bool rev_valid(const char *s)
         if ((unsigned char)s[i] <= ' ' || s[i] == 0x7f || strchr("~^:?*[\\", s[i]))
             return false;
     return utf8_valid(s);
+}
+
+const char *subdir_trouble(const char *s)
+{
+    if (*s == '/')
+        return "is absolute";
+    if (*s == '-' || *s == ':')
+        return "begins with a sign that git reads as something else";
+    for (const char *part = s;; part += strcspn(part, "/") + 1) {
+        size_t n = strcspn(part, "/");
+        if (n == 0)
+            return *s == '\0' ? "is empty" : "has an empty part, or a slash at its end";
+        if ((n == 1 || n == 2) && strncmp(part, "..", n) == 0)
+            return "has a part '.' or '..'";
+        if (n == 4 && strncasecmp(part, ".git", n) == 0)
+            return "has a part '.git'";
+        if (part[n] == '\0')
+            break;
+    }
+    for (const char *c = s; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f || strchr("*?[]{}\\\"", *c))
+            return "has a sign that is a pattern's, a template's or not visible";
+    return strlen(s) > 1000 ? "is too long" : utf8_valid(s) ? NULL : "is not UTF-8";
 }
 
 bool str_starts(const char *s, const char *prefix)

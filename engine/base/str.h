@@ -47,6 +47,9 @@ bool name_valid(const char *s, size_t max);
 /* A git revision as typed: [0-9a-f]{4,40}, or a branch/tag by git's own ref rules minus leading '-', "..",
  * "@{", control bytes, spaces, ~^:?*[\ and what is not UTF-8 (docs/promises.md#s1). */
 bool rev_valid(const char *s);
+/* What is wrong with a path below the root of a repository ("apps/site"), NULL: nothing. It is one way to write that
+ * directory, and nothing that git could take for an option or a pattern. */
+const char *subdir_trouble(const char *s);
 bool is_hex(const char *s, size_t n);
 /* Nothing overlong, cut, or a surrogate. */
 bool utf8_valid(const char *s);

@@ -18,6 +18,14 @@ static const struct option_def options[] = {
     OPTION_END,
 };
 
+const char *plan_git_path(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n_vars; i++)
+        if (strcmp(plan->vars[i].name, "git_path") == 0)
+            return plan->vars[i].value;
+    return NULL;
+}
+
 static void list_runners(const struct plan *plan, const char *rev, struct buf *out)
 {
     size_t n = 0, shown = 0;
@@ -57,6 +65,8 @@ static void put_log(const struct probe *probe, struct buf *out)
             shown++;
         }
     long long count;
+    if (shown == 0 && strcmp(probe_fact(probe, "count"), "0") == 0)
+        buf_puts(out, "    (none)\n");
     if (parse_number(probe_fact(probe, "count"), &count) && count > (long long)shown)
         buf_printf(out, "    ... and %lld more\n", count - (long long)shown);
 }
@@ -107,7 +117,13 @@ static void put_commits(struct session *s, const struct plan *plan, const char *
 
 static void put_changes(struct session *s, const struct plan *plan, struct buf *out)
 {
-    buf_puts(out, "\ncommits:\n");
+    const char *path = plan_git_path(plan);
+    buf_puts(out, "\ncommits");
+    if (path) {
+        buf_puts(out, " that touch ");
+        text_visible(out, path, strlen(path));
+    }
+    buf_puts(out, ":\n");
     for (size_t i = 0; i < plan->n_nodes; i++) {
         const char *before = plan->nodes[i].rev_before;
         if (!plan_first_of_change(plan, i))

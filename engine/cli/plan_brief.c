@@ -77,6 +77,8 @@ static json_t *change_json(struct session *s, const struct plan *plan, size_t of
         return o;
     json_object_set_new(o, "direction", json_string(direction_of(probe)));
     json_object_set_new(o, "commits", commits_json(probe));
+    if (plan_git_path(plan))
+        json_object_set_new(o, "path", text(plan_git_path(plan)));
     if (parse_number(probe_fact(probe, "count"), &count))
         json_object_set_new(o, "count", json_integer(count));
     return o;

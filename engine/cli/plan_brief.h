@@ -5,6 +5,8 @@
 
 #include "cli/session.h"
 
+/* The application is this directory of the repository; NULL: all of it. */
+const char *plan_git_path(const struct plan *plan);
 /* What node i shall run: a revision of its own, else the plan's. */
 const char *plan_target(const struct plan *plan, size_t i);
 /* Do both come from one revision, and go to one? */

@@ -12,12 +12,26 @@ static const struct plan_step *fetch_step(const struct plan *plan, const struct 
     return NULL;
 }
 
+/* The application is a directory of the repository: the revision must have it. */
+static void path_judge(struct preflight *p)
+{
+    const struct plan_step *step = &p->plan->resolve_step;
+    const char *trouble = preflight_fact(p->resolve, "path_trouble"), *path = NULL;
+    for (size_t a = 0; a < step->n_args; a++)
+        if (strcmp(step->args[a].name, "path") == 0)
+            path = step->args[a].value;
+    if (trouble && path)
+        problems_add(p->problems, "%s: git: path: %s in revision %.12s: it %s", step->where, path,
+                     p->plan->rev, trouble);
+}
+
 void preflight_git(struct preflight *p)
 {
     const struct plan *plan = p->plan;
     /* A way back goes to what is there already. */
     if (plan->kind != KIND_RELEASE || !preflight_good(p->resolve) || !plan->rev)
         return;
+    path_judge(p);
     struct job **jobs = arena_array(p->arena, plan->n_nodes + 1, sizeof(struct job *));
     struct batch *b = batch_new(plan, p->opt);
     for (size_t i = 0; i < plan->n_nodes; i++) {

@@ -2,6 +2,7 @@
 """git: {via: controller}: the origin is read by the controller alone, a node gets what it lacks, and a connection that breaks in
 the middle of a transfer costs a piece of it. The origin is git's own daemon, which writes down who asks."""
 import os
+import shutil
 import socket
 import subprocess
 
@@ -67,6 +68,38 @@ def test_the_origin_is_read_once(fleet):
     run(fleet, "rollback", "--yes", "prod")
     expect_world(fleet, "v2")
     assert os.path.isdir(origin)
+
+
+def test_a_directory_of_the_repository(fleet):
+    """git: {path: apps/site}, brought by the controller: what lies beside it does not reach a node, the same revision by another
+    path is another directory, and a revision that lacks the path is refused by file and line before anything is touched."""
+    work = f"{fleet.dir}/origin.work"
+    for name in ("site", "shop"):
+        os.makedirs(f"{work}/apps/{name}")
+        for part in ("app.py", "build.sh", ".gitignore"):
+            shutil.copy(f"{work}/{part}", f"{work}/apps/{name}/{part}")
+        for part, text in (("VERSION", "v9"), ("BEHAVE", "good"), ("NAME", name)):
+            with open(f"{work}/apps/{name}/{part}", "w") as f:
+                f.write(text + "\n")
+    fleet.revs["v9"] = add_commit(fleet.dir, "v9")
+    released = set()
+    for name in ("site", "shop"):
+        fleet.write_pillar(extra=f"  git: {{via: controller, path: apps/{name}}}\n")
+        if name == "site":
+            release(fleet, "v9")
+        else:
+            expect(fleet.release("run", "--rev", fleet.revs["v9"], "--yes", "prod"), 0)
+        for node in fleet.nodes:
+            with open(f"{node.current}/NAME") as f:
+                assert f.read() == name + "\n"
+            assert not os.path.exists(f"{node.current}/apps")
+            released.add(os.readlink(f"{node.current}"))
+    assert len(released) == 2, released
+    refused = expect(fleet.release("run", "--rev", fleet.revs["v7"], "--yes", "prod"), 6)
+    said = refused.stdout + refused.stderr
+    assert "prod.sls:" in said and "git: path: apps/shop in revision" in said and "it is not there" in said, said
+    shown = run(fleet, "plan", "--rev", fleet.revs["v9"], "prod").stdout
+    assert "path        apps/shop, of the repository" in shown and "commits that touch apps/shop" in shown, shown
 
 
 def test_a_cut_transfer_goes_on(fleet):

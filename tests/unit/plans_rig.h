@@ -185,6 +185,7 @@ static const struct param git_params[] = {
     {.name = "repo", .type = PARAM_STR, .required = true}, {.name = "rev", .type = PARAM_STR}, PARAM_END};
 static const struct param resolve_params[] = {{.name = "repo", .type = PARAM_STR, .required = true},
                                               {.name = "rev", .type = PARAM_STR, .required = true},
+                                              {.name = "path", .type = PARAM_STR},
                                               PARAM_END};
 static const struct verb git_verbs[] = {
     {.name = "git.fetch",

@@ -4,7 +4,7 @@
 
 #include <sys/stat.h>
 
-static const char *rev1, *rev2, *rev3;
+static const char *rev1, *rev2, *rev3, *subdir = "";
 
 static int setup(void **state)
 {
@@ -95,7 +95,7 @@ static struct answer build(const char *place, const char *rev, const char *phase
         .args = args,
         .vars = PAIRS({"dir", text("%s/srv", rig_dir)},
                       {"release_dir", text("%s/srv/releases/%s", rig_dir, place)}, {"rev", rev},
-                      {"rev_before", rev1}, {"phase", phase}),
+                      {"rev_before", rev1}, {"phase", phase}, {"git_path", subdir}),
         .recall = PAIRS({"release.before", text("%s/srv/releases/r1", rig_dir)}),
         .back = back,
     });
@@ -133,6 +133,24 @@ static void builds_are_skipped_where_nothing_changed_and_their_results_carried_o
     WANT(ans, ran("r2"));
     WANT_OK(build("r2", rev2, "change", theme, true));
     WANT(ans, ran("r1"));
+}
+
+/* Paths begin where the application does, and results are carried over from the same directory alone. */
+static void below_a_directory_of_the_repository_paths_are_its_own(void **state)
+{
+    (void)state;
+    const struct op_pair *x = PAIRS({"when_changed", "[\"a.css\"]"});
+    subdir = "theme";
+    WANT_OK(build("r2", rev2, "prepare", x, false));
+    assert_true(ran("r2")); /* what ran before was made of the whole repository */
+    sh("echo path theme >>$D/srv/releases/r1/.release-complete && touch $D/srv/releases/r1/a.css");
+    struct answer ans = build("r2", rev2, "prepare", x, false);
+    WANT_OK(ans);
+    WANT(ans, !ran("r2") && strstr(fact(&ans, "skipped"), "nothing changed in a.css"));
+    WANT_OK(build("r3", rev3, "prepare", x, false));
+    WANT(ans, ran("r3"));
+    sh("sed -i '/^path /d' $D/srv/releases/r1/.release-complete && rm $D/srv/releases/r1/a.css");
+    subdir = "";
 }
 
 static void a_complete_directory_is_not_built_again(void **state)
@@ -355,6 +373,7 @@ int main(void)
         cmocka_unit_test(a_command_has_its_directory_environment_and_status),
         cmocka_unit_test(conditions_in_salts_words),
         cmocka_unit_test(builds_are_skipped_where_nothing_changed_and_their_results_carried_over),
+        cmocka_unit_test(below_a_directory_of_the_repository_paths_are_its_own),
         cmocka_unit_test(a_complete_directory_is_not_built_again),
         cmocka_unit_test(the_end_of_a_command_is_known_afterwards),
         cmocka_unit_test(hooks_run_on_the_controller),

@@ -294,6 +294,59 @@ static void submodules_and_lfs_are_refused_by_name(void **state)
         WANT(ans, strcmp(ans.facts[i].name, "holds.1") != 0);
 }
 
+static struct answer resolve_path(const char *rev, const char *path)
+{
+    return rig_ask(&(struct ask){
+        .verb = "git.resolve",
+        .args = PAIRS({"repo", origin}, {"rev", rev}, {"path", path}, {"shared", "[\"app\",\"conf/a\"]"})});
+}
+
+/* git: {path: apps/site}: what lies beside that directory is not asked about, what it lacks is said. */
+static void a_directory_of_the_repository_is_looked_at_alone(void **state)
+{
+    (void)state;
+    sh("cd $D/work && git checkout -q -b apps %s && mkdir -p apps/site/conf apps/blog && echo a "
+       ">apps/site/conf/a && ln -s site apps/link && git add -A && git update-index --add --cacheinfo "
+       "160000,%s,apps/blog/x && git commit -qm site && git push -q $D/origin.git apps && "
+       "git checkout -qf main",
+       rev1, rev2);
+    const char *rev = sh("git --git-dir=$D/origin.git rev-parse apps");
+    WANT_REFUSED(resolve("apps"), "submodules (apps/blog/x)");
+    struct answer ans = resolve_path("apps", "apps/site");
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "rev"), rev) == 0 && strcmp(fact(&ans, "holds.1"), "yes") == 0);
+    for (size_t i = 0; i < ans.n_facts; i++)
+        WANT(ans,
+             strcmp(ans.facts[i].name, "holds.0") != 0 && strcmp(ans.facts[i].name, "path_trouble") != 0);
+    WANT_REFUSED(resolve_path("apps", "apps/blog"), "submodules (x)");
+    static const char *const rows[][2] = {
+        {"apps/shop", "is not there (directories of apps: blog site)"},
+        {"a/b/c", "is not there (directories: apps)"},
+        {"apps/site/conf/a", "is a file there, wanted a directory"},
+        {"apps/blog/x", "is a submodule there, which is another repository: give the address of that one"},
+        {"apps/link", "is a symbolic link there; give the directory that it leads to"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ans = resolve_path("apps", rows[i][0]);
+        WANT_OK(ans);
+        WANT(ans, strcmp(fact(&ans, "path_trouble"), rows[i][1]) == 0);
+    }
+    static const char *const bad[] = {"/apps",  "apps/../x", "apps//x", "apps/", "-x",
+                                      "apps/*", ":(top)x",   ".",       ".git"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        WANT_REFUSED(resolve_path("apps", bad[i]), "wanted a directory of the repository");
+    ans = rig_ask(
+        &(struct ask){.verb = "git.log",
+                      .args = PAIRS({"repo", origin}, {"from", rev1}, {"rev", rev}, {"path", "apps/site"})});
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "count"), "1") == 0 && strstr(fact(&ans, "commit.1"), "site") != NULL);
+    ans = rig_ask(
+        &(struct ask){.verb = "git.log",
+                      .args = PAIRS({"repo", origin}, {"from", rev1}, {"rev", rev3}, {"path", "apps/site"})});
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "count"), "0") == 0 && strcmp(fact(&ans, "direction"), "forward") == 0);
+}
+
 static struct answer log_of(const char *from, const char *to)
 {
     return rig_ask(
@@ -585,6 +638,7 @@ int main(void)
         cmocka_unit_test(files_changed_by_hand_are_kept),
         cmocka_unit_test(locks_of_a_killed_git_are_removed),
         cmocka_unit_test(submodules_and_lfs_are_refused_by_name),
+        cmocka_unit_test(a_directory_of_the_repository_is_looked_at_alone),
         cmocka_unit_test(a_slow_first_fetch_is_not_lost),
         cmocka_unit_test(what_git_writes_itself_is_no_change_by_hand),
         cmocka_unit_test(what_our_own_build_changed_is_not_by_hand),

@@ -200,6 +200,47 @@ static void what_git_writes_itself_is_as_committed(void **state)
     sh("cd $D/work && git checkout -qf main");
 }
 
+static struct answer of_path(const char *verb, const char *node, const char *rev, const char *path)
+{
+    return rig_ask(&(struct ask){
+        .verb = verb,
+        .args = PAIRS({"repo", origin}, {"dir", dir_of(node)}, {"shared", "[\"var\"]"}, {"keep", "2"}),
+        .vars =
+            PAIRS({"dir", dir_of(node)}, {"release_dir", place(node, rev)}, {"rev", rev}, {"git_path", path}),
+    });
+}
+
+/* git: {path: apps/site}: what lies above it and beside it does not reach the release. */
+static void a_directory_of_the_repository_is_the_application(void **state)
+{
+    (void)state;
+    sh("cd $D/work && git checkout -q -b apps && mkdir -p apps/site/var apps/site/docs apps/blog && "
+       "echo site >apps/site/app && echo first >apps/site/var/x && echo y >apps/site/docs/y && "
+       "printf 'docs export-ignore\\n*.bat text eol=crlf\\n' >apps/site/.gitattributes && "
+       "echo dir >apps/site/x.bat && echo b >apps/blog/app && ln -s site apps/link && git add -A && "
+       "git commit -qm apps && git push -q $D/origin.git apps");
+    const char *rev = sh("cd $D/work && git rev-parse HEAD");
+    sh("cd $D/work && git checkout -qf main");
+    WANT_OK(step("git.fetch", "sub", rev));
+    static const char *const none[] = {"apps/nothing", "apps/site/app", "apps/link"};
+    for (size_t i = 0; i < 3; i++)
+        WANT_REFUSED(of_path("release.unpack", "sub", rev, none[i]), text("holds no directory %s", none[i]));
+    WANT_REFUSED(of_path("release.unpack", "sub", rev, "apps/../apps"), "has a part '.' or '..'");
+    assert_false(sh_true("test -e $D/sub/srv/releases"));
+    WANT_OK(of_path("release.unpack", "sub", rev, "apps/site"));
+    WANT_OK(of_path("release.unpacked", "sub", rev, "apps/site"));
+    WANT_OK(of_path("release.seal", "sub", rev, "apps/site"));
+    WANT_OK(of_path("release.switch", "sub", rev, "apps/site"));
+    assert_string_equal(
+        sh("cd $D/sub/srv/current && ls -A | tr '\\n' ' ' && cat app var/x docs/y && od -An -c "
+           "x.bat | tr -d ' '"),
+        ".gitattributes .release-complete app docs var x.bat site\nfirst\ny\ndir\\r\\n");
+    assert_string_equal(sh("sed -n 3p $D/sub/srv/current/.release-complete"), "path apps/site");
+    assert_string_equal(sh("cat $D/sub/srv/shared/var/x"), "first");
+    struct answer ans = of_path("release.probe", "sub", rev, "apps/site");
+    WANT(ans, strcmp(fact(&ans, "rev_before"), rev) == 0);
+}
+
 static void shared_paths_are_linked_and_nothing_moves_silently(void **state)
 {
     (void)state;
@@ -563,6 +604,7 @@ int main(void)
         cmocka_unit_test(partial_directories_are_made_again),
         cmocka_unit_test(what_git_writes_itself_is_as_committed),
         cmocka_unit_test(a_shared_path_that_is_missing_is_refused),
+        cmocka_unit_test(a_directory_of_the_repository_is_the_application),
         cmocka_unit_test(shared_paths_are_linked_and_nothing_moves_silently),
         cmocka_unit_test(a_hostile_revision_reaches_nothing_outside),
         cmocka_unit_test(cleaning_keeps_what_may_be_needed),

@@ -314,6 +314,16 @@ static void every_mistake_is_reported_with_its_place(void **state)
          "pillar/prod.sls:7:41: supervisord.stop: password: 'geheim' is not a reference to a secret "
          "(file:PATH, env:NAME or cmd:COMMAND; "
          "secrets do not belong into the pillar)\n"},
+        {HEAD NODES TAIL "  git: {path: apps/}\n",
+         "pillar/prod.sls:8:15: release: git: path: 'apps/' has an empty part, or a slash at its end; wanted a "
+         "directory of the repository, as in apps/site\n"},
+        {HEAD NODES TAIL "  git: {path: 'a/*'}\n",
+         "pillar/prod.sls:8:15: release: git: path: 'a/*' has a sign that is a pattern's, a template's or not "
+         "visible; wanted a directory of the repository, as in apps/site\n"},
+        {HEAD NODES TAIL "  plan: in-place\n  git: {path: apps/site}\n",
+         "pillar/prod.sls:9:15: release: git: path: plan in-place checks out the whole repository "
+         "(git.checkout at (built-in) in-place.yml:5:21); `plan: rolling` puts apps/site alone into a release "
+         "directory, or leave 'path' out\n"},
         {HEAD NODES TAIL "  shared: [a, {path: b/, file: yes}, {pth: c}, {path: d, mount: maybe}, [e]]\n",
          "pillar/prod.sls:8:15: shared: b/: a file has no slash at its end\n"
          "pillar/prod.sls:8:39: shared: unknown key 'pth' (did you mean 'path'?)\n"
@@ -727,11 +737,14 @@ static void nodes_of_a_top_file_have_their_own_pillar(void **state)
 static void the_recipe_changes_with_what_is_built(void **state)
 {
     (void)state;
-    static const char *const builds[] = {
-        "  build: [{cmd.run: {cmd: x}}]\n", "  build: [{cmd.run: {cmd: y}}]\n",
-        "  build: [{cmd.run: {cmd: x}}]\n  shared: [var]\n", "  build: [{cmd.run: {cmd: x}}]\n  soak: 1m\n"};
-    char recipes[4][8];
-    for (size_t i = 0; i < 4; i++) {
+    static const char *const builds[] = {"  build: [{cmd.run: {cmd: x}}]\n",
+                                         "  build: [{cmd.run: {cmd: y}}]\n",
+                                         "  build: [{cmd.run: {cmd: x}}]\n  shared: [var]\n",
+                                         "  build: [{cmd.run: {cmd: x}}]\n  soak: 1m\n",
+                                         "  build: [{cmd.run: {cmd: x}}]\n  git: {path: apps/site}\n",
+                                         "  build: [{cmd.run: {cmd: x}}]\n  git: {path: apps/shop}\n"};
+    char recipes[6][8];
+    for (size_t i = 0; i < 6; i++) {
         auto_rig struct rig r = {.plan = NULL};
         char pillar[1000];
         (void)snprintf(pillar, sizeof(pillar), HEAD NODES TAIL "%s", builds[i]);
@@ -743,6 +756,8 @@ static void the_recipe_changes_with_what_is_built(void **state)
     assert_string_not_equal(recipes[0], recipes[1]);
     assert_string_not_equal(recipes[0], recipes[2]);
     assert_string_equal(recipes[0], recipes[3]);
+    assert_string_not_equal(recipes[0], recipes[4]);
+    assert_string_not_equal(recipes[4], recipes[5]);
 }
 
 static void the_plan_reads_well(void **state)

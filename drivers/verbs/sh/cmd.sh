@@ -2,11 +2,12 @@
 # needs: guardlib
 # One command of the pillar, as one word to a shell. Output is the command's own.
 #   CMD SHELL CREATES UNLESS ONLYIF BUILT_DIR REV GIT_DIR REV_BEFORE BASE PREVIOUS TREE_SCRIPT TREE
-#   N_PATHS PATH... OUTPUT...
+#   SUBDIR N_PATHS PATH... OUTPUT...
+# SUBDIR: the directory of the repository that is the application; paths begin there.
 cmd=$1 shell=$2 creates=$3 unless=$4 onlyif=$5 built_dir=$6 rev=$7 git_dir=$8 rev_before=$9
 shift 9
-base=$1 previous=$2 tree_script=$3 tree=$4 n_paths=$5
-shift 5
+base=$1 previous=$2 tree_script=$3 tree=$4 subdir=$5 n_paths=$6
+shift 6
 
 # when_changed: does any of the paths differ between what the node ran before and the new revision? $unchanged = yes only
 # when git said so for certain.
@@ -19,7 +20,7 @@ look_changed() {
         [ "$changed_n" -gt 0 ] || break
         changed_n=$((changed_n - 1))
         # Each path on its own: no list can be built out of words without an array.
-        git -c core.fsmonitor=false -c core.hooksPath=/dev/null --git-dir="$git_dir" diff --quiet --no-ext-diff "$rev_before" "$rev" -- ":(literal)$changed_one" >/dev/null 2>&1 ||
+        git -c core.fsmonitor=false -c core.hooksPath=/dev/null --git-dir="$git_dir" diff --quiet --no-ext-diff "$rev_before" "$rev" -- ":(literal)${subdir:+$subdir/}$changed_one" >/dev/null 2>&1 ||
             return 0
         changed_words="$changed_words $changed_one"
     done
@@ -30,6 +31,8 @@ look_changed() {
 carry_over() {
     [ "$base" != "$previous" ] || return 0
     [ -n "$previous" ] && [ -e "$previous/.release-complete" ] || return 1
+    # Of another directory of the repository, a path of that name is something else.
+    [ "$(sed -n 's/^path //p' "$previous/.release-complete")" = "$subdir" ] || return 1
     carry_n=$n_paths
     carry_all=$#
     for carry_one in "$@"; do

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 # needs: lib gitlib dirlib proc
 # Making release directories.
-#   unpack DIR RELEASE_DIR REV KEEP BEFORE SHARED...   unpacked DIR RELEASE_DIR REV SHARED...
-#   seal|sealed DIR RELEASE_DIR REV
+#   unpack DIR RELEASE_DIR REV KEEP BEFORE SUBDIR SHARED...   unpacked DIR RELEASE_DIR REV SHARED...
+#   seal DIR RELEASE_DIR REV SUBDIR   sealed DIR RELEASE_DIR REV
+# SUBDIR: the directory of the repository that is the application; empty: all of it.
 act=$1
 shift
 
@@ -72,8 +73,8 @@ link_shared() {
 }
 
 do_unpack() {
-    dir=$1 release_dir=$2 rev=$3 keep=$4 before=$5
-    shift 5
+    dir=$1 release_dir=$2 rev=$3 keep=$4 before=$5 subdir=$6
+    shift 6
     want_place
     if unpack_has=$(marker_rev "$release_dir"); then
         [ "$unpack_has" = "$rev" ] || refuse state "$release_dir is complete, but for $unpack_has; remove it by hand if nothing uses it"
@@ -84,7 +85,10 @@ do_unpack() {
     report 'fact complete no'
     git_dir=$dir/repo.git
     has_commit "$git_dir" "$rev" || refuse not-found "$git_dir does not have commit $rev; fetch it first (git.fetch)"
-    [ -z "$(g --git-dir="$git_dir" ls-tree --name-only "$rev" -- .release-complete .incomplete .release-index)" ] ||
+    unpack_tree=$rev${subdir:+:$subdir}
+    [ -z "$subdir" ] || [ "$(g --git-dir="$git_dir" cat-file -t "$unpack_tree" 2>/dev/null)" = tree ] ||
+        refuse not-found "commit $rev holds no directory $subdir (git: path)"
+    [ -z "$(g --git-dir="$git_dir" ls-tree --name-only "$unpack_tree" -- .release-complete .incomplete .release-index)" ] ||
         refuse state 'this revision holds a file called .release-complete, .incomplete or .release-index; those names are ours'
     if [ -d "$release_dir" ]; then
         unpack_user=$(in_use "$release_dir")
@@ -100,14 +104,14 @@ do_unpack() {
     # the index can then tell whether every file is there.
     GIT_INDEX_FILE=$release_dir/.release-index
     export GIT_INDEX_FILE
-    unpack_out=$(cd "$release_dir" && g --git-dir="$git_dir" --work-tree="$release_dir" -c core.bare=false read-tree -u --reset "$rev" 2>&1) ||
+    unpack_out=$(cd "$release_dir" && g --git-dir="$git_dir" --work-tree="$release_dir" -c core.bare=false read-tree -u --reset "$unpack_tree" 2>&1) ||
         say_space "$unpack_out" "cannot unpack into $release_dir"
     unpack_out=$(cd "$release_dir" && g --git-dir="$git_dir" --work-tree="$release_dir" -c core.bare=false diff-files --ignore-submodules=all 2>&1 |
         awk -F '\t' '{ split(substr($1, 2), f, " "); print f[1], f[2], f[3], $2 }' | (cd "$release_dir" && really_changed "$git_dir"))
     [ -z "$unpack_out" ] || refuse io "files of $release_dir are not as committed: $(printf '%s\n' "$unpack_out" | tail_line)"
     rm -f "$GIT_INDEX_FILE"
     unset GIT_INDEX_FILE
-    [ ! -f "$release_dir/.gitmodules" ] || report 'say this revision has submodules; they are not fetched (git: {submodules: ignore})'
+    ! g --git-dir="$git_dir" ls-tree -r "$unpack_tree" | grep -q '^160000 ' || report 'say this revision has submodules; they are not fetched (git: {submodules: ignore})'
     for unpack_one in "$@"; do
         link_shared "$unpack_one"
     done
@@ -129,7 +133,7 @@ do_unpacked() {
 }
 # The marker is on disk only after everything it stands for.
 do_seal() {
-    dir=$1 release_dir=$2 rev=$3
+    dir=$1 release_dir=$2 rev=$3 subdir=$4
     want_place
     if seal_has=$(marker_rev "$release_dir"); then
         [ "$seal_has" = "$rev" ] || refuse state "$release_dir is complete, but for $seal_has"
@@ -140,7 +144,8 @@ do_seal() {
     [ -e "$release_dir/.incomplete" ] || refuse state "$release_dir was not unpacked (release.unpack)"
     begun_in_this_boot || refuse state "this machine was started anew while $release_dir was built, and what was built may be lost; start the release again, it is built anew"
     sync_all "$release_dir"
-    seal_out=$(printf 'rev %s\nrecipe %s\n' "$rev" "${release_dir##*-}" 2>&1 >"$release_dir/.release-complete.new" &&
+    seal_out=$(printf 'rev %s\nrecipe %s\n%s' "$rev" "${release_dir##*-}" "${subdir:+path $subdir
+}" 2>&1 >"$release_dir/.release-complete.new" &&
         { sync "$release_dir/.release-complete.new" 2>/dev/null || sync; } &&
         mv "$release_dir/.release-complete.new" "$release_dir/.release-complete" 2>&1 &&
         rm -f "$release_dir/.incomplete" 2>&1) || say_space "$seal_out" "cannot mark $release_dir complete"

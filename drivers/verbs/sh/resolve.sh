@@ -2,8 +2,8 @@
 # needs: lib gitlib
 # On the controller: what a typed revision means, and what lies between two revisions, out of a bare mirror in the
 # user's cache.
-#   resolve KEY REPO SECONDS TYPED SUBMODULES LFS PATH... | log KEY REPO SECONDS FROM TO | pack KEY REPO SECONDS REV HAVE...
-# SUBMODULES, LFS: refuse or ignore. PATHs: which of them does the revision hold?
+#   resolve KEY REPO SECONDS TYPED SUBMODULES LFS SUBDIR PATH... | log KEY REPO SECONDS FROM TO SUBDIR | pack KEY REPO SECONDS REV HAVE...
+# SUBMODULES, LFS: refuse or ignore. SUBDIR: the application is this directory of the repository; empty: all of it. PATHs: which of them does the revision hold?
 # SECONDS: how long this may take.
 act=$1 key=$2 repo=$3 seconds=$4
 case $act in
@@ -75,23 +75,45 @@ by_hash() {
 one_line() {
     g --git-dir="$git_dir" log -1 --format='%h %an, %ad: %s' --date=short "$1" --
 }
+# What keeps commit $1 from having directory $subdir; nothing: it has it.
+subdir_trouble() {
+    subdir_entry=$(g --git-dir="$git_dir" ls-tree "$1" -- "$subdir")
+    case $subdir_entry in
+    '040000 '*) return ;;
+    '160000 '*) echo 'is a submodule there, which is another repository: give the address of that one'; return ;;
+    '120000 '*) echo 'is a symbolic link there; give the directory that it leads to'; return ;;
+    ?*) echo 'is a file there, wanted a directory'; return ;;
+    esac
+    subdir_up=$subdir
+    while :; do
+        case $subdir_up in
+        */*) subdir_up=${subdir_up%/*} ;;
+        *) subdir_up='' ;;
+        esac
+        subdir_there=$(g --git-dir="$git_dir" ls-tree -d --name-only "$1${subdir_up:+:$subdir_up}" 2>/dev/null | head -n 8 | tr '\n' ' ')
+        [ -z "$subdir_there" ] && [ -n "$subdir_up" ] || break
+    done
+    echo "is not there (directories${subdir_up:+ of $subdir_up}: ${subdir_there:-none })" | sed 's/ )$/)/'
+}
 # What the nodes would not bring is said before any is touched: they fetch the commit's own files and nothing else.
 want_plain() {
-    plain_links=$(g --git-dir="$git_dir" ls-tree -r "$1" | awk -F '\t' '/^160000 / { print $2 }' | head -n 3 | tr '\n' ' ')
+    plain_links=$(g --git-dir="$git_dir" ls-tree -r "$1${subdir:+:$subdir}" | awk -F '\t' '/^160000 / { print $2 }' | head -n 3 | tr '\n' ' ')
     [ -z "$plain_links" ] || [ "$submodules" = ignore ] ||
         refuse config "this revision has submodules (${plain_links% }), which are not fetched: their directories would be empty. If the application does without, write \`git: {submodules: ignore}\`; else bring their files into the repository, or fetch them in a build step"
     [ "$lfs" != ignore ] || return 0
     plain_attributes=$(g --git-dir="$git_dir" grep -l 'filter=lfs' "$1" -- ':(glob)**/.gitattributes' 2>/dev/null) || return 0
     [ -n "$plain_attributes" ] || return 0
-    plain_pointer=$(g --git-dir="$git_dir" grep -l '^version https://git-lfs[.]github[.]com/spec/v1$' "$1" -- 2>/dev/null | sed 's/^[^:]*://' | head -n 3 | tr '\n' ' ')
+    plain_pointer=$(g --git-dir="$git_dir" grep -l '^version https://git-lfs[.]github[.]com/spec/v1$' "$1" -- ${subdir:+":(literal)$subdir"} 2>/dev/null | sed 's/^[^:]*://' | head -n 3 | tr '\n' ' ')
     [ -z "$plain_pointer" ] ||
         refuse config "this revision holds files by git-lfs (${plain_pointer% }), which are not fetched: pointers would stand in their place. If the application does without, write \`git: {lfs: ignore}\`; else fetch them in a build step (git lfs is then to be told the repository), or commit the files themselves"
 }
 found() {
-    want_plain "$1"
+    found_trouble=''
+    [ -z "$subdir" ] || found_trouble=$(subdir_trouble "$1")
+    if [ -n "$found_trouble" ]; then report "fact path_trouble $found_trouble"; else want_plain "$1"; fi
     found_n=0
     while IFS= read -r found_path; do
-        [ -z "$found_path" ] || ! g --git-dir="$git_dir" cat-file -e "$1:$found_path" 2>/dev/null || report "fact holds.$found_n yes"
+        [ -z "$found_path" ] || ! g --git-dir="$git_dir" cat-file -e "$1:${subdir:+$subdir/}$found_path" 2>/dev/null || report "fact holds.$found_n yes"
         found_n=$((found_n + 1))
     done <<END
 $found_paths
@@ -148,7 +170,8 @@ resolve_name() {
     ))"
 }
 do_log() {
-    log_from=$1 log_to=$2
+    log_from=$1 log_to=$2 subdir=$3
+    log_of() { g --git-dir="$git_dir" "$@" -- ${subdir:+":(literal)$subdir"}; }
     has_commit "$git_dir" "$log_from" && has_commit "$git_dir" "$log_to" || refresh
     for log_one in "$log_from" "$log_to"; do
         has_commit "$git_dir" "$log_one" || refuse not-found "$repo has no commit $log_one (pushed away by force?)"
@@ -164,10 +187,10 @@ do_log() {
         log_range=$log_to..$log_from
     else
         report 'fact direction sideways'
-        report "fact removed $(g --git-dir="$git_dir" rev-list --count "$log_to..$log_from" --)"
+        report "fact removed $(log_of rev-list --count "$log_to..$log_from")"
     fi
-    report "fact count $(g --git-dir="$git_dir" rev-list --count "$log_range" --)"
-    g --git-dir="$git_dir" log --format='%h %an %s' -n 50 "$log_range" -- | awk '{ printf "fact commit.%d %s\n", NR, $0 }'
+    report "fact count $(log_of rev-list --count "$log_range")"
+    log_of log --format='%h %an %s' -n 50 "$log_range" | awk '{ printf "fact commit.%d %s\n", NR, $0 }'
 }
 # A file with all that REV needs beyond what a node has: "pack PATH SIZE SHA256". Nodes that have the same share it, and so
 # does the next attempt; after a week without use it goes. The mirror's lock is held: who asks meanwhile finds it made.
@@ -207,8 +230,8 @@ do_pack() {
 mirror
 case $act in
 resolve)
-    typed=$5 submodules=$6 lfs=$7
-    shift 7
+    typed=$5 submodules=$6 lfs=$7 subdir=$8
+    shift 8
     found_paths=$(printf '%s\n' "$@")
     if printf '%s\n' "$typed" | grep -qxE '[0-9a-f]{4,40}'; then
         resolve_hash
@@ -216,7 +239,7 @@ resolve)
         resolve_name
     fi
     ;;
-log) do_log "$5" "$6" ;;
+log) do_log "$5" "$6" "$7" ;;
 pack)
     shift 4
     do_pack "$@"
