@@ -108,6 +108,15 @@ static struct plan_step undo_of(struct arena *arena, const struct plan_step *of)
     return step;
 }
 
+/* Its role has no node in this plan. */
+static bool nobody_takes(const struct plan *plan, const struct plan_step *step)
+{
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        if (plan_takes(step, &plan->nodes[i]))
+            return false;
+    return true;
+}
+
 /* Run-once steps (migrations) are not run again for an old revision. One that names its own undo runs that
  * when the last node is back, the last one first: until then nodes serve what it would take away. */
 static void once_steps_back(struct arena *arena, struct plan *plan)
@@ -121,7 +130,12 @@ static void once_steps_back(struct arena *arena, struct plan *plan)
             say_note("%s: ran once in that release and names no `undo:`; its effect stays",
                      plan->steps[i].label);
     for (size_t k = i; k-- > 0;)
-        if (plan->steps[k].once != ONCE_NO && plan->steps[k].undo_cmd)
+        if (plan->steps[k].once == ONCE_NO || !plan->steps[k].undo_cmd)
+            continue;
+        else if (nobody_takes(plan, &plan->steps[k]))
+            say_note("%s: no node of its role goes back, so nobody undoes it; its effect stays",
+                     plan->steps[k].label);
+        else
             steps[n++] = undo_of(arena, &plan->steps[k]);
     for (; i < plan->n_steps; i++)
         steps[n++] = plan->steps[i];

@@ -97,3 +97,13 @@ def test_rollback_begins_with_the_last_role(fleet):
     told = run(fleet, "rollback", "--yes", "prod")
     world(fleet, "v1")
     assert stopped(fleet) == ["app2", "app3", "app1"], told.stdout
+
+
+def test_rollback_without_the_role_that_ran_once(fleet):
+    release(fleet, "v2")
+    before = once(fleet)
+    told = run(fleet, "rollback", "--only", "app2,app3", "--yes", "prod")
+    assert "no node of its role goes back, so nobody undoes it; its effect stays" in told.stdout + told.stderr, told
+    assert [n.running_rev() for n in fleet.nodes] == [fleet.revs["v2"], fleet.revs["v1"], fleet.revs["v1"]]
+    assert once(fleet) == before
+    assert "unfinished" not in run(fleet, "status", "prod").stdout
