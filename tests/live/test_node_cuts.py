@@ -8,6 +8,7 @@ import glob
 import hashlib
 import mmap
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,11 +24,12 @@ SHARED = ["var/", "conf/site.ini"]
 
 
 def script_text(name):
-    """The parts that the first line names, and then the script: as the build puts them together."""
+    """The parts that its line "# needs:" names, and then the script: as the build puts them together."""
     [path] = glob.glob(f"{DRIVERS}/*/sh/{name}.sh")
     with open(path) as f:
         own = f.read()
-    parts = [open(f"{DRIVERS}/node/sh/{p}.sh").read() for p in own.splitlines()[0].removeprefix("# needs: ").split()]
+    [needs] = re.findall(r"^# needs: (.*)$", own, re.MULTILINE)
+    parts = [open(f"{DRIVERS}/node/sh/{p}.sh").read() for p in needs.split()]
     return "".join(parts) + own
 
 
@@ -83,9 +85,9 @@ class Node:
         place = self.place(rev)
         return {"fetch": ("git", "fetch", "releases", self.dir, f"{self.top}/origin.git", rev, "no"),
                 "fetched": ("git", "fetched", "releases", self.dir, f"{self.top}/origin.git", rev, "no"),
-                "unpack": ("releasedir", "unpack", self.dir, place, rev, "5", "", *SHARED),
+                "unpack": ("releasedir", "unpack", self.dir, place, rev, "5", "", "", *SHARED),
                 "unpacked": ("releasedir", "unpacked", self.dir, place, rev, *SHARED),
-                "seal": ("releasedir", "seal", self.dir, place, rev),
+                "seal": ("releasedir", "seal", self.dir, place, rev, ""),
                 "sealed": ("releasedir", "sealed", self.dir, place, rev),
                 "switch": ("switch", "switch", self.dir, place, rev),
                 "switched": ("switch", "switched", self.dir, place, rev),

@@ -19,6 +19,7 @@ def conf(node, app_dir=None, more=""):
 
 def up(node):
     wait_for(f"{node.id} answers", node.running_rev)
+    wait_for(f"{node.id} starts nothing more", lambda: "STARTING" not in node.supervisorctl("status"))
     for lb in node.fleet.lbs:
         wait_for(f"{lb.name} sees all nodes up", lb.all_up)
 
