@@ -154,12 +154,25 @@ static const char *wanted_of(struct arena *a, const struct param *p)
     return "?";
 }
 
+/* env:NAME and no more: whoever writes that wants what is in it. (file: and cmd: begin addresses and commands, too.) */
+static bool reads_as_secret(const struct param *p, const char *text)
+{
+    static const char name[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    return p->type == PARAM_STR && str_starts(text, "env:") && text[4] != '\0' &&
+           text[4 + strspn(text + 4, name)] == '\0';
+}
+
 static const char *scalar_arg(struct making *m, const struct param *p, const struct value *v)
 {
     bool yes;
     if (v->kind != VALUE_SCALAR)
         return bad(m, v, p->name, wanted_of(m->c->r.arena, p));
     const char *text = templated(m, v);
+    if (reads_as_secret(p, text))
+        return bad(
+            m, v, p->name,
+            "read here as a secret, but taken as it is written; a command takes one by its environment: "
+            "`env: {NAME: \"env:NAME\"}`");
     if (!subst_has_names(text) && !sound(p, text))
         return bad(m, v, p->name, wanted_of(m->c->r.arena, p));
     if (p->type == PARAM_BOOL && scalar_bool(text, &yes))

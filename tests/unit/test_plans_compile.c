@@ -248,6 +248,9 @@ static void every_mistake_is_reported_with_its_place(void **state)
          "or 25%)\n"
          "pillar/prod.sls:12:9: release: keep: '0' is not a number from 1 to 1000\n"
          "pillar/prod.sls:13:15: release: on_failure: 'panic' is not rollback or stop\n"},
+        {HEAD NODES TAIL "  build:\n    - cmd.run: {cmd: make, cwd: 'env:PLACE'}\n",
+         "pillar/prod.sls:9:33: cmd.run: cwd: 'env:PLACE' is not read here as a secret, but taken as it is "
+         "written; a command takes one by its environment: `env: {NAME: \"env:NAME\"}`\n"},
         {HEAD TAIL "  app_servers: {}\n", "pillar/prod.sls:7:16: app_servers: the list of nodes is empty\n"},
         {HEAD TAIL, "pillar/prod.sls:2:3: release: no app_servers (wanted: "},
         {HEAD TAIL "  app_servers: [n1, n2, n1, '-x']\n",
