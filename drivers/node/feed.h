@@ -34,7 +34,7 @@ void taken_fini(struct taken *t);
 void taken_result(struct taken *t, struct node_result *ret);
 void feed_init(struct feed *f, struct taken *t);
 void feed_fini(struct feed *f);
-void feed_output(void *feed, int stream, const char *data, size_t n); /* call_output_fn */
+void feed_output(void *ctx, int stream, const char *data, size_t n); /* call_output_fn */
 void feed_end(struct feed *f); /* the call is over: what looked like a marker was none */
 /* The words after the first line that begins with `word`, or NULL. Valid until the next output. */
 const char *feed_line(const struct feed *f, const char *word, struct arena *arena);

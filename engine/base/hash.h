@@ -20,7 +20,7 @@ void sha256_end(struct sha256 *s, char ret[SHA256_HEX_LEN + 1]); /* frees s */
 /* HMAC-SHA256, raw: for signatures. */
 void hmac_sha256(const void *key, size_t n_key, const void *data, size_t n, unsigned char ret[SHA256_BYTES]);
 /* 2 * n lower-case hex digits and a NUL. */
-void bytes_hex(const void *bytes, size_t n, char *ret);
+void bytes_hex(const void *data, size_t n, char *ret);
 /* Overwrites what must not stay in memory. */
 void secret_wipe(void *data, size_t n);
 

@@ -13,8 +13,6 @@
 
 #include "base/auto.h"
 
-extern char **environ;
-
 void fd_forget(int *fd)
 {
     auto_fd_fn(fd);

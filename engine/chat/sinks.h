@@ -37,7 +37,7 @@ bool sink_open(struct room_sink *k, struct sink_marks *m) MUST_CHECK;
 /* After the nth failure in a row: 1 s, doubling, at most a minute. */
 int64_t back_off_ms(unsigned failures);
 
-void hook_run(struct serve *s, void *hook); /* for serve_thread; a struct hook */
-void bot_run(struct serve *s, void *arg);   /* the bot's channel */
+void hook_run(struct serve *s, void *arg); /* for serve_thread; a struct hook */
+void bot_run(struct serve *s, void *arg);  /* the bot's channel */
 
 #endif

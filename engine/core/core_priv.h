@@ -226,7 +226,7 @@ bool node_owes_undo_of(const struct core *core, uint32_t i, uint16_t step);
 bool node_stays_out(const struct core *core, uint32_t i);
 
 /* outcome.c */
-void node_outcome(struct core *core, struct update *up, uint32_t i, const struct event *ev);
+void node_outcome(struct core *core, struct update *up, uint32_t i, const struct event *said);
 
 /* failure.c: what a failing step means where it stands. */
 void node_failed(struct core *core, struct update *up, uint32_t i, uint16_t step, bool unknown);

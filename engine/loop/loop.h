@@ -77,7 +77,7 @@ void loop_init(struct loop *loop, const struct loop_ports *ports, void *ctx, str
 /* Before an order to go on: it is given without that node. */
 void loop_give_up(struct loop *loop, uint32_t node);
 /* The first turn: START, RESUME or ROLLBACK. */
-enum loop_state loop_begin(struct loop *loop, enum order order);
+enum loop_state loop_begin(struct loop *loop, enum order first);
 /* Every other turn, as long as it is LOOP_GOES_ON. */
 enum loop_state loop_turn(struct loop *loop);
 /* When the core has ended: the exit status of the command, by the operator's signals, too. */

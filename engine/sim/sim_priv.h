@@ -169,17 +169,17 @@ void node_look(struct sim *s, struct sim_op *op, enum does does);
 /* ---- balancers.c */
 uint32_t lbs_of(const struct sim *s, uint32_t node); /* how many send to it */
 bool lb_any_down(const struct sim *s);
-int64_t lb_sessions(const struct sim *s, uint32_t node);
+int64_t lb_sessions(const struct sim *s, uint32_t i);
 bool lb_sends(const struct sim *s, uint32_t b, uint32_t node); /* would it send a request there now? */
 bool lb_out_everywhere(const struct sim *s, uint32_t node);
 bool lb_as_before(const struct sim *s, uint32_t node);
 bool lb_in_rotation(const struct sim *s, uint32_t node); /* of all balancers */
 int64_t lb_count(struct sim *s, uint32_t group);         /* its nodes that every balancer has in rotation */
-void lb_touch(struct sim *s, uint32_t node); /* something about its rotation changed or will by time */
+void lb_touch(struct sim *s, uint32_t i); /* something about its rotation changed or will by time */
 void lb_change(struct sim *s, struct sim_op *op, enum does does);
 void lb_look(struct sim *s, struct sim_op *op, enum does does);
 void lb_forget(struct sim *s, uint32_t b);
-void lb_set(struct sim *s, uint32_t b, uint32_t node, enum lb_admin admin);
+void lb_set(struct sim *s, uint32_t b, uint32_t i, enum lb_admin admin);
 
 /* ---- ops.c */
 void sim_op_dispatch(struct sim *s, const struct op_req *req);

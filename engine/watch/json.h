@@ -12,7 +12,7 @@ json_t *watch_row_json(const struct watch_plan *plan, const struct row *row);
 json_t *watch_output_json(const struct watch_plan *plan, const struct output *o);
 json_t *watch_release_json(const struct release_info *r);
 /* Bytes that are no UTF-8 are given in their visible form. */
-json_t *watch_text_json(const char *text, size_t n);
+json_t *watch_text_json(const char *s, size_t n);
 
 /* ---- where an environment stands: `release status` */
 

@@ -17,8 +17,6 @@
 
 #define GOODBYE_MS 200
 
-extern char **environ;
-
 struct proxy {
     pid_t pid;
     int said_fd; /* its standard error */

@@ -1,0 +1,15 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Asks clang-tidy (.clang-tidy) of every C file of the product, or of those that are named: sh tests/tidy.sh [FILE...]
+# Needs clang-tidy and a configured build: BUILD=build/dev. Minutes of CPU, so it is for people, not part of the suite.
+set -eu
+cd "$(dirname "$0")/.."
+build=${BUILD:-build/dev} jobs=${JOBS:-2}
+[ -f "$build/compile_commands.json" ] || {
+    echo "no $build/compile_commands.json: cmake --preset dev, or say BUILD=the folder of a configured build" >&2
+    exit 2
+}
+[ $# -gt 0 ] || set -- $(git ls-files 'engine/*.c' 'drivers/*.c' 'plans/*.c' 'state/*.c')
+printf '%s\n' "$@" | xargs -P "$jobs" -n 8 clang-tidy -p "$build" --quiet \
+    --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-ignored-optimization-argument 2>/dev/null
+echo "$# files, nothing found"
