@@ -25,6 +25,7 @@ struct guard {
 static _Thread_local struct guard *innermost;
 
 #ifdef RELEASE_LIBSSH2_GUARD
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): libc's names are reserved ones */
 void __assert_fail(const char *expression, const char *file, unsigned line, const char *function)
 {
     struct guard *g = innermost;
