@@ -96,39 +96,60 @@ static bool order_of(const char *text, enum order *ret)
     return *ret == ORDER_RESUME || strcmp(text, "rollback") == 0;
 }
 
-/* In rotation behind balancers, of all roles that have one. */
-static uint32_t least_up(const struct sim_plan *plan, const struct sim_figures *fig)
+static uint32_t least_of(const struct plan *plan, const struct sim_figures *fig, uint32_t role)
 {
-    uint32_t sum = 0;
-    for (uint32_t g = 0, first = 0; g < plan->core.n_groups; first = plan->core.groups[g++].end) {
-        uint32_t of = plan->core.groups[g].end - first;
-        sum += fig->least_up[g] > of ? of : fig->least_up[g];
+    uint32_t of = (uint32_t)plan_role_count(plan, role);
+    return fig->least_up[role] > of ? of : fig->least_up[role];
+}
+
+/* In rotation behind balancers, of all roles that have one, and what must stay of them. */
+static uint32_t sum_up(const struct stage *st, const struct plan *plan, const struct sim_figures *fig,
+                       uint32_t *ret_min_up)
+{
+    uint32_t least = 0;
+    *ret_min_up = 0;
+    for (uint32_t r = 0; r < plan_n_roles(plan); r++) {
+        bool counts = plan->n_roles == 0 || !st->plan->bare[r];
+        least += counts ? least_of(plan, fig, r) : 0;
+        *ret_min_up += counts ? plan_role_of(plan, r).min_up : 0;
     }
-    return sum;
+    return least;
+}
+
+static void put_roles(struct stage *st, const struct plan *plan, const struct sim_figures *fig)
+{
+    for (uint32_t r = 0; r < plan->n_roles; r++) {
+        buf_printf(&st->out,
+                   "%s{\"name\":\"%s\",\"nodes\":%zu,\"min_up\":%u,\"least_up\":", r ? "," : ",\"roles\":[",
+                   plan->roles[r].name, plan_role_count(plan, r), plan->roles[r].min_up);
+        buf_printf(&st->out, st->plan->bare[r] ? "null}" : "%u}", least_of(plan, fig, r));
+    }
+    buf_puts(&st->out, plan->n_roles ? "]" : "");
 }
 
 static void put_end(struct stage *st, const struct plan *plan, struct sim *sim, int status)
 {
     struct sim_figures fig = sim_figures(sim);
     char text[DURATION_TEXT_MAX];
-    uint32_t n = st->plan->core.n_nodes, least = least_up(st->plan, &fig);
+    uint32_t n = st->plan->core.n_nodes, min_up, least = sum_up(st, plan, &fig, &min_up);
     if (st->json) {
         buf_printf(&st->out,
                    "{\"kind\":\"simulated\",\"env\":\"%s\",\"plan\":\"%s\",\"nodes\":%u,\"exit\":%d,"
                    "\"duration_ms\":%" PRId64 ",\"least_up\":%u,\"min_up\":%u,\"commits\":%" PRIu64
-                   ",\"ops\":%" PRIu64 "}\n",
-                   plan->env, plan->name, n, status, fig.now_ms, least, plan->min_up, fig.n_commits,
-                   fig.n_ops);
+                   ",\"ops\":%" PRIu64,
+                   plan->env, plan->name, n, status, fig.now_ms, least, min_up, fig.n_commits, fig.n_ops);
+        put_roles(st, plan, &fig);
+        buf_puts(&st->out, "}\n");
         return;
     }
     buf_printf(&st->out, "\n%u node%s, plan %s with %zu steps: %s; ", n, n == 1 ? "" : "s", plan->name,
                plan->n_steps, duration_text(fig.now_ms, text, sizeof text));
     for (uint32_t r = 0; st->plan->n_lbs > 0 && r < plan_n_roles(plan); r++) {
         struct plan_role role = plan_role_of(plan, r);
-        uint32_t of = (uint32_t)plan_role_count(plan, r), up = fig.least_up[r] > of ? of : fig.least_up[r];
         if (!st->plan->bare[r])
-            buf_printf(&st->out, "%s%sat least %u of %u in rotation (%u must stay); ", role.name,
-                       *role.name ? ": " : "", up, of, role.min_up);
+            buf_printf(&st->out, "%s%sat least %u of %zu in rotation (%u must stay); ", role.name,
+                       *role.name ? ": " : "", least_of(plan, &fig, r), plan_role_count(plan, r),
+                       role.min_up);
     }
     buf_printf(&st->out, "it would end with exit status %d\n", status);
 }

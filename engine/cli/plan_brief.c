@@ -120,26 +120,71 @@ int plan_as_confirmed(struct cli *cli, const struct plan *plan)
     return EXIT_PREFLIGHT;
 }
 
+/* ---- in figures */
+
+static bool is_balanced(const struct plan *plan, size_t role)
+{
+    return plan->n_roles == 0 || plan->roles[role].capacity_step.verb != NULL;
+}
+
+static size_t up_of_role(const struct plan *plan, size_t role)
+{
+    size_t up = 0;
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        up += plan->nodes[i].role == role && plan->nodes[i].was_up;
+    return up;
+}
+
+size_t plan_up(const struct plan *plan)
+{
+    size_t up = 0;
+    for (size_t r = 0; r < plan_n_roles(plan); r++)
+        up += is_balanced(plan, r) ? up_of_role(plan, r) : 0;
+    return up;
+}
+
+static json_t *roles_json(const struct plan *plan)
+{
+    json_t *list = json_array();
+    for (size_t r = 0; r < plan->n_roles; r++) {
+        const struct plan_role *role = &plan->roles[r];
+        json_t *up = is_balanced(plan, r) ? json_integer((json_int_t)up_of_role(plan, r)) : json_null();
+        json_array_append_new(list, json_pack("{s:s, s:I, s:i, s:i, s:o}", "name", role->name, "nodes",
+                                              (json_int_t)plan_role_count(plan, r), "window",
+                                              (int)role->window, "min_up", (int)role->min_up, "up", up));
+    }
+    return list;
+}
+
+const char *plan_roles_text(const struct plan *plan, struct arena *arena)
+{
+    if (plan->n_roles == 0)
+        return NULL;
+    json_t *list = roles_json(plan);
+    auto_free char *json = json_dumps(list, JSON_COMPACT | JSON_ENSURE_ASCII);
+    must(json);
+    json_decref(list);
+    return arena_strdup(arena, json);
+}
+
 void brief_print(struct session *s, struct plan *plan, const char *about)
 {
     json_t *ids = json_array(), *stages = json_array();
-    json_int_t up = 0;
     char digest[65];
     plan_consent(plan, digest);
-    for (size_t i = 0; i < plan->n_nodes; i++) {
-        up += plan->nodes[i].was_up;
-        if (i < NODES_SHOWN)
-            json_array_append_new(ids, json_string(plan->nodes[i].id));
-    }
+    for (size_t i = 0; i < plan->n_nodes && i < NODES_SHOWN; i++)
+        json_array_append_new(ids, json_string(plan->nodes[i].id));
     for (size_t i = 0; i < plan->n_stages; i++)
         json_array_append_new(stages, json_integer(plan->stage_end[i]));
     json_t *o =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:I, s:i, s:i, s:o, s:I, s:o, s:o}", "kind",
                   "brief", "env", plan->env, "app", plan->app, "plan", plan->name, "rev",
                   plan->rev ? plan->rev : "", "rev_typed", plan->rev_typed ? plan->rev_typed : "", "digest",
-                  digest, "nodes", (json_int_t)plan->n_nodes, "ids", ids, "up", up, "window",
-                  (int)plan->window, "min_up", (int)plan->min_up, "stages", stages, "soak_ms",
+                  digest, "nodes", (json_int_t)plan->n_nodes, "ids", ids, "up", (json_int_t)plan_up(plan),
+                  "window", (int)plan->window, "min_up", (int)plan->min_up, "stages", stages, "soak_ms",
                   (json_int_t)plan->soak_ms, "changes", changes_json(s, plan), "left_ms", left_json(s, plan));
+    if (plan->n_roles > 0)
+        json_object_set_new(o, "roles", roles_json(plan));
     json_object_set_new(o, "what", json_string(kind_name(plan->kind)));
     json_object_set_new(o, "about", about ? text(about) : json_null());
     auto_free char *json = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);

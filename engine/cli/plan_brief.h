@@ -19,6 +19,11 @@ const struct probe *plan_commits(struct session *s, const struct plan *plan, con
                                  const char *to, const char **ret_why);
 const char *probe_fact(const struct probe *probe, const char *name); /* "" when there is none */
 
+/* How many are in rotation now. With roles, of those that a balancer is asked about: nobody sends requests to the
+ * others. */
+size_t plan_up(const struct plan *plan);
+/* Each role's own figures as a JSON list (docs/json.md); NULL: the plan has no roles, and its own are all there is. */
+const char *plan_roles_text(const struct plan *plan, struct arena *arena);
 /* One JSON object: what a person has to know before saying yes (docs/json.md). `about` is what a rollback is
  * ("takes back release 9 (v7)"), NULL for a release. */
 void brief_print(struct session *s, struct plan *plan, const char *about);

@@ -66,6 +66,12 @@ def test_release_under_load(fleet):
     write_roles(fleet)
     shown = run(fleet, "plan", "--rev", fleet.revs["v2"], "prod").stdout
     assert "role        worker, 1 node" in shown and re.search(r"app2 +web +stage 2", shown), shown
+    brief, checked = (json.loads(run(fleet, *words, "--rev", fleet.revs["v2"], "prod").stdout)
+                      for words in (("plan", "--brief"), ("check", "--json")))
+    assert brief["roles"] == checked["roles"] == [
+        {"name": "worker", "nodes": 1, "window": 1, "min_up": 0, "up": None},
+        {"name": "web", "nodes": 2, "window": 1, "min_up": 1, "up": 2}], (brief, checked)
+    assert (brief["up"], checked["up"]) == (2, 2)
     with Load(fleet, rate=100) as load:
         told = release(fleet, "v2")
         load.run_on(0.3)

@@ -34,6 +34,13 @@ release:
   min_up: 50%
 """
 
+ROLES = """
+  roles:
+    worker: {app_servers: {w1: {host: 192.0.2.21}, w2: {host: 192.0.2.22}}, balancer: none, check: none, window: 2}
+    web:
+      app_servers: {app1: {host: 192.0.2.11, port: 8080}, app2: {host: 192.0.2.12, port: 8080}, app3: {host: 192.0.2.13, port: 8080}}
+"""
+
 
 class Simulate:
     def __init__(self, binary, root):
@@ -92,6 +99,19 @@ def check_seeds(simulate):
     want(first[1] != other[1], "another seed is another run")
 
 
+def check_roles(simulate, path):
+    """Figures of roles are each role's own; what has no balancer is in no sum."""
+    head, _, tail = PILLAR.partition("  app_servers:")
+    path.write_text(head + "  balancer:" + tail.partition("  balancer:")[2] + ROLES)
+    code, out, err = simulate("--json")
+    want(code == 0, f"roles: {code} {out[-300:]} {err}")
+    end = json.loads(out.splitlines()[-1])
+    want((end["nodes"], end["least_up"], end["min_up"]) == (5, 2, 2), f"sums of roles: {end}")
+    want(end["roles"] == [{"name": "worker", "nodes": 2, "min_up": 1, "least_up": None},
+                          {"name": "web", "nodes": 3, "min_up": 2, "least_up": 2}], f"of each role: {end}")
+    path.write_text(PILLAR)
+
+
 def check_many(simulate):
     for n, seconds in (100, 10), (10000, 60):
         begin = time.monotonic()
@@ -113,6 +133,7 @@ def main():
         check_stories(simulate)
         check_words(simulate)
         check_seeds(simulate)
+        check_roles(simulate, root / "pillar" / "prod.sls")
         check_many(simulate)
         want(not (root / "none.db").exists(), "a rehearsal writes no journal")
     print("fine")
