@@ -466,49 +466,6 @@ void nodes_read(struct compiler *c)
     choose(c, &list);
 }
 
-/* ---- what steps use
- * ------------------------------------------------------------------------------------------- */
-
-const char *node_pillar_value(struct compiler *c, const struct plan_node *node, const char *name)
-{
-    const struct value *v = value_get(pillar_tree_of(c->pillar, node->id), name + strlen("pillar:"));
-    return v != NULL && v->kind == VALUE_SCALAR ? v->text : NULL;
-}
-
-static void add_node_var(struct compiler *c, struct plan_node *node, const char *name, const char *value)
-{
-    struct op_pair *vars = arena_array(c->r.arena, node->n_vars + 1, sizeof(*vars));
-    memcpy(vars, node->vars, node->n_vars * sizeof(*vars));
-    vars[node->n_vars++] = (struct op_pair){.name = name, .value = value};
-    node->vars = vars;
-}
-
-static bool prove_one(struct compiler *c, struct plan_node *node, const struct var_use *use)
-{
-    if (pair_get(node->vars, node->n_vars, use->name) != NULL)
-        return true;
-    if (!str_starts(use->name, "pillar:")) {
-        problem_at(c->r.problems, use->at, "{%s}: node '%s' (%s) has no '%s'", use->name, node->id,
-                   node->where, use->name);
-        return false;
-    }
-    const char *value = node_pillar_value(c, node, use->name);
-    if (value == NULL)
-        problem_at(c->r.problems, use->at, "{%s}: the pillar of node '%s' has no such text", use->name,
-                   node->id);
-    else
-        add_node_var(c, node, use->name, value);
-    return value != NULL;
-}
-
-void nodes_prove(struct compiler *c)
-{
-    for (size_t u = 0; u < c->n_uses && !c->nodes_wrong; u++)
-        for (size_t i = 0; i < c->plan->n_nodes; i++)
-            if (!prove_one(c, &c->plan->nodes[i], &c->uses[u]))
-                break; /* one node stands for all that lack it */
-}
-
 void nodes_rehearse(struct compiler *c)
 {
     struct plan *plan = c->plan;

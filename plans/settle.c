@@ -6,31 +6,12 @@
  * one's block would release staging to production.
  *
  * What a node may have of its own: its entry in app_servers, and plain `dir` and `user`. */
-#include "plans/pillar_priv.h"
+#include "plans/settling.h"
 
 #include <fnmatch.h>
 #include <string.h>
 
-#define PATHS_SHOWN 12
-
-struct settling {
-    struct pillar *p;
-    struct arena *a;
-    struct problems *problems;
-    struct value *candidates; /* map: id -> anything, in the order found */
-    struct value *trees;      /* map: id -> its own merged pillar */
-    struct value *chosen;     /* map: id -> anything, the environment's nodes in release order */
-    const struct value *first_tree, *first_block, *first_servers;
-    const char *first;          /* the node that these are of */
-    const char *name_key;       /* of a list of maps */
-    const struct value *at_set; /* the list that `set` was made of */
-    struct value *set;
-    const struct value *of_roles,
-        *roles_tree; /* the nodes of all roles of the last tree that was asked for them */
-    bool own_values; /* some node has values of its own in the block */
-};
-
-static const struct value *tree_of(struct settling *s, const char *id)
+const struct value *settle_tree_of(struct settling *s, const char *id)
 {
     const struct value *tree = map_get(s->trees, id);
     if (tree != NULL)
@@ -41,7 +22,7 @@ static const struct value *tree_of(struct settling *s, const char *id)
 }
 
 /* The nodes that a tree lists; of roles, those of all of them. Most nodes have the same tree. */
-static const struct value *listed(struct settling *s, const struct value *tree, const char **ret_name)
+const struct value *settle_listed(struct settling *s, const struct value *tree, const char **ret_name)
 {
     if (map_get(map_get(tree, "release"), "roles") == NULL)
         return servers_of(tree, ret_name);
@@ -78,19 +59,19 @@ static void candidates_find(struct settling *s)
     struct pillar *p = s->p;
     const struct env_rule *rule = p->rule;
     const char *name_key;
-    const struct value *servers = listed(s, p->tree, &name_key);
+    const struct value *servers = settle_listed(s, p->tree, &name_key);
     candidates_add(s, servers, name_key);
     for (size_t i = 0; p->per_node && i < p->top.n; i++) {
         const struct value *tree = p->top.layers[i].tree;
         const struct value *path = map_get(map_get(map_get(tree, "release"), "app_servers"), "pillar");
-        servers = listed(s, tree, &name_key);
+        servers = settle_listed(s, tree, &name_key);
         candidates_add(s, servers, name_key);
         if (path != NULL && path->kind == VALUE_SCALAR)
             candidates_add(s, value_get(p->tree, path->text), name_key);
     }
     const struct value *last = servers;
     for (size_t i = 0; p->rendered != NULL && i < p->rendered->n; i++) {
-        servers = listed(s, p->rendered->entries[i].value, &name_key);
+        servers = settle_listed(s, p->rendered->entries[i].value, &name_key);
         if (servers != last)
             candidates_add(s, servers, name_key);
         last = servers;
@@ -116,7 +97,7 @@ static const struct value *ids_of(struct settling *s, const struct value *server
 
 /* ---- one block for all */
 
-static bool same(const struct value *a, const struct value *b)
+bool settle_same(const struct value *a, const struct value *b)
 {
     if (a == b)
         return true;
@@ -125,8 +106,8 @@ static bool same(const struct value *a, const struct value *b)
     if (a->kind == VALUE_SCALAR)
         return strcmp(a->text, b->text) == 0 && a->plain == b->plain;
     for (size_t i = 0; i < a->n; i++)
-        if (!(a->kind == VALUE_LIST ? same(a->items[i], b->items[i])
-                                    : same(a->entries[i].value, map_get(b, a->entries[i].key))))
+        if (!(a->kind == VALUE_LIST ? settle_same(a->items[i], b->items[i])
+                                    : settle_same(a->entries[i].value, map_get(b, a->entries[i].key))))
             return false;
     return true;
 }
@@ -158,7 +139,7 @@ static bool difference_find(struct settling *s, const struct value *block, struc
             const struct value *a = ret->a == NULL ? NULL : ret->a->value,
                                *b = ret->b == NULL ? NULL : ret->b->value;
             bool list = strcmp(key, "app_servers") == 0 && map_get(a, "pillar") == NULL;
-            if (same(a, b) || (list && a != NULL && b != NULL))
+            if (settle_same(a, b) || (list && a != NULL && b != NULL))
                 continue;
             if (!may_differ(key, a, b) || map_get(s->first_block, "roles") != NULL)
                 return true;
@@ -237,7 +218,7 @@ static bool no_block(struct settling *s, const char *node, struct place at)
 
 static bool node_agrees(struct settling *s, const char *node, struct place at)
 {
-    const struct value *tree = tree_of(s, node), *block = map_get(tree, "release");
+    const struct value *tree = settle_tree_of(s, node), *block = map_get(tree, "release");
     const char *name_key;
     struct difference d;
     if (tree == s->first_tree)
@@ -249,7 +230,7 @@ static bool node_agrees(struct settling *s, const char *node, struct place at)
             d = (struct difference){.key = "release"};
         return refuse_difference(s, node, &d);
     }
-    const struct value *servers = listed(s, tree, &name_key);
+    const struct value *servers = settle_listed(s, tree, &name_key);
     if (!same_nodes(s, node, servers, name_key))
         return false;
     s->own_values |= servers != s->first_servers;
@@ -263,7 +244,7 @@ static void first_choose(struct settling *s)
 {
     for (size_t i = 0; i < s->candidates->n; i++) {
         const char *id = s->candidates->entries[i].key, *name_key;
-        const struct value *tree = tree_of(s, id), *servers = listed(s, tree, &name_key);
+        const struct value *tree = settle_tree_of(s, id), *servers = settle_listed(s, tree, &name_key);
         if (servers != s->at_set)
             candidates_add(s, servers, name_key); /* the loop goes on over what this adds */
         const struct value *ids = ids_of(s, servers, name_key);
@@ -285,186 +266,11 @@ static bool all_agree(struct settling *s)
         ok = node_agrees(s, s->chosen->entries[i].key, s->chosen->entries[i].at);
     for (size_t i = 0; ok && i < s->candidates->n; i++) {
         const char *id = s->candidates->entries[i].key, *name_key;
-        const struct value *servers = listed(s, tree_of(s, id), &name_key);
+        const struct value *servers = settle_listed(s, settle_tree_of(s, id), &name_key);
         if (map_entry(s->chosen, id) == NULL && map_entry(ids_of(s, servers, name_key), id) != NULL)
             ok = node_agrees(s, id, s->candidates->entries[i].at);
     }
     return ok;
-}
-
-/* ---- what they share */
-
-struct sharing {
-    struct settling *s;
-    struct value *paths; /* map: what was left out */
-};
-
-static void leave_out(struct sharing *sh, const char *path)
-{
-    (void)map_add(sh->s->a, sh->paths, path, sh->paths->at, sh->paths);
-}
-
-static const char *path_join(struct arena *a, const char *path, const char *key)
-{
-    return *path == '\0' ? key : arena_printf(a, "%s:%s", path, key);
-}
-
-static const struct value *shared(struct sharing *sh, const char *path, const struct value *x,
-                                  const struct value *y)
-{
-    struct arena *a = sh->s->a;
-    if (same(x, y))
-        return x;
-    if (x->kind != VALUE_MAP || y->kind != VALUE_MAP) {
-        leave_out(sh, path);
-        return NULL;
-    }
-    struct value *ret = value_map(a, x->at);
-    for (size_t i = 0; i < x->n; i++) {
-        const struct entry *e = &x->entries[i];
-        const char *below = path_join(a, path, e->key);
-        const struct value *other = map_get(y, e->key);
-        const struct value *v = other == NULL ? NULL : shared(sh, below, e->value, other);
-        if (other == NULL)
-            leave_out(sh, below);
-        if (v != NULL)
-            (void)map_add(a, ret, e->key, e->at, v);
-    }
-    for (size_t i = 0; i < y->n; i++)
-        if (map_entry(x, y->entries[i].key) == NULL)
-            leave_out(sh, path_join(a, path, y->entries[i].key));
-    return ret;
-}
-
-static struct value *map_without(struct arena *a, const struct value *map, const char *key)
-{
-    struct value *ret = value_map(a, map->at);
-    for (size_t i = 0; i < map->n; i++)
-        if (strcmp(map->entries[i].key, key) != 0)
-            (void)map_add(a, ret, map->entries[i].key, map->entries[i].at, map->entries[i].value);
-    return ret;
-}
-
-static const struct value *all_share(struct settling *s)
-{
-    struct sharing sh = {.s = s, .paths = value_map(s->a, (struct place){.file = NULL})};
-    const struct value *last = s->first_tree, *tree = map_without(s->a, last, "release");
-    for (size_t i = 0; i < s->chosen->n; i++) {
-        const struct value *own = tree_of(s, s->chosen->entries[i].key);
-        if (own != last)
-            tree = shared(&sh, "", tree, map_without(s->a, own, "release"));
-        last = own;
-    }
-    auto_buf struct buf text = BUF_INIT(2000);
-    for (size_t i = 0; i < sh.paths->n && i < PATHS_SHOWN; i++)
-        buf_printf(&text, "%s%s", i == 0 ? "" : ", ", sh.paths->entries[i].key);
-    if (sh.paths->n > PATHS_SHOWN)
-        buf_printf(&text, " and %zu more", sh.paths->n - PATHS_SHOWN);
-    s->p->differs = sh.paths->n == 0 ? NULL : arena_strdup(s->a, buf_str(&text));
-    return tree;
-}
-
-/* ---- the block with each node's own values in it */
-
-static const struct value *own_values_of(struct settling *s, const struct value *tree)
-{
-    static const char *const keys[] = {"dir", "user"};
-    const struct value *block = map_get(tree, "release");
-    struct value *own = value_map(s->a, block->at);
-    for (size_t i = 0; i < 2; i++) {
-        const struct entry *e = map_entry(block, keys[i]);
-        if (e != NULL && !same(e->value, map_get(s->first_block, keys[i])))
-            (void)map_add(s->a, own, keys[i], e->at, e->value);
-    }
-    return own;
-}
-
-/* What stands in app_servers wins over the block, as it does without layers. */
-static const struct value *with_own(struct settling *s, const struct server_entry *e, const struct value *own)
-{
-    if (own->n == 0)
-        return e->value;
-    if (e->value == NULL || value_is_null(e->value))
-        return own;
-    if (e->value->kind == VALUE_MAP)
-        return value_merge(s->a, own, e->value);
-    struct value *address = value_map(s->a, e->at);
-    (void)map_add(s->a, address, "host", e->at, e->value);
-    return value_merge(s->a, own, address);
-}
-
-static bool entry_in(const struct value *servers, const char *name_key, const char *id, size_t guess,
-                     struct server_entry *ret)
-{
-    size_t n = servers_count(servers);
-    if (guess < n && servers_at(servers, name_key, guess, ret) && strcmp(ret->id, id) == 0)
-        return true;
-    for (size_t i = 0; i < n; i++)
-        if (servers_at(servers, name_key, i, ret) && strcmp(ret->id, id) == 0)
-            return true;
-    return false;
-}
-
-static void joined_add(struct settling *s, struct value *list, size_t number, const char *id)
-{
-    const struct value *tree = tree_of(s, id);
-    const char *name_key;
-    const struct value *servers = listed(s, tree, &name_key);
-    struct server_entry e;
-    if (!entry_in(servers, name_key, id, number, &e))
-        return;
-    const struct value *v = with_own(s, &e, own_values_of(s, tree));
-    struct value *empty = value_scalar(s->a, e.at, "");
-    empty->plain = true;
-    if (list->kind == VALUE_MAP) {
-        (void)map_add(s->a, list, id, e.at, v == NULL ? empty : v);
-    } else if (e.whole) {
-        list_add(s->a, list, v);
-    } else if (v == NULL) {
-        list_add(s->a, list, value_scalar(s->a, e.at, id));
-    } else {
-        struct value *item = value_map(s->a, e.at);
-        (void)map_add(s->a, item, id, e.at, v);
-        list_add(s->a, list, item);
-    }
-}
-
-static const struct value *joined_servers(struct settling *s)
-{
-    const struct value *like = s->first_servers;
-    struct value *list = like->kind == VALUE_MAP ? value_map(s->a, like->at) : value_list(s->a, like->at);
-    for (size_t i = 0; i < s->chosen->n; i++)
-        joined_add(s, list, i, s->chosen->entries[i].key);
-    return list;
-}
-
-static struct value *map_with(struct arena *a, const struct value *map, const char *key,
-                              const struct value *v)
-{
-    struct value *ret = value_map(a, map->at);
-    for (size_t i = 0; i < map->n; i++)
-        (void)map_add(a, ret, map->entries[i].key, map->entries[i].at,
-                      strcmp(map->entries[i].key, key) == 0 ? v : map->entries[i].value);
-    return ret;
-}
-
-static void join(struct settling *s)
-{
-    const struct entry *release = map_entry(s->first_tree, "release");
-    const struct value *block = s->first_block;
-    bool all = s->chosen->n == servers_count(s->first_servers);
-    if (map_get(block, "roles") != NULL)
-        s->p->chosen = all ? NULL : s->chosen;
-    else if (s->own_values || !all)
-        s->p->servers = joined_servers(s);
-    if (s->p->servers != NULL && map_get(block, "app_servers") == s->first_servers)
-        block = map_with(s->a, block, "app_servers", s->p->servers);
-    const struct value *rest = all_share(s);
-    struct value *tree = value_map(s->a, s->first_tree->at);
-    for (size_t i = 0; i < rest->n; i++)
-        (void)map_add(s->a, tree, rest->entries[i].key, rest->entries[i].at, rest->entries[i].value);
-    (void)map_add(s->a, tree, "release", release->at, block);
-    s->p->tree = tree;
 }
 
 /* ---- nobody */
@@ -474,7 +280,7 @@ static bool nobody(struct settling *s)
     struct pillar *p = s->p;
     const struct entry *block = map_entry(p->tree, "release");
     const char *name_key;
-    const struct value *servers = listed(s, p->tree, &name_key);
+    const struct value *servers = settle_listed(s, p->tree, &name_key);
     struct server_entry e;
     const struct value *everyone = pillar_tree_of_all(p);
     if (block == NULL || (servers_count(servers) == 0 && map_get(everyone, "release") != NULL)) {
@@ -535,7 +341,7 @@ static bool layers_reach(struct settling *s)
     bool ok = true;
     for (size_t l = 0; p->per_node && l < p->top.n; l++) {
         const struct top_layer *layer = &p->top.layers[l];
-        const struct value *servers = listed(s, layer->tree, &name_key);
+        const struct value *servers = settle_listed(s, layer->tree, &name_key);
         for (size_t i = 0; ok && i < servers_count(servers); i++) {
             if (!servers_at(servers, name_key, i, &e) || !is_wanted(p->rule, e.id) ||
                 map_entry(s->chosen, e.id) != NULL || pillar_layer_matches(p, layer, e.id))
@@ -565,6 +371,6 @@ bool pillar_settle(struct pillar *p, struct problems *problems)
         return nobody(&s);
     if (!all_agree(&s) || !layers_reach(&s) || !globs_match(&s))
         return false;
-    join(&s);
+    settle_join(&s);
     return true;
 }
