@@ -97,21 +97,6 @@ static const struct value *ids_of(struct settling *s, const struct value *server
 
 /* ---- one block for all */
 
-bool settle_same(const struct value *a, const struct value *b)
-{
-    if (a == b)
-        return true;
-    if (a == NULL || b == NULL || a->kind != b->kind || a->n != b->n)
-        return false;
-    if (a->kind == VALUE_SCALAR)
-        return strcmp(a->text, b->text) == 0 && a->plain == b->plain;
-    for (size_t i = 0; i < a->n; i++)
-        if (!(a->kind == VALUE_LIST ? settle_same(a->items[i], b->items[i])
-                                    : settle_same(a->entries[i].value, map_get(b, a->entries[i].key))))
-            return false;
-    return true;
-}
-
 static bool is_plain(const struct value *v)
 {
     return v == NULL || v->kind == VALUE_SCALAR;
@@ -139,7 +124,7 @@ static bool difference_find(struct settling *s, const struct value *block, struc
             const struct value *a = ret->a == NULL ? NULL : ret->a->value,
                                *b = ret->b == NULL ? NULL : ret->b->value;
             bool list = strcmp(key, "app_servers") == 0 && map_get(a, "pillar") == NULL;
-            if (settle_same(a, b) || (list && a != NULL && b != NULL))
+            if (value_same(a, b) || (list && a != NULL && b != NULL))
                 continue;
             if (!may_differ(key, a, b) || map_get(s->first_block, "roles") != NULL)
                 return true;

@@ -27,7 +27,7 @@ static const struct value *shared(struct sharing *sh, const char *path, const st
                                   const struct value *y)
 {
     struct arena *a = sh->s->a;
-    if (settle_same(x, y))
+    if (value_same(x, y))
         return x;
     if (x->kind != VALUE_MAP || y->kind != VALUE_MAP) {
         leave_out(sh, path);
@@ -87,7 +87,7 @@ static const struct value *own_values_of(struct settling *s, const struct value 
     struct value *own = value_map(s->a, block->at);
     for (size_t i = 0; i < 2; i++) {
         const struct entry *e = map_entry(block, keys[i]);
-        if (e != NULL && !settle_same(e->value, map_get(s->first_block, keys[i])))
+        if (e != NULL && !value_same(e->value, map_get(s->first_block, keys[i])))
             (void)map_add(s->a, own, keys[i], e->at, e->value);
     }
     return own;

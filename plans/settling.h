@@ -26,7 +26,6 @@ struct settling {
 const struct value *settle_tree_of(struct settling *s, const char *id);
 /* The nodes that a tree lists; of roles, those of all of them. *ret_name: the key of their ids in a list of maps. */
 const struct value *settle_listed(struct settling *s, const struct value *tree, const char **ret_name);
-bool settle_same(const struct value *a, const struct value *b);
 /* The chosen nodes' pillar in one: what all share, and the release: block with each node's own values in it. */
 void settle_join(struct settling *s);
 

@@ -281,3 +281,18 @@ const char *place_text(struct arena *a, struct place at)
         return "";
     return arena_printf(a, "%s:%d:%d", at.file, at.line, at.col);
 }
+
+bool value_same(const struct value *a, const struct value *b)
+{
+    if (a == b)
+        return true;
+    if (a == NULL || b == NULL || a->kind != b->kind || a->n != b->n)
+        return false;
+    if (a->kind == VALUE_SCALAR)
+        return strcmp(a->text, b->text) == 0 && a->plain == b->plain;
+    for (size_t i = 0; i < a->n; i++)
+        if (!(a->kind == VALUE_LIST ? value_same(a->items[i], b->items[i])
+                                    : value_same(a->entries[i].value, map_get(b, a->entries[i].key))))
+            return false;
+    return true;
+}

@@ -103,4 +103,7 @@ void value_json(struct buf *out, const struct value *v);
 void value_text(struct buf *out, const struct value *v);
 void json_string_add(struct buf *out, const char *s);
 
+/* Do both say the same, in lists in the same order? `yes` and 'yes' are two. NULL is like NULL only. */
+bool value_same(const struct value *a, const struct value *b);
+
 #endif

@@ -183,15 +183,23 @@ static const char *mm_action_url(struct request *r)
     return arena_printf(r->arena, "%s/chat/mattermost/action", serve_url(r->serve));
 }
 
+/* NULL, and answered: no Mattermost is configured. */
+static struct chat_config *mm_config(struct request *r, struct reply *reply)
+{
+    struct chat_config *config = &chat_of(r->serve)->config;
+    if (config->mm_token)
+        return config;
+    reply_error(reply, 404, "not-found", "there is nothing at this path");
+    return NULL;
+}
+
 static void mm_command(struct request *r, struct reply *reply)
 {
     auto_said struct said out = SAID_INIT;
-    struct chat_config *config = &chat_of(r->serve)->config;
+    struct chat_config *config = mm_config(r, reply);
     struct visit v;
-    if (!config->mm_token) {
-        reply_error(reply, 404, "not-found", "there is nothing at this path");
+    if (!config)
         return;
-    }
     if (!token_equal(request_form(r, "token"), config->mm_token)) {
         refuse(r, reply, "wrong token");
         return;
@@ -226,12 +234,10 @@ static bool mm_button_ok(const struct chat_config *config, const char *action, c
 static void mm_action(struct request *r, struct reply *reply)
 {
     auto_said struct said out = SAID_INIT;
-    struct chat_config *config = &chat_of(r->serve)->config;
+    struct chat_config *config = mm_config(r, reply);
     struct visit v;
-    if (!config->mm_token) {
-        reply_error(reply, 404, "not-found", "there is nothing at this path");
+    if (!config)
         return;
-    }
     json_t *body = request_json(r, reply);
     if (!body)
         return;

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "drivers/aws/ini.h"
 #include "drivers/balancer/aws/aws_lb.h"
+#include "unit/aws_env.h"
 
 static const struct sigv4_keys example = {.id = "AKIDEXAMPLE",
                                           .secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"};
@@ -92,18 +93,6 @@ static void signatures_are_those_of_the_published_suite(void **state)
 
 /* ---- credentials ----------------------------------------------------------- */
 
-static const char *const variables[] = {"AWS_ACCESS_KEY_ID",
-                                        "AWS_SECRET_ACCESS_KEY",
-                                        "AWS_SESSION_TOKEN",
-                                        "AWS_PROFILE",
-                                        "AWS_DEFAULT_PROFILE",
-                                        "AWS_ROLE_ARN",
-                                        "AWS_WEB_IDENTITY_TOKEN_FILE",
-                                        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-                                        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-                                        "AWS_EC2_METADATA_DISABLED",
-                                        "AWS_CONFIG_FILE",
-                                        "AWS_SHARED_CREDENTIALS_FILE"};
 static char home[64];
 
 static void put(const char *name, const char *text)
@@ -119,8 +108,7 @@ static void put(const char *name, const char *text)
 static int make_home(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
-        unsetenv(variables[i]);
+    aws_env_forget();
     strcpy(home, "/tmp/release-aws-XXXXXX");
     assert_non_null(mkdtemp(home));
     setenv("HOME", home, 1);

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "base/auto.h"
+#include "unit/aws_env.h"
 
 static pid_t stand_in;
 static int port;
@@ -63,30 +64,12 @@ static void put_file(const char *name, const char *text)
     assert_int_equal(fclose(f), 0);
 }
 
-static const char *const variables[] = {"AWS_ACCESS_KEY_ID",
-                                        "AWS_SECRET_ACCESS_KEY",
-                                        "AWS_SESSION_TOKEN",
-                                        "AWS_PROFILE",
-                                        "AWS_DEFAULT_PROFILE",
-                                        "AWS_ROLE_ARN",
-                                        "AWS_WEB_IDENTITY_TOKEN_FILE",
-                                        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-                                        "AWS_EC2_METADATA_DISABLED",
-                                        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-                                        "AWS_CONFIG_FILE",
-                                        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-                                        "AWS_ENDPOINT_URL",
-                                        "AWS_SHARED_CREDENTIALS_FILE",
-                                        "AWS_CA_BUNDLE",
-                                        "AWS_EC2_METADATA_SERVICE_ENDPOINT"};
-
 static int each_setup(void **state)
 {
     (void)state;
     rig_forget();
     rig_deadline_ms = 8000;
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
-        unsetenv(variables[i]);
+    aws_env_forget();
     put_file("credentials", "[shop]\naws_access_key_id = AKS\naws_secret_access_key = ss\n");
     put_file("config", "[profile deploy]\nrole_arn = arn:aws:iam::1:role/deploy\nsource_profile = shop\n"
                        "external_id = x9\n[profile bare]\nregion = x\n");
