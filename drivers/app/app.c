@@ -24,11 +24,12 @@ static const char *or_else(const char *given, const char *deflt)
     return given && *given ? given : deflt;
 }
 
-/* Processes of the way forward and of the way back are two things, and those that a reload told are to stay. */
-static const char *pids_fact_of(const struct op *op, const char *act)
+/* Processes of the way forward and of the way back are two things. Those that a reload told are to stay, and they say only
+ * of that very step that it was done. */
+static const char *pids_fact_of(struct op *op, const char *act)
 {
     if (str_starts(act, "reload"))
-        return op_going_back(op) ? "app.told.back" : "app.told";
+        return arena_printf(op_arena(op), "app.told.%s", op_job_key(op, NULL));
     return op_going_back(op) ? "app.pids.back" : "app.pids";
 }
 
@@ -100,12 +101,20 @@ enum outcome app_run_reload(struct op *op)
     return act_run(op, "reload", report_change);
 }
 
-/* Who was told is in the journal when the reload had an answer, and is to be up still; without it, all that is known is
- * how the step ended on the node. */
+/* Who was told is in the journal when the reload had an answer, and is to be up still. Without it all that is known is how
+ * the step ended on the node: where it told somebody, nobody knows whom, and being told twice does no harm. */
 enum outcome app_run_reloaded(struct op *op)
 {
-    return *recall_or_empty(op, pids_fact_of(op, "reloaded")) ? act_run(op, "reloaded", report_read)
-                                                              : jobrun_observe(op);
+    enum node_job job = JOB_NEVER;
+    int status = -1;
+    if (*recall_or_empty(op, pids_fact_of(op, "reloaded")))
+        return act_run(op, "reloaded", report_read);
+    if (!node_job(op, &job, &status))
+        return op_end(op);
+    if (job != JOB_ENDED || status != STATUS_NOT_READY)
+        return jobrun_seen(op, job, status);
+    op_ready(op, false);
+    return op_end(op);
 }
 
 enum outcome app_run_reread(struct op *op)

@@ -75,9 +75,9 @@ static const struct app service_app = {
 static bool reload_check(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
 {
     (void)timeout_ms;
-    for (size_t i = 0; i < n; i++)
-        if ((strcmp(args[i].name, "name") == 0 || strcmp(args[i].name, "reload") == 0) && *args[i].value)
-            return true;
+    const char *name = op_pair_value(args, n, "name"), *reload = op_pair_value(args, n, "reload");
+    if ((name && *name) || (reload && *reload))
+        return true;
     return err_set(
         err, E_CONFIG,
         "how is the service reloaded? give the command `reload`, or the `name` of a systemd service");
@@ -99,7 +99,7 @@ static const struct verb verbs[] = {
     {APP_RELOAD_ROW("service"), APP_OF(service_app, reload_params), .check = reload_check,
      .help = "systemctl reload, or the command: it takes its configuration in and stays up"},
     {APP_RELOADED_ROW("service"), APP_OF(service_app, reload_params),
-     .help = "did the reload end well? by what the node knows of that step"},
+     .help = "are the processes that were told still up? else: how did that step end on the node?"},
     {APP_REREAD_ROW("service"), APP_OF(service_app, params),
      .help = "take in the unit that the revision brings: systemctl daemon-reload"},
     {APP_REREAD_DONE_ROW("service"), APP_OF(service_app, params),

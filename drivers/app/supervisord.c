@@ -118,7 +118,7 @@ static const struct verb verbs[] = {
     {APP_RELOAD_ROW("supervisord"), APP_OF(supervisord_app, reload_params),
      .help = "send the programs a signal (HUP) by which they take their configuration in and stay up"},
     {APP_RELOADED_ROW("supervisord"), APP_OF(supervisord_app, reload_params),
-     .help = "did the reload end well? by what the node knows of that step"},
+     .help = "are the processes that were told still up? else: how did that step end on the node?"},
     {APP_REREAD_ROW("supervisord"), APP_OF(supervisord_app, params),
      .help = "take in the configuration that the revision brings: reread, then update of what changed"},
     {APP_REREAD_DONE_ROW("supervisord"), APP_OF(supervisord_app, params),

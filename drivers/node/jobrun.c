@@ -95,8 +95,11 @@ enum outcome jobrun_observe(struct op *op)
 {
     enum node_job job = JOB_NEVER;
     int status = -1;
-    if (!node_job(op, &job, &status))
-        return op_end(op);
+    return node_job(op, &job, &status) ? jobrun_seen(op, job, status) : op_end(op);
+}
+
+enum outcome jobrun_seen(struct op *op, enum node_job job, int status)
+{
     const char *once = op_var(op, "once");
     switch (job) {
     case JOB_NEVER: op_ready(op, false); return op_end(op);

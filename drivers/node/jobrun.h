@@ -23,5 +23,7 @@ const struct op_pair *jobrun_env(struct op *op, size_t *ret_n);
 enum outcome jobrun_judge(struct op *op, const struct node_result *res);
 /* Observe by what the runner knows of the step's job. */
 enum outcome jobrun_observe(struct op *op);
+/* The same for who has asked node_job. */
+enum outcome jobrun_seen(struct op *op, enum node_job job, int status);
 
 #endif

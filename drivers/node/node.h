@@ -79,6 +79,9 @@ const struct target *op_target(const struct op *op);
 const struct target *op_target_host(struct op *op, const char *host);
 /* This machine, for what is read or run here. Has no place for jobs, so it takes no change. */
 extern const struct target target_controller;
+/* What the op's job is called on its node: the same in every attempt, and for the change and its look. suffix: of a second
+ * job of the op, or NULL. */
+const char *op_job_key(struct op *op, const char *suffix);
 /* As node_read, on another target. */
 bool target_read(struct op *op, const struct target *t, const struct node_cmd *cmd, struct node_result *ret);
 

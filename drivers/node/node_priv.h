@@ -33,7 +33,6 @@ void runner_command(struct buf *out, const char *mode, const char *nonce, const 
 void runner_command_end(struct buf *out, const struct target *t, const char *nonce);
 const char *runner_prelude(struct op *op, const struct target *t);
 enum link_end runner_install(struct op *op, const struct target *t, struct err *err);
-const char *op_job_key(struct op *op, const char *suffix);
 /* For LINK_LATE, LINK_CANCELED, LINK_LOST, LINK_REFUSED: the op fails with the words for it. */
 void node_fail(struct op *op, const struct target *t, enum link_end end, const struct err *err);
 /* The owner as a word for the runner, "-" for none. */

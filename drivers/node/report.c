@@ -8,8 +8,7 @@
 
 #include "base/str.h"
 
-#define TAIL_BYTES       600
-#define STATUS_NOT_READY 75 /* lib.sh: wait_more */
+#define TAIL_BYTES 600
 
 static enum err_code code_from_name(const char *name)
 {

@@ -7,6 +7,9 @@
 #include "drivers/op/driver.h"
 #include "drivers/node/node.h"
 
+/* How a script ends that did what it could, and it is not so yet (lib.sh: wait_more). */
+#define STATUS_NOT_READY 75
+
 /* Runs the script (node_read, or node_change) and applies its report: facts, say, changed, ready, refusals.
  * The outcome is what the verb returns. A script that ends without a refusal and with a status other than 0
  * is an E_STATUS failure that quotes what it wrote last. */

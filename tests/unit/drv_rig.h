@@ -186,6 +186,14 @@ RIG_UNUSED static bool sh_true(const char *line)
     return system(line) == 0;
 }
 
+RIG_UNUSED static void write_file(const char *name, const char *content)
+{
+    FILE *f = fopen(text("%s/%s", rig_dir, name), "w");
+    assert_non_null(f);
+    fputs(content, f);
+    assert_int_equal(fclose(f), 0);
+}
+
 /* Polls a shell condition; fails the test after 10 s. */
 RIG_UNUSED static void until(const char *line)
 {

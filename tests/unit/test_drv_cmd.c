@@ -255,10 +255,11 @@ static struct answer service(const char *verb, const char *pids)
     });
 }
 
-static struct answer reload(const char *command)
+static struct answer reload(const char *key, const char *command)
 {
     return rig_ask(&(struct ask){
         .verb = "service.reload",
+        .key = key,
         .args = PAIRS({"stop", "true"}, {"start", "true"}, {"reload", command}, {"port", text("%d", port)},
                       {"listen", "127.0.0.1"}, {"grace", "1s"}, {"kill", "yes"}),
     });
@@ -268,24 +269,81 @@ static struct answer reload(const char *command)
 static void service_reloads(void)
 {
     const char *pid = sh("cat $D/app.pid");
-    struct answer ans = reload(text("echo reloaded >%s/reloaded", rig_dir));
+    struct answer ans = reload("9-3", text("echo reloaded >%s/reloaded", rig_dir));
     WANT_WAITING(ans); /* who dies of it does so a moment later */
     assert_string_equal(sh("cat $D/reloaded && cat $D/app.pid && kill -0 %s", pid),
                         text("reloaded\n%s", pid));
     const struct op_pair *args =
         PAIRS({"stop", "true"}, {"start", "true"}, {"port", text("%d", port)}, {"listen", "127.0.0.1"});
-    const struct op_pair *told = PAIRS({"app.told", fact(&ans, "app.told")});
+    const struct op_pair *told = PAIRS({"app.told.9-3", fact(&ans, "app.told.9-3")});
     WANT(ans, str_starts(told[0].value, text("%s:", pid)));
-    WANT_OK(rig_ask(&(struct ask){.verb = "service.reloaded", .args = args, .recall = told}));
-    WANT_WAITING(rig_ask(&(struct ask){.verb = "service.reloaded", .args = args})); /* no such step there */
-    told = PAIRS({"app.told", "1:7"});
-    WANT_REFUSED(rig_ask(&(struct ask){.verb = "service.reloaded", .args = args, .recall = told}),
-                 "that was a restart");
+    struct ask look = {.verb = "service.reloaded", .args = args, .key = "9-3", .recall = told};
+    WANT_OK(rig_ask(&look));
+    look.key = "9-4"; /* another step, which was never sent: what the first told says nothing of it */
+    WANT_WAITING(rig_ask(&look));
+    look.key = "9-3";
+    look.recall = NO_PAIRS; /* its answer was lost */
+    WANT_WAITING(rig_ask(&look));
+    look.recall = PAIRS({"app.told.9-3", "1:7"});
+    WANT_REFUSED(rig_ask(&look), "that was a restart");
     WANT_REFUSED(rig_ask(&(struct ask){.verb = "service.reload", .args = args}), "how is it reloaded?");
     args = PAIRS({"stop", "true"}, {"start", "true"}, {"port", text("%d", port)}, {"listen", "127.0.0.1"},
                  {"reload", "echo bad line 3 >&2; exit 4"});
     WANT_REFUSED(rig_ask(&(struct ask){.verb = "service.reload", .args = args}),
                  "ended with status 4: bad line 3");
+}
+
+/* Nobody is seen who could be told: by what its command and its status say. */
+static void a_reload_without_a_port(void)
+{
+    const struct op_pair *args =
+        PAIRS({"stop", "true"}, {"start", "true"}, {"status", "true"}, {"reload", "true"});
+    WANT_OK(rig_ask(&(struct ask){.verb = "service.reload", .args = args, .key = "9-5"}));
+    WANT_OK(rig_ask(&(struct ask){.verb = "service.reloaded", .args = args, .key = "9-5"}));
+}
+
+/* A master and its worker have the socket; a reload replaces the worker. */
+static void a_reload_may_replace_workers(void **state)
+{
+    (void)state;
+    port = port_pick();
+    write_file("prefork.py", "import os, signal, socket, sys, time\n"
+                             "s = socket.socket()\n"
+                             "s.bind((\"127.0.0.1\", int(sys.argv[1])))\n"
+                             "s.listen()\n"
+                             "w = 0\n"
+                             "def work(*_):\n"
+                             "    global w\n"
+                             "    if w:\n"
+                             "        os.kill(w, 9)\n"
+                             "        os.waitpid(w, 0)\n"
+                             "    w = os.fork()\n"
+                             "    if not w:\n"
+                             "        time.sleep(300)\n"
+                             "    open(sys.argv[2], 'w').write(str(w))\n"
+                             "def end(*_):\n"
+                             "    os.kill(w, 9)\n"
+                             "    os._exit(0)\n"
+                             "signal.signal(signal.SIGTERM, end)\n"
+                             "work()\n"
+                             "signal.signal(signal.SIGHUP, work)\n"
+                             "while True:\n"
+                             "    time.sleep(300)\n");
+    sh("setsid /usr/bin/python3 -S $D/prefork.py %d $D/worker >/dev/null 2>&1 </dev/null & echo $! >$D/app.pid",
+       port);
+    until("test -s $D/worker");
+    const char *pid = sh("cat $D/app.pid"), *worker = sh("cat $D/worker");
+    struct answer ans = reload("9-6", text("kill -HUP %s", pid));
+    WANT_WAITING(ans);
+    const char *told = fact(&ans, "app.told.9-6");
+    WANT(ans, str_starts(told, text("%s:", pid)) && strchr(told, ' ') == NULL);
+    until(text("! kill -0 %s 2>/dev/null", worker));
+    WANT_OK(rig_ask(&(struct ask){.verb = "service.reloaded",
+                                  .args = PAIRS({"stop", "true"}, {"start", "true"},
+                                                {"port", text("%d", port)}, {"listen", "127.0.0.1"}),
+                                  .key = "9-6",
+                                  .recall = PAIRS({"app.told.9-6", told})}));
+    sh("kill %s", pid);
 }
 
 static void a_service_of_commands_is_judged_by_port_and_processes(void **state)
@@ -319,8 +377,9 @@ static void a_service_of_commands_is_judged_by_port_and_processes(void **state)
     WANT_OK(ans);
     WANT_OK(service("service.restarted", fact(&ans, "app.pids")));
     service_reloads();
+    a_reload_without_a_port();
     WANT_OK(service("service.stop", ""));
-    WANT_REFUSED(reload("true"), "does not run, so it cannot be reloaded");
+    WANT_REFUSED(reload(NULL, "true"), "does not run, so it cannot be reloaded");
     ans = rig_ask(&(struct ask){.verb = "service.start",
                                 .args = PAIRS({"stop", "true"}, {"start", "echo no config >&2; exit 9"},
                                               {"status", "false"}, {"grace", "1s"}, {"kill", "yes"})});
@@ -379,6 +438,7 @@ int main(void)
         cmocka_unit_test(hooks_run_on_the_controller),
         cmocka_unit_test(packages_come_from_the_lock_file_once),
         cmocka_unit_test(a_service_of_commands_is_judged_by_port_and_processes),
+        cmocka_unit_test(a_reload_may_replace_workers),
         cmocka_unit_test(a_unit_of_a_fake_systemd),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

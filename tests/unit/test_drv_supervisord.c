@@ -18,14 +18,6 @@ static const char serve_py[] =
     "s.bind(('127.0.0.1', port)); s.listen()\n"
     "while True: time.sleep(60)\n";
 
-static void write_file(const char *name, const char *content)
-{
-    FILE *f = fopen(text("%s/%s", rig_dir, name), "w");
-    assert_non_null(f);
-    fputs(content, f);
-    assert_int_equal(fclose(f), 0);
-}
-
 static const char *program(const char *name, const char *command, const char *more)
 {
     return text("[program:%s]\ncommand=%s\nautostart=false\nautorestart=false\nstartsecs=0\n%s\n", name,
@@ -248,13 +240,14 @@ static void restart_means_new_processes(void **state)
     WANT_OK(call("supervisord.stop", "[\"web\"]", port));
 }
 
-static struct answer reload(const char *verb, const char *program, const char *told)
+static struct answer reload(const char *verb, const char *key, const char *program, const char *told)
 {
     return rig_ask(&(struct ask){
         .verb = verb,
+        .key = key,
         .args = PAIRS({"programs", text("[\"%s\"]", program)}, {"conf", text("%s/sv.conf", rig_dir)},
                       {"signal", "HUP"}),
-        .recall = PAIRS({"app.told", told}),
+        .recall = PAIRS({text("app.told.%s", key), told}),
     });
 }
 
@@ -263,18 +256,18 @@ static void a_reload_tells_what_runs_and_leaves_it_up(void **state)
 {
     (void)state;
     sh("rm -f $D/serve.py.hup");
-    struct answer ans = reload("supervisord.reload", "web", "");
+    struct answer ans = reload("supervisord.reload", "7-1", "web", "");
     WANT_REFUSED(ans, "web STOPPED; start them");
     WANT_OK(call("supervisord.start", "[\"web\"]", port));
     until("supervisorctl -c $D/sv.conf status web | grep -q RUNNING");
     const char *pid = pid_of("web");
-    ans = reload("supervisord.reload", "web", "");
+    ans = reload("supervisord.reload", "7-2", "web", "");
     WANT_WAITING(ans); /* who dies of it does so a moment later */
     until("grep -qx well $D/serve.py.hup");
     assert_string_equal(pid_of("web"), pid);
-    assert_true(str_starts(fact(&ans, "app.told"), text("%s:", pid)));
-    WANT_OK(reload("supervisord.reloaded", "web", fact(&ans, "app.told")));
-    WANT_WAITING(reload("supervisord.reloaded", "web", "")); /* no such step on this node */
+    assert_true(str_starts(fact(&ans, "app.told.7-2"), text("%s:", pid)));
+    WANT_OK(reload("supervisord.reloaded", "7-2", "web", fact(&ans, "app.told.7-2")));
+    WANT_WAITING(reload("supervisord.reloaded", "7-2", "web", "")); /* its answer was lost: told again */
     WANT_OK(call("supervisord.stop", "[\"web\"]", port));
 }
 
@@ -285,14 +278,14 @@ static void a_reload_that_kills_is_none(void **state)
     WANT_OK(call("supervisord.start", "[\"pair:one\"]", 0));
     until("supervisorctl -c $D/sv.conf status pair:one | grep -q RUNNING");
     const char *pid = pid_of("pair:one");
-    struct answer ans = reload("supervisord.reload", "pair:one", "");
+    struct answer ans = reload("supervisord.reload", "7-3", "pair:one", "");
     if (ans.outcome == OUT_OK)
         WANT_WAITING(ans);
     else
         WANT_REFUSED(ans, "do the programs know that signal?");
-    const char *told = fact(&ans, "app.told");
+    const char *told = fact(&ans, "app.told.7-3");
     until(text("! kill -0 %s 2>/dev/null", pid));
-    WANT_REFUSED(reload("supervisord.reloaded", "pair:one", told), "was told to reload, is gone");
+    WANT_REFUSED(reload("supervisord.reloaded", "7-3", "pair:one", told), "was told to reload, is gone");
     (void)call("supervisord.stop", "[\"pair:one\"]", 0);
 }
 

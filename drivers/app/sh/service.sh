@@ -159,7 +159,7 @@ do_restarted() {
         wait_more
     fi
 }
-# Its main process, or whoever holds its port: pid:start.
+# Its main process, or who holds its port: pid:start. Of a master and its workers the master: workers are replaced.
 main_process() {
     if [ -n "$name" ]; then
         unit
@@ -167,7 +167,7 @@ main_process() {
         pid_marks $(of MainPID | grep -vx 0)
     else
         # shellcheck disable=SC2046
-        pid_marks $(port_holders)
+        pid_marks $(elders $(port_holders))
     fi
 }
 judge_reloaded() {
@@ -194,7 +194,7 @@ do_reload() {
     fi
     report "fact $pids_fact ${before% }"
     judge_reloaded
-    wait_more
+    [ -z "$before" ] || wait_more
 }
 # Does the release bring the unit, and is what is on disk taken in with it?
 brings() {

@@ -369,7 +369,7 @@ do_reload() {
         refuse state "not signalled: $(printf '%s\n' "$reload_out" | grep -i -e error -e syntax | tail_line)"
     report "fact $pids_fact ${before% }"
     judge_reloaded "$(printf '%s\n' "$reload_out" | states last "$@")"
-    wait_more
+    [ -z "$before" ] || wait_more
 }
 do_reloaded() {
     reloaded_out=$(session </dev/null)

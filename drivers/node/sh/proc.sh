@@ -19,6 +19,18 @@ pid_marks() {
         printf '%s:%s ' "$marks_pid" "${20}"
     done
 }
+# elders PID...: those of them whose parent is none of them.
+elders() {
+    for elders_one in "$@"; do
+        { read -r elders_line <"/proc/$elders_one/stat"; } 2>/dev/null || continue
+        elders_line=${elders_line##*) }
+        elders_line=${elders_line#* }
+        case " $* " in
+        *" ${elders_line%% *} "*) ;;
+        *) printf '%s ' "$elders_one" ;;
+        esac
+    done
+}
 still_alive() {
     for still_one in "$@"; do
         if alive "$still_one"; then
