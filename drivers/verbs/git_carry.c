@@ -188,8 +188,8 @@ static bool send_pack(struct carry *c)
     return true;
 }
 
-/* The node did not take it. A file that was damaged on this disk would be refused by every node for as long as it lies
- * here: without its digest the next attempt makes it anew. */
+/* It did not arrive as it was announced. A file that was damaged on this disk would be refused by every node for as long as
+ * it lies here: without its digest the next attempt makes it anew. */
 static void drop_damaged(struct carry *c)
 {
     char hex[SHA256_HEX_LEN + 1];
@@ -213,7 +213,7 @@ enum outcome git_carry(struct op *op, const struct git_words *words)
     const char *args[] = {GIT_WORDS(fetch), c.pack ? c.pack : "", NULL};
     enum outcome end =
         report_change(op, &(struct node_cmd){.script = script_git, .args = args, .runas = c.runas});
-    if (end != OUT_OK && c.pack)
+    if (c.pack && end == OUT_FAILED && op_err(op)->code == E_PROTO)
         drop_damaged(&c);
     return end;
 }
