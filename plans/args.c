@@ -110,11 +110,18 @@ static const char *wanted_of(struct arena *a, const struct param *p)
 }
 
 /* env:NAME and no more: whoever writes that wants what is in it. (file: and cmd: begin addresses and commands, too.) */
-static bool reads_as_secret(const struct param *p, const char *text)
+static bool reads_as_secret(const char *text)
 {
     static const char name[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
-    return p->type == PARAM_STR && str_starts(text, "env:") && text[4] != '\0' &&
-           text[4 + strspn(text + 4, name)] == '\0';
+    return str_starts(text, "env:") && text[4] != '\0' && text[4 + strspn(text + 4, name)] == '\0';
+}
+
+static const char *no_secret_text(const struct making *m)
+{
+    return param_find(m->verb, "env") == NULL
+               ? "read here as a secret, but taken as it is written"
+               : "read here as a secret, but taken as it is written; this verb takes one by its environment: "
+                 "`env: {NAME: \"env:NAME\"}`";
 }
 
 static const char *scalar_arg(struct making *m, const struct param *p, const struct value *v)
@@ -123,11 +130,8 @@ static const char *scalar_arg(struct making *m, const struct param *p, const str
     if (v->kind != VALUE_SCALAR)
         return bad(m, v, p->name, wanted_of(m->c->r.arena, p));
     const char *text = templated(m, v);
-    if (reads_as_secret(p, text))
-        return bad(
-            m, v, p->name,
-            "read here as a secret, but taken as it is written; a command takes one by its environment: "
-            "`env: {NAME: \"env:NAME\"}`");
+    if (p->type == PARAM_STR && reads_as_secret(text))
+        return bad(m, v, p->name, no_secret_text(m));
     if (!subst_has_names(text) && !sound(p, text))
         return bad(m, v, p->name, wanted_of(m->c->r.arena, p));
     if (p->type == PARAM_BOOL && scalar_bool(text, &yes))
@@ -148,8 +152,11 @@ static const char *list_arg(struct making *m, const struct param *p, const struc
     for (size_t i = 0; i < n; i++) {
         if (items[i]->kind != VALUE_SCALAR)
             return bad(m, items[i], p->name, "a list of plain values");
+        const char *text = templated(m, items[i]);
+        if (reads_as_secret(text))
+            return bad(m, items[i], p->name, no_secret_text(m));
         buf_puts(&out, i == 0 ? "" : ",");
-        json_string_add(&out, templated(m, items[i]));
+        json_string_add(&out, text);
     }
     buf_puts(&out, "]");
     return arena_strdup(m->c->r.arena, buf_str(&out));

@@ -131,7 +131,7 @@ static void looking_set(struct compiler *c)
 static void secret_add(struct compiler *c, const char *reference)
 {
     struct plan *plan = c->plan;
-    if (pair_get(plan->secrets, plan->n_secrets, reference) != NULL)
+    if (op_pair_value(plan->secrets, plan->n_secrets, reference) != NULL)
         return;
     struct op_pair *bigger = arena_array(c->r.arena, plan->n_secrets + 1, sizeof(*bigger));
     if (plan->n_secrets > 0)
@@ -156,7 +156,7 @@ static void step_secrets(struct compiler *c, const struct plan_step *step)
 {
     const struct verb *verb = step->verb == NULL ? NULL : table_verb(c->table, step->verb);
     for (const struct param *p = verb == NULL ? NULL : verb->params; p != NULL && p->name != NULL; p++) {
-        const char *value = pair_get(step->args, step->n_args, p->name);
+        const char *value = op_pair_value(step->args, step->n_args, p->name);
         if (value != NULL && p->type == PARAM_SECRET)
             secret_add(c, value);
         else if (value != NULL && p->type == PARAM_MAP)
@@ -244,17 +244,27 @@ static void revision_missed(struct compiler *c)
     }
 }
 
-/* A checkout is of a whole repository. */
+/* release.unpack alone knows of it; a checkout is of a whole repository. */
 static void git_path_missed(struct compiler *c)
 {
-    for (size_t i = 0; c->b.git_path != NULL && i < c->plan->n_steps; i++)
-        if (verb_does(c->plan->steps[i].verb) == DOES_CHECKOUT) {
-            problem_at(c->r.problems, map_get(map_get(c->b.map, "git"), "path")->at,
-                       "release: git: path: plan %s checks out the whole repository (%s at %s); "
-                       "`plan: rolling` puts %s alone into a release directory, or leave 'path' out",
-                       c->plan->name, c->plan->steps[i].verb, c->plan->steps[i].where, c->b.git_path);
-            return;
-        }
+    const struct plan_step *checkout = NULL;
+    bool unpacks = false;
+    for (size_t i = 0; i < c->plan->n_steps; i++) {
+        enum does does = verb_does(c->plan->steps[i].verb);
+        unpacks = unpacks || does == DOES_UNPACK;
+        if (does == DOES_CHECKOUT && checkout == NULL)
+            checkout = &c->plan->steps[i];
+    }
+    if (c->b.git_path == NULL || !c->plan->needs_rev || (unpacks && checkout == NULL))
+        return;
+    const char *deed = checkout == NULL
+                           ? "has no release.unpack, so nothing would look at it"
+                           : arena_printf(c->r.arena, "checks out the whole repository (%s at %s)",
+                                          checkout->verb, checkout->where);
+    problem_at(c->r.problems, map_get(map_get(c->b.map, "git"), "path")->at,
+               "release: git: path: plan %s %s; `plan: rolling` puts %s alone into a release directory, or "
+               "leave 'path' out",
+               c->plan->name, deed, c->b.git_path);
 }
 
 /* A task or restart works where the pillar's own plan puts the application. */

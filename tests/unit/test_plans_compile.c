@@ -124,26 +124,26 @@ static void arguments_expand_for_each_node(void **state)
     p->nodes[1].rev_before = "1111111111111111111111111111111111111111";
     const struct plan_step *gulp = &p->steps[4], *upgrade = &p->steps[11];
     const struct op_pair *args = plan_args(p, gulp, &p->nodes[1], false, &r.arena, &n);
-    assert_string_equal(pair_get(args, n, "cmd"), "gulp {x} ${HOME:-y} b");
+    assert_string_equal(op_pair_value(args, n, "cmd"), "gulp {x} ${HOME:-y} b");
     assert_string_equal(upgrade->undo_cmd, "bin/downgrade {rev}");
     assert_int_equal(upgrade->once, ONCE_FIRST);
     const struct op_pair *vars = plan_vars(p, &p->nodes[1], false, &r.arena, &n);
-    assert_string_equal(pair_get(vars, n, "rev"), p->rev);
-    assert_string_equal(pair_get(vars, n, "rev_short"), "f5d98590");
-    assert_string_equal(pair_get(vars, n, "host"), "10.0.0.2");
-    assert_string_equal(pair_get(vars, n, "user"), "webuser");
-    assert_memory_equal(pair_get(vars, n, "release_dir"), "/srv/plone/releases/f5d985900000-", 33);
+    assert_string_equal(op_pair_value(vars, n, "rev"), p->rev);
+    assert_string_equal(op_pair_value(vars, n, "rev_short"), "f5d98590");
+    assert_string_equal(op_pair_value(vars, n, "host"), "10.0.0.2");
+    assert_string_equal(op_pair_value(vars, n, "user"), "webuser");
+    assert_memory_equal(op_pair_value(vars, n, "release_dir"), "/srv/plone/releases/f5d985900000-", 33);
     vars = plan_vars(p, &p->nodes[1], true, &r.arena, &n);
-    assert_string_equal(pair_get(vars, n, "rev"), "1111111111111111111111111111111111111111");
-    assert_memory_equal(pair_get(vars, n, "release_dir"), "/srv/plone/releases/111111111111-", 33);
+    assert_string_equal(op_pair_value(vars, n, "rev"), "1111111111111111111111111111111111111111");
+    assert_memory_equal(op_pair_value(vars, n, "release_dir"), "/srv/plone/releases/111111111111-", 33);
     const struct op_pair before = {.name = "release.before", .value = "/srv/plone/releases/old"};
     p->nodes[1].facts = &before;
     p->nodes[1].n_facts = 1;
     vars = plan_vars(p, &p->nodes[1], true, &r.arena, &n);
-    assert_string_equal(pair_get(vars, n, "release_dir"), "/srv/plone/releases/old");
+    assert_string_equal(op_pair_value(vars, n, "release_dir"), "/srv/plone/releases/old");
     vars = plan_vars(p, NULL, false, &r.arena, &n);
-    assert_string_equal(pair_get(vars, n, "app"), "plone");
-    assert_null(pair_get(vars, n, "host"));
+    assert_string_equal(op_pair_value(vars, n, "app"), "plone");
+    assert_null(op_pair_value(vars, n, "host"));
 }
 
 static void nodes_keep_their_own_ways(void **state)
@@ -250,7 +250,10 @@ static void every_mistake_is_reported_with_its_place(void **state)
          "pillar/prod.sls:13:15: release: on_failure: 'panic' is not rollback or stop\n"},
         {HEAD NODES TAIL "  build:\n    - cmd.run: {cmd: make, cwd: 'env:PLACE'}\n",
          "pillar/prod.sls:9:33: cmd.run: cwd: 'env:PLACE' is not read here as a secret, but taken as it is "
-         "written; a command takes one by its environment: `env: {NAME: \"env:NAME\"}`\n"},
+         "written; this verb takes one by its environment: `env: {NAME: \"env:NAME\"}`\n"},
+        {HEAD NODES TAIL "  build:\n    - cmd.run: {cmd: make, when_changed: [a, 'env:ONE']}\n",
+         "pillar/prod.sls:9:46: cmd.run: when_changed: 'env:ONE' is not read here as a secret, but taken as it is "
+         "written; this verb takes one by its environment: `env: {NAME: \"env:NAME\"}`\n"},
         {HEAD TAIL "  app_servers: {}\n", "pillar/prod.sls:7:16: app_servers: the list of nodes is empty\n"},
         {HEAD TAIL, "pillar/prod.sls:2:3: release: no app_servers (wanted: "},
         {HEAD TAIL "  app_servers: [n1, n2, n1, '-x']\n",
@@ -420,6 +423,19 @@ static void plan_files_are_checked_too(void **state)
     }
 }
 
+/* Of the repository's directory only release.unpack knows. */
+static void a_plan_that_would_take_all_of_the_repository_is_refused(void **state)
+{
+    (void)state;
+    put_pillar("prod.sls", HEAD NODES TAIL "  plan: own\n  git: {path: apps/site}\n");
+    put("plans/own.yml", "prepare: [git.fetch, {cmd.run: 'tar x'}]\nchange: [app.stop]\n");
+    auto_rig struct rig r = {.plan = NULL};
+    assert_false(rig_compile(&r, &plain));
+    assert_non_null(strstr(said(&r.problems),
+                           "pillar/prod.sls:9:15: release: git: path: plan own has no release.unpack, "
+                           "so nothing would look at it; `plan: rolling` puts apps/site alone"));
+}
+
 static void bad_options_are_named(void **state)
 {
     (void)state;
@@ -474,7 +490,7 @@ static void app_servers_may_have_many_shapes(void **state)
         compile(&r, pillar, &plain);
         for (size_t k = 0; k < r.plan->n_nodes; k++) {
             const struct plan_node *n = &r.plan->nodes[k];
-            const char *port = pair_get(n->vars, n->n_vars, "port");
+            const char *port = op_pair_value(n->vars, n->n_vars, "port");
             size_t len = strlen(got);
             (void)snprintf(got + len, sizeof(got) - len, "%s=%s:%s ", n->id, n->target.host,
                            port == NULL ? "" : port);
@@ -577,8 +593,8 @@ static void a_directory_may_name_its_node(void **state)
     for (size_t i = 0; i < 3; i++) {
         size_t n;
         const struct op_pair *vars = plan_vars(r.plan, &r.plan->nodes[i], false, &r.arena, &n);
-        assert_string_equal(pair_get(vars, n, "dir"), dirs[i]);
-        assert_true(str_starts(pair_get(vars, n, "release_dir"), dirs[i]));
+        assert_string_equal(op_pair_value(vars, n, "dir"), dirs[i]);
+        assert_true(str_starts(op_pair_value(vars, n, "release_dir"), dirs[i]));
     }
     put_pillar("prod.sls", "release:\n  app: a\n  repo: r\n  dir: '/d/{nodde}'\n  branch: main\n" NODES TAIL);
     assert_false(rig_compile(&bad, &plain));
@@ -677,7 +693,7 @@ static void restart_and_tasks_need_no_revision(void **state)
     for (size_t i = 0; i < r.plan->n_steps; i++)
         assert_string_not_equal(r.plan->steps[i].verb, "cmd.run");
     const struct op_pair *vars = plan_vars(r.plan, &r.plan->nodes[0], false, &r.arena, &n);
-    assert_string_equal(pair_get(vars, n, "release_dir"), "/srv/plone/current");
+    assert_string_equal(op_pair_value(vars, n, "release_dir"), "/srv/plone/current");
     compile(&task, FULL REST, &(struct compile_request){.plan_name = "backup", .task = true});
     assert_int_equal(task.plan->kind, KIND_TASK);
     assert_int_equal(task.plan->n_steps, 1);
@@ -697,7 +713,7 @@ static void in_place_builds_where_it_runs(void **state)
     assert_int_equal(rig_step(r.plan, "git.running")->phase, PHASE_VERIFY);
     assert_int_equal(rig_step(r.plan, "git.checkout")->phase, PHASE_CHANGE);
     const struct op_pair *vars = plan_vars(r.plan, &r.plan->nodes[0], false, &r.arena, &n);
-    assert_string_equal(pair_get(vars, n, "release_dir"), "/srv/plone");
+    assert_string_equal(op_pair_value(vars, n, "release_dir"), "/srv/plone");
 }
 
 static void own_plans_win_and_get_what_they_forgot(void **state)
@@ -732,9 +748,9 @@ static void nodes_of_a_top_file_have_their_own_pillar(void **state)
         fail_msg("%s", said(&r.problems));
     const struct plan_step *s = rig_step(r.plan, "cmd.run");
     const struct op_pair *args = plan_args(r.plan, s, &r.plan->nodes[0], false, &r.arena, &n);
-    assert_string_equal(pair_get(args, n, "cmd"), "x {first} s");
+    assert_string_equal(op_pair_value(args, n, "cmd"), "x {first} s");
     args = plan_args(r.plan, s, &r.plan->nodes[1], false, &r.arena, &n);
-    assert_string_equal(pair_get(args, n, "cmd"), "x second s");
+    assert_string_equal(op_pair_value(args, n, "cmd"), "x second s");
 }
 
 static void the_recipe_changes_with_what_is_built(void **state)
@@ -753,7 +769,7 @@ static void the_recipe_changes_with_what_is_built(void **state)
         (void)snprintf(pillar, sizeof(pillar), HEAD NODES TAIL "%s", builds[i]);
         compile(&r, pillar, &plain);
         (void)snprintf(recipes[i], sizeof(recipes[i]), "%s",
-                       pair_get(r.plan->vars, r.plan->n_vars, "recipe"));
+                       op_pair_value(r.plan->vars, r.plan->n_vars, "recipe"));
         assert_int_equal(strlen(recipes[i]), 6);
     }
     assert_string_not_equal(recipes[0], recipes[1]);
@@ -881,6 +897,7 @@ int main(void)
         T(secret_files_must_be_private),
         T(every_mistake_is_reported_with_its_place),
         T(plan_files_are_checked_too),
+        T(a_plan_that_would_take_all_of_the_repository_is_refused),
         T(bad_options_are_named),
         T(app_servers_may_have_many_shapes),
         T(stages_window_and_floor_round_with_care),
