@@ -97,7 +97,6 @@ void check_named(struct compiler *c, const char *option, const char *list, const
                  size_t n_ids);
 /* {pillar:...} of a node that need not be in the plan; NULL when it has no such text. */
 const char *node_pillar_value(struct compiler *c, const struct plan_node *node, const char *name);
-const char *pair_get(const struct op_pair *pairs, size_t n, const char *name);
 /* Every {name} used is a variable of every node; adds per-node {pillar:...} values. */
 void nodes_prove(struct compiler *c);
 /* For a rehearsal: as many nodes as were asked for, copies of the ones that there are. */

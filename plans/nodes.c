@@ -47,14 +47,6 @@ struct node_list {
     struct value *seen; /* map: id or address -> itself, for duplicates */
 };
 
-const char *pair_get(const struct op_pair *pairs, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(pairs[i].name, name) == 0)
-            return pairs[i].value;
-    return NULL;
-}
-
 static bool host_valid(const char *s)
 {
     static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-%";
@@ -224,14 +216,14 @@ static void check_twins(struct compiler *c, struct node_list *list, const struct
 {
     struct arena *a = c->r.arena;
     struct place first;
-    const char *port = pair_get(node->vars, node->n_vars, "port"),
-               *dir = pair_get(node->vars, node->n_vars, "dir");
+    const char *port = op_pair_value(node->vars, node->n_vars, "port"),
+               *dir = op_pair_value(node->vars, node->n_vars, "dir");
     const char *key = arena_printf(a, "=%s %d %s %s", node->target.host, node->target.ssh.port,
                                    port == NULL ? "" : port, dir == NULL ? "" : dir);
     if (seen_before(c, list, key, at, &first))
         problem_at(c->r.problems, at, "node '%s' has the same host, port and dir as the one at %s", node->id,
                    place_text(a, first));
-    const char *server = pair_get(node->vars, node->n_vars, "lb_server");
+    const char *server = op_pair_value(node->vars, node->n_vars, "lb_server");
     if (c->b.n_balancers > 0 && seen_before(c, list, arena_printf(a, "+%s", server), at, &first))
         problem_at(c->r.problems, at, "node '%s' has the same lb_server '%s' as the one at %s", node->id,
                    server, place_text(a, first));
@@ -423,7 +415,7 @@ static void learn_names(struct compiler *c, const struct node_list *all)
             port = port || strcmp(node->vars[v].name, "port") == 0;
         }
         c->all_have_port = c->all_have_port && port;
-        c->servers[i] = pair_get(node->vars, node->n_vars, "lb_server");
+        c->servers[i] = op_pair_value(node->vars, node->n_vars, "lb_server");
     }
     c->node_names = arena_array(c->r.arena, names->n + 1, sizeof(*c->node_names));
     for (size_t i = 0; i < names->n; i++)

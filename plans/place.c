@@ -11,7 +11,7 @@
 
 static const char *dir_written(struct compiler *c, const struct plan_node *node)
 {
-    const char *own = pair_get(node->vars, node->n_vars, "dir");
+    const char *own = op_pair_value(node->vars, node->n_vars, "dir");
     return own != NULL ? own : c->b.dir;
 }
 
@@ -27,7 +27,7 @@ static void put_name(void *ctx, const char *name, struct buf *out)
     const char *value = strcmp(name, "env") == 0   ? n->c->pillar->env
                         : strcmp(name, "app") == 0 ? n->c->plan->app
                         : strcmp(name, "dir") == 0 ? NULL
-                                                   : pair_get(n->node->vars, n->node->n_vars, name);
+                                                   : op_pair_value(n->node->vars, n->node->n_vars, name);
     if (value == NULL && n->unknown == NULL)
         n->unknown = arena_strdup(n->c->r.arena, name);
     buf_puts(out, value == NULL ? "" : value);

@@ -24,7 +24,7 @@ static void add_node_var(struct compiler *c, struct plan_node *node, const char 
 
 static bool prove_one(struct compiler *c, struct plan_node *node, const struct var_use *use)
 {
-    if (pair_get(node->vars, node->n_vars, use->name) != NULL)
+    if (op_pair_value(node->vars, node->n_vars, use->name) != NULL)
         return true;
     if (!str_starts(use->name, "pillar:")) {
         problem_at(c->r.problems, use->at, "{%s}: node '%s' (%s) has no '%s'", use->name, node->id,
@@ -57,7 +57,7 @@ static struct plan_node with_pillar_values(struct compiler *c, const struct plan
     memcpy(vars, node->vars, node->n_vars * sizeof(*vars));
     for (size_t u = 0; u < c->n_uses; u++) {
         const char *name = c->uses[u].name;
-        const char *value = str_starts(name, "pillar:") && pair_get(vars, copy.n_vars, name) == NULL
+        const char *value = str_starts(name, "pillar:") && op_pair_value(vars, copy.n_vars, name) == NULL
                                 ? node_pillar_value(c, node, name)
                                 : NULL;
         if (value != NULL)
@@ -77,8 +77,8 @@ static const char *server_of(struct compiler *c, const struct plan_step *guard, 
     bool has_server = false;
     for (const struct param *p = verb->params; p != NULL && p->name != NULL; p++)
         has_server = has_server || strcmp(p->name, "server") == 0;
-    const char *own = pair_get(args, n, has_server ? "server" : "backend");
-    return own != NULL ? own : pair_get(node->vars, node->n_vars, "lb_server");
+    const char *own = op_pair_value(args, n, has_server ? "server" : "backend");
+    return own != NULL ? own : op_pair_value(node->vars, node->n_vars, "lb_server");
 }
 
 static const char *servers_of_block(struct compiler *c, const struct plan_step *guard)

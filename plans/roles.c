@@ -317,7 +317,7 @@ static void steps_join(struct joining *j, struct plan *plan)
 
 static const char *plan_var(const struct plan *plan, const char *name)
 {
-    return pair_get(plan->vars, plan->n_vars, name);
+    return op_pair_value(plan->vars, plan->n_vars, name);
 }
 
 /* What the plan says for all, and this role otherwise, its nodes say themselves. */
@@ -329,7 +329,7 @@ static struct plan_node node_of_role(struct joining *j, size_t r, const struct p
     memcpy(vars, node.vars, node.n_vars * sizeof(*vars));
     for (size_t i = 0; i < 3; i++) {
         const char *value = plan_var(j->from[r], names[i]), *first = plan_var(j->from[0], names[i]);
-        if (value != NULL && strcmp(value, first) != 0 && pair_get(vars, node.n_vars, names[i]) == NULL)
+        if (value != NULL && strcmp(value, first) != 0 && op_pair_value(vars, node.n_vars, names[i]) == NULL)
             vars[node.n_vars++] = (struct op_pair){.name = names[i], .value = value};
     }
     node.vars = vars;
@@ -419,7 +419,7 @@ static void secrets_join(struct joining *j, struct plan *plan)
     plan->n_secrets = 0;
     for (size_t r = 0; r < j->n_from; r++)
         for (size_t i = 0; i < j->from[r]->n_secrets; i++)
-            if (pair_get(secrets, plan->n_secrets, j->from[r]->secrets[i].name) == NULL)
+            if (op_pair_value(secrets, plan->n_secrets, j->from[r]->secrets[i].name) == NULL)
                 secrets[plan->n_secrets++] = j->from[r]->secrets[i];
     plan->secrets = secrets;
 }

@@ -63,12 +63,12 @@ static void head(struct buf *out, const struct plan *p)
         add_rev(out, p->rev, "not resolved yet");
         buf_printf(out, " (%s)\n", p->rev_typed);
     }
-    for (size_t i = 0; p->needs_rev && i < p->n_vars; i++)
-        if (strcmp(p->vars[i].name, "git_path") == 0) {
-            buf_puts(out, "  path        ");
-            visible(out, p->vars[i].value);
-            buf_puts(out, ", of the repository\n");
-        }
+    const char *path = op_pair_value(p->vars, p->n_vars, "git_path");
+    if (p->needs_rev && path != NULL) {
+        buf_puts(out, "  path        ");
+        visible(out, path);
+        buf_puts(out, ", of the repository\n");
+    }
     for (size_t i = 0; i < p->n_rendered; i++)
         buf_printf(out, "  %s%s (sha256 %.12s)\n", i == 0 ? "rendered    " : "            ",
                    p->rendered[i].name, p->rendered[i].value);

@@ -79,7 +79,7 @@ static const char *const *script_args(struct op *op)
     args[i++] = recall_or_empty(op, "release.before");
     args[i++] = *jobrun_checkout(op) ? script_tree : "";
     args[i++] = jobrun_checkout(op);
-    args[i++] = op_var(op, "git_path") ? op_var(op, "git_path") : "";
+    args[i++] = arg_or_var(op, "git_path");
     args[i++] = arena_printf(a, "%zu", n_paths);
     for (size_t p = 0; p < n_paths; p++)
         args[i++] = paths[p];

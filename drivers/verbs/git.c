@@ -158,16 +158,10 @@ static const char *shared_path(struct op *op, const char *word)
     return arena_strndup(op_arena(op), path, n > 0 && path[n - 1] == '/' ? n - 1 : n);
 }
 
-static const char *given_path(struct op *op)
-{
-    const char *path = op_arg(op, "path");
-    return path != NULL ? path : "";
-}
-
 static enum outcome git_resolve(struct op *op)
 {
     const char *repo = arg_or_var(op, "repo"), *rev = op_arg(op, "rev");
-    const char *subdir = given_path(op);
+    const char *subdir = op_arg_text(op, "path");
     if (!want_repo(op, repo) || !want_subdir(op, subdir))
         return op_end(op);
     if (rev == NULL || !rev_valid(rev))
@@ -197,7 +191,7 @@ static enum outcome git_log(struct op *op)
     const char *repo = arg_or_var(op, "repo"), *rev = arg_or_var(op, "rev"), *from = op_arg(op, "from");
     if (from == NULL || *from == '\0')
         from = op_var(op, "rev_before") ? op_var(op, "rev_before") : "";
-    const char *subdir = given_path(op);
+    const char *subdir = op_arg_text(op, "path");
     if (!want_repo(op, repo) || !want_rev(op, from) || !want_rev(op, rev) || !want_subdir(op, subdir))
         return op_end(op);
     const char *args[] = {"log", git_repo_key(op, repo), repo, git_seconds_left(op), from, rev, subdir, NULL};
@@ -259,16 +253,7 @@ static const struct verb verbs[] = {
      .default_timeout_ms = 30000,
      .params = node_params,
      .run = git_checked_out},
-    {.name = "git.running",
-     .help = "do the processes run the checkout's revision?",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_NODE,
-     .does = DOES_VERIFY,
-     .waits = true,
-     .default_timeout_ms = 30000,
-     .interval_ms = 500,
-     .params = running_params,
-     .run = git_running},
+    {RUNNING_ROW("git"), .help = "do the processes run the checkout's revision?", .run = git_running},
     {0},
 };
 

@@ -69,7 +69,7 @@ static enum outcome dir_call(struct op *op, const char *act, bool with_shared,
                              enum outcome (*run)(struct op *, const struct node_cmd *))
 {
     const char *dir = arg_or_var(op, "dir"), *release = release_dir(op), *rev = arg_or_var(op, "rev");
-    const char *subdir = op_var(op, "git_path") ? op_var(op, "git_path") : "";
+    const char *subdir = arg_or_var(op, "git_path");
     if (!places_ok(op, dir, release) || !want_rev(op, rev) || !want_subdir(op, subdir))
         return op_end(op);
     size_t n = 0, i = 0;
@@ -238,16 +238,7 @@ static const struct verb verbs[] = {
      .default_timeout_ms = 15000,
      .params = clean_params,
      .run = release_cleaned},
-    {.name = "release.running",
-     .help = "which revision do the processes run?",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_NODE,
-     .does = DOES_VERIFY,
-     .waits = true,
-     .default_timeout_ms = 30000,
-     .interval_ms = 500,
-     .params = running_params,
-     .run = release_running},
+    {RUNNING_ROW("release"), .help = "which revision do the processes run?", .run = release_running},
     {.name = "release.probe",
      .help = "what is deployed, how much room is there? for preflight",
      .effect = EFFECT_READ,

@@ -20,10 +20,7 @@ static const struct option_def options[] = {
 
 const char *plan_git_path(const struct plan *plan)
 {
-    for (size_t i = 0; i < plan->n_vars; i++)
-        if (strcmp(plan->vars[i].name, "git_path") == 0)
-            return plan->vars[i].value;
-    return NULL;
+    return op_pair_value(plan->vars, plan->n_vars, "git_path");
 }
 
 static void list_runners(const struct plan *plan, const char *rev, struct buf *out)

@@ -16,10 +16,8 @@ static const struct plan_step *fetch_step(const struct plan *plan, const struct 
 static void path_judge(struct preflight *p)
 {
     const struct plan_step *step = &p->plan->resolve_step;
-    const char *trouble = preflight_fact(p->resolve, "path_trouble"), *path = NULL;
-    for (size_t a = 0; a < step->n_args; a++)
-        if (strcmp(step->args[a].name, "path") == 0)
-            path = step->args[a].value;
+    const char *trouble = preflight_fact(p->resolve, "path_trouble");
+    const char *path = op_pair_value(step->args, step->n_args, "path");
     if (trouble && path)
         problems_add(p->problems, "%s: git: path: %s in revision %.12s: it %s", step->where, path,
                      p->plan->rev, trouble);

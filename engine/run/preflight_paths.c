@@ -48,10 +48,7 @@ void preflight_paths(struct preflight *p, size_t i)
 {
     const struct plan_role role = plan_role_of(p->plan, p->plan->nodes[i].role);
     const struct plan_step *step = &role.probe_step;
-    const char *json = NULL;
-    for (size_t a = 0; a < step->n_args; a++)
-        if (strcmp(step->args[a].name, "shared") == 0)
-            json = step->args[a].value;
+    const char *json = op_pair_value(step->args, step->n_args, "shared");
     /* A way back goes to a directory whose links were made then. */
     if (!json || p->plan->kind != KIND_RELEASE || !preflight_good(p->asked[i].runs) ||
         !preflight_good(p->resolve))

@@ -87,7 +87,7 @@ class Node:
                 "fetched": ("git", "fetched", "releases", self.dir, f"{self.top}/origin.git", rev, "no"),
                 "unpack": ("releasedir", "unpack", self.dir, place, rev, "5", "", "", *SHARED),
                 "unpacked": ("releasedir", "unpacked", self.dir, place, rev, *SHARED),
-                "seal": ("releasedir", "seal", self.dir, place, rev, ""),
+                "seal": ("releasedir", "seal", self.dir, place, rev, "apps/site"),
                 "sealed": ("releasedir", "sealed", self.dir, place, rev),
                 "switch": ("switch", "switch", self.dir, place, rev),
                 "switched": ("switch", "switched", self.dir, place, rev),

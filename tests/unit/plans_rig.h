@@ -301,7 +301,7 @@ static inline const struct plan_step *rig_step(const struct plan *plan, const ch
 
 static inline const char *rig_arg(const struct plan_step *step, const char *name)
 {
-    return pair_get(step->args, step->n_args, name);
+    return op_pair_value(step->args, step->n_args, name);
 }
 
 #endif

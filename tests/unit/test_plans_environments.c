@@ -371,7 +371,7 @@ static const char *var_of(const struct plan *plan, const char *id, const char *n
 {
     for (size_t i = 0; i < plan->n_nodes; i++)
         if (strcmp(plan->nodes[i].id, id) == 0)
-            return pair_get(plan->nodes[i].vars, plan->nodes[i].n_vars, name);
+            return op_pair_value(plan->nodes[i].vars, plan->nodes[i].n_vars, name);
     return NULL;
 }
 

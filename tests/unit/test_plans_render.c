@@ -571,7 +571,7 @@ static void put_list(const char *app_servers, const char *answer)
 
 static const char *var(const struct plan_node *n, const char *name)
 {
-    return pair_get(n->vars, n->n_vars, name);
+    return op_pair_value(n->vars, n->n_vars, name);
 }
 
 static void an_inventory_gives_the_nodes_of_a_group(void **state)

@@ -101,7 +101,7 @@ static const char *var(const struct plan *p, const struct plan_node *node, const
 {
     size_t n;
     const struct op_pair *vars = plan_vars(p, node, false, a, &n);
-    return pair_get(vars, n, name);
+    return op_pair_value(vars, n, name);
 }
 
 static void a_role_says_its_own_user_and_recipe(void **state)
@@ -137,7 +137,7 @@ static void only_role_leaves_the_others_alone(void **state)
     assert_string_equal(r.plan->roles[0].name, "web");
     assert_int_equal(r.plan->n_nodes, 2);
     assert_string_equal(r.plan->nodes[1].id, "a3");
-    assert_string_equal(pair_get(r.plan->vars, r.plan->n_vars, "left_out"), "3");
+    assert_string_equal(op_pair_value(r.plan->vars, r.plan->n_vars, "left_out"), "3");
     assert_string_equal(rig_arg(&r.plan->roles[0].capacity_step, "servers"), "[\"a1\",\"a2\",\"a3\"]");
     for (size_t i = 0; i < r.plan->n_steps; i++)
         assert_true(r.plan->steps[i].role <= 1);
