@@ -336,7 +336,7 @@ class Dialog {
   }
 
   // The environment wants a second person: this one has done their part. Who is asked sees a plan first: when there can be
-  // none, nobody is asked.
+  // none, or it is another by now than this one saw, nobody is asked.
   async pend(given) {
     this.say(el('p', { class: 'banner is-warn' }, `! ${given.text}`));
     fill(this.fields);
@@ -345,9 +345,11 @@ class Dialog {
     announce(given.text);
     const look = given.look && await this.waitOrder(given.look);
     const brief = look && look.exit === 0 && readBrief(look.output);
-    if (!look || (brief && brief.nodes > 0)) return;
+    if (!look || (brief && brief.nodes > 0 && brief.digest === this.digest)) return;
     if (brief) {
-      this.say(summary(brief), el('p', {}, 'Nobody is asked.'));
+      const why = brief.nodes > 0 ? 'The plan is not what was shown any more; nobody is asked.' : 'Nobody is asked.';
+      this.say(summary(brief), el('p', {}, why));
+      announce(why);
       return;
     }
     this.say(el('pre', { class: 'output', tabindex: 0 }, look.output || look.text || 'no output'));
