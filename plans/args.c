@@ -308,8 +308,7 @@ static void missing_args(struct making *m)
 
 static bool no_node(const struct item *item, const struct verb *verb)
 {
-    return verb->scope == SCOPE_FLEET || item->phase == PHASE_HOOK_BEFORE ||
-           item->phase == PHASE_HOOK_AFTER || item->phase == PHASE_HOOK_FAILURE;
+    return verb->scope == SCOPE_FLEET || PHASE_IS_HOOK(item->phase);
 }
 
 /* A plain value behind a verb is its first parameter: `cmd.run: bin/migrate`. */
@@ -358,6 +357,7 @@ bool step_make(struct compiler *c, const struct item *item, struct plan_step *re
                               .counts = verb->counts,
                               .phase = item->phase,
                               .args = m.pairs,
+                              .one_of = item->one_of,
                               .where = place_text(c->r.arena, item->at)};
     ret->block_where = m.block != NULL && m.args == NULL ? place_text(c->r.arena, m.block->map->at) : NULL;
     step_words_set(&m, ret);

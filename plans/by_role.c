@@ -43,9 +43,37 @@ const struct plan_step *plan_probe(const struct plan *plan, const struct plan_no
     return step->verb != NULL ? step : NULL;
 }
 
+bool plan_role_takes(const struct plan_step *step, size_t role)
+{
+    return step->role == 0 || step->role == role + 1;
+}
+
 bool plan_takes(const struct plan_step *step, const struct plan_node *node)
 {
-    return step->role == 0 || step->role == node->role + 1;
+    return plan_role_takes(step, node->role);
+}
+
+const struct target *plan_ssh(const struct plan *plan, const struct plan_step *step,
+                              const struct plan_node *node)
+{
+    size_t role = node != NULL ? node->role : step->role > 0 ? step->role - 1u : PLAN_ROLES_MAX;
+    bool own = role < plan->n_roles && plan->roles[role].ssh_defaults.transport != NULL;
+    return own ? &plan->roles[role].ssh_defaults : &plan->ssh_defaults;
+}
+
+void plan_role_mark(struct plan_role *role, size_t number, struct arena *arena)
+{
+    struct plan_step *beside[] = {&role->capacity_step, &role->guard_step, &role->show_step,
+                                  &role->survey_step, &role->probe_step};
+    for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++)
+        for (struct plan_step *step = beside[i]; step != NULL;) {
+            struct plan_step *also = step->also == NULL ? NULL : arena_alloc(arena, sizeof(*also));
+            if (also != NULL)
+                *also = *step->also;
+            step->role = (uint8_t)(number + 1);
+            step->also = also;
+            step = also;
+        }
 }
 
 void plan_roles_reverse(struct plan *plan, struct arena *arena)
@@ -61,8 +89,10 @@ void plan_roles_reverse(struct plan *plan, struct arena *arena)
                 nodes[k] = plan->nodes[i];
                 nodes[k++].role = (uint8_t)(n - 1 - r);
             }
-    for (size_t r = 0; r < n; r++)
+    for (size_t r = 0; r < n; r++) {
         roles[r] = plan->roles[n - 1 - r];
+        plan_role_mark(&roles[r], r, arena);
+    }
     for (size_t s = 0; s < plan->n_steps; s++)
         if (plan->steps[s].role > 0)
             plan->steps[s].role = (uint8_t)(n + 1 - plan->steps[s].role);

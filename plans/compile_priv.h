@@ -75,6 +75,7 @@ struct item {
     const char *verb;
     const struct value *args;         /* map, scalar or NULL */
     const struct driver_block *block; /* NULL: found by the verb's driver */
+    const char *one_of;               /* as in struct plan_step */
     struct place at;
     enum phase phase;
     enum once once; /* ONCE_NO: as the step's own `once:` says */
@@ -141,7 +142,7 @@ void events_set(struct compiler *c);
 
 /* compile.c: c->plan of c->block, as far as one block goes. */
 void compile_block(struct compiler *c);
-/* roles.c: each role as a plan of its own, then all in one. */
+/* roles.c: each role as a plan of its own, then all in one (roles_join.c). */
 bool has_roles(const struct pillar *p);
 void roles_compile(struct compiler *c);
 

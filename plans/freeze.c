@@ -163,6 +163,8 @@ static json_t *role_json(const struct plan_role *r)
     put_step(o, "show_step", &r->show_step);
     put_step(o, "survey_step", &r->survey_step);
     put_step(o, "probe_step", &r->probe_step);
+    if (r->ssh_defaults.transport != NULL)
+        put(o, "ssh_defaults", target_json(&r->ssh_defaults));
     return o;
 }
 

@@ -43,8 +43,9 @@ struct plan_step {
     const char *undo_cmd; /* a run-once step's own `undo:` command (cmd.run), or NULL */
     const struct op_pair *args;
     size_t n_args;
-    const char *where;            /* "pillar/prod.sls:31:7": where it was written */
-    const char *block_where;      /* while it is compiled: the block that gave it arguments, or NULL */
+    const char *where;       /* "pillar/prod.sls:31:7": where it was written */
+    const char *block_where; /* while it is compiled: the block that gave it arguments, or NULL */
+    const char *one_of; /* while it is compiled: the block that it is of, where a line has a step of each */
     const struct plan_step *also; /* beside the steps: the same question to the next balancer, or NULL */
 };
 
@@ -70,6 +71,7 @@ struct plan_role {
     uint32_t window, min_up, max_failed;
     int64_t soak_ms;
     struct plan_step capacity_step, guard_step, show_step, survey_step, probe_step; /* as in struct plan */
+    struct target ssh_defaults; /* without a transport: as in the plan, which is older */
 };
 
 struct plan {
@@ -123,8 +125,14 @@ const char *plan_role_name(const struct plan *plan, const struct plan_node *node
 size_t plan_role_count(const struct plan *plan, size_t role);                      /* its nodes */
 /* What asks it what it runs; NULL: nothing does. */
 const struct plan_step *plan_probe(const struct plan *plan, const struct plan_node *node);
-/* Does the node take this step? */
+/* Do nodes of the role take this step, does the node? */
+bool plan_role_takes(const struct plan_step *step, size_t role);
 bool plan_takes(const struct plan_step *step, const struct plan_node *node);
+/* How the hosts of balancers are logged in to by a step: as its node's role says, its own, or the whole plan. */
+const struct target *plan_ssh(const struct plan *plan, const struct plan_step *step,
+                              const struct plan_node *node);
+/* Its steps beside the others are of the role with this number. */
+void plan_role_mark(struct plan_role *role, size_t number, struct arena *arena);
 /* The last role first, as a way back wants it. */
 void plan_roles_reverse(struct plan *plan, struct arena *arena);
 

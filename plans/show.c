@@ -238,7 +238,7 @@ static void steps(struct buf *out, const struct plan *p)
 static bool has_check(const struct plan *p, size_t role)
 {
     for (size_t i = 0; i < p->n_steps; i++)
-        if ((p->steps[i].role == 0 || p->steps[i].role == role + 1) && p->steps[i].phase == PHASE_CHECK &&
+        if (plan_role_takes(&p->steps[i], role) && p->steps[i].phase == PHASE_CHECK &&
             verb_does(p->steps[i].verb) == DOES_HEALTH)
             return true;
     return false;

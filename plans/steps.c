@@ -141,12 +141,20 @@ static void build_add(struct steps_walk *w, enum once once, enum phase phase)
             line_add(w, build->items[i], phase);
 }
 
+/* A line that stands for a step of each block: this block's. */
+static struct item item_of(struct compiler *c, const struct item *line, const struct driver_block *block)
+{
+    struct item one = *line;
+    one.block = block;
+    one.one_of = place_text(c->r.arena, block->map->at);
+    return one;
+}
+
 static void balancer_line(struct steps_walk *w, struct item *item, const char *verb)
 {
     struct compiler *c = w->c;
     for (size_t i = 0; i < c->b.n_balancers; i++) {
-        struct item one = *item;
-        one.block = &c->b.balancers[i];
+        struct item one = item_of(c, item, &c->b.balancers[i]);
         /* A cache is emptied only where the pillar says what of it. */
         if (strcmp(verb, "ban") == 0 && map_get(one.block->map, "ban") == NULL)
             continue;
@@ -175,8 +183,7 @@ static void app_line(struct steps_walk *w, struct item *item, const char *verb)
                    verb, place_text(c->r.arena, item->at));
     c->told_app = true;
     for (size_t i = 0; i < c->b.n_apps; i++) {
-        struct item one = *item;
-        one.block = &c->b.apps[i];
+        struct item one = item_of(c, item, &c->b.apps[i]);
         one.verb = arena_printf(c->r.arena, "%s.%s", one.block->driver, verb);
         if (!never_rereads(c, &one, verb))
             step_add(c, &one);
@@ -193,8 +200,7 @@ static void check_line(struct steps_walk *w, struct item *item)
         return;
     }
     for (size_t i = 0; i < c->b.n_checks; i++) {
-        struct item one = *item;
-        one.block = &c->b.checks[i];
+        struct item one = item_of(c, item, &c->b.checks[i]);
         step_add(c, &one);
     }
 }
@@ -205,11 +211,6 @@ static void hooks_of_phase(struct steps_walk *w, enum phase phase)
     w->in_hooks = true;
     lines_add(w, map_get(w->c->b.hooks, phase_name(phase)), phase);
     w->in_hooks = false;
-}
-
-static bool is_hook(enum phase phase)
-{
-    return phase == PHASE_HOOK_BEFORE || phase == PHASE_HOOK_AFTER || phase == PHASE_HOOK_FAILURE;
 }
 
 static void line_add(struct steps_walk *w, const struct value *line, enum phase phase)
@@ -237,7 +238,7 @@ static void line_add(struct steps_walk *w, const struct value *line, enum phase 
         check_line(w, &item);
     } else {
         const struct verb *verb = table_verb(w->c->table, item.verb);
-        if (is_hook(phase) && verb != NULL && verb->on_controller != NULL)
+        if (PHASE_IS_HOOK(phase) && verb != NULL && verb->on_controller != NULL)
             item.verb = verb->on_controller; /* hooks run there */
         step_add(w->c, &item);
     }

@@ -207,7 +207,22 @@ static struct plan_role role(struct thaw *t, const json_t *o)
                               .guard_step = maybe_step(t, o, "guard_step"),
                               .show_step = maybe_step(t, o, "show_step"),
                               .survey_step = maybe_step(t, o, "survey_step"),
-                              .probe_step = maybe_step(t, o, "probe_step")};
+                              .probe_step = maybe_step(t, o, "probe_step"),
+                              .ssh_defaults = json_object_get(o, "ssh_defaults") == NULL
+                                                  ? (struct target){.transport = NULL}
+                                                  : target(t, want(t, o, "ssh_defaults", JSON_OBJECT))};
+}
+
+/* The steps beside it are its own; those of an older plan are nobody's. */
+static bool beside_fits(const struct plan_role *r, size_t number)
+{
+    const struct plan_step *beside[] = {&r->capacity_step, &r->guard_step, &r->show_step, &r->survey_step,
+                                        &r->probe_step};
+    for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++)
+        for (const struct plan_step *step = beside[i]; step != NULL; step = step->also)
+            if (step->role != 0 && step->role != number + 1)
+                return false;
+    return true;
 }
 
 /* Roles that there are, and whose nodes stand side by side. */
@@ -219,6 +234,9 @@ static void roles(struct thaw *t, const json_t *o, struct plan *p)
     p->roles = arena_array(t->arena, n + 1, sizeof(*p->roles));
     for (size_t i = 0; i < n; i++)
         p->roles[i] = role(t, json_array_get(list, i));
+    for (size_t i = 0; i < n && t->bad == NULL; i++)
+        if (!beside_fits(&p->roles[i], i))
+            t->bad = "role";
     for (size_t i = 0; i < p->n_nodes && t->bad == NULL; i++)
         if (p->nodes[i].role >= most || (i > 0 && p->nodes[i].role < p->nodes[i - 1].role))
             t->bad = "role";

@@ -81,9 +81,8 @@ bool queue_list(struct store *s, const char *env, struct arena *arena, struct wa
                 struct err *err) MUST_CHECK;
 /* Brings turns up to date: a free lock is offered to the first, a place that was not taken in time lapses.
  * Writes notices `turn` and `lapsed`. lock_take does it in its own transaction, so the answer does not hang
- * on a server. *ret_moved: a turn began, lapsed or was withdrawn. */
-bool queue_settle(struct store *s, const char *env, int64_t now_ms, bool *ret_moved,
-                  struct err *err) MUST_CHECK;
+ * on a server. */
+bool queue_settle(struct store *s, const char *env, int64_t now_ms, struct err *err) MUST_CHECK;
 /* The same person: "slack:ann" and "ann" on the command line are. */
 bool queue_same(const char *a, const char *b);
 const char *person_bare(const char *who); /* "ann" of "slack:ann" */

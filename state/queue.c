@@ -72,17 +72,15 @@ static bool place_end(struct store *s, int64_t id, enum queued how, int64_t now_
 }
 
 /* The lock is free: the first place that has not lapsed gets it offered. */
-static bool offer(struct store *s, const struct waiter *places, size_t n, int64_t now_ms, bool *ret_moved,
-                  struct err *err)
+static bool offer(struct store *s, const struct waiter *places, size_t n, int64_t now_ms, struct err *err)
 {
     for (size_t i = 0; i < n; i++) {
         const struct waiter *p = &places[i];
-        if (p->offered_ms && now_ms < p->offered_ms + p->lapse_ms)
-            return true;
-        *ret_moved = true;
         if (p->offered_ms == 0)
             return sql_run(s, SQL_QUEUE_OFFER, ARGS(arg_int(p->id), arg_int(now_ms)), err) &&
                    tell(s, p, NOTICE_TURN, now_ms, err);
+        if (now_ms < p->offered_ms + p->lapse_ms)
+            return true;
         if (!place_end(s, p->id, QUEUED_LAPSED, now_ms, err) || !tell(s, p, NOTICE_LAPSED, now_ms, err))
             return false;
     }
@@ -110,13 +108,12 @@ static bool place_add(struct store *s, enum sql id, const struct waiter *p, int6
                    err);
 }
 
-static bool settle(struct store *s, const char *env, int64_t now_ms, bool *ret_moved, struct err *err)
+static bool settle(struct store *s, const char *env, int64_t now_ms, struct err *err)
 {
     auto_arena struct arena arena = {0};
     struct lock_info lock;
     struct waiter *places;
     size_t n;
-    *ret_moved = false;
     if (!queue_list(s, env, &arena, &places, &n, err))
         return false;
     if (n == 0)
@@ -124,24 +121,16 @@ static bool settle(struct store *s, const char *env, int64_t now_ms, bool *ret_m
     if (!lock_get(s, env, &arena, &lock, err))
         return false;
     if (!lock.held)
-        return offer(s, places, n, now_ms, ret_moved, err);
-    *ret_moved = places[0].offered_ms != 0;
-    return !*ret_moved || withdraw(s, env, err);
+        return offer(s, places, n, now_ms, err);
+    return places[0].offered_ms == 0 || withdraw(s, env, err);
 }
 
-bool queue_settle(struct store *s, const char *env, int64_t now_ms, bool *ret_moved, struct err *err)
+bool queue_settle(struct store *s, const char *env, int64_t now_ms, struct err *err)
 {
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    return tx_close(&tx, settle(s, env, now_ms, ret_moved, err), err);
-}
-
-/* Who changes the queue tells of it anyway. */
-static bool settle_after(struct store *s, const char *env, int64_t now_ms, struct err *err)
-{
-    bool moved;
-    return settle(s, env, now_ms, &moved, err);
+    return tx_close(&tx, settle(s, env, now_ms, err), err);
 }
 
 static int find(const struct waiter *places, size_t n, const char *who)
@@ -163,7 +152,7 @@ static bool join(struct store *s, const struct waiter *p, int64_t now_ms, size_t
     *ret_ahead = at < 0 ? n : (size_t)at;
     if (at >= 0)
         return true;
-    return place_add(s, SQL_QUEUE_INSERT, p, now_ms, err) && settle_after(s, p->env, now_ms, err);
+    return place_add(s, SQL_QUEUE_INSERT, p, now_ms, err) && settle(s, p->env, now_ms, err);
 }
 
 bool queue_join(struct store *s, const struct waiter *p, int64_t now_ms, size_t *ret_ahead, struct err *err)
@@ -184,8 +173,7 @@ static bool leave(struct store *s, const char *env, const char *who, int64_t now
         return false;
     int at = find(places, n, who);
     *ret_was = at >= 0;
-    return at < 0 ||
-           (place_end(s, places[at].id, QUEUED_LEFT, now_ms, err) && settle_after(s, env, now_ms, err));
+    return at < 0 || (place_end(s, places[at].id, QUEUED_LEFT, now_ms, err) && settle(s, env, now_ms, err));
 }
 
 bool queue_leave(struct store *s, const char *env, const char *who, int64_t now_ms, bool *ret_was,
@@ -211,7 +199,7 @@ static bool take_turn(struct store *s, const struct waiter *p, int64_t now_ms, s
     if (at >= 0 && !place_end(s, places[at].id, QUEUED_MOVED, now_ms, err))
         return false;
     return withdraw(s, p->env, err) && place_add(s, n ? SQL_QUEUE_FRONT : SQL_QUEUE_INSERT, p, now_ms, err) &&
-           settle_after(s, p->env, now_ms, err);
+           settle(s, p->env, now_ms, err);
 }
 
 bool queue_take_turn(struct store *s, const struct waiter *p, int64_t now_ms, struct arena *arena,
@@ -229,7 +217,7 @@ bool queue_turn(struct store *s, const char *env, const char *who, int64_t now_m
     struct waiter *places;
     size_t n;
     *ret_mine = true;
-    if (!settle_after(s, env, now_ms, err) || !queue_list(s, env, arena, &places, &n, err))
+    if (!settle(s, env, now_ms, err) || !queue_list(s, env, arena, &places, &n, err))
         return false;
     if (n == 0 || queue_same(places[0].who, who))
         return true;
@@ -246,6 +234,5 @@ bool queue_served(struct store *s, const char *env, const char *who, int64_t now
     if (!queue_list(s, env, &arena, &places, &n, err))
         return false;
     int at = find(places, n, who);
-    return (at < 0 || place_end(s, places[at].id, QUEUED_TAKEN, now_ms, err)) &&
-           settle_after(s, env, now_ms, err);
+    return (at < 0 || place_end(s, places[at].id, QUEUED_TAKEN, now_ms, err)) && settle(s, env, now_ms, err);
 }

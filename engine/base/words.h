@@ -180,6 +180,9 @@ int lock_event_from_name(const char *text);
 int notice_from_name(const char *text);
 int direction_from_name(const char *text);
 
+/* On the controller, once for the release: of no node, and of no role. */
+#define PHASE_IS_HOOK(phase)                                                                                 \
+    ((phase) == PHASE_HOOK_BEFORE || (phase) == PHASE_HOOK_AFTER || (phase) == PHASE_HOOK_FAILURE)
 /* A release or a rollback: what nodes run is another revision afterwards, so `resume` and `rollback` are of it.
  * Tasks and commands run and are done. */
 #define KIND_MOVES(kind) ((kind) == KIND_RELEASE || (kind) == KIND_ROLLBACK)

@@ -266,15 +266,10 @@ static void settle_queues(struct ask_thread *f)
     struct store *w = serve_writer(f->serve, &err);
     if (!w)
         return;
-    for (size_t i = 0; i < n; i++) {
-        bool moved = false;
-        if (i > 0 && strcmp(places[i].env, places[i - 1].env) == 0)
-            continue;
-        if (!queue_settle(w, places[i].env, clock_wall_ms(), &moved, &err))
+    for (size_t i = 0; i < n; i++)
+        if ((i == 0 || strcmp(places[i].env, places[i - 1].env) != 0) &&
+            !queue_settle(w, places[i].env, clock_wall_ms(), &err))
             serve_log("chat: queue of %s: %s", places[i].env, err.text);
-        else if (moved)
-            waits_changed(f->serve, places[i].env);
-    }
     serve_writer_done(f->serve);
 }
 
@@ -295,7 +290,7 @@ static void tick(struct ask_thread *f, bool every_second)
 void ask_thread_run(struct serve *s, void *arg)
 {
     (void)arg;
-    struct ask_thread f = {.serve = s, .store = chat_store(s, "the thread of questions")};
+    struct ask_thread f = {.serve = s, .store = chat_store(s, "what follows")};
     if (!f.store)
         return;
     for (unsigned turn = 0; !serve_wait(s, TICK_MS); turn++)

@@ -191,10 +191,7 @@ bool ask_look(struct serve *s, const struct order_wish *w, const struct asker *w
     if (!serve_order(s, &look, &a.plan_order, err))
         return false;
     *ret_look = a.plan_order;
-    if (!add(s, &a, &id, ret_code, err))
-        return false;
-    waits_changed(s, w->env);
-    return true;
+    return add(s, &a, &id, ret_code, err);
 }
 
 bool ask_wants_look(const struct order_wish *w)
@@ -438,7 +435,7 @@ static bool cancel(struct serve *s, const struct ask *a, struct said *out, struc
     return true;
 }
 
-/* What is unfinished now must be what was asked about. */
+/* `release resume` takes no number: what is unfinished now must be what was asked about. */
 static bool still_about(struct store *store, const struct ask *a, struct arena *arena, struct err *err)
 {
     struct order_wish w;

@@ -29,7 +29,7 @@ static bool start(struct serve *s, struct err *err)
     struct chat_config *c = &chat_of(s)->config;
     https_init();
     if (!serve_thread(s, "chat-outbox", outbox_run, NULL, err) ||
-        !serve_thread(s, "chat-asks", ask_thread_run, NULL, err))
+        !serve_thread(s, "chat-follow", ask_thread_run, NULL, err))
         return false;
     for (int i = 0; i < WORKERS; i++)
         if (!serve_thread(s, "chat-worker", worker_run, NULL, err))

@@ -230,7 +230,7 @@ static void signal_holder(const struct visit *v, const struct chat_words *w, str
 /* ---- looking */
 
 /* Reads the pillar: asked once for each answer. */
-static bool several_apps(const struct visit *v)
+static bool live_apart(const struct visit *v)
 {
     return serve_apps(v->serve, v->store, v->arena) > 1;
 }
@@ -239,7 +239,7 @@ static bool each_env(const struct visit *v, const struct chat_words *w, struct s
                      bool (*tell)(const struct visit *, const char *, bool, struct said *, struct err *))
 {
     const char *const *envs = pillar_envs(serve_root(v->serve), v->arena);
-    bool apart = several_apps(v);
+    bool apart = live_apart(v);
     struct err err;
     size_t shown = 0;
     for (size_t i = 0; envs[i]; i++) {
@@ -298,7 +298,7 @@ static void look_at(const struct visit *v, const struct chat_words *w, struct sa
     struct err err;
     bool ok = consent_of(serve_root(v->serve), w->env, &consent, &err);
     if (ok)
-        ok = w->verb == CHAT_STATUS ? tell_status(out, v->store, w->env, several_apps(v), v->arena, &err)
+        ok = w->verb == CHAT_STATUS ? tell_status(out, v->store, w->env, live_apart(v), v->arena, &err)
                                     : tell_history(out, v->store, w->env, 10, v->arena, &err);
     if (!ok)
         sorry(out, &err);

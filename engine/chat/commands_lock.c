@@ -53,7 +53,6 @@ static bool do_unlock(const struct visit *v, struct store *writer, const struct 
                       struct said *out, struct err *err)
 {
     struct lock_info lock;
-    bool moved;
     if (!lock_get(writer, w->env, v->arena, &lock, err))
         return false;
     if (!lock.held)
@@ -65,7 +64,7 @@ static bool do_unlock(const struct visit *v, struct store *writer, const struct 
         return err_set(err, E_LOCKED, "%s is %s; 'take %s REASON' takes it over", w->env,
                        lock_text(&lock, v->arena), w->env);
     if (!lock_free(writer, w->env, lock.fence, v->asker.who, "by hand", err) ||
-        !queue_settle(writer, w->env, clock_wall_ms(), &moved, err))
+        !queue_settle(writer, w->env, clock_wall_ms(), err))
         return false;
     say_text(out, "%s is free", w->env);
     return true;

@@ -22,12 +22,6 @@ static void refuse(const struct request *r, struct reply *reply, const char *why
     reply_error(reply, 401, "auth", "not signed as it should be");
 }
 
-/* A room that serve.yml does not name has no routes. */
-static bool in_use(const char *secret, struct reply *reply)
-{
-    return secret || reply_error(reply, 404, "not-found", "there is nothing at this path");
-}
-
 /* ---- who it is */
 
 /* An id or name of a room's, fit for rows and messages. */
@@ -89,8 +83,8 @@ static bool slack_signed(struct request *r, struct reply *reply)
 {
     struct chat *chat = chat_of(r->serve);
     const char *signature = request_header(r, "X-Slack-Signature");
-    if (!in_use(chat->config.slack_secret, reply))
-        return false;
+    if (!chat->config.slack_secret)
+        return reply_error(reply, 404, "not-found", "there is nothing at this path");
     enum sign_result got =
         slack_check(chat->config.slack_secret, request_header(r, "X-Slack-Request-Timestamp"), signature,
                     r->body, r->body_bytes, clock_wall_ms() / 1000);
@@ -189,12 +183,22 @@ static const char *mm_action_url(struct request *r)
     return arena_printf(r->arena, "%s/chat/mattermost/action", serve_url(r->serve));
 }
 
+/* NULL, and answered: no Mattermost is configured. */
+static struct chat_config *mm_config(struct request *r, struct reply *reply)
+{
+    struct chat_config *config = &chat_of(r->serve)->config;
+    if (config->mm_token)
+        return config;
+    reply_error(reply, 404, "not-found", "there is nothing at this path");
+    return NULL;
+}
+
 static void mm_command(struct request *r, struct reply *reply)
 {
     auto_said struct said out = SAID_INIT;
-    struct chat_config *config = &chat_of(r->serve)->config;
+    struct chat_config *config = mm_config(r, reply);
     struct visit v;
-    if (!in_use(config->mm_token, reply))
+    if (!config)
         return;
     if (!token_equal(request_form(r, "token"), config->mm_token)) {
         refuse(r, reply, "wrong token");
@@ -230,9 +234,9 @@ static bool mm_button_ok(const struct chat_config *config, const char *action, c
 static void mm_action(struct request *r, struct reply *reply)
 {
     auto_said struct said out = SAID_INIT;
-    struct chat_config *config = &chat_of(r->serve)->config;
+    struct chat_config *config = mm_config(r, reply);
     struct visit v;
-    if (!in_use(config->mm_token, reply))
+    if (!config)
         return;
     json_t *body = request_json(r, reply);
     if (!body)

@@ -43,9 +43,8 @@ static bool marks_put(struct serve *s, const char *name, const struct sink_marks
     return ok;
 }
 
-/* A sink that is new begins today. */
-static bool marks_load(struct serve *s, struct store *store, const char *name, struct sink_marks *ret,
-                       struct err *err)
+bool marks_load(struct serve *s, struct store *store, const char *name, struct sink_marks *ret,
+                struct err *err)
 {
     char buf[100];
     int64_t born;
@@ -59,8 +58,8 @@ static bool marks_load(struct serve *s, struct store *store, const char *name, s
     return chat_ends(store, &ret->notice, &ret->lock, err) && marks_put(s, name, ret, true, err);
 }
 
-static bool marks_save(struct serve *s, const char *name, const struct sink_marks *was,
-                       const struct sink_marks *now, struct err *err)
+bool marks_save(struct serve *s, const char *name, const struct sink_marks *was, const struct sink_marks *now,
+                struct err *err)
 {
     if (was->row == now->row && was->lock == now->lock && was->notice == now->notice)
         return true;

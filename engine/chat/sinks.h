@@ -12,11 +12,16 @@
 struct sink_marks {
     int64_t row, lock, notice;
 };
+/* A sink that is new begins today. Names are at most 60 bytes. */
+bool marks_load(struct serve *s, struct store *store, const char *name, struct sink_marks *ret,
+                struct err *err) MUST_CHECK;
+bool marks_save(struct serve *s, const char *name, const struct sink_marks *was, const struct sink_marks *now,
+                struct err *err) MUST_CHECK;
 
 /* Sends what is new since `m`, one by one, moving m on; false: that one could not be delivered, try again
  * later. */
 struct room_sink {
-    const char *name; /* at most 60 bytes */
+    const char *name;
     unsigned events;
     bool rows; /* false: the sink tells releases in its own way */
     bool (*send)(struct room_sink *k, struct said *said);

@@ -322,7 +322,7 @@ static struct job *job_new(const struct plan *plan, const struct plan_step *step
                              .target = verb->scope == SCOPE_CONTROLLER || !node
                                            ? controller_target(plan, &job->arena)
                                            : &node->target,
-                             .ssh_defaults = &plan->ssh_defaults,
+                             .ssh_defaults = plan_ssh(plan, step, node),
                              .secrets = opt->secrets ? secrets_values(opt->secrets) : NULL,
                              .conns = conns,
                              .sink = {.write = outbuf_write, .ctx = &job->out},

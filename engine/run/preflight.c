@@ -64,11 +64,11 @@ static const struct plan_step *probe_step(const struct plan *plan, size_t role, 
     struct op_pair *args = arena_array(arena, plan->n_steps + 1, sizeof(*args));
     *probe =
         (struct plan_step){.verb = "node.probe", .label = "preflight", .timeout_ms = 30000, .args = args};
-    args[probe->n_args++] = (struct op_pair){.name = "user0", .value = plan->user ? plan->user : ""};
+    args[probe->n_args++] = (struct op_pair){.name = "user0", .value = "{user}"};
     for (size_t s = 0; s < plan->n_steps; s++) {
         const struct plan_step *step = &plan->steps[s];
         const struct verb *verb = verb_find(step->verb, NULL);
-        bool taken = step->role == 0 || step->role == role + 1;
+        bool taken = plan_role_takes(step, role);
         for (size_t k = 0; k < step->n_args && taken && verb && verb->scope == SCOPE_NODE; k++) {
             bool known = strcmp(step->args[k].name, "runas") != 0 || !*step->args[k].value;
             for (size_t u = 0; u < probe->n_args && !known; u++)

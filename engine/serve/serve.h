@@ -133,8 +133,8 @@ struct order_wish {
     const char *rev, *plan, *stages, *window; /* run, plan; NULL = not given */
     const char *only, *exclude;               /* run, plan, rollback, resume */
     const char *reason;                       /* lock, unlock */
-    int64_t release;                          /* rollback: 0 = the last; resume: see below */
-    const char *to;                           /* rollback: every node to this revision */
+    int64_t release;         /* rollback, 0 = the last; resume: the one that was asked about */
+    const char *to;          /* rollback: every node to this revision */
     int64_t before;          /* rollback: every node to what it ran before this release, 0 = not given */
     bool force;              /* unlock */
     bool brief;              /* plan: the short form, as JSON */
@@ -143,9 +143,6 @@ struct order_wish {
     enum via via;
     const char *who, *place; /* "slack:ann", channel or address: recorded with the order */
 };
-/* `release resume` takes no number, it goes on with what is unfinished, and clients may give none. The wish of a
- * question names the release that was asked about, so that a yes is not taken for another (asks.c). */
-
 /* Is it about a way back? `plan` with release, to or before looks at what that rollback would do. */
 bool serve_wish_is_back(const struct order_wish *wish);
 /* Every word is one, and text, and the order takes it: what is checked before anything is kept of the wish.

@@ -6,7 +6,7 @@
  * client would hide is seen: what counts as failed is any status but 200, a connection refused, reset or
  * closed before the whole body by Content-Length came, a body that belongs to another revision than its
  * header says, and no answer in time. A keep-alive connection that the server closes *between* requests is no
- * failure. With --repeat-kept a request that went out on a kept connection less than 50 ms before its end, without a byte
+ * failure. With --repeat-kept a request that went out on a kept connection just as the server closed it, without a byte
  * of answer, is sent once more on a new one, as every client may (RFC 9110, 9.2.2), and counted as repeated.
  *
  * One thread, epoll, until SIGTERM, SIGINT or --seconds; then one line of JSON. */
@@ -34,7 +34,6 @@
 #define BUCKETS       30001 /* one a millisecond; the last holds all that is longer */
 #define RESPONSE_HEAD 8192
 #define BODY_KEPT     64
-#define CROSSED_MS    50 /* a request and the end of its connection were under way at once */
 
 enum slot_state { SLOT_IDLE, SLOT_CONNECTING, SLOT_WAITING };
 enum fault { FAULT_CONNECT, FAULT_RESET, FAULT_SHORT, FAULT_STATUS, FAULT_TIMEOUT, FAULT_MIXED, FAULT_COUNT };
@@ -210,12 +209,10 @@ static void slot_head(struct slot *s, size_t head_len)
 
 static void slot_connect(struct slot *s);
 
-/* The server closed this connection as an idle one, and had not seen the request. One that ran for a while was seen: that it
- * ends without an answer is a failure. */
+/* The server closed this connection as an idle one, and had not seen the request. */
 static bool slot_repeat(struct slot *s)
 {
-    bool crossed = now_us() - s->started_us < CROSSED_MS * 1000;
-    if (!opt.repeat_kept || !crossed || !s->kept || s->state != SLOT_WAITING || s->n_head > 0)
+    if (!opt.repeat_kept || !s->kept || s->state != SLOT_WAITING || s->n_head > 0)
         return false;
     tally.repeated++;
     slot_close(s);

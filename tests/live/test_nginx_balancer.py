@@ -112,7 +112,6 @@ def test_a_release_that_is_killed_loses_no_request_and_leaves_the_files_as_they_
         result = run(fleet, "resume", "--yes", "prod")
     assert load.report["failed"] == 0, (load.report["first_failure"], told(result))
     assert load.report["ok"] > 200, load.report
-    assert load.report["repeated"] <= 10, load.report  # crossed a reload on their way; seen: none of 1,150
     expect_world(fleet, "v2")
     assert [e.text() for e in edges] == [e.before for e in edges]
     shown = run(fleet, "lb", "prod")

@@ -160,25 +160,6 @@ static void a_place_that_is_not_taken_lapses(void **state)
     assert_int_equal(raw_number("j.db", "SELECT count(*) FROM queue WHERE ended_ms = 0"), 0);
 }
 
-static void who_settles_learns_whether_a_turn_moved(void **state)
-{
-    (void)state;
-    struct err err;
-    auto_store struct store *s = store_write("j.db");
-    int64_t now = clock_wall_ms();
-    bool moved;
-    queue_up(s, "slack:ann", now - 700000); /* the lock is free: offered at once, and it lapsed */
-    queue_up(s, "slack:bob", now - 690000);
-    ok(queue_settle(s, "prod", now, &moved, &err));
-    assert_true(moved);
-    ok(queue_settle(s, "prod", now, &moved, &err));
-    assert_false(moved); /* it is his turn, and stays so for a while */
-    ok(queue_settle(s, "prod", now + 700000, &moved, &err));
-    assert_true(moved);
-    ok(queue_settle(s, "prod", now + 700000, &moved, &err));
-    assert_false(moved); /* nobody waits */
-}
-
 static void a_rollback_does_not_stand_in_line(void **state)
 {
     (void)state;
@@ -190,9 +171,7 @@ static void a_rollback_does_not_stand_in_line(void **state)
     ok(lock_take(s, &(struct lock_request){.env = "prod", .who = "bob"}, &a, &l, &err));
     struct waiter *places;
     size_t n;
-    bool moved;
-    ok(queue_settle(s, "prod", clock_wall_ms(), &moved, &err));
-    assert_false(moved); /* her turn was withdrawn in the transaction that took the lock */
+    ok(queue_settle(s, "prod", clock_wall_ms(), &err));
     ok(queue_list(s, "prod", &a, &places, &n, &err));
     assert_int_equal(n, 1); /* she keeps her place and gets a new turn */
     assert_int_equal(places[0].offered_ms, 0);
@@ -321,7 +300,6 @@ int main(void)
         in_scratch(a_signature_is_new_once_and_forgotten_late),
         in_scratch(a_freed_lock_is_kept_for_the_first_in_line),
         in_scratch(a_place_that_is_not_taken_lapses),
-        in_scratch(who_settles_learns_whether_a_turn_moved),
         in_scratch(a_rollback_does_not_stand_in_line),
         in_scratch(who_leaves_gives_the_turn_on),
         in_scratch(a_turn_is_taken_over_and_comes_again),

@@ -336,7 +336,7 @@ class Dialog {
   }
 
   // The environment wants a second person: this one has done their part. Who is asked sees a plan first: when there can be
-  // none, or it is another by now than this one saw, nobody is asked.
+  // none, nobody is asked.
   async pend(given) {
     this.say(el('p', { class: 'banner is-warn' }, `! ${given.text}`));
     fill(this.fields);
@@ -345,11 +345,9 @@ class Dialog {
     announce(given.text);
     const look = given.look && await this.waitOrder(given.look);
     const brief = look && look.exit === 0 && readBrief(look.output);
-    if (!look || (brief && brief.nodes > 0 && brief.digest === this.digest)) return;
+    if (!look || (brief && brief.nodes > 0)) return;
     if (brief) {
-      const why = brief.nodes > 0 ? 'The plan is not what was shown any more; nobody is asked.' : 'Nobody is asked.';
-      this.say(summary(brief), el('p', {}, why));
-      announce(why);
+      this.say(summary(brief), el('p', {}, 'Nobody is asked.'));
       return;
     }
     this.say(el('pre', { class: 'output', tabindex: 0 }, look.output || look.text || 'no output'));
