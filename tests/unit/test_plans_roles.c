@@ -127,6 +127,55 @@ static void a_role_says_its_own_user_and_recipe(void **state)
             assert_int_equal(p->steps[i].role, 2);
 }
 
+/* What stands for a step of each block is as often there as there are blocks; what came to two roles from one, once. */
+static void each_cache_is_banned_once(void **state)
+{
+    (void)state;
+#define CACHE(socket) "{haproxy: {sockets: ['tcp://" socket ":1'], backend: b, ban: x}}"
+#define PAIR(api, web)                                                                                       \
+    "  min_up: 0\n  roles:\n    api: {app_servers: [w1], supervisor: {programs: [c]}" api "}\n"              \
+    "    web: {app_servers: [a1], supervisor: {programs: [g]}" web "}\n"
+    static const struct {
+        const char *text, *want;
+    } rows[] = {
+        {PAIR(", balancer: [" CACHE("c1") ", " CACHE("c2") "]", ""), "1 c1 1 c2 "},
+        {PAIR(", balancer: " CACHE("c1"), ", balancer: " CACHE("c2")), "1 c1 2 c2 "},
+        {"  balancer: [" CACHE("c1") ", " CACHE("c2") "]\n" PAIR("", ""), "1 c1 1 c2 "},
+        {"  balancer: " CACHE("c1") "\n" PAIR("", ", balancer: " CACHE("c2")), "1 c1 2 c2 "},
+    };
+    for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+        auto_rig struct rig r = {.plan = NULL};
+        char text[4000], got[200] = "";
+        (void)snprintf(text, sizeof(text), "%s%s", COMMON, rows[k].text);
+        compile(&r, text, &plain);
+        for (size_t i = 0; i < r.plan->n_steps; i++)
+            if (strcmp(r.plan->steps[i].verb, "haproxy.ban") == 0)
+                (void)snprintf(got + strlen(got), sizeof(got) - strlen(got), "%d %.2s ",
+                               r.plan->steps[i].role,
+                               strstr(rig_arg(&r.plan->steps[i], "sockets"), "//") + 2);
+        assert_string_equal(got, rows[k].want);
+    }
+}
+
+/* Who works for no role logs in as the release says, whichever roles are in the plan. */
+static void a_role_logs_in_its_own_way(void **state)
+{
+    (void)state;
+    static const char *const of[] = {NULL, "web"};
+    for (size_t i = 0; i < 2; i++) {
+        auto_rig struct rig r = {.plan = NULL};
+        compile(&r,
+                COMMON
+                "  ssh: {user: all}\n  supervisor: {programs: [x]}\n"
+                "  roles:\n    worker: {app_servers: [w1], ssh: {user: ops}}\n    web: {app_servers: [a1]}\n",
+                &(struct compile_request){.rev_typed = "f5d9859", .only_role = of[i]});
+        assert_string_equal(r.plan->ssh_defaults.ssh.user, "all");
+        assert_string_equal(r.plan->roles[r.plan->n_roles - 1].ssh_defaults.ssh.user, "all");
+        if (of[i] == NULL)
+            assert_string_equal(r.plan->roles[0].ssh_defaults.ssh.user, "ops");
+    }
+}
+
 static void only_role_leaves_the_others_alone(void **state)
 {
     (void)state;
@@ -187,9 +236,11 @@ static void frozen_it_is_the_same_and_old_programs_refuse_it(void **state)
 static void damaged_roles_are_refused(void **state)
 {
     (void)state;
-    static const char *const rows[][2] = {{"\"role\":1,\"target\"", "\"role\":7,\"target\""},
-                                          {"\"role\":2", "\"role\":3"},
-                                          {"\"roles\":[{", "\"rules\":[{"}};
+    static const char *const rows[][3] = {/* in which list, what, instead */
+                                          {"\"nodes\":[", "\"role\":1,\"target\"", "\"role\":7,\"target\""},
+                                          {"\"roles\":[", "\"role\":2", "\"role\":1"},
+                                          {"\"steps\":[", "\"role\":2", "\"role\":3"},
+                                          {"", "\"roles\":[{", "\"rules\":[{"}};
     auto_rig struct rig r = {.plan = NULL};
     compile(&r, COMMON ROLES, &plain);
     auto_free char *json = plan_encode(r.plan);
@@ -197,10 +248,9 @@ static void damaged_roles_are_refused(void **state)
         struct plan *back;
         struct err err = {.code = E_NONE};
         auto_free char *bad = xstrdup(json);
-        char *at = strstr(bad, rows[i][0]);
-        if (at == NULL)
-            continue;
-        memcpy(at, rows[i][1], strlen(rows[i][1]));
+        char *at = strstr(strstr(bad, rows[i][0]), rows[i][1]);
+        assert_non_null(at);
+        memcpy(at, rows[i][2], strlen(rows[i][2]));
         assert_false(plan_decode(&r.arena, bad, &back, &err));
         assert_int_equal(err.code, E_JOURNAL);
     }
@@ -268,11 +318,14 @@ static void a_common_mistake_is_told_once(void **state)
 {
     (void)state;
     auto_rig struct rig r = {.plan = NULL};
-    put_pillar("prod.sls", COMMON "  soak: long\n" ROLES);
-    assert_false(rig_compile(&r, &(struct compile_request){.rev_typed = "f5d9859"}));
-    const char *text = said(&r.problems), *first = strstr(text, "soak");
+    put_pillar("prod.sls",
+               COMMON "  soak: long\n  supervisor: {programs: [x]}\n"
+                      "  roles:\n    worker: {app_servers: [w1]}\n    web: {app_servers: [a1]}\n");
+    assert_false(rig_compile(&r, &plain));
+    const char *text = said(&r.problems), *first = strstr(text, "soak: 'long'");
     assert_non_null(first);
-    assert_null(strstr(first + 4, "prod.sls:11"));
+    assert_null(strstr(first + 1, "soak"));
+    assert_null(strstr(text, "(role"));
 }
 
 /* Nodes of which top.sls knows, each with its own pillar: the block with its roles must be the same. */
@@ -297,6 +350,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(roles_become_one_plan, setup, teardown),
         cmocka_unit_test_setup_teardown(each_role_has_its_own_limits_and_balancer, setup, teardown),
         cmocka_unit_test_setup_teardown(a_role_says_its_own_user_and_recipe, setup, teardown),
+        cmocka_unit_test_setup_teardown(each_cache_is_banned_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_role_logs_in_its_own_way, setup, teardown),
         cmocka_unit_test_setup_teardown(only_role_leaves_the_others_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(reversed_the_last_role_is_first, setup, teardown),
         cmocka_unit_test_setup_teardown(frozen_it_is_the_same_and_old_programs_refuse_it, setup, teardown),
