@@ -82,7 +82,7 @@ static void anything_else_is_refused_by_its_line(void **state)
     }
 }
 
-#define CLOCKS     "changed 1000.5\nuptime 500.25\nnow 1010.5\nticks 100\n"
+#define CLOCKS     "changed 1000.5\nstarted 50025\nnow 1010.5\nticks 100\n"
 #define LOOK(text) (text), sizeof(text) - 1
 
 static void the_workers_age_tells_what_they_run(void **state)
@@ -99,7 +99,11 @@ static void the_workers_age_tells_what_they_run(void **state)
         {CLOCKS "worker 7 49500 current\nworker 8 49015 current\nfile\n", true, 2,
          0}, /* one was born again */
         {CLOCKS "worker 7 49500 current\nworker 8 100 leaving\nfile\n", false, 1, 1},
-        {"changed -\nuptime 500.25\nnow 1010.5\nticks 100\nworker 7 1 current\nfile\n", false, 1, 0},
+        {"changed -\nstarted 50025\nnow 1010.5\nticks 100\nworker 7 1 current\nfile\n", false, 1, 0},
+        {CLOCKS "worker 7 50028 current\nfile\n", false, 1, 0},
+        {CLOCKS "worker 7 50029 current\nfile\n", true, 1, 0}, /* yet to start: another clock's */
+        {"changed 1000.5\nstarted 9000050025\nnow 1010.5\nticks 100\nworker 7 9000049015 current\nfile\n",
+         true, 1, 0},
         {CLOCKS "file\n", false, 0, 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

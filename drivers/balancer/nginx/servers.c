@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 
 #define SERVERS_MAX 2000
 #define LINE_BYTES  1000
-/* A worker's start is told in hundredths of a second, and the file's change by another clock. */
+/* A worker's start is told in ticks, mostly hundredths of a second, and the file's change by another clock. */
 #define SLACK_MS 30
 
 /* ---- addresses ------------------------------------------------------------- */
@@ -274,7 +275,9 @@ static bool ms_parse(const char *s, int64_t *ret)
 }
 
 struct telling {
-    int64_t now_ms, uptime_ms, changed_ms, ticks, oldest; /* oldest: the start of that worker, in ticks */
+    int64_t now_ms, changed_ms; /* of the wall's clock */
+    int64_t now_ticks, ticks,
+        oldest;      /* of the clock of starts, `ticks` a second; oldest: the start of that worker */
     bool known_same; /* what the workers have, written down when it was put back */
 };
 
@@ -315,8 +318,8 @@ static bool word_take(const char *line, struct arena *a, struct telling *t, stru
         return worker_take(value, t, io);
     if (str_starts(line, "now "))
         return ms_parse(value, &t->now_ms);
-    if (str_starts(line, "uptime "))
-        return ms_parse(value, &t->uptime_ms);
+    if (str_starts(line, "started "))
+        return sscanf(value, "%" SCNd64, &t->now_ticks) == 1 && t->now_ticks >= 0;
     if (str_starts(line, "ticks "))
         return digits_valid(value, 1) && (t->ticks = atol(value)) > 0;
     if (str_starts(line, "changed ")) {
@@ -333,16 +336,17 @@ static bool word_take(const char *line, struct arena *a, struct telling *t, stru
     return true;
 }
 
-/* How long ago both were, each by its own clock: the worker's by uptime, the file's by the wall's. */
+/* How long ago both were, each by its own clock. A worker that is yet to start is told by two clocks: nobody knows its age. */
 static bool is_stale(const struct telling *t, const struct nginx_look *look)
 {
-    int64_t worker_age_ms = t->uptime_ms - t->oldest * 1000 / t->ticks;
-    return !t->known_same && look->current > 0 && worker_age_ms > t->now_ms - t->changed_ms + SLACK_MS;
+    int64_t worker_age_ms = (t->now_ticks - t->oldest) * 1000 / t->ticks;
+    bool older = worker_age_ms > t->now_ms - t->changed_ms + SLACK_MS;
+    return !t->known_same && look->current > 0 && (older || worker_age_ms < -SLACK_MS);
 }
 
 bool nginx_look_parse(const char *text, size_t n, struct arena *a, struct nginx_look *ret, struct err *err)
 {
-    struct telling t = {.now_ms = -1, .uptime_ms = -1, .changed_ms = -1, .ticks = -1};
+    struct telling t = {.now_ms = -1, .changed_ms = -1, .now_ticks = -1, .ticks = -1};
     *ret = (struct nginx_look){0};
     while (n > 0) {
         const char *newline = memchr(text, '\n', n);
@@ -351,7 +355,7 @@ bool nginx_look_parse(const char *text, size_t n, struct arena *a, struct nginx_
         text += step;
         n -= step;
         if (!strcmp(line, "file")) {
-            if (t.now_ms < 0 || t.uptime_ms < 0 || t.ticks < 0 || (t.changed_ms < 0 && !t.known_same))
+            if (t.now_ms < 0 || t.now_ticks < 0 || t.ticks < 0 || (t.changed_ms < 0 && !t.known_same))
                 break;
             ret->stale = is_stale(&t, ret);
             return nginx_servers_parse(text, n, a, &ret->servers, err);

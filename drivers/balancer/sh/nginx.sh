@@ -65,17 +65,23 @@ current_pids() {
 stamp_of() {
     stat -c '%i %.9Z' "$file"
 }
-# Uptime and the wall clock of one moment, or of two that are close.
+# Now, by the clock of the workers' starts: that of a process which starts now. /proc/uptime is another one in a
+# container, where it may be the container's own.
+started_now() {
+    # shellcheck disable=SC2016
+    sh -c 'IFS= read -r line </proc/self/stat && set -- ${line##*) } && echo "${20}"'
+}
+# Both clocks at one moment, or at two that are close.
 clocks() {
     clocks_n=0
     while [ "$clocks_n" -lt 20 ]; do
         clocks_n=$((clocks_n + 1))
-        read -r clocks_one _ </proc/uptime
+        clocks_one=$(started_now)
         clocks_now=$(date +%s.%N)
-        read -r clocks_two _ </proc/uptime
-        [ $((${clocks_two%.*}${clocks_two#*.} - ${clocks_one%.*}${clocks_one#*.})) -gt 5 ] || break
+        clocks_two=$(started_now)
+        [ $((clocks_two - clocks_one)) -gt 5 ] || break
     done
-    report "uptime $clocks_one"
+    report "started $clocks_one"
     report "now $clocks_now"
 }
 fetch() {
@@ -104,9 +110,9 @@ look() {
     { read -r stamped <"$same"; } 2>/dev/null
     [ "$stamped" != "$stamp" ] || changed=-
     report "changed $changed"
-    clocks
-    report "ticks $(getconf CLK_TCK 2>/dev/null || echo 100)"
     workers | sed 's/^/worker /'
+    clocks # behind the workers: none of them may have started later
+    report "ticks $(getconf CLK_TCK 2>/dev/null || echo 100)"
     [ -z "$2" ] || status_of "$2"
     report file
     cat "$file"
