@@ -128,7 +128,6 @@ static enum outcome drain_refused(struct lb *lb, size_t i, const struct touched 
 static bool drain_one(struct lb *lb, struct lb_place *p, struct touched *mine, const char **ret_refusal)
 {
     *ret_refusal = NULL;
-    op_sending(lb->op);
     if (lb_place_agent(p)) {
         mine->held_off = true;
         if (!lb_put_agent(lb, p, false, ret_refusal))
@@ -153,7 +152,10 @@ enum outcome lb_run_drain(struct op *op)
 {
     auto_lb struct lb lb;
     bool changed = false;
-    if (!lb_open(op, &lb) || !lb_see(&lb, LB_ASK_STATE))
+    if (!lb_open(op, &lb))
+        return op_end(op);
+    op_sending(op); /* as enable: a balancer that cannot be asked is asked again, until the step's deadline */
+    if (!lb_see(&lb, LB_ASK_STATE))
         return op_end(op);
     struct touched *mine = arena_array(op_arena(op), lb.n, sizeof *mine);
     op_fact(op, LB_FACT_DEBT, "%s %s %s%s, before: %s", lb.kind->name, lb_place_text(&lb, &lb.at[0]),
@@ -237,7 +239,6 @@ static bool put_farthest(struct lb *lb, bool *ret_changed)
         const char *refusal;
         if (lb_place_is(&lb->at[i], want))
             continue;
-        op_sending(lb->op);
         if (!lb_put(lb, &lb->at[i], want, &refusal))
             return false;
         if (refusal) {
@@ -254,7 +255,10 @@ enum outcome lb_run_maint(struct op *op)
 {
     auto_lb struct lb lb;
     bool changed = false;
-    if (!lb_open(op, &lb) || !lb_see(&lb, LB_ASK_STATE) || !put_farthest(&lb, &changed))
+    if (!lb_open(op, &lb))
+        return op_end(op);
+    op_sending(op); /* as drain */
+    if (!lb_see(&lb, LB_ASK_STATE) || !put_farthest(&lb, &changed))
         return op_end(op);
     if (!(lb.can & LB_CAN_MAINT))
         op_say(op, "%s: this balancer knows no maintenance: drained is as far out as it takes a server",
@@ -279,7 +283,6 @@ static bool end_sessions(struct lb *lb)
 {
     for (size_t i = 0; i < lb->n; i++) {
         const char *refusal = NULL;
-        op_sending(lb->op);
         if (!lb->kind->kill(lb, &lb->at[i], &refusal))
             return false;
         if (refusal) {
@@ -297,7 +300,10 @@ enum outcome lb_run_kill(struct op *op)
     bool changed = false;
     int64_t killed, left;
     bool ends;
-    if (!lb_open(op, &lb) || !lb_see(&lb, LB_ASK_COUNTS))
+    if (!lb_open(op, &lb))
+        return op_end(op);
+    op_sending(op); /* as drain */
+    if (!lb_see(&lb, LB_ASK_COUNTS))
         return op_end(op);
     if (!(lb.can & LB_CAN_KILL))
         return op_refused(op, E_CONFIG,

@@ -210,8 +210,8 @@ void lb_change(struct sim *s, struct sim_op *op, enum does does)
         sim_op_reply(s, op, 1, OUT_OK, true);
         return;
     }
-    if (lb_any_down(s)) { /* a drain looks before it sends anything */
-        sim_op_reply(s, op, sim_op_takes(s, 2000), drains ? OUT_FAILED : OUT_UNKNOWN, false);
+    if (lb_any_down(s)) {
+        sim_op_reply(s, op, sim_op_takes(s, 2000), OUT_UNKNOWN, false);
         return;
     }
     bool does_it = fault != FAULT_LB_LIES && (fault != FAULT_LB_GARBAGE || sim_coin(s, 50));
