@@ -97,30 +97,33 @@ struct touched {
     enum lb_state was;
 };
 
-/* Row 23: one refused after others were drained by this op. They get back what they had. */
-static bool put_back(struct lb *lb, const struct touched *mine)
+/* Row 23: one refused after others were drained by this op. They get back what they had; nothing is given back of what was
+ * never known. NULL: all are as before; else who is not. */
+static const char *put_back(struct lb *lb, const struct touched *mine)
 {
-    bool all = true;
+    const char *left = NULL;
     for (size_t i = 0; i < lb->n; i++) {
-        const char *refusal = NULL;
-        if (mine[i].drained && (!lb_put(lb, &lb->at[i], mine[i].was, &refusal) || refusal))
-            all = false;
+        const char *refusal = NULL, *who = lb->peers[lb->at[i].peer].text;
+        if (mine[i].drained && mine[i].was == LB_UNKNOWN)
+            left = arena_printf(op_arena(lb->op), "%s stays %s: what it did before was not known", who,
+                                lb_word(lb, LB_DRAIN));
+        else if (mine[i].drained && (!lb_put(lb, &lb->at[i], mine[i].was, &refusal) || refusal))
+            left = arena_printf(op_arena(lb->op), "%s could not be put back", who);
         if (mine[i].held_off && (!lb_put_agent(lb, &lb->at[i], true, &refusal) || refusal))
-            all = false;
+            left = arena_printf(op_arena(lb->op), "%s could not be put back", who);
     }
-    return all;
+    return left;
 }
 
 static enum outcome drain_refused(struct lb *lb, size_t i, const struct touched *mine, const char *words)
 {
     const char *who = lb->peers[lb->at[i].peer].text, *server = lb_place_text(lb, &lb->at[i]);
-    const char *wanted = lb_word(lb, LB_DRAIN);
-    if (put_back(lb, mine))
+    const char *wanted = lb_word(lb, LB_DRAIN), *left = put_back(lb, mine);
+    if (!left)
         return op_refused(lb->op, E_REFUSED, "%s: %s: wanted %s, the balancer said: %s%s", who, server,
                           wanted, words, lb->n > 1 ? "; the other balancers are as before" : "");
-    return op_unknown(lb->op, E_REFUSED,
-                      "%s: %s: wanted %s, the balancer said: %s; another balancer could not be put back", who,
-                      server, wanted, words);
+    return op_unknown(lb->op, E_REFUSED, "%s: %s: wanted %s, the balancer said: %s; %s", who, server, wanted,
+                      words, left);
 }
 
 /* The agent check first: it may say "ready" at any moment. false: op failed, or *ret_refusal says why not.
@@ -144,7 +147,8 @@ static bool drain_one(struct lb *lb, struct lb_place *p, struct touched *mine, c
     if (!lb_put(lb, p, LB_DRAIN, ret_refusal))
         return false;
     if (*ret_refusal) /* a part of it may have taken it */
-        mine->drained = !lb_see_peer(lb, p->peer, LB_ASK_STATE) || !lb_place_is(p, mine->was);
+        mine->drained = !lb_see_peer(lb, p->peer, LB_ASK_STATE) ||
+                        (mine->was != LB_UNKNOWN && !lb_place_is(p, mine->was));
     return !*ret_refusal;
 }
 
