@@ -2,6 +2,8 @@
 /* The nginx verbs on a real nginx on this machine, in front of a small application. */
 #include "unit/lb_rig.h"
 
+#include <sys/file.h>
+
 static int app_port, front_port;
 static pid_t app, nginx;
 static char include[160], pid_file[160], conf[160], log_file[160], command[500], status_url[100],
@@ -128,6 +130,24 @@ static int group_teardown(void **state)
     rig_stop(&app, SIGTERM);
     rig_close();
     return 0;
+}
+
+#define LIKE_THIS(name, words)                                                                               \
+    {"hosts", "[\"localhost\"]"}, {"upstream", "[\"site\"]"}, {"include", include}, {"pid", pid_file},       \
+        {"command", words},                                                                                  \
+    {                                                                                                        \
+        "server", (name)                                                                                     \
+    }
+
+/* A program in nginx's place: `shell` first, then nginx itself. In words: how it is called. */
+static const char *wrapper(const char *name, const char *shell)
+{
+    static char words[700];
+    const char *path = rig_path(name);
+    rig_write(path, "#!/bin/sh\n%s\nexec nginx \"$@\"\n", shell);
+    chmod(path, 0755);
+    snprintf(words, sizeof words, "[\"%s\",\"-c\",\"%s\",\"-e\",\"%s\"]", path, conf, log_file);
+    return words;
 }
 
 static void the_file_comes_back_byte_by_byte(void **state)
@@ -286,15 +306,9 @@ static void a_file_that_nginx_refuses_is_put_back(void **state)
 {
     (void)state;
     auto_call struct call drain = {0}, look = {0};
-    const char *picky = rig_path("picky");
-    char words[600];
-    rig_write(
-        picky,
-        "#!/bin/sh\ncase \"$*\" in *-t*) echo 'nginx: [emerg] no such server' >&2; exit 1;; esac\nexec nginx \"$@\"\n");
-    chmod(picky, 0755);
-    snprintf(words, sizeof words, "[\"%s\",\"-c\",\"%s\",\"-e\",\"%s\"]", picky, conf, log_file);
-    RUN(&drain, "nginx.drain", {"hosts", "[\"localhost\"]"}, {"upstream", "[\"site\"]"}, {"include", include},
-        {"pid", pid_file}, {"command", words}, {"server", "app1"});
+    RUN(&drain, "nginx.drain",
+        LIKE_THIS("app1", wrapper("picky", "case \"$*\" in *-t*) echo 'nginx: [emerg] no such server' >&2; "
+                                           "exit 1;; esac")));
     assert_int_equal(drain.r->outcome, OUT_FAILED);
     assert_says(drain.r->err.text, "no such server");
     assert_says(drain.r->err.text, "is as it was");
@@ -322,6 +336,152 @@ static void others_that_send_there_are_found(void **state)
     assert_says(rig_fact(&survey, fact), strchr(wanted, ' ') + 1);
 }
 
+/* ---- others, and what goes wrong ------------------------------------------- */
+
+/* Another application's step: a lock on the file's directory, or on the pid file when its own stands elsewhere. Nobody
+ * knows what becomes of it, so it is asked again. */
+static void who_waits_for_others_in_vain_does_not_know(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *says;
+    } rows[] = {{rig_dir, "somebody else has been changing"}, {pid_file, "changing the nginx of"}};
+    int deadline_ms = rig_deadline_ms;
+    rig_deadline_ms = 4500;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        auto_call struct call drain = {0};
+        int fd = open(rows[i].path, O_RDONLY | O_CLOEXEC);
+        assert_int_equal(flock(fd, LOCK_EX), 0);
+        RUN(&drain, "nginx.drain", NODE("app1"));
+        close(fd);
+        assert_int_equal(drain.r->outcome, OUT_UNKNOWN);
+        assert_says(drain.r->err.text, rows[i].says);
+        assert_string_equal(servers(), servers_before());
+    }
+    rig_deadline_ms = deadline_ms;
+}
+
+static void a_reload_that_does_not_come_is_no_drain(void **state)
+{
+    (void)state;
+    auto_call struct call before = {0}, drain = {0}, observe = {0};
+    int deadline_ms = rig_deadline_ms;
+    RUN(&before, "nginx.observe", NODE("app1"));
+    rig_deadline_ms = 5500;
+    RUN(&drain, "nginx.drain",
+        LIKE_THIS("app1", wrapper("deaf", "case \"$*\" in *-s*reload*) exit 0;; esac")));
+    rig_deadline_ms = deadline_ms;
+    assert_int_equal(drain.r->outcome, OUT_UNKNOWN);
+    assert_says(drain.r->err.text, "its workers are still the former ones");
+    assert_says(servers(), "down; # app1");
+    RUN(&observe, "nginx.observe", NODE("app1"));
+    assert_ok(&observe);
+    assert_false(observe.r->ready);
+}
+
+/* One file under two names is two balancers here; the second is refused its reload. What the first did before nobody
+ * knew, so nothing is given back. */
+static void what_was_not_known_is_not_given_back(void **state)
+{
+    (void)state;
+    auto_call struct call before = {0}, drain = {0};
+    char once[300];
+    RUN(&before, "nginx.observe", NODE("app1"));
+    assert_ok(&before);
+    write_servers();
+    snprintf(once, sizeof once, "case \"$*\" in *-s*reload*) [ ! -e %s/was ] || exit 1; : >%s/was;; esac",
+             rig_dir, rig_dir);
+    RUN(&drain, "nginx.drain", {"hosts", "[\"localhost\",\"127.0.0.1\"]"}, {"upstream", "[\"site\"]"},
+        {"include", include}, {"pid", pid_file}, {"command", wrapper("once", once)}, {"server", "app1"});
+    assert_int_equal(drain.r->outcome, OUT_UNKNOWN);
+    assert_says(drain.r->err.text, "localhost stays down: what it did before was not known");
+    assert_says(servers(), "down; # app1");
+}
+
+static void two_upstreams_are_one_line(void **state)
+{
+    (void)state;
+    auto_call struct call before = {0}, drain = {0};
+    write_conf(GOOD " upstream two { include servers.conf; }");
+    RUN(&before, "nginx.observe", {"hosts", "[\"localhost\"]"}, {"upstream", "[\"site\",\"two\"]"},
+        {"include", include}, {"pid", pid_file}, {"command", command}, {"server", "app1"});
+    assert_ok(&before);
+    assert_string_equal(rig_fact(&before, "lb.before"), "localhost site/app1=up;localhost two/app1=up");
+    RUN(&drain, "nginx.drain", {"hosts", "[\"localhost\"]"}, {"upstream", "[\"site\",\"two\"]"},
+        {"include", include}, {"pid", pid_file}, {"command", command}, {"server", "app1"});
+    assert_ok(&drain);
+    assert_says(rig_fact(&drain, "lb.state"), "down in two on localhost");
+    assert_says(servers(), "weight=2  down; # app1");
+}
+
+static void another_file_or_another_binary_is_left_alone(void **state)
+{
+    (void)state;
+    auto_call struct call link = {0}, binary = {0};
+    const char *path = rig_path("link.conf");
+    char old[200];
+    assert_int_equal(symlink(include, path), 0);
+    RUN(&link, "nginx.drain", {"hosts", "[\"localhost\"]"}, {"upstream", "[\"site\"]"}, {"include", path},
+        {"pid", pid_file}, {"command", command}, {"server", "app1"});
+    assert_int_equal(link.r->outcome, OUT_FAILED);
+    assert_says(link.r->err.text, "is a symbolic link");
+    snprintf(old, sizeof old, "%s.oldbin", pid_file);
+    rig_write(old, "1\n");
+    RUN(&binary, "nginx.drain", NODE("app1"));
+    unlink(old);
+    assert_int_equal(binary.r->outcome, OUT_UNKNOWN);
+    assert_says(binary.r->err.text, "another binary of nginx takes over");
+    assert_string_equal(servers(), servers_before());
+}
+
+static void whose_file_it_is_stays(void **state)
+{
+    (void)state;
+    auto_call struct call drain = {0};
+    struct stat s;
+    if (getuid() != 0)
+        skip();
+    assert_int_equal(chown(include, 12345, 12346), 0);
+    assert_int_equal(chmod(include, 0640), 0);
+    reload();
+    RUN(&drain, "nginx.drain", NODE("app1"));
+    assert_ok(&drain);
+    assert_int_equal(stat(include, &s), 0);
+    assert_true(s.st_uid == 12345 && s.st_gid == 12346 && (s.st_mode & 07777) == 0640);
+}
+
+/* A login that may write the file and whose copy would be its own: refused by preflight, and by the step. */
+static void a_copy_that_would_be_anothers_is_refused(void **state)
+{
+    (void)state;
+    auto_call struct call fleet = {0}, drain = {0};
+    char dir[160], file[200], words[300];
+    if (getuid() != 0)
+        skip();
+    snprintf(dir, sizeof dir, "%s/theirs", rig_dir);
+    snprintf(file, sizeof file, "%s/servers.conf", dir);
+    assert_true(mkdir(dir, 0755) == 0 && chmod(dir, 0777) == 0);
+    rig_write(file, "server 127.0.0.1:9; # app1\n");
+    chmod(file, 0666);
+    const char *sudo = rig_path("sudo");
+    rig_write(sudo, "#!/bin/sh\n[ \"$1\" = -l ] || echo '# configuration file %s:'\n", file);
+    chmod(sudo, 0755);
+    snprintf(words, sizeof words, "[\"%s\",\"nginx\"]", sudo);
+#define THEIRS                                                                                               \
+    {"hosts", "[\"localhost\"]"}, {"upstream", "[\"site\"]"}, {"include", file}, {"pid", pid_file},          \
+        {"command", words}, {"runas", "nobody"}
+    RUN(&fleet, "nginx.capacity", THEIRS);
+    assert_int_equal(fleet.r->outcome, OUT_FAILED);
+    assert_says(fleet.r->err.text, "is root's, and a copy by nobody would not be");
+    rig_forget();
+    RUN(&drain, "nginx.drain", THEIRS, {"server", "app1"});
+    assert_int_equal(drain.r->outcome, OUT_FAILED);
+    assert_says(drain.r->err.text, "would have another owner, group, mode or label: nothing was changed");
+    char left[220];
+    snprintf(left, sizeof left, "%s/.servers.conf.release-new", dir);
+    assert_int_equal(access(left, F_OK), -1);
+}
+
 #define T(name) cmocka_unit_test_setup(name, each_setup)
 
 int main(void)
@@ -335,6 +495,13 @@ int main(void)
         T(one_that_may_not_reload_is_refused),
         T(a_file_that_nginx_refuses_is_put_back),
         T(others_that_send_there_are_found),
+        T(who_waits_for_others_in_vain_does_not_know),
+        T(a_reload_that_does_not_come_is_no_drain),
+        T(what_was_not_known_is_not_given_back),
+        T(two_upstreams_are_one_line),
+        T(another_file_or_another_binary_is_left_alone),
+        T(whose_file_it_is_stays),
+        T(a_copy_that_would_be_anothers_is_refused),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

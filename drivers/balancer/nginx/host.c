@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* nginx: what is asked and done on its host, through SSH or on this machine. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "drivers/balancer/nginx/nginx.h"
@@ -9,16 +10,22 @@
 
 #define LOOK_MAX   (4u << 20)
 #define CONFIG_MAX (16u << 20)
-#define ARGS_MAX   32
+#define ARGS_MAX   (8 + NGINX_COMMAND_MAX)
 /* Of lib.sh: how a script ends that refuses, and one that could not find out. */
 #define REFUSED     65
 #define CANNOT_TELL 69
-#define THIS_HOST   "localhost"
+#define SPARE_S     3
+#define RELOAD_S    15
 
-/* NULL: this machine, without SSH. */
+/* NULL: this machine, without SSH. Others of 127.0.0.0/8 may be a tunnel's, or a container's. */
 static const char *host_of(const struct lb *lb, size_t peer)
 {
-    return strcmp(lb->peers[peer].text, THIS_HOST) ? lb->peers[peer].text : NULL;
+    static const char *const here[] = {"localhost", "127.0.0.1", "::1"};
+    for (size_t i = 0; i < sizeof here / sizeof *here; i++) {
+        if (!strcmp(lb->peers[peer].text, here[i]))
+            return NULL;
+    }
+    return lb->peers[peer].text;
 }
 
 struct words {
@@ -32,12 +39,12 @@ static void add(struct words *w, const char *word)
     w->args[w->n++] = word;
 }
 
-/* How nginx is called there; lb.c's `check` has seen that it fits. */
+/* How nginx is called there; nginx_check has seen that it fits. */
 static void add_nginx(struct lb *lb, struct words *w)
 {
     size_t n;
     const char *const *command = op_arg_list(lb->op, "command", &n);
-    for (size_t i = 0; i < n && w->n < ARGS_MAX; i++)
+    for (size_t i = 0; i < n; i++)
         add(w, command[i]);
 }
 
@@ -73,6 +80,13 @@ static bool ask(struct lb *lb, size_t peer, const struct words *w, size_t max_ou
     return !op_failed(op);
 }
 
+/* How long to wait there for others, so that it is told before the op's deadline ends everything. */
+static const char *seconds_left(struct op *op, int64_t most)
+{
+    int64_t s = op_left_ms(op) / 1000 - SPARE_S;
+    return arena_printf(op_arena(op), "%" PRId64, s < 1 ? 1 : s < most ? s : most);
+}
+
 bool nginx_look(struct lb *lb, size_t peer, struct nginx_look *ret)
 {
     struct op *op = lb->op;
@@ -84,6 +98,7 @@ bool nginx_look(struct lb *lb, size_t peer, struct nginx_look *ret)
     add(&w, op_arg(op, "include"));
     add(&w, op_arg(op, "pid"));
     add(&w, status ? status : "");
+    add(&w, seconds_left(op, INT32_MAX));
     if (!ask(lb, peer, &w, LOOK_MAX, &r))
         return false;
     if (nginx_look_parse(r.out, r.out_len, op_arena(op), ret, &err))
@@ -125,6 +140,7 @@ bool nginx_put(struct lb *lb, size_t peer, const struct nginx_server *s, bool do
     add(&w, s->addr);
     add(&w, down ? "down" : "up");
     add(&w, stale ? "yes" : "no");
+    add(&w, seconds_left(op, RELOAD_S));
     add_nginx(lb, &w);
     const struct node_cmd cmd = {
         .script = script_nginx, .args = w.args, .runas = op_arg(op, "runas"), .quiet = true};

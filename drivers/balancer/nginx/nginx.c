@@ -2,14 +2,11 @@
 /* nginx: the servers of a file that stands inside upstream blocks, listed and put `down` and back (nginx.h). */
 #include "drivers/balancer/nginx/nginx.h"
 
-#include <ctype.h>
 #include <jansson.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "drivers/node/report.h"
-
-#define COMMAND_MAX 16
 
 /* One row's own: whose line it is, and what was seen around it. */
 struct own {
@@ -17,16 +14,10 @@ struct own {
     const struct nginx_look *look;
 };
 
-static bool host_valid(const char *s)
-{
-    return *s && *s != '-' &&
-           s[strspn(s, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._:-")] == '\0';
-}
-
 static bool nginx_open(struct lb *lb)
 {
     for (size_t i = 0; i < lb->n_peers; i++) {
-        if (host_valid(lb->peers[i].text))
+        if (nginx_host_valid(lb->peers[i].text))
             continue;
         op_refused(
             lb->op, E_CONFIG,
@@ -210,11 +201,12 @@ static const struct balancer nginx_balancer = {
 
 /* ---- table ----------------------------------------------------------------- */
 
-#define P_HOSTS                                                                                                \
-    {                                                                                                          \
-        .name = "hosts", .type = PARAM_LIST, .deflt = "[\"localhost\"]",                                       \
-        .help =                                                                                                \
-            "where nginx runs, through SSH as the nodes are reached; localhost: this machine. Several are one" \
+#define P_HOSTS                                                                                                 \
+    {                                                                                                           \
+        .name = "hosts", .type = PARAM_LIST, .deflt = "[\"localhost\"]",                                        \
+        .help =                                                                                                 \
+            "where nginx runs, through SSH as the nodes are reached; localhost, 127.0.0.1, ::1: this machine. " \
+            "Several are one"                                                                                   \
     }
 #define P_UPSTREAM                                                                                           \
     {                                                                                                        \
@@ -271,12 +263,12 @@ static bool command_check(const char *value, struct err *err)
 {
     json_t *list = json_loads(value, 0, NULL), *one;
     size_t i, n = json_array_size(list);
-    bool fine = n >= 1 && n <= COMMAND_MAX;
+    bool fine = n >= 1 && n <= NGINX_COMMAND_MAX;
     json_array_foreach(list, i, one) fine = fine && json_is_string(one) && *json_string_value(one);
     json_decref(list);
     return fine ||
            err_set(err, E_CONFIG, "command: wanted 1 to %d words: [nginx] or [sudo, -n, /usr/sbin/nginx]",
-                   COMMAND_MAX);
+                   NGINX_COMMAND_MAX);
 }
 
 static bool nginx_check(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
@@ -311,17 +303,17 @@ static const struct verb verbs[] = {
      .help = "waits until no worker of before the change is left: these have the requests that still run"},
     {LB_ENABLE_ROW("nginx", CHANGE_MS), LB_OF(nginx_balancer, node_params), .check = nginx_check,
      .help = "takes `down` away again, unless it was there before the release; tests, reloads"},
-    {LB_ENABLED_ROW("nginx"), LB_OF(nginx_balancer, node_params),
+    {LB_ENABLED_ROW("nginx"), LB_OF(nginx_balancer, node_params), .check = nginx_check,
      .help = "is the server as before the release, in every nginx?"},
     {LB_WAIT_UP_ROW("nginx"), LB_OF(nginx_balancer, node_params), .check = nginx_check,
      .help = "is the server without `down`, and every nginx reloaded since? (it knows no health)"},
-    {LB_GUARD_ROW("nginx"), LB_OF(nginx_balancer, node_params),
+    {LB_GUARD_ROW("nginx"), LB_OF(nginx_balancer, node_params), .check = nginx_check,
      .help = "is the server that we hold still down in every nginx? somebody may write the file"},
-    {LB_CAPACITY_ROW("nginx"), LB_OF(nginx_balancer, fleet_params),
+    {LB_CAPACITY_ROW("nginx"), LB_OF(nginx_balancer, fleet_params), .check = nginx_check,
      .help = "how many servers are not down; is the file in the configuration of every nginx?"},
-    {LB_SHOW_ROW("nginx"), LB_OF(nginx_balancer, fleet_params),
+    {LB_SHOW_ROW("nginx"), LB_OF(nginx_balancer, fleet_params), .check = nginx_check,
      .help = "every server of the file as each nginx has it"},
-    {LB_SURVEY_ROW("nginx"), LB_OF(nginx_balancer, survey_params),
+    {LB_SURVEY_ROW("nginx"), LB_OF(nginx_balancer, survey_params), .check = nginx_check,
      .help = "other upstream blocks that send to the same addresses"},
     {0},
 };

@@ -25,16 +25,10 @@ static bool port_parse(const char *text, int *ret)
     return text[n] == '\0' && *ret >= 1 && *ret <= 65535;
 }
 
-static bool host_valid(const char *host)
+bool nginx_host_valid(const char *s)
 {
-    size_t n = strlen(host);
-    if (n == 0 || n > 253 || !isalnum((unsigned char)host[0]))
-        return false;
-    for (; *host; host++) {
-        if (!isascii((unsigned char)*host) || !(isalnum((unsigned char)*host) || strchr("._-", *host)))
-            return false;
-    }
-    return true;
+    size_t n = strspn(s, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._:-");
+    return n > 0 && n <= 253 && s[n] == '\0' && *s != '-';
 }
 
 bool nginx_addr_parse(const char *text, struct arena *a, const char **ret_host, int *ret_port)
@@ -46,7 +40,7 @@ bool nginx_addr_parse(const char *text, struct arena *a, const char **ret_host, 
     if (six && (*rest != ']' || inet_pton(AF_INET6, host, &addr) != 1))
         return false;
     rest += six;
-    if (!six && !host_valid(host))
+    if (!six && !nginx_host_valid(host))
         return false;
     *ret_host = host;
     *ret_port = 80;

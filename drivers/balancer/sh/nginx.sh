@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 # needs: lib
 # nginx on its own host: its workers, and the file of servers that stands inside an upstream block.
-#   look FILE PID_FILE STATUS_URL        what the file says, and which workers there are since when
+#   look FILE PID_FILE STATUS_URL WAIT_S       what the file says, and which workers there are since when
 #   config FILE PID_FILE NGINX...        the whole configuration, as nginx -T prints it; may FILE be changed, and nginx reloaded?
-#   put FILE PID_FILE ADDRESS up|down STALE NGINX...     one server's `down`, and a reload that is in force
+#   put FILE PID_FILE ADDRESS up|down STALE WAIT_S NGINX...     one server's `down`, and a reload that is in force
 # A put runs under the lock on the file's directory (drivers/node/host.c); a look waits for that lock, so that it never sees
-# half of one. Names with a dot in front are taken up by no `include *.conf`.
+# half of one. Other files of the same nginx may stand in other directories: so a put also holds the lock on the pid file.
+# Names with a dot in front are taken up by no `include *.conf`.
 act=$1 file=$2
 shift 2
 dir=${file%/*} name=${file##*/}
@@ -18,6 +19,14 @@ file_is_there() {
     [ ! -L "$file" ] || refuse config "$file is a symbolic link; give the file itself"
     [ -f "$file" ] || refuse config "$file is no file"
     [ -r "$file" ] || refuse auth "$file may not be read by $(id -un)"
+}
+# NGINX...: what it may leave running has no lock of ours.
+call() {
+    "$@" 8<&-
+}
+# A copy of a file by another than root may silently be another owner's, or have another group or label.
+looks_of() {
+    stat -c '%u:%g %a' -- "$1" && stat -c %C -- "$1" 2>/dev/null
 }
 # In $title. Bytes of 0 are left out by `read`, which costs no process.
 title_of() {
@@ -103,7 +112,7 @@ look() {
     file_is_there
     [ -r "$dir" ] || refuse auth "$dir may not be read by $(id -un)"
     exec 6<"$dir"
-    flock -s -w 20 6 || cannot_tell deadline "somebody has changed $file for more than 20 s"
+    flock -s -w "$3" 6 || cannot_tell deadline "somebody else has been changing $file for $3 s"
     master_find "$1"
     stamp=$(stamp_of) || refuse config "stat of GNU coreutils is needed there"
     changed=${stamp#* }
@@ -134,13 +143,25 @@ may_reload() {
     esac
 }
 
+# The file is replaced by a changed copy.
+may_keep_owner() {
+    [ "$(id -u)" != 0 ] || return 0
+    owner=$(stat -c %u -- "$file") group=$(stat -c %g -- "$file")
+    [ "$owner" = "$(id -u)" ] || refuse auth "$file is $(stat -c %U -- "$file")'s, and a copy by $(id -un) would not be: give it to $(id -un), or say runas:"
+    case " $(id -G) " in
+    *" $group "*) ;;
+    *) refuse auth "$file is of the group $(stat -c %G -- "$file"), and $(id -un) is not in it: a copy would not be of that group" ;;
+    esac
+}
+
 config() {
     file_is_there
     master_find "$1"
     shift
     may_reload "$@"
     { [ -w "$file" ] && [ -w "$dir" ]; } || refuse auth "$file and its directory may not be changed by $(id -un)"
-    "$@" -T
+    may_keep_owner
+    call "$@" -T
 }
 
 # The word `down` of one server's line, nothing else.
@@ -164,7 +185,7 @@ edit() {
         END { exit n == 1 ? 0 : 3 }' "$file"
 }
 is_fine() {
-    said=$("$@" -T 2>&1) || refuse refused "before anything was changed, \"$* -T\" says: $(printf '%s\n' "$said" | tail_line)"
+    said=$(call "$@" -T 2>&1) || refuse refused "before anything was changed, \"$* -T\" says: $(printf '%s\n' "$said" | tail_line)"
     case $nl$said$nl in
     *"$nl# configuration file $file:$nl"*) ;;
     *) refuse config "$file is no part of the configuration that \"$* -T\" shows" ;;
@@ -177,8 +198,8 @@ take_back() {
 }
 reload() {
     reload_old=$(current_pids) reload_n=0
-    said=$("$@" -s reload 2>&1) || return
-    while [ "$reload_n" -lt 300 ]; do
+    said=$(call "$@" -s reload 2>&1) || return
+    while [ "$reload_n" -lt "$((put_wait * 20))" ]; do
         reload_n=$((reload_n + 1)) reload_left='' reload_new=''
         for reload_pid in $(current_pids); do
             case $reload_old in *" $reload_pid "*) reload_left=yes ;; *) reload_new=yes ;; esac
@@ -186,16 +207,22 @@ reload() {
         [ -z "$reload_new" ] || [ -n "$reload_left" ] || return 0
         sleep 0.05
     done
-    cannot_tell state "$file is written and \"$* -s reload\" was taken, but after 15 s its workers are still the former ones; see its error log"
+    cannot_tell state "$put_wait s after \"$* -s reload\" its workers are still the former ones, and $file is written; see its error log"
 }
 
 put() {
-    put_address=$2 put_want=$3 put_stale=$4
+    put_address=$2 put_want=$3 put_stale=$4 put_wait=$5
     file_is_there
     master_find "$1"
-    shift 4
+    exec 8<"$1"
+    flock -w "$put_wait" 8 || cannot_tell deadline "somebody else has been changing the nginx of $1 for $put_wait s"
+    shift 5
     is_fine "$@"
     { cp -p -- "$file" "$new" && cp -p -- "$file" "$was"; } 2>&1 || refuse io "cannot write into $dir"
+    if [ "$(looks_of "$new")" != "$(looks_of "$file")" ]; then
+        rm -f "$new" "$was"
+        refuse auth "a copy of $file by $(id -un) would have another owner, group, mode or label: nothing was changed"
+    fi
     edit "$put_address" "$put_want" >"$new" || {
         rm -f "$new" "$was"
         refuse state "$file has not exactly one line for $put_address any more"
@@ -203,7 +230,7 @@ put() {
     if ! cmp -s "$new" "$file"; then
         # No worker of the former file may look as young as the new one.
         sync "$new" && sleep 0.2 && mv -f "$new" "$file" || refuse io "cannot write into $dir"
-        said=$("$@" -t 2>&1) || {
+        said=$(call "$@" -t 2>&1) || {
             take_back "$put_stale"
             refuse refused "\"$* -t\" says: $(printf '%s\n' "$said" | tail_line); $file is as it was"
         }
