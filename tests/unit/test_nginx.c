@@ -307,7 +307,7 @@ static void a_file_that_nginx_refuses_is_put_back(void **state)
     (void)state;
     auto_call struct call drain = {0}, look = {0};
     RUN(&drain, "nginx.drain",
-        LIKE_THIS("app1", wrapper("picky", "case \"$*\" in *-t*) echo 'nginx: [emerg] no such server' >&2; "
+        LIKE_THIS("app1", wrapper("picky", "case \"$*\" in *' -t') echo 'nginx: [emerg] no such server' >&2; "
                                            "exit 1;; esac")));
     assert_int_equal(drain.r->outcome, OUT_FAILED);
     assert_says(drain.r->err.text, "no such server");
@@ -369,7 +369,7 @@ static void a_reload_that_does_not_come_is_no_drain(void **state)
     RUN(&before, "nginx.observe", NODE("app1"));
     rig_deadline_ms = 5500;
     RUN(&drain, "nginx.drain",
-        LIKE_THIS("app1", wrapper("deaf", "case \"$*\" in *-s*reload*) exit 0;; esac")));
+        LIKE_THIS("app1", wrapper("deaf", "case \"$*\" in *' -s reload') exit 0;; esac")));
     rig_deadline_ms = deadline_ms;
     assert_int_equal(drain.r->outcome, OUT_UNKNOWN);
     assert_says(drain.r->err.text, "its workers are still the former ones");
@@ -389,7 +389,7 @@ static void what_was_not_known_is_not_given_back(void **state)
     RUN(&before, "nginx.observe", NODE("app1"));
     assert_ok(&before);
     write_servers();
-    snprintf(once, sizeof once, "case \"$*\" in *-s*reload*) [ ! -e %s/was ] || exit 1; : >%s/was;; esac",
+    snprintf(once, sizeof once, "case \"$*\" in *' -s reload') [ ! -e %s/was ] || exit 1; : >%s/was;; esac",
              rig_dir, rig_dir);
     RUN(&drain, "nginx.drain", {"hosts", "[\"localhost\",\"127.0.0.1\"]"}, {"upstream", "[\"site\"]"},
         {"include", include}, {"pid", pid_file}, {"command", wrapper("once", once)}, {"server", "app1"});
