@@ -347,7 +347,7 @@ static void who_waits_for_others_in_vain_does_not_know(void **state)
         const char *path, *says;
     } rows[] = {{rig_dir, "somebody else has been changing"}, {pid_file, "changing the nginx of"}};
     int deadline_ms = rig_deadline_ms;
-    rig_deadline_ms = 4500;
+    rig_deadline_ms = 5500;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         auto_call struct call drain = {0};
         int fd = open(rows[i].path, O_RDONLY | O_CLOEXEC);
@@ -367,7 +367,7 @@ static void a_reload_that_does_not_come_is_no_drain(void **state)
     auto_call struct call before = {0}, drain = {0}, observe = {0};
     int deadline_ms = rig_deadline_ms;
     RUN(&before, "nginx.observe", NODE("app1"));
-    rig_deadline_ms = 5500;
+    rig_deadline_ms = 7000;
     RUN(&drain, "nginx.drain",
         LIKE_THIS("app1", wrapper("deaf", "case \"$*\" in *' -s reload') exit 0;; esac")));
     rig_deadline_ms = deadline_ms;

@@ -14,7 +14,7 @@
 /* Of lib.sh: how a script ends that refuses, and one that could not find out. */
 #define REFUSED     65
 #define CANNOT_TELL 69
-#define SPARE_S     3
+#define SPARE_S     4
 #define RELOAD_S    15
 
 /* NULL: this machine, without SSH. Others of 127.0.0.0/8 may be a tunnel's, or a container's. */

@@ -197,15 +197,18 @@ take_back() {
     [ "$1" = yes ] || stamp_of >"$same"
 }
 reload() {
-    reload_old=$(current_pids) reload_n=0
+    reload_old=$(current_pids)
     said=$(call "$@" -s reload 2>&1) || return
-    while [ "$reload_n" -lt "$((put_wait * 20))" ]; do
-        reload_n=$((reload_n + 1)) reload_left='' reload_new=''
+    read -r reload_began _ </proc/uptime
+    reload_now=$reload_began
+    while [ "$((${reload_now%.*} - ${reload_began%.*}))" -le "$put_wait" ]; do
+        reload_left='' reload_new=''
         for reload_pid in $(current_pids); do
             case $reload_old in *" $reload_pid "*) reload_left=yes ;; *) reload_new=yes ;; esac
         done
         [ -z "$reload_new" ] || [ -n "$reload_left" ] || return 0
         sleep 0.05
+        read -r reload_now _ </proc/uptime
     done
     cannot_tell state "$put_wait s after \"$* -s reload\" its workers are still the former ones, and $file is written; see its error log"
 }
