@@ -79,7 +79,7 @@ enum life { LIFE_LIST(LIFE_ENUM) LIFE_COUNT };
     X(SOAK, "a finished node became unhealthy")                                                              \
     X(VERIFY, "a node does not run the wanted revision")                                                     \
     X(PREPARE, "a node could not be prepared")                                                               \
-    X(ONCE, "a run-once step failed")                                                                        \
+    X(ONCE, "a run-once step failed, or nobody was left to run it")                                          \
     X(HOOK, "a hook failed")                                                                                 \
     X(NOTHING_BEFORE, "it ran nothing before this release")                                                  \
     X(BACK_FAILED, "the way back failed")

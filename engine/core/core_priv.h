@@ -176,6 +176,9 @@ bool life_takes_part(const struct core *core, uint32_t node);
 void life_pump(struct core *core, struct update *up);
 void life_fail(struct core *core, struct update *up, enum why why);
 void life_next(struct core *core, struct update *up);
+/* All of the group are through, none is done, and what it was to run once did not run. Nothing is missing where all of
+ * them were given up by order: then the release goes on, and ends with 4. */
+bool life_once_failed(const struct core *core, uint32_t g);
 void life_order(struct core *core, struct update *up, enum order order);
 /* An order whose rows did not fit into one update: goes on with it. true: it is written now, and nothing else
  * waits. */

@@ -183,15 +183,31 @@ void life_fail(struct core *core, struct update *up, enum why why)
         emit_note(core, up, NOTE_STOPPING, core->plan->n_nodes, CORE_NO_STEP, 0, why);
 }
 
-/* A run-once step of a group that the release ends without, by order: nobody else may run it. */
-static bool any_once_missed(const struct core *core)
+/* Nobody of the group is there to run a step that is its own: nobody else may run it. */
+static bool once_missed(const struct core *core, uint32_t g)
 {
     for (uint16_t s = 0; s < core->plan->n_steps; s++) {
         const struct core_step_def *def = step_def(core, s);
-        if (def->once != ONCE_NO && def->group != 0 && !def->back_only &&
-            core->kept.once_state[s] != ONCE_DONE && core->kept.of_group[def->group - 1][NODE_DONE] == 0)
+        if (def->once != ONCE_NO && def->group == g + 1 && !def->back_only &&
+            core->kept.once_state[s] != ONCE_DONE && core->kept.of_group[g][NODE_DONE] == 0)
             return true;
     }
+    return false;
+}
+
+bool life_once_failed(const struct core *core, uint32_t g)
+{
+    uint32_t i = g == 0 ? 0 : core->plan->groups[g - 1].end;
+    while (i < core->plan->groups[g].end && core->nodes[i].kept.given_up == GIVEN_UP)
+        i++;
+    return i < core->plan->groups[g].end && once_missed(core, g);
+}
+
+static bool any_once_missed(const struct core *core)
+{
+    for (uint32_t g = 0; g < core->plan->n_groups; g++)
+        if (once_missed(core, g))
+            return true;
     return false;
 }
 

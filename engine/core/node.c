@@ -112,11 +112,28 @@ static bool step_skipped(const struct core *core, uint32_t i, uint16_t step)
     return def->back_only || (def->once != ONCE_NO && core->kept.once_state[step] == ONCE_DONE);
 }
 
+/* Groups run what they run once in their order, one at a time, and take it back in reverse: it may be about one
+ * database. Where one fails, the life ends and the next is not begun. */
+static bool waits_its_turn(const struct core *core, uint32_t i)
+{
+    uint8_t life = core->kept.life;
+    bool forward = life == LIFE_BEFORE || life == LIFE_AFTER;
+    uint32_t from = forward ? 0 : i + 1;
+    uint32_t end = forward ? i : life == LIFE_BACK_ONCE ? core->plan->n_nodes : 0;
+    for (uint32_t k = from; k < end; k++)
+        if (!core->nodes[k].kept.gang_done)
+            return true;
+    return false;
+}
+
 static bool waits_for_other(const struct core *core, uint32_t i, uint16_t step)
 {
     const struct core_step_def *def = step_def(core, step);
-    return def->once != ONCE_NO && core->kept.once_state[step] == ONCE_RUNNING &&
-           core->kept.once_node[step] != i && !node_goes_back(core, &core->nodes[i]);
+    if (def->once == ONCE_NO)
+        return false;
+    return waits_its_turn(core, i) ||
+           (core->kept.once_state[step] == ONCE_RUNNING && core->kept.once_node[step] != i &&
+            !node_goes_back(core, &core->nodes[i]));
 }
 
 /* A run-once step that failed, or whose node is left with its outcome unknown: nobody may run it again

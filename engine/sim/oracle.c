@@ -76,12 +76,27 @@ void oracle_effect(struct sim *s, const struct sim_op *op)
 
 /* ---- roles: one is through before a node of the next leaves, and back before one of the one before it goes back */
 
-/* Nobody promises what it runs: it was given up, hurt, left, or had failed within what is tolerated. */
-static bool excused(const struct sim *s, uint32_t i)
+/* Nobody promises what it runs: it was given up, hurt, left, or has failed within what is tolerated. */
+static bool excused(const struct sim_node *n)
 {
-    const struct sim_node *n = &s->nodes[i];
-    return n->unwanted || n->hurt || n->left || n->wrong_rev ||
-           s->plan->core.groups[core_group_of(&s->plan->core, i)].max_failed > 0;
+    return n->unwanted || n->hurt || n->left || n->wrong_rev || n->failed;
+}
+
+/* What a role was to run once is there before a node of the next leaves, unless the whole role was given up. */
+static void once_of_groups(struct sim *s, uint32_t group)
+{
+    const struct core_plan *plan = &s->plan->core;
+    for (uint32_t k = 0; k < plan->n_steps; k++) {
+        const struct core_step_def *def = &plan->steps[k];
+        bool wanted = def->once != ONCE_NO && s->plan->steps[k].does == DOES_ONCE &&
+                      def->phase < PHASE_AFTER && def->group > 0 && def->group <= group;
+        bool done = s->once[k] == TRUTH_OK || s->once[k] == TRUTH_LOST, given_up = true;
+        for (uint32_t i = 0; wanted && i < plan->n_nodes; i++)
+            given_up &= s->nodes[i].unwanted || core_group_of(plan, i) + 1 != def->group;
+        if (wanted && !done && !given_up)
+            oracle_broken(s, "role %u goes out and %s of role %u was not run", group + 1,
+                          s->plan->steps[k].label, def->group);
+    }
 }
 
 static void order_of_groups(struct sim *s, const struct record *row)
@@ -92,6 +107,9 @@ static void order_of_groups(struct sim *s, const struct record *row)
     s->turned |= row->kind == ROW_ORDER && row->code == ORDER_ROLLBACK;
     s->turned |= row->kind == ROW_NOTE && row->code == NOTE_LIFE && row->a == LIFE_BACK;
     n->left |= row->kind == ROW_NOTE && (row->code == NOTE_NODE_LEFT || row->code == NOTE_GANG_BAD);
+    n->failed |= row->kind == ROW_NOTE && row->code == NOTE_NODE_FAILED;
+    for (uint32_t i = 0; row->kind == ROW_ORDER && i < plan->n_nodes; i++)
+        s->nodes[i].failed = false; /* the order is a new chance */
     if (row->kind != ROW_NOTE || row->code != NOTE_ADMIT || !s->changes_rev)
         return;
     bool back = s->turned;
@@ -101,10 +119,12 @@ static void order_of_groups(struct sim *s, const struct record *row)
         uint32_t g = core_group_of(plan, i);
         bool first = back ? g > group : g < group,
              gone = proc_alive(o, s->now) && o->proc.rev == (back ? REV_NEW : REV_OLD);
-        if (first && gone && !excused(s, i))
+        if (first && gone && !excused(o))
             oracle_broken(s, "%s leaves %s %s of another role has", name_of(s, row->node, name),
                           back ? "on its way back before" : "before", name_of(s, i, other));
     }
+    if (!back)
+        once_of_groups(s, group);
 }
 
 /* ---- ctrl-C: no other node is begun */
@@ -124,6 +144,15 @@ void oracle_sent(struct sim *s, const struct op_req *req)
 }
 
 /* ---- run-once steps: never twice, unless it certainly failed or was undone */
+
+/* What only a node that was given up could undo, is not undone. */
+static bool any_unwanted(const struct sim *s)
+{
+    for (uint32_t i = 0; i < s->plan->core.n_nodes; i++)
+        if (s->nodes[i].unwanted)
+            return true;
+    return false;
+}
 
 /* What the undo takes away (columns, tables) is not used by anybody any more. */
 static void undone_in_time(struct sim *s, uint16_t step)
@@ -154,6 +183,9 @@ void oracle_once(struct sim *s, uint16_t step, bool undo, enum once_truth truth)
                       : *was == TRUTH_RUNNING ? "is running"
                                               : "may be done: nobody saw its end");
     *was = (uint8_t)truth;
+    for (uint32_t k = 0; truth == TRUTH_RUNNING && k < s->plan->core.n_steps; k++)
+        if (k != step && s->once[k] == TRUTH_RUNNING && !any_unwanted(s))
+            oracle_broken(s, "%s of two roles run at the same time", s->plan->steps[step].label);
 }
 
 /* ---- I1: the floor */
@@ -303,15 +335,6 @@ static void end_of_node(struct sim *s, uint32_t i, int status)
     else if (status != 5 && !node_complete(s, n, n->current) && n->current != REV_NONE)
         oracle_broken(s, "%s has an incomplete revision as its current one, yet the exit status is %d", name,
                       status);
-}
-
-/* What only a node that was given up could undo, is not undone. */
-static bool any_unwanted(const struct sim *s)
-{
-    for (uint32_t i = 0; i < s->plan->core.n_nodes; i++)
-        if (s->nodes[i].unwanted)
-            return true;
-    return false;
 }
 
 void oracle_end(struct sim *s, int status)

@@ -56,6 +56,7 @@ struct sim_node {
     int64_t touched_at, checked_at; /* last stop, switch or start by us; last good answer of the check */
     int64_t stop_began_at;
     struct lb_node lb[SIM_LBS_MAX];
+    bool failed; /* by the rows, since the last order */
     bool left;   /* for a person, by the rows, or its preparation failed: what it runs is nobody's promise */
     bool listed; /* in sim.unsettled */
     bool counted;

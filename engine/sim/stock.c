@@ -115,8 +115,11 @@ static void add_phase(const struct sim_shape *shape, const struct stock_step *ro
     uint8_t tag = p->core.n_groups > 1 ? (uint8_t)(g + 1) : 0;
     for (const struct stock_step *r = rows; r->phase != PHASE_COUNT; r++) {
         enum phase at = r->does == DOES_ONCE ? once_phase(shape, r->phase) : r->phase;
-        bool skipped = (r->does == DOES_ONCE && (shape->once == ONCE_NO || shape->once_role != g)) ||
-                       (is_lb_step(r->does) && (shape->n_lbs == 0 || p->bare[g]));
+        bool skipped =
+            (r->does == DOES_ONCE &&
+             (shape->once == ONCE_NO ||
+              (shape->once_role != g && (g >= shape->n_roles || shape->once_role < shape->n_roles)))) ||
+            (is_lb_step(r->does) && (shape->n_lbs == 0 || p->bare[g]));
         if ((int)at == phase && !skipped)
             add(shape, p, at, r->does, does_name(r->does), tag);
         if (shape->hooks && phase == PHASE_CHANGE && !skipped && r->does == DOES_START)

@@ -26,7 +26,7 @@ static const char *const worlds[] = {
     "plan rolling nodes 3 window 1 min-up 1 lbs 1 on-failure stop\nfault cmd-fails@n2/switch\n",
     "plan rolling nodes 3 window 2 min-up 1 lbs 1\nfault lb-forgets@n2/wait_idle\nfault slow@n1/stop\n",
     "plan rolling roles 2,2 window 1 min-up 1 lbs 1 bare 1 once first once-role 1 undo\n",
-    "plan rolling roles 1,2,1 window 2 min-up 0 lbs 1 bare 1 once before soak 2s\nfault unhealthy@n4\n",
+    "plan rolling roles 1,2,1 window 2 min-up 0 lbs 1 bare 1 once before once-role 3 undo soak 2s\nfault unhealthy@n4\n",
 };
 
 struct tally {

@@ -5,6 +5,7 @@ with it, and wants at least one of them to fail; each row of PARTS breaks a driv
 test to fail. Not part of ctest: it compiles what it breaks once for each row.
 
     python3 tests/sim/mutants.py [--build FOLDER] [--only core|parts] [FIRST ROW]    (a Release build with tests is the fastest)
+    python3 tests/sim/mutants.py --rows    only whether each row still finds what it breaks (this is part of ctest)
 """
 import argparse
 import pathlib
@@ -68,7 +69,7 @@ MUTANTS = [
      "if (node_stays_out(core, i) && def->phase == PHASE_CHANGE && !def->stops)", "if (false)"),
     ("a node given up is walked", "apply.c", "    if (k->given_up) {\n        let_go(core, n);", "    if (false) {\n        let_go(core, n);"),
     ("a hook that fails on the way back leaves its node out", "failure.c", "(def->warns_back && node_goes_back(core, n))", "false"),
-    ("a node whose drain was refused is told as out", "failure.c", "bool refused = step == way_of(core, i)->drain_step", "bool refused = false && step == way_of(core, i)->drain_step"),
+    ("a node whose drain was refused is told as out", "failure.c", "step == way_of(core, i)->drain_step && step != CORE_NO_STEP", "false && step != CORE_NO_STEP"),
     ("who comes back is not counted", "roll.c", "(flags & CORE_NODE_COMES_BACK) && core->nodes[i].kept.returned", "false"),
     ("nodes of another role leave while one is out", "roll.c", " && out == nodes_out(core);", ";"),
     ("a way back begins with the first role", "roll.c", "while (g > 0 && core->kept.of_group[g][NODE_DONE] == 0)\n        g--;",
@@ -79,6 +80,8 @@ MUTANTS = [
      "if (core->plan->groups[0].min_up > 0 && r->avail - !uncounted < (int64_t)core->plan->groups[0].min_up)"),
     ("the floor of another role is asked for", "roll.c", ".group = core->asks = (uint8_t)g;", ".group = core->asks = 0;"),
     ("what a role was to run once is forgotten with it", "life.c", "if (any_once_missed(core))", "if (false)"),
+    ("what two roles run once overlaps", "node.c", "waits_its_turn(core, i) ||", ""),
+    ("a role goes out without what the one before it was to run once", "roll.c", "&& life_once_failed(core, g)", "&& false"),
     ("a run-once step of a role is the first node's", "life.c", "has_any ? first_in_state(core, owner, state)", "has_any ? first_in_state(core, 0, state)"),
 ]
 # The same for other parts, by their unit tests: what is broken, file, text, instead, test
@@ -93,12 +96,14 @@ PARTS = [
     ("a hand-made change is lost on the way forward", "git.c", 'op_going_back(op) ? "ours" : "no"', '"ours"', "test_drv_git"),
     ("what a step changes in a checkout is not noted", "jobrun.c", "strcmp(place, dir) == 0 ? dir", "strcmp(place, dir) != 0 ? dir",
      "test_drv_git"),
-    ("a hook's failure on the way back is one", "args.c", "step->warns_back = step->warns ||", "step->warns_back = step->warns &&",
+    ("a hook's failure on the way back is one", "plans/words.c", "step->warns_back = step->warns ||", "step->warns_back = step->warns &&",
      "test_plans_compile"),
-    ("a step that runs once may say its way", "args.c", "if (step->once != ONCE_NO && (w->way != NULL || w->if_fails != NULL))",
+    ("a step that runs once may say its way", "plans/words.c", "if (step->once != ONCE_NO && (w->way != NULL || w->if_fails != NULL))",
      "if (false)", "test_plans_compile"),
-    ("each role runs what is written once", "roles.c", "(step.once != ONCE_NO && runs_already(plan, &step))", "false", "test_plans_roles"),
-    ("a role's nodes have the recipe of the first", "roles.c", 'names[] = {"recipe", "dir", "user"}', 'names[] = {"repo", "dir", "user"}', "test_plans_roles"),
+    ("each role runs what is written once", "roles_join.c", "(step.once != ONCE_NO && runs_already(plan, &step, step.role))", "false", "test_plans_roles"),
+    ("one cache of a role is banned", "roles_join.c", "other->role != role && ", "", "test_plans_roles"),
+    ("the cache of the next role is not banned", "roles_join.c", "same_text(other->one_of, step->one_of)", "true", "test_plans_roles"),
+    ("a role's nodes have the recipe of the first", "roles_join.c", 'names[] = {"recipe", "dir", "user"}', 'names[] = {"repo", "dir", "user"}', "test_plans_roles"),
     ("a plan with roles is frozen in the form of one without", "freeze.c", 'put_int(o, "format", FREEZE_FORMAT_OF(p));', 'put_int(o, "format", 1);', "test_plans_roles"),
     ("a frozen plan forgets that a failure is a warning", "freeze.c", 'put_flag(o, "warns_back", s->warns_back);', "",
      "test_plans_freeze"),
@@ -117,7 +122,7 @@ SETS = {
 
 def found(name):
     """The one file of that name; folders move, rows need not follow."""
-    paths = [p for room in ("engine", "drivers", "plans", "state") for p in (ROOT / room).rglob(name)]
+    paths = [p for room in ("engine", "drivers", "plans", "state") for p in (ROOT / room).rglob("*.c") if str(p).endswith(f"/{name}")]
     if len(paths) != 1:
         sys.exit(f"{name}: {len(paths)} files of that name; adapt the row")
     return paths[0]
@@ -202,12 +207,25 @@ def rules(build, first):
     return survivors
 
 
+def rows_fit():
+    for _, name, text, instead in MUTANTS:
+        broken_text(ROOT / "engine/core" / name, text, instead)
+    for _, name, text, instead, test in PARTS:
+        broken_text(found(name), text, instead)
+        if not (ROOT / f"tests/unit/{test}.c").exists():
+            sys.exit(f"{test}: no such test; adapt the row")
+    return 0
+
+
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--build", type=pathlib.Path, default=ROOT / "build/asan")
+    args.add_argument("--rows", action="store_true")
     args.add_argument("--only", choices=["core", "parts"])
     args.add_argument("first", type=int, nargs="?", default=0)
     want = args.parse_args()
+    if want.rows:
+        return rows_fit()
     survivors = 0 if want.only == "parts" else rules(want.build.resolve(), want.first)
     survivors += 0 if want.only == "core" else parts(want.build.resolve(), want.first)
     return 1 if survivors else 0

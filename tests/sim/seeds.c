@@ -39,7 +39,7 @@ static void draw_roles(struct dice *d, struct sim_shape *s)
         left -= s->roles[s->n_roles];
     }
     s->n_bare = draw(d, s->n_roles);
-    s->once_role = draw(d, s->n_roles);
+    s->once_role = draw(d, s->n_roles + 1);
 }
 
 static void draw_shape(struct dice *d, struct scenario *sc, uint32_t n_nodes)
