@@ -206,8 +206,35 @@ static void put_change(struct said *s, const json_t *change, long long nodes, bo
     }
 }
 
+/* Of a plan, or of one of its roles: what has no balancer leaves and is missed by nobody. */
+static void put_figures(struct said *s, const json_t *o)
+{
+    bool balanced = json_is_integer(json_object_get(o, "up"));
+    if (balanced)
+        say_text(s, "%lld in rotation now, ", number_of(o, "up"));
+    say_text(s, "%lld out at once", number_of(o, "window"));
+    if (balanced)
+        say_text(s, ", %lld must stay", number_of(o, "min_up"));
+}
+
+/* With roles each has figures of its own, and those of the plan hold for none. */
+static void put_roles(struct said *s, const json_t *roles)
+{
+    size_t i;
+    json_t *role;
+    json_array_foreach(roles, i, role)
+    {
+        say_text(s, "\ncapacity of ");
+        say_quote(s, text_of(role, "name"));
+        say_text(s, ", %lld node%s: ", number_of(role, "nodes"), number_of(role, "nodes") == 1 ? "" : "s");
+        put_figures(s, role);
+    }
+    say_text(s, "\nstages");
+}
+
 static void put_capacity(struct said *s, const json_t *o)
 {
+    const json_t *roles = json_object_get(o, "roles");
     char time[DURATION_TEXT_MAX];
     size_t i;
     json_t *item;
@@ -219,8 +246,13 @@ static void put_capacity(struct said *s, const json_t *o)
     }
     if (number_of(o, "nodes") > (long long)json_array_size(json_object_get(o, "ids")))
         say_text(s, " ...");
-    say_text(s, "\ncapacity: %lld in rotation now, %lld out at once, %lld must stay; stages",
-             number_of(o, "up"), number_of(o, "window"), number_of(o, "min_up"));
+    if (roles)
+        put_roles(s, roles);
+    else {
+        say_text(s, "\ncapacity: ");
+        put_figures(s, o);
+        say_text(s, "; stages");
+    }
     json_array_foreach(json_object_get(o, "stages"), i, item)
         say_text(s, "%s %lld", i ? "," : "", (long long)json_integer_value(item));
     if (json_is_integer(json_object_get(o, "left_ms")))

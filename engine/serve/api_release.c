@@ -60,6 +60,18 @@ static json_t *steps_json(const struct watch_plan *w)
     return steps;
 }
 
+/* Each role's own figures; none without roles, and then the plan's hold for all. */
+static json_t *roles_json(const struct plan *plan)
+{
+    json_t *list = json_array();
+    for (size_t r = 0; r < plan->n_roles; r++)
+        json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}", "name", plan->roles[r].name, "nodes",
+                                              (json_int_t)plan_role_count(plan, r), "window",
+                                              (json_int_t)plan->roles[r].window, "min_up",
+                                              (json_int_t)plan->roles[r].min_up));
+    return list;
+}
+
 static void add_plan(json_t *o, const struct fold *f)
 {
     json_t *nodes = json_array(), *stages = json_array();
@@ -72,6 +84,7 @@ static void add_plan(json_t *o, const struct fold *f)
     json_object_set_new(o, "stage_end", stages);
     json_object_set_new(o, "window", json_integer(f->plan->window));
     json_object_set_new(o, "min_up", json_integer(f->plan->min_up));
+    json_object_set_new(o, "roles", roles_json(f->plan));
     json_object_set_new(o, "soak_ms", json_integer(f->plan->soak_ms));
 }
 

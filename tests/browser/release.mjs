@@ -102,6 +102,19 @@ async function otherPlan(page) {
   equal((await api(page, '/api/v1/releases?env=prod')).length, before.length, 'releases');
 }
 
+// With roles each is said with its own figures; the plan's, which are the widest of them, with none.
+async function rolesApart(page) {
+  const [asked, floor] = await page.evaluate(async () => {
+    const { summary } = await import('/page/brief.js');
+    const { floors } = await import('/page/words.js');
+    const roles = [{ name: 'worker', nodes: 1, window: 1, min_up: 0, up: null }, { name: 'web', nodes: 4, window: 2, min_up: 3, up: 4 }];
+    const brief = { nodes: 5, ids: [], up: 4, window: 2, min_up: 3, stages: [1, 5], soak_ms: 0, left_ms: null, changes: [], notes: [], roles };
+    return [summary(brief).textContent, floors({ min_up: 3, roles })];
+  });
+  assert(/worker, 1 node: 1 out at onceweb, 4 nodes: 2 out at once; 4 of 4 are up, 3 must stay/.test(asked) && !asked.includes('of 5'), asked);
+  equal(floor, 'worker 0, web 3', 'the floors');
+}
+
 // A release that failed is back already: the page offers no red button that would take away the good one before it.
 async function failedOne(page, good) {
   const order = await page.evaluate(async () => {
@@ -287,6 +300,7 @@ run(async (browser) => {
   await lock(one.page);
   await balancers(one.page);
   await otherPlan(one.page);
+  await rolesApart(one.page);
   await failedOne(one.page, n);
   await approval(one.page);
   await byKeyboard(one.page);

@@ -24,6 +24,16 @@ def plan(n, window=2):
         return synthetic.plan_of(json.load(f), n, window)
 
 
+def with_roles(plan):
+    """Its first node is a worker without a balancer."""
+    role = {"max_failed": 0, "soak_ms": 0}
+    plan["roles"] = [dict(role, name="worker", window=1, min_up=0),
+                     dict(role, name="web", window=plan["window"], min_up=plan["min_up"], capacity_step=plan["capacity_step"])]
+    for node in plan["nodes"][1:]:
+        node["role"] = 1
+    return plan
+
+
 @pytest.fixture(scope="module")
 def place():
     p = Place()
@@ -36,7 +46,7 @@ def place():
 def server(place):
     s = Serving(place).start()
     s.who = s.token("ci", "operator")
-    first = synthetic.Writer(place.state, plan(8), env="prod", at_ms=1700000000000)
+    first = synthetic.Writer(place.state, with_roles(plan(8)), env="prod", at_ms=1700000000000)
     rows = synthetic.rolling(plan(8), failing=["web2"])
     first.write(rows)
     first.output(5000, "web1", 0, HOSTILE.encode() + b"\n")
@@ -105,6 +115,12 @@ def test_every_example_runs_and_every_key_is_there(server):
                 assert set(one) <= {k.split(".")[0].removesuffix("[]") for k in keys}, (path, "keys that are not documented")
             done += 1
     assert done >= 20
+
+
+def test_a_release_says_what_holds_for_each_of_its_roles(server):
+    assert server.get("/api/v1/releases/1", server.who)[1]["roles"] == [
+        {"name": "worker", "nodes": 1, "window": 1, "min_up": 0}, {"name": "web", "nodes": 7, "window": 2, "min_up": 4}]
+    assert server.get("/api/v1/releases/2", server.who)[1]["roles"] == []
 
 
 def test_every_route_is_documented(server):

@@ -405,6 +405,19 @@ static void a_brief_becomes_sentences(void **state)
     assert_non_null(strstr(text, "site prod: rollback: every node to v7 &lt;"));
     assert_non_null(strstr(text, "from 94d2da5 to 40827f6f"));
     assert_int_equal(b.nodes, 1);
+    static const char roles[] =
+        "{\"kind\":\"brief\",\"env\":\"prod\",\"app\":\"site\",\"rev\":\"40827f6f\",\"rev_typed\":\"40827f6f\","
+        "\"digest\":\"d1\",\"nodes\":5,\"ids\":[],\"up\":4,\"window\":2,\"min_up\":3,\"stages\":[1,5],\"left_ms\":null,"
+        "\"changes\":[],\"roles\":[{\"name\":\"worker\",\"nodes\":1,\"window\":1,\"min_up\":0,\"up\":null},"
+        "{\"name\":\"web\",\"nodes\":4,\"window\":2,\"min_up\":3,\"up\":4}]}";
+    buf_reset(&s.text);
+    assert_true(tell_brief(&s, roles, &a, &b));
+    text = buf_str(&s.text);
+    assert_non_null(strstr(text, "\ncapacity of worker, 1 node: 1 out at once\n"));
+    assert_non_null(
+        strstr(text, "\ncapacity of web, 4 nodes: 4 in rotation now, 2 out at once, 3 must stay\n"));
+    assert_non_null(strstr(text, "\nstages 1, 5"));
+    assert_null(strstr(text, "capacity:")); /* the widest of them hold for no role */
     assert_false(tell_brief(&s, "release: plan: 1 problem\n", &a, &b));
     assert_false(tell_brief(&s, "{\"kind\":\"brief\",", &a, &b));
 }

@@ -3,7 +3,7 @@
 
 import { announce, el, fill, refill, say, throttled } from './dom.js';
 import { envPath, get, page, releasePath, stream } from './api.js';
-import { LIFE, LIVES, ORDER, STATES, WISH, clock, duration, envTitle, plural, result, short, ticking, when } from './words.js';
+import { LIFE, LIVES, ORDER, STATES, WISH, clock, duration, envTitle, floors, plural, result, short, ticking, when } from './words.js';
 import { BACK, DONE, LEFT, Model, OUT, UNDONE } from './model.js';
 import { Tiles } from './tiles.js';
 import { Track } from './track.js';
@@ -234,7 +234,7 @@ class ReleaseView {
     say(this.facts.get('took'), over ? duration(end - r.at) : ticking(end - r.at));
     const left = over || this.left < 0 ? '–' : `≈ ${ticking(this.left - (now - this.leftAt))}`;
     say(this.facts.get('remaining'), left);
-    say(this.facts.get('in rotation'), `${n - m.counts[OUT] - m.counts[BACK] - m.counts[LEFT]} of ${n}, floor ${r.min_up}`);
+    say(this.facts.get('in rotation'), `${n - m.counts[OUT] - m.counts[BACK] - m.counts[LEFT]} of ${n}, floor ${floors(r)}`);
     const goal = r.stage_end[m.stage];
     say(this.facts.get('stage'), r.stage_end.length > 1 && goal
       ? `${m.stage + 1} of ${r.stage_end.length} (${m.counts[DONE] + m.counts[UNDONE]} of ${goal})` : 'one');

@@ -4,7 +4,7 @@
 // Canvas, because thousands of bars are. Who does not see it has the same in words: its label, the tiles, what happened.
 
 import { el, say } from './dom.js';
-import { PHASES, STATES, clock, duration } from './words.js';
+import { PHASES, STATES, clock, duration, floors } from './words.js';
 import { BACK, DONE, FAILED, LEFT, OUT, PREPARED, PREPARING, UNDONE } from './model.js';
 
 const AXIS = 22, STAGES = 18, CAPACITY = 56, GAP = 6, RIGHT = 10;
@@ -225,7 +225,7 @@ export class Timeline {
     g.globalAlpha = 1;
     this.font(g, f.gutter < 80 ? 10 : 12, c.text, 'left', '600');
     g.fillText(f.gutter < 80 ? `${up}/${this.track.n}` : `${up} of ${this.track.n}`, 2, top + 23);
-    this.drawFloor(g, f, y(this.release.min_up || 0));
+    if (!this.release.roles.length) this.drawFloor(g, f, y(this.release.min_up)); // else no one line is the floor
   }
 
   drawFloor(g, f, y) {
@@ -233,7 +233,7 @@ export class Timeline {
     g.fillStyle = c.bad;
     for (let x = f.left; x < f.right; x += 8) g.fillRect(x, Math.round(y), 5, 1.5);
     this.font(g, 11, c.bad, 'right', '600');
-    g.fillText(`floor ${this.release.min_up || 0}`, f.right, y + 9);
+    g.fillText(`floor ${floors(this.release)}`, f.right, y + 9);
   }
 
   // ---- pointing
@@ -274,6 +274,6 @@ export class Timeline {
     const c = this.model.counts;
     const parts = STATES.map((s, i) => (c[i] ? `${c[i]} ${s.word}` : '')).filter(Boolean);
     this.canvas.setAttribute('aria-label', `Timeline of ${this.track.n} nodes: ${parts.join(', ')}; `
-      + `${this.track.up} in rotation, ${this.release.min_up || 0} must stay`);
+      + `${this.track.up} in rotation, must stay: ${floors(this.release)}`);
   }
 }

@@ -90,6 +90,11 @@ export function ago(ms, now = Date.now()) {
   return past < 60000 ? 'just now' : `${duration(Math.floor(past / 60000) * 60000).replace(/00[sm]$/, '')} ago`;
 }
 
+// How many must stay in rotation, as the plan of a release says, role by role where it has roles.
+export function floors(release) {
+  return release.roles.length ? release.roles.map((role) => `${role.name} ${role.min_up}`).join(', ') : `${release.min_up}`;
+}
+
 export function plural(n, one, many = `${one}s`) {
   return `${n} ${n === 1 ? one : many}`;
 }
