@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # bash completion for release. Verbs and options are asked of the program itself, so they are always its own.
 
 _release_root() {

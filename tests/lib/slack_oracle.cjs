@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Slack's own packages as judges. stdin: {cases: [{secret, stamp, signature, body, now_ms}], api}; stdout: what they say.
 // Run in a directory with @slack/bolt in node_modules.
 const { createRequire } = require('module');

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Lock, fence and take-over: two controllers, one node, an operator who forces the lock; messages that are lost, late or
  * overtaken; controllers that die or stand still between any two of their acts (a process that is not scheduled).
  *

@@ -11,7 +11,9 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ("engine", "drivers", "plans", "state", "tests")
 LICENCE = "MIT"  # LICENSE has its text
-SOURCES = {".c", ".h", ".sh", ".py", ".js", ".mjs", ".cmake"}
+# code, whatever it is written in; what starts with #! is, too. Data (plans, scenarios, schemas, units, manuals) has the licence of the whole
+SOURCES = {".c", ".h", ".sh", ".bash", ".py", ".js", ".mjs", ".cjs", ".css", ".html", ".pml", ".cmake"}
+NAMED = {"CMakeLists.txt", "_release"}
 VERSION = "14"  # others write a few things otherwise: the one of Debian 12 decides
 
 
@@ -31,10 +33,15 @@ def names_twice():
     return [f"{found}: stands in {' and '.join(names)}; name each for what it is" for found, names in sorted(where.items()) if len(names) > 1]
 
 
+def is_code(f):
+    return f.suffix in SOURCES or f.name in NAMED or (f.is_file() and f.read_bytes().startswith(b"#!"))
+
+
 def unlicensed():
     """The licence goes with each file, wherever it is copied to."""
     line = f"SPDX-License-Identifier: {LICENCE}"
-    sources = [f for folder in (*FOLDERS, "cmake", "docs", "packaging") for f in (ROOT / folder).rglob("*") if f.suffix in SOURCES]
+    sources = [ROOT / "CMakeLists.txt"] + [f for folder in (*FOLDERS, "cmake", "completion", "docs", "packaging")
+                                          for f in (ROOT / folder).rglob("*") if is_code(f)]
     return [f"{f.relative_to(ROOT)}: wanted '{line}' in a comment on its first line (behind #!)"
             for f in sorted(sources) if not any(line in first for first in f.read_text().split("\n")[:2])]
 
