@@ -12,6 +12,7 @@
 #include "base/host.h"
 #include "base/str.h"
 #include "drivers/aws/aws.h"
+#include "drivers/op/auto_curlu.h"
 #include "drivers/op/http_call.h"
 
 #define ANSWER_MAX_BYTES ((size_t)8 << 20)
@@ -98,11 +99,6 @@ struct where {
     const char *url, *host; /* host: as in the header */
 };
 
-static void curl_url_fn(CURLU **u)
-{
-    curl_url_cleanup(*u);
-}
-
 static const char *default_url(const struct aws *aws, const struct aws_service *s)
 {
     return arena_printf(op_arena(aws->op), "https://%s.%s.amazonaws.com%s", s->host, aws->region,
@@ -127,7 +123,7 @@ static bool where_of(const struct aws *aws, const struct aws_service *s, struct 
 {
     struct arena *a = op_arena(aws->op);
     const char *url = endpoint_of(aws, s);
-    __attribute__((cleanup(curl_url_fn))) CURLU *u = curl_url();
+    auto_curlu CURLU *u = curl_url();
     char *scheme = NULL, *host = NULL, *port = NULL, *path = NULL;
     bool fine = http_text_valid(url) && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
                 curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&

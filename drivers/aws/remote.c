@@ -11,6 +11,8 @@
 #include "base/str.h"
 #include "drivers/aws/aws.h"
 #include "drivers/aws/keep.h"
+#include "drivers/op/auto_curlu.h"
+#include "drivers/op/auto_json.h"
 #include "drivers/op/http_call.h"
 
 #define METADATA        "http://169.254.169.254"
@@ -24,16 +26,6 @@ struct aws_session {
     struct sigv4_keys keys;
     time_t until; /* 0: not told */
 };
-
-static void json_fn(json_t **j)
-{
-    json_decref(*j);
-}
-
-static void curl_url_fn(CURLU **u)
-{
-    curl_url_cleanup(*u);
-}
 
 static time_t time_of(const char *text)
 {
@@ -77,7 +69,7 @@ static bool local_ask(struct aws *aws, const char *url, const char *method, cons
 static bool session_json(struct aws *aws, const char *text, struct aws_session *ret)
 {
     struct arena *a = op_arena(aws->op);
-    __attribute__((cleanup(json_fn))) json_t *all = json_loads(text, 0, NULL);
+    auto_json json_t *all = json_loads(text, 0, NULL);
     const char *id = json_string_value(json_object_get(all, "AccessKeyId")),
                *secret = json_string_value(json_object_get(all, "SecretAccessKey")),
                *token = json_string_value(json_object_get(all, "Token"));
@@ -116,7 +108,7 @@ static bool ask_metadata(struct aws *aws, struct aws_session *ret)
 /* Where a token may go: this machine, the container agents' addresses, or TLS. */
 static bool container_url_allowed(const char *url)
 {
-    __attribute__((cleanup(curl_url_fn))) CURLU *u = curl_url();
+    auto_curlu CURLU *u = curl_url();
     char *scheme = NULL, *host = NULL, *user = NULL;
     bool fine = http_text_valid(url) && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
                 curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&

@@ -7,6 +7,7 @@
 
 #include "base/auto.h"
 #include "base/str.h"
+#include "drivers/op/auto_curlu.h"
 #include "drivers/op/http_call.h"
 #include "drivers/node/node.h"
 
@@ -203,15 +204,10 @@ static bool as_wanted(struct check *c, const struct http_res *res)
 
 /* ---- warming ------------------------------------------------------------------------------------- */
 
-static void curl_url_fn(CURLU **u)
-{
-    curl_url_cleanup(*u);
-}
-
 /* `path` on the checked URL's server; NULL: not a path. */
 static const char *warm_url(struct check *c, const char *path)
 {
-    __attribute__((cleanup(curl_url_fn))) CURLU *u = curl_url();
+    auto_curlu CURLU *u = curl_url();
     char *text = NULL;
     if (path[0] != '/' || path[1] == '/' || curl_url_set(u, CURLUPART_URL, c->url, 0) != CURLUE_OK ||
         curl_url_set(u, CURLUPART_URL, path, 0) != CURLUE_OK ||
@@ -325,7 +321,7 @@ static enum outcome run_try(struct op *op)
 /* What curl cannot read now it cannot read later, when the node is out of rotation. */
 static bool check_args(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
 {
-    __attribute__((cleanup(curl_url_fn))) CURLU *u = curl_url();
+    auto_curlu CURLU *u = curl_url();
     const char *url = op_pair_value(args, n, "url");
     (void)timeout_ms;
     if (!url || !http_text_valid(url) || (!str_starts(url, "http://") && !str_starts(url, "https://")))

@@ -10,6 +10,8 @@
 #include "base/auto.h"
 #include "base/host.h"
 #include "base/str.h"
+#include "drivers/op/auto_curlu.h"
+#include "drivers/op/auto_json.h"
 #include "drivers/op/http_call.h"
 
 #define TEXT_MAX_BYTES   4000
@@ -63,15 +65,10 @@ static json_t *fields_json(struct op *op)
     return list;
 }
 
-static void json_fn(json_t **j)
-{
-    json_decref(*j);
-}
-
 static const char *message(struct op *op)
 {
     const char *text = op_arg(op, "text");
-    __attribute__((cleanup(json_fn))) json_t *m = json_object();
+    auto_json json_t *m = json_object();
     json_object_set_new(m, "text", json_string(slack_text(op, text && *text ? text : default_text(op))));
     json_t *fields = fields_json(op);
     if (json_array_size(fields) > 0)
@@ -83,15 +80,10 @@ static const char *message(struct op *op)
 
 /* ---- where to ------------------------------------------------------------------------------------ */
 
-static void curl_url_fn(CURLU **u)
-{
-    curl_url_cleanup(*u);
-}
-
 /* https, or plain http to this machine; elsewhere only when the pillar says so. */
 static bool url_allowed(struct op *op, const char *url)
 {
-    __attribute__((cleanup(curl_url_fn))) CURLU *u = curl_url();
+    auto_curlu CURLU *u = curl_url();
     char *scheme = NULL, *host = NULL;
     bool fine = url && http_text_valid(url) && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
                 curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&

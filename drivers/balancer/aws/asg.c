@@ -48,7 +48,7 @@ static bool groups_read(struct lb *lb, size_t peer, struct lb_table *ret, struct
         return false;
     if (parse_scaling_groups(answer.result, op_arena(lb->op), ret_groups, ret_n, lb->n_pools, ret, &err))
         return true;
-    return aws_lb_not_understood(lb, peer, &err);
+    return lb_not_understood(lb, peer, &err);
 }
 
 static bool asg_list(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_table *ret)

@@ -16,7 +16,6 @@ bool aws_lb_open(struct lb *lb);
 struct aws *aws_lb_peer(struct lb *lb, size_t peer);
 /* There is no such thing for these credentials; `more`: what is there, or "". The op fails. */
 bool aws_lb_unknown(struct lb *lb, size_t peer, const char *noun, const char *name, const char *more);
-bool aws_lb_not_understood(struct lb *lb, size_t peer, const struct err *err);
 /* A change. What AWS says against it is *ret_refusal. false: op failed. */
 bool aws_lb_tell(struct lb *lb, size_t peer, const struct aws_question *q, const char **ret_refusal);
 /* Is the time that a group gives running requests longer than drain_timeout? Said before anything is touched. */

@@ -48,12 +48,6 @@ bool aws_lb_unknown(struct lb *lb, size_t peer, const char *noun, const char *na
     return false;
 }
 
-bool aws_lb_not_understood(struct lb *lb, size_t peer, const struct err *err)
-{
-    op_fail(lb->op, err->code, "%s: %s", lb->peers[peer].text, err->text);
-    return false;
-}
-
 bool aws_lb_tell(struct lb *lb, size_t peer, const struct aws_question *q, const char **ret_refusal)
 {
     struct aws *aws = aws_lb_peer(lb, peer);

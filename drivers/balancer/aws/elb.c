@@ -29,7 +29,7 @@ static bool elb_list(struct lb *lb, size_t peer, enum lb_ask what, struct lb_tab
         if (!ask(lb, peer, "DescribeInstanceHealth", lb->pools[i], &answer))
             return false;
         if (!parse_instance_health(answer.result, lb->pools[i], op_arena(lb->op), ret, &err))
-            return aws_lb_not_understood(lb, peer, &err);
+            return lb_not_understood(lb, peer, &err);
     }
     return true;
 }

@@ -153,7 +153,7 @@ static bool learn_some(struct lb *lb, size_t peer, bool arns)
         return false;
     }
     if (!parse_target_groups(answer.result, a, &rows, &n, &err))
-        return aws_lb_not_understood(lb, peer, &err);
+        return lb_not_understood(lb, peer, &err);
     for (size_t i = 0; i < lb->n_pools; i++) {
         if (!g->list[i].arn && (strchr(g->given[i], ':') != NULL) == arns &&
             !group_take(lb, peer, i, rows, n))
@@ -213,7 +213,7 @@ static bool elbv2_list(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_ta
         if (!aws_read(aws_lb_peer(lb, peer), &q, &answer))
             return false;
         if (!parse_target_health(answer.result, g, asked, n_asked, op_arena(lb->op), ret, &zone_all, &err))
-            return aws_lb_not_understood(lb, peer, &err);
+            return lb_not_understood(lb, peer, &err);
     }
     return zone_fits(lb, peer, zone_all);
 }

@@ -8,14 +8,9 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "drivers/op/auto_json.h"
 
 #define SERVERS_MAX 100000
-
-static void json_fn(json_t **j)
-{
-    json_decref(*j);
-}
-#define auto_json __attribute__((cleanup(json_fn)))
 
 bool command_name_valid(const char *s)
 {

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "drivers/balancer/balancer.h"
+#include "drivers/op/auto_json.h"
 
 /* ---- pure: parse.c ----------------------------------------------------------------------------------------
  */
@@ -66,11 +67,5 @@ bool nitro_service_stats(const json_t *root, struct arena *a, struct lb_table *i
 json_t *nitro_get(struct lb *lb, size_t peer, const char *path, bool *ret_missing);
 /* POST of an action ("config/service?action=disable"); takes `body` over. false: op failed. */
 bool nitro_act(struct lb *lb, size_t peer, const char *path, json_t *body, const char **ret_refusal);
-
-static inline void nitro_json_fn(json_t **j)
-{
-    json_decref(*j);
-}
-#define auto_json __attribute__((cleanup(nitro_json_fn)))
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/auto.h"
 #include "base/hash.h"
 #include "base/str.h"
+#include "drivers/op/auto_json.h"
 
 #define BODY_MAX (8u << 20)
 
@@ -59,12 +60,6 @@ bool varnish_name_valid(const char *s)
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------------- */
-
-static void json_fn(json_t **j)
-{
-    json_decref(*j);
-}
-#define auto_json __attribute__((cleanup(json_fn)))
 
 static bool strange(struct err *err, const char *what, const char *text)
 {
