@@ -359,6 +359,21 @@ static void a_group_that_nobody_uses_says_nothing(void **state)
     assert_string_equal(rig_fact(&alone, "lb.serving"), "00");
 }
 
+static void targets_are_called_as_aws_calls_them(void **state)
+{
+    (void)state;
+    auto_call struct call six, no;
+    groups_are_there();
+    rule(OF_USED, 200, HEALTH(TARGET("2001:db8::1", "healthy", "")));
+    order();
+    RUN(&six, "elbv2.observe", IN_GROUPS("[\"used\"]"), {"server", "[2001:db8::1]:80"});
+    assert_ok(&six);
+    assert_says(rig_fact(&six, "lb.before"), "used/[2001:db8::1]:80=registered");
+    RUN(&no, "elbv2.observe", IN_GROUPS("[\"used\"]"), {"server", "[2001:db8::1];x"});
+    assert_int_equal(no.r->outcome, OUT_FAILED);
+    assert_says(no.r->err.text, "cannot be the name of a target");
+}
+
 #define DEREGISTERED "<DeregisterTargetsResponse><DeregisterTargetsResult/></DeregisterTargetsResponse>"
 #define REGISTERED   "<RegisterTargetsResponse><RegisterTargetsResult/></RegisterTargetsResponse>"
 
@@ -536,6 +551,7 @@ int main(void)
         T(a_container_is_asked_where_a_token_may_go),
         T(an_instance_tells_its_role_by_version_2),
         T(a_group_that_nobody_uses_says_nothing),
+        T(targets_are_called_as_aws_calls_them),
         T(what_is_shown_late_is_waited_for),
         T(a_drain_that_was_never_seen_is_taken_back),
         T(a_replaced_instance_is_told_and_the_others_counted),

@@ -293,6 +293,12 @@ static bool elbv2_fits(struct lb *lb, size_t peer)
 
 /* ---- table ----------------------------------------------------------------- */
 
+/* Of a group or of a target: the one has no [], the other no '/'. */
+static bool word_valid(const char *name)
+{
+    return aws_group_valid(name) || aws_name_valid(name);
+}
+
 static const struct balancer elbv2_balancer = {
     .name = "elbv2",
     .can = LB_CAN_FORGET | LB_CAN_MEMBERSHIP | LB_CAN_LAG,
@@ -308,8 +314,8 @@ static const struct balancer elbv2_balancer = {
     .many = "regions",
     .forgets = " (somebody registered it, or an Auto Scaling group did)",
     .stuck = "",
-    .name_valid = aws_group_valid,
-    .name_wanted = "letters, digits and ._:/-, at most 256, no - first",
+    .name_valid = word_valid,
+    .name_wanted = "letters, digits and ._:/-, or INSTANCE, ADDRESS, [IPV6], or one of them with :PORT",
     .open = elbv2_open,
     .list = elbv2_list,
     .put = elbv2_put,
