@@ -10,10 +10,6 @@ packages_install tests/packages.txt tests/packages-tests.txt
 jobs=${JOBS:-2}
 began=$(date +%s)
 
-# Instrumented code takes twice as long to compile with -O2 -g, and to link. What only an optimizer can warn of is an error
-# in builds/gcc and builds/clang; at -O1 it is also found where it is not.
-light="-O1 -g1 -DNDEBUG -Wno-format-truncation -Wno-format-overflow -Wno-maybe-uninitialized"
-
 build() { # directory, sanitizers, targets, more cmake options
     directory=$1 sanitizers=$2 targets=$3
     shift 3
@@ -21,7 +17,6 @@ build() { # directory, sanitizers, targets, more cmake options
     echo "building in $directory ($sanitizers)"
     # shellcheck disable=SC2086
     { cmake -G Ninja -S . -B "$directory" -DRELEASE_SANITIZE="$sanitizers" -DRELEASE_FAILPOINTS=ON \
-        -DCMAKE_C_FLAGS_RELWITHDEBINFO="$light" \
         -DRELEASE_TESTS=ON -DRELEASE_WERROR=ON "$@" &&
         ninja -C "$directory" -j "$jobs" $targets; } >"$directory/build.log" 2>&1 || {
         grep -E 'error|warning|FAILED' "$directory/build.log" | head -n 40 >&2 || tail -n 40 "$directory/build.log" >&2
