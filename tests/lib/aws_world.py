@@ -224,18 +224,24 @@ def client(service):
 
 
 class Front(http.server.BaseHTTPRequestHandler):
-    """Sends each request to a target that is healthy at that moment; answers that are under way end."""
+    """Sends each request to a target that is healthy at that moment, and to one that is deregistered as long as that is not shown:
+    real balancers learn it as late, and that it is stopped by their next check. Answers that are under way end."""
     protocol_version = "HTTP/1.1"
     world = group = None
     turn = 0
 
-    def do_GET(self):
+    def able(self):
         from moto.elbv2.models import elbv2_backends
-        with self.world.lock:
+        world, now = self.world, time.monotonic()
+        with world.lock:
             backend = elbv2_backends["123456789012"]["eu-west-1"]
-            registered = list(backend.target_groups[self.group].targets)
+            known = list(backend.target_groups[self.group].targets)
+            late = [t for (g, t), (shown, _, _) in list(world.draining.items()) if g == self.group and now < shown and t not in known]
             Front.turn += 1
-        able = [t for t in registered if time.monotonic() - self.world.registered.get((self.group, t), 0) > INITIAL_S and self.world.is_well(t)]
+        return late + [t for t in known if now - world.registered.get((self.group, t), 0) > INITIAL_S and world.is_well(t)]
+
+    def do_GET(self):
+        able = self.able()
         status, body = 503, b"no target"
         if able:
             host, port = self.world.health_of[able[Front.turn % len(able)]].split(":")

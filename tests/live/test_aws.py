@@ -34,6 +34,7 @@ def test_a_release_behind_target_groups_loses_no_request(fleet, aws):
     aws.world(front=[*front.split(":")[:1], fleet.base + 80, aws.group])
     volume = aws.boto("ec2", "create_volume", AvailabilityZone="eu-west-1a", Size=1)["VolumeId"]
     aws.admin = aws.target_group("admin", 1)
+    scene.wait_for("its targets are not new any more", lambda: set(aws.states(aws.admin).values()) == {"healthy"}, seconds=20, every=0.05)
     step = (f"aws.call: {{service: ec2, action: CreateSnapshot, region: eu-west-1, profile: shop, endpoint: \"{aws.url}\", "
             f"params: {{VolumeId: {volume}}}, keep: [snapshotId]}}")
     write(fleet, aws, aws.block(target_group="[site, admin]"), extra=f"  hooks: {{before: [{{{step}}}]}}\n")
