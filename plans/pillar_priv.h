@@ -77,8 +77,13 @@ const struct value *servers_of(const struct value *tree, const char **ret_name);
 /* The same of a list by itself. */
 const struct value *servers_behind(const struct value *tree, const struct value *servers,
                                    const char **ret_name);
-/* Of all roles, where there are any: a map made for this. */
-const struct value *servers_of_all(struct arena *a, const struct value *tree, const char **ret_name);
+/* Of all roles, where there are any: a map made for this, and kept for the next tree that has the same. Begins as {0}. */
+struct servers_kept {
+    const struct value *roles, *all;
+    const struct value **lists; /* of each role */
+};
+const struct value *servers_of_all(struct arena *a, struct servers_kept *kept, const struct value *tree,
+                                   const char **ret_name);
 size_t servers_count(const struct value *servers);
 /* false: the i-th is no node, in no shape that there is. */
 bool servers_at(const struct value *servers, const char *name_key, size_t i, struct server_entry *ret);

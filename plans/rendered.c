@@ -240,11 +240,12 @@ static const char *const *missing(struct pillar *p, size_t *ret_n)
 {
     struct value *names = value_map(&p->arena, (struct place){.file = NULL});
     const struct value *last = NULL;
+    struct servers_kept of_roles = {.all = NULL};
     struct server_entry e;
     for (size_t i = 0; i < p->rendered->n; i++) {
         const struct value *tree = p->rendered->entries[i].value;
         const char *name_key;
-        const struct value *servers = servers_of_all(&p->arena, tree, &name_key);
+        const struct value *servers = servers_of_all(&p->arena, &of_roles, tree, &name_key);
         for (size_t k = 0; servers != last && k < servers_count(servers); k++)
             if (servers_at(servers, name_key, k, &e) && is_wanted(p->rule, e.id) &&
                 map_get(p->rendered, e.id) == NULL)
@@ -300,7 +301,8 @@ static const struct value *without_local(struct arena *a, const struct value *v,
     const char *name_key;
     if (local == NULL || local->kind != VALUE_MAP)
         return v;
-    size_t n = servers_count(servers_of_all(a, local, &name_key));
+    struct servers_kept of_roles = {.all = NULL};
+    size_t n = servers_count(servers_of_all(a, &of_roles, local, &name_key));
     if (n <= 1)
         return local;
     problems_add(

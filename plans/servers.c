@@ -28,23 +28,45 @@ const struct value *servers_behind(const struct value *tree, const struct value 
     return value_get(tree, path);
 }
 
-const struct value *servers_of_all(struct arena *a, const struct value *tree, const char **ret_name)
+/* Do the roles lead to the lists of the last ones? Nodes whose trees differ elsewhere have their block in common, and a
+ * path out of it leads where it led. */
+static bool same_lists(const struct servers_kept *kept, const struct value *tree, const struct value *roles)
 {
-    const struct value *roles = map_get(map_get(tree, "release"), "roles");
-    if (roles == NULL || roles->kind != VALUE_MAP)
-        return servers_of(tree, ret_name);
+    const char *name;
+    for (size_t r = 0; kept->roles == roles && r < roles->n; r++)
+        if (servers_behind(tree, map_get(roles->entries[r].value, "app_servers"), &name) != kept->lists[r])
+            return false;
+    return kept->roles == roles;
+}
+
+static void gather(struct arena *a, struct servers_kept *kept, const struct value *tree,
+                   const struct value *roles)
+{
     struct value *all = value_map(a, roles->at);
     struct server_entry e;
     const char *name;
+    *kept = (struct servers_kept){
+        .roles = roles, .all = all, .lists = arena_array(a, roles->n + 1, sizeof(const struct value *))};
     for (size_t r = 0; r < roles->n; r++) {
         const struct value *list =
             servers_behind(tree, map_get(roles->entries[r].value, "app_servers"), &name);
+        kept->lists[r] = list;
         for (size_t i = 0; i < servers_count(list); i++)
             if (servers_at(list, name, i, &e))
                 (void)map_add(a, all, e.id, e.at, e.value != NULL ? e.value : value_map(a, e.at));
     }
+}
+
+const struct value *servers_of_all(struct arena *a, struct servers_kept *kept, const struct value *tree,
+                                   const char **ret_name)
+{
+    const struct value *roles = map_get(map_get(tree, "release"), "roles");
+    if (roles == NULL || roles->kind != VALUE_MAP)
+        return servers_of(tree, ret_name);
+    if (!same_lists(kept, tree, roles))
+        gather(a, kept, tree, roles);
     *ret_name = "name";
-    return all;
+    return kept->all;
 }
 
 size_t servers_count(const struct value *servers)

@@ -21,16 +21,9 @@ const struct value *settle_tree_of(struct settling *s, const char *id)
     return tree;
 }
 
-/* The nodes that a tree lists; of roles, those of all of them. Most nodes have the same tree. */
 const struct value *settle_listed(struct settling *s, const struct value *tree, const char **ret_name)
 {
-    if (map_get(map_get(tree, "release"), "roles") == NULL)
-        return servers_of(tree, ret_name);
-    if (s->of_roles == NULL || s->roles_tree != tree)
-        s->of_roles = servers_of_all(s->a, tree, ret_name);
-    s->roles_tree = tree;
-    *ret_name = "name";
-    return s->of_roles;
+    return servers_of_all(s->a, &s->of_roles, tree, ret_name);
 }
 
 static bool is_wanted(const struct env_rule *rule, const char *id)
@@ -53,6 +46,17 @@ static void candidates_add(struct settling *s, const struct value *servers, cons
             (void)map_add(s->a, s->candidates, e.id, e.at, s->candidates);
 }
 
+/* A layer's path need not lead anywhere in the layer itself. */
+static void candidates_behind(struct settling *s, const struct value *servers)
+{
+    const struct value *path = map_get(servers, "pillar");
+    const char *name_key;
+    if (path == NULL || path->kind != VALUE_SCALAR || value_is_null(path))
+        return;
+    const struct value *list = servers_behind(s->p->tree, servers, &name_key);
+    candidates_add(s, list, name_key);
+}
+
 /* From every layer by itself too: where lists replace each other the merge of all has only the last one's. */
 static void candidates_find(struct settling *s)
 {
@@ -63,11 +67,12 @@ static void candidates_find(struct settling *s)
     candidates_add(s, servers, name_key);
     for (size_t i = 0; p->per_node && i < p->top.n; i++) {
         const struct value *tree = p->top.layers[i].tree;
-        const struct value *path = map_get(map_get(map_get(tree, "release"), "app_servers"), "pillar");
+        const struct value *block = map_get(tree, "release"), *roles = map_get(block, "roles");
         servers = settle_listed(s, tree, &name_key);
         candidates_add(s, servers, name_key);
-        if (path != NULL && path->kind == VALUE_SCALAR)
-            candidates_add(s, value_get(p->tree, path->text), name_key);
+        candidates_behind(s, map_get(block, "app_servers"));
+        for (size_t r = 0; roles != NULL && roles->kind == VALUE_MAP && r < roles->n; r++)
+            candidates_behind(s, map_get(roles->entries[r].value, "app_servers"));
     }
     const struct value *last = servers;
     for (size_t i = 0; p->rendered != NULL && i < p->rendered->n; i++) {

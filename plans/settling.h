@@ -17,8 +17,7 @@ struct settling {
     const char *name_key;       /* of a list of maps */
     const struct value *at_set; /* the list that `set` was made of */
     struct value *set;
-    const struct value *of_roles,
-        *roles_tree; /* the nodes of all roles of the last tree that was asked for them */
+    struct servers_kept of_roles;
     bool own_values; /* some node has values of its own in the block */
 };
 

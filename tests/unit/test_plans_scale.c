@@ -16,13 +16,13 @@ static void put_files(const char *fmt, int n)
 }
 
 /* app0-0, app1-1, ...: node i has the target app(i % FILES)-*. */
-static char *servers(int n)
+static char *servers(int n, const char *head)
 {
     char *text = malloc((size_t)n * 40 + 200);
     assert_non_null(text);
-    char *end = text + sprintf(text, "release:\n  app_servers:\n");
+    char *end = text + sprintf(text, "%s", head);
     for (int i = 0; i < n; i++)
-        end += sprintf(end, "    app%d-%d: 10.0.%d.%d\n", i % FILES, i, i / 250, i % 250 + 1);
+        end += sprintf(end, "     app%d-%d: 10.0.%d.%d\n", i % FILES, i, i / 250, i % 250 + 1);
     return text;
 }
 
@@ -36,12 +36,11 @@ static char *top(const char *target)
     return text;
 }
 
-static void a_file_counts_once_however_often_it_is_used(void **state)
+static void files_of_nodes(const char *head)
 {
-    (void)state;
     auto_problems struct problems problems = {.n = 0};
     struct pillar *p;
-    char *targets = top("  'app%d-*': [n.f%d]\n"), *nodes = servers(FILES * 3);
+    char *targets = top("  'app%d-*': [n.f%d]\n"), *nodes = servers(FILES * 3, head);
     put_files("include: [shared]\nown%d: %d\n", FILES);
     put_pillar("shared.sls", "a: {b: 1}\n");
     put_pillar("servers.sls", nodes);
@@ -58,6 +57,19 @@ static void a_file_counts_once_however_often_it_is_used(void **state)
     pillar_free(p);
     free(targets);
     free(nodes);
+}
+
+static void a_file_counts_once_however_often_it_is_used(void **state)
+{
+    (void)state;
+    files_of_nodes("release:\n  app_servers:\n");
+}
+
+/* Nodes of roles, whose trees differ beside the block. */
+static void so_does_a_list_of_roles(void **state)
+{
+    (void)state;
+    files_of_nodes("release:\n  roles:\n   web:\n    app_servers:\n");
 }
 
 static void one_sum_of_many_files_is_one_walk(void **state)
@@ -86,6 +98,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_file_counts_once_however_often_it_is_used, setup, teardown),
+        cmocka_unit_test_setup_teardown(so_does_a_list_of_roles, setup, teardown),
         cmocka_unit_test_setup_teardown(one_sum_of_many_files_is_one_walk, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
