@@ -76,6 +76,54 @@ void plan_role_mark(struct plan_role *role, size_t number, struct arena *arena)
         }
 }
 
+static uint32_t most(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+void plan_roles_widest(struct plan *plan)
+{
+    plan->window = plan->min_up = plan->max_failed = 0;
+    plan->soak_ms = 0;
+    plan->capacity = false;
+    for (size_t r = 0; r < plan->n_roles; r++) {
+        const struct plan_role *of = &plan->roles[r];
+        plan->window = most(plan->window, of->window);
+        plan->min_up = most(plan->min_up, of->min_up);
+        plan->max_failed = most(plan->max_failed, of->max_failed);
+        plan->soak_ms = of->soak_ms > plan->soak_ms ? of->soak_ms : plan->soak_ms;
+        plan->capacity |= of->capacity_step.verb != NULL;
+    }
+}
+
+void plan_roles_drop_empty(struct plan *plan, struct arena *arena)
+{
+    struct plan_role *roles = arena_array(arena, plan->n_roles + 1, sizeof(*roles));
+    uint8_t now[PLAN_ROLES_MAX + 1] = {0}; /* as in struct plan_step: 0 = everybody's, or nobody's any more */
+    size_t n = 0, n_steps = 0;
+    for (size_t r = 0; r < plan->n_roles; r++)
+        if (plan_role_count(plan, r) > 0) {
+            roles[n] = plan->roles[r];
+            plan_role_mark(&roles[n], n, arena);
+            now[r + 1] = (uint8_t)++n;
+        }
+    if (n == plan->n_roles)
+        return;
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        plan->nodes[i].role = (uint8_t)(now[plan->nodes[i].role + 1] - 1);
+    for (size_t s = 0; s < plan->n_steps; s++) {
+        struct plan_step step = plan->steps[s];
+        if (step.role > 0 && now[step.role] == 0)
+            continue;
+        step.role = now[step.role];
+        plan->steps[n_steps++] = step;
+    }
+    plan->roles = roles;
+    plan->n_roles = n;
+    plan->n_steps = n_steps;
+    plan_roles_widest(plan);
+}
+
 void plan_roles_reverse(struct plan *plan, struct arena *arena)
 {
     size_t n = plan->n_roles, k = 0;

@@ -133,6 +133,10 @@ const struct target *plan_ssh(const struct plan *plan, const struct plan_step *s
                               const struct plan_node *node);
 /* Its steps beside the others are of the role with this number. */
 void plan_role_mark(struct plan_role *role, size_t number, struct arena *arena);
+/* Roles without a node are no part of the plan, nor are their steps. */
+void plan_roles_drop_empty(struct plan *plan, struct arena *arena);
+/* The widest of the roles' limits become the plan's. */
+void plan_roles_widest(struct plan *plan);
 /* The last role first, as a way back wants it. */
 void plan_roles_reverse(struct plan *plan, struct arena *arena);
 

@@ -94,16 +94,10 @@ static void nodes_join(struct joining *j, struct plan *plan)
                      plan->n_nodes, PLAN_NODES_MAX);
 }
 
-static uint32_t most(uint32_t a, uint32_t b)
-{
-    return a > b ? a : b;
-}
-
 static void limits_join(struct joining *j, struct plan *plan)
 {
     plan->roles = arena_array(j->c->r.arena, j->n_from, sizeof(*plan->roles));
     plan->n_roles = j->n_from;
-    plan->capacity = false;
     for (size_t r = 0; r < j->n_from; r++) {
         const struct plan *of = j->from[r];
         plan->roles[r] = (struct plan_role){.name = j->names[r],
@@ -119,12 +113,8 @@ static void limits_join(struct joining *j, struct plan *plan)
         if (of->capacity)
             plan->roles[r].capacity_step = of->capacity_step;
         plan_role_mark(&plan->roles[r], r, j->c->r.arena);
-        plan->capacity |= of->capacity;
-        plan->window = most(plan->window, of->window);
-        plan->min_up = most(plan->min_up, of->min_up);
-        plan->max_failed = most(plan->max_failed, of->max_failed);
-        plan->soak_ms = of->soak_ms > plan->soak_ms ? of->soak_ms : plan->soak_ms;
     }
+    plan_roles_widest(plan);
     plan->capacity_step = plan->guard_step = plan->show_step = plan->survey_step = plan->probe_step =
         (struct plan_step){.verb = NULL};
 }

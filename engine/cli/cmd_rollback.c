@@ -70,7 +70,7 @@ static int drop_unchanged(struct session *s, struct plan *plan)
     }
     plan->n_nodes = kept;
     if (kept > 0)
-        rollback_one_stage(plan);
+        rollback_nodes_known(arena, plan);
     return 0;
 }
 
@@ -89,7 +89,10 @@ int rollback_go(struct session *s, struct plan *plan, const char *why, const cha
 {
     bool look = cli_flag(s->cli, "brief");
     int status = look ? 0 : session_lock(s, why, 0, false);
-    if (status || (status = session_secrets(s, plan)) || (status = session_preflight(s, plan)) ||
+    if (status)
+        return status;
+    rollback_nodes_known(&s->cli->arena, plan);
+    if ((status = session_secrets(s, plan)) || (status = session_preflight(s, plan)) ||
         (status = drop_unchanged(s, plan)) || (status = plan_as_confirmed(s->cli, plan)))
         return status;
     if (plan->n_nodes == 0)

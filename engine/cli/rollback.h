@@ -11,6 +11,9 @@
 /* The frozen plan of a finished release, turned round. Nodes with out[i] (NULL: none) and those that ran
  * nothing before leave it. */
 void rollback_turn(struct arena *arena, struct plan *plan, const bool *out, int64_t of_release);
+/* Its nodes are final, or some have left it: steps and roles that are nobody's leave it, too. An undo that nobody is there
+ * for is said. */
+void rollback_nodes_known(struct arena *arena, struct plan *plan);
 /* No soak: what it goes back to has served before. Window and floor stay. */
 void rollback_one_stage(struct plan *plan);
 /* Exactly the directory that it ran ("": not known): an earlier recipe may have made another one of the same

@@ -108,15 +108,6 @@ static struct plan_step undo_of(struct arena *arena, const struct plan_step *of)
     return step;
 }
 
-/* Its role has no node in this plan. */
-static bool nobody_takes(const struct plan *plan, const struct plan_step *step)
-{
-    for (size_t i = 0; i < plan->n_nodes; i++)
-        if (plan_takes(step, &plan->nodes[i]))
-            return false;
-    return true;
-}
-
 /* Run-once steps (migrations) are not run again for an old revision. One that names its own undo runs that
  * when the last node is back, the last one first: until then nodes serve what it would take away. */
 static void once_steps_back(struct arena *arena, struct plan *plan)
@@ -132,15 +123,36 @@ static void once_steps_back(struct arena *arena, struct plan *plan)
     for (size_t k = i; k-- > 0;)
         if (plan->steps[k].once == ONCE_NO || !plan->steps[k].undo_cmd)
             continue;
-        else if (nobody_takes(plan, &plan->steps[k]))
-            say_note("%s: no node of its role goes back, so nobody undoes it; its effect stays",
-                     plan->steps[k].label);
         else
             steps[n++] = undo_of(arena, &plan->steps[k]);
     for (; i < plan->n_steps; i++)
         steps[n++] = plan->steps[i];
     plan->steps = steps;
     plan->n_steps = n;
+}
+
+/* Its role has no node in this plan. */
+static bool nobody_takes(const struct plan *plan, const struct plan_step *step)
+{
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        if (plan_takes(step, &plan->nodes[i]))
+            return false;
+    return true;
+}
+
+void rollback_nodes_known(struct arena *arena, struct plan *plan)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const struct plan_step *step = &plan->steps[i];
+        if (step->undoes && nobody_takes(plan, step))
+            say_note("%s: no node of its role goes back, so nobody undoes it; its effect stays", step->label);
+        else
+            plan->steps[n++] = *step;
+    }
+    plan->n_steps = n;
+    plan_roles_drop_empty(plan, arena);
+    rollback_one_stage(plan);
 }
 
 void rollback_one_stage(struct plan *plan)

@@ -336,17 +336,16 @@ static void stage_next(struct core *core, struct update *up)
     uint32_t none = core->plan->n_nodes;
     if (core->kept.soaking)
         emit_note(core, up, NOTE_SOAKED, none, CORE_NO_STEP, core->kept.stage, 0);
-    uint32_t end = core->plan->stage_end[core->kept.stage], g = core_group_of(core->plan, end - 1);
-    if (end == core->plan->groups[g].end && life_once_failed(core, g)) {
-        life_fail(core, up, WHY_ONCE); /* the next group would run on what that was to do */
+    if (core->kept.stage + 1 == core->plan->n_stages) {
+        life_next(core, up);
         return;
     }
-    if (core->kept.stage + 1 < core->plan->n_stages) {
+    uint32_t end = core->plan->stage_end[core->kept.stage], g = core_group_of(core->plan, end - 1);
+    if (end == core->plan->groups[g].end && life_once_failed(core, g))
+        life_fail(core, up, WHY_ONCE); /* the next group would run on what that was to do */
+    else
         emit_note(core, up, NOTE_STAGE, none, CORE_NO_STEP, core->kept.stage + 1,
                   core->plan->stage_end[core->kept.stage + 1]);
-        return;
-    }
-    life_next(core, up);
 }
 
 void roll_pump(struct core *core, struct update *up)

@@ -113,3 +113,25 @@ def test_rollback_without_the_role_that_ran_once(fleet):
     assert [n.running_rev() for n in fleet.nodes] == [fleet.revs["v2"], fleet.revs["v1"], fleet.revs["v1"]]
     assert once(fleet) == before
     assert "unfinished" not in run(fleet, "status", "prod").stdout
+
+
+def last_release(fleet):
+    return str(max(json.loads(line)["release"] for line in run(fleet, "history", "--json", "prod").stdout.splitlines()))
+
+
+def test_rollback_of_what_is_back_in_part(fleet):
+    """What one order took back leaves the plan of the next, with its role and what nobody is there to undo."""
+    told = run(fleet, "rollback", "--release", str(int(last_release(fleet)) - 1), "--yes", "prod")
+    assert (told.stdout + told.stderr).count("it is left as it is") == 2, told
+    world(fleet, "v1")
+    release(fleet, "v2")
+    of = last_release(fleet)
+    run(fleet, "rollback", "--only", "app1", "--yes", "prod")
+    before = once(fleet)
+    assert before.endswith("app1\nback app1\n"), before
+    brief = json.loads(run(fleet, "rollback", "--release", of, "--brief", "prod").stdout)
+    assert [r["name"] for r in brief["roles"]] == ["web"] and brief["nodes"] == 2, brief
+    told = run(fleet, "rollback", "--release", of, "--yes", "prod")
+    assert "no node of its role goes back, so nobody undoes it; its effect stays" in told.stdout + told.stderr, told
+    world(fleet, "v1")
+    assert once(fleet) == before

@@ -210,6 +210,28 @@ static void reversed_the_last_role_is_first(void **state)
                         !plan_takes(&r.plan->steps[i], &r.plan->nodes[4]));
 }
 
+/* What has no node left is not asked for: neither its balancer nor its steps. */
+static void a_role_without_nodes_leaves_the_plan(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    compile(&r, COMMON ROLES, &plain);
+    struct plan *p = r.plan;
+    p->nodes += 2;
+    p->n_nodes -= 2;
+    plan_roles_drop_empty(p, &r.arena);
+    assert_int_equal(p->n_roles, 1);
+    assert_string_equal(plan_role_name(p, &p->nodes[0]), "web");
+    assert_int_equal(p->roles[0].guard_step.role, 1);
+    assert_int_equal(p->window, 1); /* the worker's was wider */
+    for (size_t i = 0; i < p->n_steps; i++)
+        assert_true(p->steps[i].role <= 1 && strstr(p->steps[i].label, "migrate") == NULL);
+    assert_int_equal(rig_step(p, "haproxy.drain")->role, 1);
+    p->n_nodes = 0;
+    plan_roles_drop_empty(p, &r.arena);
+    assert_int_equal(p->n_roles, 0);
+}
+
 /* Whoever knows nothing of roles would walk every step on every node: the form has another number then, and only then. */
 static void frozen_it_is_the_same_and_old_programs_refuse_it(void **state)
 {
@@ -344,6 +366,25 @@ static void roles_of_a_top_file(void **state)
     assert_non_null(strstr(said(&lost.problems), "'a1'"));
 }
 
+/* Blocks of two environments in one top file: the last one's is what all together have, and the path of a role's list
+ * leads where its own block says. */
+static void a_list_behind_a_path_is_of_its_own_block(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    put("release.yml", "environments: {prod: {pillarenv: base, nodes: 'a*'}}\n");
+    put_pillar("top.sls", "base:\n  '*': [lists]\n  'a*': [shop]\n  'z*': [other]\n");
+    put_pillar("lists.sls", "site: {shop: {a1: 10.0.0.1, a2: 10.0.0.2}, other: {z1: 10.0.0.9}}\n");
+    put_pillar("shop.sls", COMMON "  supervisor: {programs: [x]}\n"
+                                  "  roles: {web: {app_servers: {pillar: 'site:shop'}}}\n");
+    put_pillar("other.sls", COMMON "  supervisor: {programs: [x]}\n"
+                                   "  roles: {web: {app_servers: {pillar: 'site:other'}}}\n");
+    if (!rig_compile(&r, &plain))
+        fail_msg("%s", said(&r.problems));
+    assert_int_equal(r.plan->n_nodes, 2);
+    assert_string_equal(r.plan->nodes[1].id, "a2");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,12 +395,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_role_logs_in_its_own_way, setup, teardown),
         cmocka_unit_test_setup_teardown(only_role_leaves_the_others_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(reversed_the_last_role_is_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_role_without_nodes_leaves_the_plan, setup, teardown),
         cmocka_unit_test_setup_teardown(frozen_it_is_the_same_and_old_programs_refuse_it, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_roles_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(the_plan_is_shown_with_its_roles, setup, teardown),
         cmocka_unit_test_setup_teardown(mistakes_have_place_role_and_way_out, setup, teardown),
         cmocka_unit_test_setup_teardown(a_common_mistake_is_told_once, setup, teardown),
         cmocka_unit_test_setup_teardown(roles_of_a_top_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_list_behind_a_path_is_of_its_own_block, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
