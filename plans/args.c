@@ -251,6 +251,8 @@ static const char *standing_value(struct making *m, const struct param *p)
     struct compiler *c = m->c;
     if (strcmp(p->name, "shared") == 0 && c->b.shared != NULL)
         return arg_text(m, p, c->b.shared);
+    if (strcmp(p->name, "content") == 0 && p->type == PARAM_MAP && c->b.content != NULL)
+        return arg_text(m, p, c->b.content);
     if (strcmp(p->name, "keep") == 0 && p->type == PARAM_INT)
         return arena_printf(c->r.arena, "%lld", (long long)c->b.keep);
     if (strcmp(p->name, "servers") == 0 && p->type == PARAM_LIST)

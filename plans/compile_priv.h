@@ -25,9 +25,11 @@ struct ssh_block {
 struct release_block {
     const struct value *map;
     const char *git_path; /* the application is this directory of the repository; NULL: all of it */
-    const char *app, *repo, *branch, *dir, *user, *plan, *on_failure, *confirm, *approval;
+    const char *app, *repo, *branch, *dir, *user, *plan, *on_failure, *confirm, *approval, *tz,
+        *window_closes;
     const struct value *app_servers, *ssh, *balancer, *supervisor, *service, *shared, *build, *check, *stages,
-        *hooks, *notify;
+        *hooks, *notify, *windows, *skip_days, *freeze;
+    struct value *content; /* of shared paths, path: reference; shared.c */
     struct share window, min_up, max_failed;
     int64_t soak_ms, keep;
     struct ssh_block ssh_defaults;
@@ -83,7 +85,7 @@ struct item {
 
 /* block.c */
 bool block_read(struct compiler *c);
-/* shared.c: the list `shared:` as drivers take it, NULL when there is none. */
+/* shared.c: the list `shared:` as drivers take it, NULL when there is none. Fills b.content. */
 const struct value *shared_words(struct compiler *c, const struct value *list);
 const struct driver_block *block_of_driver(struct compiler *c, const char *driver);
 bool ssh_read(struct compiler *c, const struct value *map, const char *what, struct ssh_block *ret);
@@ -130,6 +132,7 @@ const char *plan_file_layout(const struct value *file);
 
 /* stages.c */
 void stages_set(struct compiler *c);
+void times_set(struct compiler *c); /* times_read.c */
 
 /* prove.c: what can only be looked at with a node's own values. */
 /* The balancers count the servers that their own blocks name. */

@@ -25,7 +25,11 @@
     {                                                                                                        \
         .name = "shared", .type = PARAM_LIST,                                                                \
         .help = "paths kept in shared/ and linked into every release; a slash at the end means a "           \
-                "directory, which may begin empty; {path:, file: yes, required: yes, mount: yes} says more"  \
+                "directory, which may begin empty; {path:, ..} says more (docs/pillar.md#shared)"            \
+    }
+#define CONTENT_PARAM                                                                                        \
+    {                                                                                                        \
+        .name = "content", .type = PARAM_MAP, .help = "shared path: what it begins with where it is missing" \
     }
 #define KEEP_PARAM                                                                                           \
     {                                                                                                        \
@@ -33,7 +37,7 @@
         .help = "complete releases to keep, beside current, the one before and those in use"                 \
     }
 static const struct param dir_params[] = {DIR_PARAMS, PARAM_END};
-static const struct param unpack_params[] = {DIR_PARAMS, KEEP_PARAM, PARAM_END};
+static const struct param unpack_params[] = {DIR_PARAMS, KEEP_PARAM, CONTENT_PARAM, PARAM_END};
 static const struct param clean_params[] = {
     {.name = "dir", .type = PARAM_STR, .help = "holds releases/ and current; default {dir}"},
     {.name = "user", .type = PARAM_STR, .help = "whose files these are; default {user}"},
@@ -65,6 +69,25 @@ static bool places_ok(struct op *op, const char *dir, const char *release)
     return *release == '\0' || want_path(op, "release directory", release);
 }
 
+/* The first content of the shared paths that have one, for the script: RELEASE_SHARED_N, N their place in the list. It goes
+ * by the environment, which travels by stdin: it may be a key. */
+static const struct op_pair *contents_of(struct op *op, const char *const *shared, size_t n_shared,
+                                         size_t *ret_n)
+{
+    size_t n;
+    const struct op_pair *given = op_arg_map(op, "content", &n);
+    struct op_pair *env = arena_array(op_arena(op), n_shared + 1, sizeof(*env));
+    *ret_n = 0;
+    for (size_t i = 0; i < n_shared; i++) {
+        const char *flags_end = shared[i][0] == '/' ? strchr(shared[i] + 1, '/') : NULL;
+        const char *content = flags_end ? op_pair_value(given, n, flags_end + 1) : NULL;
+        if (content != NULL)
+            env[(*ret_n)++] = (struct op_pair){.name = arena_printf(op_arena(op), "RELEASE_SHARED_%zu", i),
+                                               .value = content};
+    }
+    return env;
+}
+
 static enum outcome dir_call(struct op *op, const char *act, bool with_shared,
                              enum outcome (*run)(struct op *, const struct node_cmd *))
 {
@@ -88,10 +111,12 @@ static enum outcome dir_call(struct op *op, const char *act, bool with_shared,
     }
     for (size_t s = 0; s < n; s++)
         args[i++] = shared[s];
-    return run(
-        op, &(struct node_cmd){.script = strncmp(act, "switch", 6) == 0 ? script_switch : script_releasedir,
-                               .args = args,
-                               .runas = report_runas(op, "user")});
+    struct node_cmd cmd = {.script = strncmp(act, "switch", 6) == 0 ? script_switch : script_releasedir,
+                           .args = args,
+                           .runas = report_runas(op, "user")};
+    if (strcmp(act, "unpack") == 0)
+        cmd.env = contents_of(op, shared, n, &cmd.n_env);
+    return run(op, &cmd);
 }
 
 static enum outcome release_unpack(struct op *op)

@@ -17,7 +17,7 @@ static struct shared_word word_read(struct arena *arena, const char *word)
 {
     const char *flags_end = word[0] == '/' ? strchr(word + 1, '/') : NULL,
                *path = flags_end ? flags_end + 1 : word;
-    const char *flags = flags_end ? arena_strndup(arena, word + 1, (size_t)(flags_end - word - 1)) : "";
+    const char *flags = flags_end ? arena_strndup(arena, word + 1, strcspn(word + 1, ",/")) : "";
     size_t n = strlen(path);
     bool slash = n > 0 && path[n - 1] == '/';
     return (struct shared_word){.path = arena_strndup(arena, path, slash ? n - 1 : n),

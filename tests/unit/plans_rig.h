@@ -210,8 +210,10 @@ static const struct verb git_verbs[] = {
     {.name = NULL}};
 static const struct driver git_fake = {.name = "git", .verbs = git_verbs};
 
-static const struct param dir_params[] = {
-    {.name = "dir", .type = PARAM_STR}, {.name = "shared", .type = PARAM_LIST}, PARAM_END};
+static const struct param dir_params[] = {{.name = "dir", .type = PARAM_STR},
+                                          {.name = "shared", .type = PARAM_LIST},
+                                          {.name = "content", .type = PARAM_MAP},
+                                          PARAM_END};
 static const struct param keep_params[] = {{.name = "keep", .type = PARAM_INT, .required = true}, PARAM_END};
 static const struct verb release_verbs[] = {
     {.name = "release.unpack",

@@ -296,6 +296,53 @@ static void a_shared_path_that_is_missing_is_refused(void **state)
         WANT(ans, strcmp(ans.facts[i].name, "shared.3") != 0 && strcmp(ans.facts[i].name, "shared.4") != 0);
 }
 
+static struct answer unpack_with(const char *node, const char *shared, const char *content)
+{
+    return rig_ask(&(struct ask){
+        .verb = "release.unpack",
+        .args = PAIRS({"dir", dir_of(node)}, {"shared", shared}, {"content", content}, {"keep", "2"}),
+        .vars = PAIRS({"dir", dir_of(node)}, {"release_dir", place(node, rev1)}, {"rev", rev1}),
+    });
+}
+
+/* Modes, owners and first content are for what is made. What is there is told, never changed: the release that runs may
+ * need it as it is. */
+static void a_shared_path_begins_as_the_pillar_says(void **state)
+{
+    (void)state;
+    WANT_OK(step("git.fetch", "begin", rev1));
+    const char *me = text("%s", sh("id -un | tr -d '\\n'")), *group = text("%s", sh("id -gn | tr -d '\\n'"));
+    const char *shared =
+        text("[\"/fc,mode=640,owner=%s:%s/conf/key\",\"/fc/conf/other\",\"/d,mode=2750/blobs\"]", me, group);
+    const char *content = "{\"conf/key\":\"a\\n $HOME 'b'\",\"conf/other\":\"x\"}";
+    struct answer ans = unpack_with("begin", shared, content);
+    WANT_OK(ans);
+    WANT(ans, strstr(buf_str(&rig_log), "shared/conf/key begins with what the pillar says") != NULL);
+    WANT(ans, strstr(buf_str(&rig_log), "$HOME") == NULL);
+    assert_string_equal(
+        sh("cd $D/begin/srv/shared && stat -c '%%a %%U:%%G %%n' conf/key conf/other blobs && cat conf/key && cat %s/conf/key",
+           place("begin", rev1)),
+        text("640 %s:%s conf/key\n600 %s:%s conf/other\n2750 %s:%s blobs\na\n $HOME 'b'\na\n $HOME 'b'", me,
+             group, me, group, me, group));
+    sh("rm -rf %s; echo mine >$D/begin/srv/shared/conf/other", place("begin", rev1));
+    WANT_OK(unpack_with("begin", shared, content)); /* a first content, not the content */
+    assert_string_equal(
+        sh("cat $D/begin/srv/shared/conf/other; find $D/begin/srv/shared -name '*.release-new'"), "mine");
+
+    sh("rm -rf %s; chmod 600 $D/begin/srv/shared/conf/key", place("begin", rev1));
+    WANT_REFUSED(unpack_with("begin", shared, content),
+                 "conf/key has mode 600, wanted 640: change it there, or the pillar");
+    assert_string_equal(sh("stat -c %%a $D/begin/srv/shared/conf/key"), "600");
+    const char *others = text(
+        "[\"/f,owner=nobody-of-that-name/gone\",\"/f,owner=%s:nobody-of-that-name/gone\",\"/f,owner=daemon/conf/other\"]",
+        me);
+    ans = step_with("release.probe", "begin", rev1, others, NO_PAIRS, false);
+    WANT_OK(ans);
+    WANT(ans, strcmp(fact(&ans, "shared.0"), "missing, and there is no user nobody-of-that-name here") == 0);
+    WANT(ans, strcmp(fact(&ans, "shared.1"), "missing, and there is no group nobody-of-that-name here") == 0);
+    WANT(ans, strstr(fact(&ans, "shared.2"), "wanted daemon: change it there") != NULL);
+}
+
 /* docs/promises.md#s2, S18. */
 static void a_hostile_revision_reaches_nothing_outside(void **state)
 {
@@ -605,6 +652,7 @@ int main(void)
         cmocka_unit_test(what_git_writes_itself_is_as_committed),
         cmocka_unit_test(a_shared_path_that_is_missing_is_refused),
         cmocka_unit_test(a_directory_of_the_repository_is_the_application),
+        cmocka_unit_test(a_shared_path_begins_as_the_pillar_says),
         cmocka_unit_test(shared_paths_are_linked_and_nothing_moves_silently),
         cmocka_unit_test(a_hostile_revision_reaches_nothing_outside),
         cmocka_unit_test(cleaning_keeps_what_may_be_needed),

@@ -230,6 +230,24 @@ static void secret_files_must_be_private(void **state)
 #define NODES "  app_servers: {n1: {host: h1, port: 1}, n2: {host: h2, port: 2}}\n"
 #define TAIL  "  supervisor: zope\n"
 
+/* Where the first content is stands in the plan; what it is does not. */
+static void what_shared_paths_are_reaches_the_node(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    compile(&r,
+            HEAD NODES TAIL
+            "  shared: [{path: conf/key, file: yes, mode: \"0640\", owner: 'app:www-data', from: "
+            "\"file:/etc/release/key\"}, {path: blobs, mount: yes, mode: '2770'}]\n",
+            &plain);
+    const struct plan_step *s = rig_step(r.plan, "release.unpack");
+    assert_string_equal(rig_arg(s, "shared"),
+                        "[\"/fc,mode=640,owner=app:www-data/conf/key\",\"/drm,mode=2770/blobs\"]");
+    assert_string_equal(rig_arg(s, "content"), "{\"conf/key\":\"file:/etc/release/key\"}");
+    assert_int_equal(r.plan->n_secrets, 1);
+    assert_string_equal(r.plan->secrets[0].name, "file:/etc/release/key");
+}
+
 static void every_mistake_is_reported_with_its_place(void **state)
 {
     (void)state;
@@ -335,6 +353,17 @@ static void every_mistake_is_reported_with_its_place(void **state)
          "pillar/prod.sls:8:39: shared: unknown key 'pth' (did you mean 'path'?)\n"
          "pillar/prod.sls:8:65: shared: mount: 'maybe' is not yes or no\n"
          "pillar/prod.sls:8:73: shared: wanted a path or {path: ..}, found a list\n"},
+        {HEAD NODES TAIL
+         "  shared: [/data/x, {path: k, mode: 0640}, {path: l, owner: 'a b'}, {path: m, owner: '33:33'}]\n",
+         "pillar/prod.sls:8:12: shared: '/data/x': wanted a path in dir/shared, without the slash at its beginning\n"
+         "pillar/prod.sls:8:37: shared: mode: 0640 is no mode; wanted octal digits in quotes, as in \"0640\"\n"
+         "pillar/prod.sls:8:61: shared: owner: 'a b' is no owner; wanted USER or USER:GROUP, by their names\n"
+         "pillar/prod.sls:8:86: shared: owner: '33:33' is no owner; wanted USER or USER:GROUP, by their names\n"},
+        {HEAD NODES TAIL
+         "  shared: [{path: k, file: yes, from: /etc/k}, {path: l, from: 'file:/l'}, {path: m, file: yes, required: yes, from: 'file:/m'}]\n",
+         "pillar/prod.sls:8:39: shared: from: '/etc/k' says no place; wanted file:PATH, cmd:COMMAND or env:NAME on the machine that releases\n"
+         "pillar/prod.sls:8:64: shared: from: brings a file; say `file: yes` as well\n"
+         "pillar/prod.sls:8:118: shared: from: brings what is missing, and `required: yes` refuses it: leave one out\n"},
         {HEAD NODES TAIL "  notify: [{webhook: 'ftp://x', events: [begun]}, {events: [failed]}]\n",
          "pillar/prod.sls:8:22: release: notify: webhook: not an address (wanted: https://..., file:PATH or "
          "env:NAME)\n"
@@ -891,6 +920,7 @@ int main(void)
         T(a_whole_release_block_becomes_a_plan),
         T(steps_take_what_the_blocks_say),
         T(arguments_expand_for_each_node),
+        T(what_shared_paths_are_reaches_the_node),
         T(nodes_keep_their_own_ways),
         T(only_and_exclude_choose),
         T(secrets_never_reach_the_plan),

@@ -70,15 +70,20 @@ clean_releases() {
         fi
     done
 }
-# A word of `shared:`: a path, with a slash at its end for a directory, or /FLAGS/PATH (f a file, d a directory, r must be
-# there, m must be a mount point). Sets shared_path, and shared_flags in the same letters.
+# A word of `shared:`: a path, with a slash at its end for a directory, or /FLAGS[,mode=OCTAL][,owner=USER[:GROUP]]/PATH
+# (f a file, d a directory, r must be there, m must be a mount point, c its first content is in the environment). Sets
+# shared_path, shared_flags in the same letters, shared_mode and shared_owner.
 shared_split() {
-    shared_path=${1%/} shared_flags=''
+    shared_path=${1%/} shared_flags='' shared_mode='' shared_owner=''
     case $1 in
-    /[dfmr]*/*)
+    /[df]*/*)
         shared_flags=${1#/}
         shared_path=${shared_flags#*/} shared_flags=${shared_flags%%/*}
         shared_path=${shared_path%/}
+        case $shared_flags in *,owner=*) shared_owner=${shared_flags##*,owner=} ;; esac
+        shared_flags=${shared_flags%%,owner=*}
+        case $shared_flags in *,mode=*) shared_mode=${shared_flags##*,mode=} ;; esac
+        shared_flags=${shared_flags%%,*}
         ;;
     */) shared_flags=d ;;
     esac
@@ -86,6 +91,35 @@ shared_split() {
 # Is something mounted at directory $1?
 is_mounted() {
     awk -v want="$(cd "$1" && pwd -P)" '{ gsub(/\\040/, " ", $5); if ($5 == want) found = 1 } END { exit !found }' /proc/self/mountinfo
+}
+# May we give a file to USER[:GROUP]? Says why not.
+may_give() {
+    give_user=${1%%:*} give_group=''
+    case $1 in *:*) give_group=${1#*:} ;; esac
+    id -u "$give_user" >/dev/null 2>&1 || { echo "there is no user $give_user here"; return; }
+    [ -z "$give_group" ] || grep -q "^$give_group:" /etc/group || getent group "$give_group" >/dev/null 2>&1 || {
+        echo "there is no group $give_group here"
+        return
+    }
+    [ "$(id -u)" -ne 0 ] || return 0
+    [ "$give_user" = "$(id -un)" ] || { echo "$(id -un) may not give it to $give_user"; return; }
+    case " $(id -Gn) " in
+    *" ${give_group:-$(id -gn)} "*) ;;
+    *) echo "$(id -un) is not in the group $give_group" ;;
+    esac
+}
+# Is $1 of the mode and owner that shared_split read? Says what it is instead. What is there is never changed: a release
+# that runs may need it as it is.
+other_mode() {
+    other_has=$(stat -L -c %a -- "$1")
+    [ -z "$shared_mode" ] || [ "$other_has" = "$shared_mode" ] ||
+        echo "has mode $other_has, wanted $shared_mode: change it there, or the pillar"
+    case $shared_owner in
+    '') return ;;
+    *:*) other_has=$(stat -L -c %U:%G -- "$1") ;;
+    *) other_has=$(stat -L -c %U -- "$1") ;;
+    esac
+    [ "$other_has" = "$shared_owner" ] || echo "is $other_has's, wanted $shared_owner: change it there, or the pillar"
 }
 # What stands in the way of shared path $1 (a word): nothing, `missing`, or what is wrong with it.
 shared_trouble() {
@@ -96,7 +130,9 @@ shared_trouble() {
             echo "is a symbolic link to $(readlink "$trouble_there"), which is not there"
             return
         }
-        echo missing
+        trouble_owner=''
+        [ -z "$shared_owner" ] || trouble_owner=$(may_give "$shared_owner")
+        echo "missing${trouble_owner:+, and $trouble_owner}"
         return
     fi
     case $shared_flags in
@@ -109,6 +145,7 @@ shared_trouble() {
         fi
         ;;
     esac
+    other_mode "$trouble_there"
     [ ! -d "$trouble_there" ] || ! awk -v want="$(cd "$trouble_there" && pwd -P)" '$1 !~ /^#/ && $2 == want { found = 1 } END { exit !found }' /etc/fstab 2>/dev/null ||
         is_mounted "$trouble_there" || echo 'is a mount point of /etc/fstab, and not mounted'
 }

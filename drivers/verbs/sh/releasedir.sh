@@ -31,11 +31,48 @@ in_use() {
     printf '%s' "${use_first%% *}"
 }
 
-# shared PATH: DIR/shared/PATH linked into the release. What the revision itself brings there becomes the first content;
-# what is missing then is made where an empty one does no harm and the pillar says what it is (a directory, a file that
-# need not be there), else refused: an empty .env in rotation is worse than a release that does not begin.
+# shared_begin WORD: $shared_there, which is missing, gets its first content under another name, and its own name when it is
+# whole: what bears the name is never looked at again. The content is what the pillar says, or what the revision itself
+# brings; else it is empty where an empty one does no harm and the pillar says what it is (a directory, a file that need not
+# be there), else refused: an empty .env in rotation is worse than a release that does not begin.
+shared_begin() {
+    begin_new=$shared_there.release-new
+    rm -rf "$begin_new"
+    case $shared_flags in
+    *c*)
+        begin_as='with what the pillar says'
+        (umask 077 && printf '%s\n' "$shared_content" >"$begin_new")
+        ;;
+    *)
+        if [ -e "$shared_here" ] && [ ! -L "$shared_here" ]; then
+            begin_as='as a copy of what this revision holds'
+            cp -a "$shared_here" "$begin_new"
+        else
+            begin_as=empty
+            case $shared_flags in
+            *r*) refuse state "$shared_there is missing, and the pillar says that it is required: put it there" ;;
+            *d*) mkdir "$begin_new" ;;
+            *f*) true >"$begin_new" ;;
+            *) refuse state "$shared_there is missing, and the revision does not bring it: put it there, or say in the pillar what may begin empty: '$shared_path/' is a directory, {path: $shared_path, file: yes, required: no} a file" ;;
+            esac
+        fi
+        ;;
+    esac || refuse io "cannot make $shared_there, which is to begin $begin_as"
+    if [ -n "$shared_owner" ]; then
+        begin_out=$(may_give "$shared_owner")
+        [ -z "$begin_out" ] || refuse auth "cannot make $shared_there: $begin_out"
+        begin_out=$(chown -R "$shared_owner" -- "$begin_new" 2>&1) || refuse io "cannot give $shared_there to $shared_owner: $begin_out"
+    fi
+    # After chown, which takes set-group-ID bits away.
+    [ -z "$shared_mode" ] || chmod "$shared_mode" -- "$begin_new" || refuse io "cannot give $shared_there the mode $shared_mode"
+    sync_all "$begin_new" && mv "$begin_new" "$shared_there" || refuse io "cannot make $shared_there"
+    report "say shared/$shared_path begins $begin_as"
+}
+
+# link_shared WORD CONTENT: DIR/shared/PATH linked into the release.
 link_shared() {
     shared_split "$1"
+    shared_content=$2
     case /$shared_path/ in
     *//* | */../* | */./* | */.git/*) refuse config "shared path '$1' must be relative and without '..'" ;;
     esac
@@ -49,24 +86,8 @@ link_shared() {
     done
     shared_here=$release_dir/$shared_path shared_there=$dir/shared/$shared_path
     mkdir -p "${shared_here%/*}" "${shared_there%/*}" || refuse io "cannot make the parents of shared path '$1'"
-    if [ ! -e "$shared_there" ] && [ ! -L "$shared_there" ]; then
-        if [ -e "$shared_here" ] && [ ! -L "$shared_here" ]; then
-            # Under another name until it is whole: what bears the name is never looked at again.
-            rm -rf "$shared_there.release-new"
-            cp -a "$shared_here" "$shared_there.release-new" && sync_all "$shared_there.release-new" &&
-                mv "$shared_there.release-new" "$shared_there" || refuse io "cannot copy $shared_path to $dir/shared"
-            report "say shared/$shared_path begins as a copy of what this revision holds"
-        else
-            case $shared_flags in
-            *r*) refuse state "$shared_there is missing, and the pillar says that it is required: put it there" ;;
-            *d*) mkdir "$shared_there" ;;
-            *f*) true >"$shared_there" ;;
-            *) refuse state "$shared_there is missing, and the revision does not bring it: put it there, or say in the pillar what may begin empty: '$shared_path/' is a directory, {path: $shared_path, file: yes, required: no} a file" ;;
-            esac || refuse io "cannot make $shared_there"
-            report "say made shared/$shared_path, empty"
-        fi
-    fi
-    shared_wrong=$(shared_trouble "$1")
+    [ -e "$shared_there" ] || [ -L "$shared_there" ] || shared_begin
+    shared_wrong=$(shared_trouble "$1" | head -n 1)
     [ -z "$shared_wrong" ] || refuse state "$shared_there $shared_wrong"
     rm -rf "$shared_here"
     ln -s "$shared_there" "$shared_here" || refuse io "cannot link $shared_here"
@@ -112,8 +133,11 @@ do_unpack() {
     rm -f "$GIT_INDEX_FILE"
     unset GIT_INDEX_FILE
     ! g --git-dir="$git_dir" ls-tree -r "$unpack_tree" | grep -q '^160000 ' || report 'say this revision has submodules; they are not fetched (git: {submodules: ignore})'
+    unpack_n=0
     for unpack_one in "$@"; do
-        link_shared "$unpack_one"
+        eval "unpack_content=\${RELEASE_SHARED_$unpack_n-}"
+        link_shared "$unpack_one" "$unpack_content"
+        unpack_n=$((unpack_n + 1))
     done
 }
 do_unpacked() {
