@@ -31,6 +31,11 @@ static const struct field release_fields[] = {
     {.name = "confirm", .type = FIELD_CHOICE, .offset = AT(confirm), .choices = "yes|no|true|false"},
     {.name = "approval", .type = FIELD_CHOICE, .offset = AT(approval), .choices = "other|no"},
     {.name = "keep", .type = FIELD_INT, .offset = AT(keep), .min = 1, .max = 1000},
+    {.name = "windows", .type = FIELD_VALUE, .offset = AT(windows)},
+    {.name = "tz", .type = FIELD_TEXT, .offset = AT(tz)},
+    {.name = "skip_days", .type = FIELD_VALUE, .offset = AT(skip_days)},
+    {.name = "freeze", .type = FIELD_VALUE, .offset = AT(freeze)},
+    {.name = "window_closes", .type = FIELD_CHOICE, .offset = AT(window_closes), .choices = "finish|pause"},
     {.name = "hooks", .type = FIELD_VALUE, .offset = AT(hooks)},
     {.name = "notify", .type = FIELD_VALUE, .offset = AT(notify)},
 };

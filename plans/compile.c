@@ -319,6 +319,7 @@ static void plan_fill(struct compiler *c)
     revision_missed(c);
     git_path_missed(c);
     balancer_set(c);
+    times_set(c);
     looking_set(c);
     events_set(c);
     vars_set(c);

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/str.h"
 #include "plans/freeze_priv.h"
+#include "plans/times.h"
 
 static json_t *text(const char *s)
 {
@@ -190,6 +191,32 @@ static void put_lists(json_t *o, const struct plan *p)
     put(o, "stage_end", stages);
 }
 
+static json_t *texts_json(const char *const *texts, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        must(json_array_append_new(list, text(texts[i])) == 0);
+    return list;
+}
+
+static json_t *times_json(const struct plan_times *times)
+{
+    json_t *o = json_object(), *freezes = json_array();
+    put(o, "windows", texts_json(times->windows, times->n_windows));
+    put(o, "skip_days", texts_json(times->skip_days, times->n_skip_days));
+    put_text(o, "tz", times->tz);
+    put(o, "pauses", json_boolean(times->pauses));
+    for (size_t i = 0; i < times->n_freezes; i++) {
+        json_t *one = json_object();
+        put_text(one, "from", times->freezes[i].from);
+        put_text(one, "to", times->freezes[i].to);
+        put_text(one, "why", times->freezes[i].why);
+        must(json_array_append_new(freezes, one) == 0);
+    }
+    put(o, "freeze", freezes);
+    return o;
+}
+
 char *plan_encode(struct plan *plan)
 {
     json_t *o = json_object();
@@ -210,6 +237,10 @@ char *plan_encode(struct plan *plan)
     put_pairs(o, "events", plan->events, plan->n_events);
     if (plan->n_rendered > 0)
         put_pairs(o, "rendered", plan->rendered, plan->n_rendered);
+    if (plan->times != NULL)
+        put(o, "times", times_json(plan->times));
+    if (plan->override != NULL)
+        put_text(o, "override", plan->override);
     char *json = json_dumps(o, JSON_SORT_KEYS | JSON_COMPACT);
     must(json != NULL);
     json_decref(o);

@@ -115,6 +115,8 @@ struct plan {
      * of what was printed. n 0 = all of it was read from files. */
     const struct op_pair *rendered;
     size_t n_rendered;
+    const struct plan_times *times; /* when it may be released (plans/times.h); NULL = always */
+    const char *override; /* why it was begun outside of them; NULL = it was not. No yes is about it */
     char digest[65];
 };
 

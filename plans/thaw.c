@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/str.h"
 #include "plans/freeze_priv.h"
+#include "plans/times.h"
 
 struct thaw {
     struct arena *arena;
@@ -263,6 +264,40 @@ static void lists(struct thaw *t, const json_t *o, struct plan *p)
         p->stage_end[i] = (uint32_t)json_integer_value(json_array_get(stages, i));
 }
 
+static const char *const *texts(struct thaw *t, const json_t *o, const char *name, size_t *ret_n)
+{
+    const json_t *list = want(t, o, name, JSON_ARRAY);
+    size_t n = json_array_size(list);
+    const char **ret = arena_array(t->arena, n + 1, sizeof(*ret));
+    for (size_t i = 0; i < n; i++) {
+        const char *one = json_string_value(json_array_get(list, i));
+        if (one == NULL && t->bad == NULL)
+            t->bad = name;
+        ret[i] = arena_strdup(t->arena, one == NULL ? "" : one);
+    }
+    *ret_n = n;
+    return ret;
+}
+
+static const struct plan_times *times(struct thaw *t, const json_t *o)
+{
+    if (o == NULL)
+        return NULL;
+    struct plan_times *ret = arena_alloc(t->arena, sizeof(*ret));
+    *ret = (struct plan_times){.tz = text(t, o, "tz"), .pauses = boolean(t, o, "pauses")};
+    ret->windows = texts(t, o, "windows", &ret->n_windows);
+    ret->skip_days = texts(t, o, "skip_days", &ret->n_skip_days);
+    const json_t *list = want(t, o, "freeze", JSON_ARRAY);
+    struct plan_freeze *freezes = arena_array(t->arena, json_array_size(list) + 1, sizeof(*freezes));
+    for (; ret->n_freezes < json_array_size(list); ret->n_freezes++) {
+        const json_t *f = json_array_get(list, ret->n_freezes);
+        freezes[ret->n_freezes] =
+            (struct plan_freeze){text(t, f, "from"), text(t, f, "to"), text(t, f, "why")};
+    }
+    ret->freezes = freezes;
+    return ret;
+}
+
 static void rest(struct thaw *t, const json_t *o, struct plan *p)
 {
     p->capacity_step = maybe_step(t, o, "capacity_step");
@@ -277,6 +312,8 @@ static void rest(struct thaw *t, const json_t *o, struct plan *p)
     p->secrets = pairs(t, o, "secrets", &p->n_secrets);
     p->events = pairs(t, o, "events", &p->n_events);
     p->rendered = pairs(t, o, "rendered", &p->n_rendered);
+    p->times = times(t, json_object_get(o, "times"));
+    p->override = maybe_text(t, o, "override");
 }
 
 static bool thaw(struct thaw *t, const json_t *o, struct plan *p, struct err *err)

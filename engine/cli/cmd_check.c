@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* release check: pillar, plan and the world, looked at without touching anything. */
+#include "cli/opening.h"
 #include "cli/plan_brief.h"
 
 #include <inttypes.h>
@@ -49,6 +50,7 @@ static int check(struct session *s, struct plan *plan)
     if ((status = session_secrets(s, plan)) || (status = session_preflight(s, plan)))
         return status;
     say_shared(s, plan);
+    opening_tell(s->cli, s->env, plan);
     struct arena *arena = &s->cli->arena;
     const char *roles = plan_roles_text(plan, arena);
     if (cli_flag(s->cli, "json")) {

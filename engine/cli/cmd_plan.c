@@ -8,6 +8,7 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
+#include "cli/opening.h"
 #include "cli/plan_brief.h"
 #include "cli/watching.h"
 
@@ -155,7 +156,13 @@ static int show(struct session *s, struct plan *plan)
     int status;
     if ((status = session_secrets(s, plan)) || (status = session_preflight(s, plan)))
         return status;
-    if (cli_flag(s->cli, "brief")) {
+    bool brief = cli_flag(s->cli, "brief");
+    if (!brief)
+        opening_tell(s->cli, s->env, plan);
+    else if ((status = opening_refuse(s->cli, s->env,
+                                      plan))) /* who is asked for a yes is told that it would be refused */
+        return status;
+    if (brief) {
         brief_print(s, plan, NULL);
         return 0;
     }

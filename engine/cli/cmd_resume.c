@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* release resume: go on with what was interrupted, by the plan that was frozen when it began. */
 #include "cli/choose.h"
+#include "cli/opening.h"
 
 #include <inttypes.h>
 
@@ -10,6 +11,7 @@ static const struct option_def options[] = {
     ANY_TREE_OPTION,
     CHOOSE_OPTIONS,
     APPROVED_OPTION,
+    OVERRIDE_OPTIONS,
     OPTION_END,
 };
 

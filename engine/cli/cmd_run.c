@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* release run: a new revision on every node of an environment. */
 #include "cli/confirm.h"
+#include "cli/opening.h"
 #include "cli/plan_brief.h"
 
 #include <stdlib.h>
@@ -16,6 +17,7 @@ static const struct option_def options[] = {
     {.name = "dry-run", .help = "preflight, show the plan, change nothing"},
     {.name = "digest", .arg = "HEX", .help = "only when the plan is still this one ('release plan --brief')"},
     APPROVED_OPTION,
+    OVERRIDE_OPTIONS,
     OPTION_END,
 };
 
@@ -96,12 +98,17 @@ static int run(struct cli *cli)
         return EXIT_USAGE;
     if ((status = cli_plan(cli, env, &pillar, &plan)))
         return status;
+    if (cli_flag(cli, "dry-run"))
+        opening_tell(cli, env, plan);
+    else if ((status = opening_ask(cli, env, plan)))
+        return status;
     if ((status = session_begin(&s, cli, env, STORE_WRITE)))
         return session_end(&s, status, "");
     s.pillar = pillar;
     pillar = NULL;
     const char *why =
-        arena_printf(&cli->arena, "releasing %s", plan->rev_typed ? plan->rev_typed : plan->name);
+        arena_printf(&cli->arena, "releasing %s%s%s", plan->rev_typed ? plan->rev_typed : plan->name,
+                     plan->override ? " outside its windows: " : "", plan->override ? plan->override : "");
     if (!(status = session_refuse_unfinished(&s)) && !(status = session_lock(&s, why, 0, false)))
         status = run_locked(&s, plan);
     return session_end(&s, status, "run ended");

@@ -13,6 +13,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "cli/choose.h"
+#include "cli/opening.h"
 #include "cli/signals.h"
 #include "cli/watching.h"
 #include "drivers/op/op.h"
@@ -345,6 +346,7 @@ int session_run(struct session *s, const struct plan *plan, int64_t id, enum ord
     s->opt.began_ms = row->started_ms;
     if (s->order && !order_release(s->store, s->order, id, clock_wall_ms(), &err))
         say_note("order %" PRId64 " of the server does not know its release: %s", s->order, err.text);
+    s->opt.stop_at = order == ORDER_ROLLBACK ? 0 : opening_stop_at(s->cli, plan);
     struct watcher *w = start_watcher(s, plan, id);
     bool ok = run_release(plan, id, order, &s->opt, &status, &err);
     watch_stop(w);
@@ -362,6 +364,8 @@ int session_run(struct session *s, const struct plan *plan, int64_t id, enum ord
     /* Back on the old revision is a failure of the release, and just what was asked of a rollback. */
     bool as_ordered = order == ORDER_ROLLBACK && status == EXIT_ROLLED_BACK;
     final_words(s->cli, s->store, plan, id, as_ordered ? EXIT_RELEASED : status);
+    if (status == EXIT_STOPPED && opening_pauses(plan))
+        opening_tell(s->cli, s->env, plan);
     return as_ordered ? EXIT_RELEASED : status;
 }
 
@@ -416,9 +420,15 @@ int session_continue(struct session *s, const struct release_info *r, enum order
     session_pillar_if_readable(s);
     const char *why = arena_printf(&cli->arena, "%s of release %" PRId64, order_name(order), r->id);
     bool *give_up = NULL;
-    if ((status = stored_plan(cli, s->store, r->id, &plan)) || (status = choose_nodes(s, plan, &give_up)) ||
-        (status = session_secrets(s, plan)) || (status = session_lock(s, why, r->id, true)) ||
-        (status = session_claim_again(s, plan)))
+    if ((status = stored_plan(cli, s->store, r->id, &plan)))
+        return status;
+    bool paused = order == ORDER_RESUME && opening_pauses(plan);
+    if (paused && (status = opening_ask(cli, s->env, plan)))
+        return status;
+    if (paused && plan->override)
+        why = arena_printf(&cli->arena, "%s outside its windows: %s", why, plan->override);
+    if ((status = choose_nodes(s, plan, &give_up)) || (status = session_secrets(s, plan)) ||
+        (status = session_lock(s, why, r->id, true)) || (status = session_claim_again(s, plan)))
         return status;
     s->opt.give_up = give_up;
     if (order == ORDER_ROLLBACK)

@@ -28,7 +28,8 @@ void loop_init(struct loop *l, const struct loop_ports *ports, void *ctx, struct
                        .room = room,
                        .state = LOOP_GOES_ON,
                        .beat_at = -1,
-                       .abort_at = CORE_NEVER};
+                       .abort_at = CORE_NEVER,
+                       .stop_at = CORE_NEVER};
     room->n_ops = 0;
 }
 
@@ -87,6 +88,11 @@ static bool take_all(struct loop *l)
 
 static void take_time(struct loop *l)
 {
+    if (l->stop_at != CORE_NEVER && now_of(l) >= l->stop_at) {
+        l->stop_at = CORE_NEVER;
+        if (core_life(l->core) <= LIFE_ROLL)
+            order(l, ORDER_STOP);
+    }
     if (l->abort_at != CORE_NEVER && now_of(l) >= l->abort_at) {
         l->abort_at = CORE_NEVER;
         order(l, ORDER_ABORT);
@@ -109,6 +115,8 @@ static void wait_for_news(struct loop *l)
     int64_t until = core_due(l->core);
     if (l->abort_at < until)
         until = l->abort_at;
+    if (l->stop_at < until)
+        until = l->stop_at;
     bool came = false;
     do {
         beat(l);

@@ -66,6 +66,9 @@ struct loop {
     enum loop_state state;
     int64_t beat_at;  /* when it was last seen alive, -1 = not yet */
     int64_t abort_at; /* when a TERMINATE turns into an abort */
+    int64_t
+        stop_at; /* the caller's, after loop_init: when it is stopped as by a first signal, while it goes forward and
+                       * nodes are still to come; CORE_NEVER = not */
     uint8_t signals;
     bool terminated; /* by the first of them */
     bool paused;

@@ -272,6 +272,8 @@ static void tell(struct run *l, const char *event, const char *what)
     buf_printf(&text, "%s %s: %s %lld%s%.12s by %s: %s", plan->app, plan->env, kind_name(plan->kind),
                (long long)l->release, plan->rev && *plan->rev ? ", revision " : "",
                plan->rev ? plan->rev : "", l->opt->who, what);
+    if (plan->override && strcmp(event, "started") == 0)
+        buf_printf(&text, ", outside its windows: %.500s", plan->override);
     struct job *job = notify_jobs(plan, event, buf_str(&text), l->opt, l->conns, pool_done_fd(l->pool));
     for (struct job *next; job; job = next) {
         next = job->next;
@@ -368,6 +370,8 @@ static void run_init(struct run *l, const struct plan *plan, int64_t release, co
     bridge_core_plan(plan, &l->arena, &l->core_plan);
     l->core = core_init(arena_alloc(&l->arena, core_size(&l->core_plan)), &l->core_plan);
     loop_init(&l->loop, &ports, l, l->core, &l->room);
+    if (opt->stop_at)
+        l->loop.stop_at = opt->stop_at;
 }
 
 static void run_fini(struct run *l)

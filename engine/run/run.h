@@ -21,6 +21,7 @@ struct run_options {
     struct conns *conns; /* open connections, kept from preflight to release; NULL = own ones */
     size_t workers;      /* 0 = 64, at most 1024 */
     int wake_fd;         /* eventfd written after each commit, for watchers; -1 = none */
+    int64_t stop_at;     /* as in struct loop; 0 = never */
     int signal_fd;       /* signalfd with SIGINT, SIGTERM, SIGHUP; -1 = none */
     struct problems
         *warnings; /* preflight: what does not stop a release, and should be known; NULL = not wanted */

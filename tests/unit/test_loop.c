@@ -428,6 +428,36 @@ static void a_second_signal_aborts_and_a_third_is_nothing(void **state)
     assert_int_equal(r->n_ops, k + 1);
 }
 
+/* Its window closes: what is out comes back, nobody else leaves, and a resume goes on; no signal, so no signal's status. */
+static void its_time_is_over_as_by_a_first_signal(void **state)
+{
+    struct rig *r = *state;
+    loop_begin(&r->loop, ORDER_START);
+    size_t k = until_step(r, S_STOP);
+    int64_t over = r->loop.stop_at = r->now + 90;
+    assert_int_equal(loop_turn(&r->loop), LOOP_GOES_ON);
+    assert_int_equal(r->now, over);
+    assert_int_equal(r->n_stops, 1);
+    assert_int_equal(r->n_cancels, 0);
+    op_ends(r, k, OUT_OK);
+    r->n_answered = k + 1;
+    assert_int_equal(to_the_end(r), LOOP_ENDED);
+    assert_int_equal(loop_exit(&r->loop), EXIT_STOPPED);
+    assert_int_equal(r->n_stops, 1);
+}
+
+/* When all nodes are through, or on their way back, it is too late to stop. */
+static void its_time_is_over_when_all_are_done(void **state)
+{
+    struct rig *r = *state;
+    loop_begin(&r->loop, ORDER_START);
+    (void)until_step(r, S_VERIFY);
+    r->loop.stop_at = r->now;
+    assert_int_equal(to_the_end(r), LOOP_ENDED);
+    assert_int_equal(r->n_stops, 0);
+    assert_int_equal(loop_exit(&r->loop), EXIT_RELEASED);
+}
+
 static void what_was_terminated_says_so(void **state)
 {
     struct rig *r = *state;
@@ -524,6 +554,8 @@ int main(void)
         TEST(a_lost_lock_ends_the_turn),
         TEST(an_order_comes_with_the_last_answer),
         TEST(a_second_signal_aborts_and_a_third_is_nothing),
+        TEST(its_time_is_over_as_by_a_first_signal),
+        TEST(its_time_is_over_when_all_are_done),
         TEST(what_was_terminated_says_so),
         TEST(a_signal_at_the_end_changes_nothing),
         TEST(a_look_that_found_nobody_looks_again),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The frozen plan: a round trip that loses nothing, a digest that sees every change, damage that is refused,
  * and 10,000 nodes in time. */
+#include "plans/times.h"
 #include "plans_rig.h"
 
 static uint64_t seed = 88172645463325252u;
@@ -123,6 +124,20 @@ static struct plan *any_plan(struct arena *a)
     p->vars = any_pairs(a, &p->n_vars);
     p->secrets = any_pairs(a, &p->n_secrets);
     p->events = any_pairs(a, &p->n_events);
+    static const char *const texts[] = {"(M-F,8-16)", "(S,9-12)"};
+    static const struct plan_freeze freeze = {"2026-12-18", "2027-01-04", "rest"};
+    static const struct plan_times times = {.windows = texts,
+                                            .n_windows = 2,
+                                            .tz = "Europe/Berlin",
+                                            .skip_days = texts,
+                                            .n_skip_days = 1,
+                                            .freezes = &freeze,
+                                            .n_freezes = 1,
+                                            .pauses = true};
+    if (dice(2))
+        p->times = &times;
+    if (dice(2))
+        p->override = "it burns";
     return p;
 }
 
@@ -166,18 +181,29 @@ static void every_member_is_in_the_encoding(void **state)
                      .n_steps = 1,
                      .nodes = &n,
                      .n_nodes = 1,
+                     .override = "it burns",
                      .capacity_step = none};
     struct plan_step also = {.verb = "also.this", .label = "", .where = ""};
     s.retries = 7;
     s.also = &also;
     s.undo_cmd = "undo it";
     n.was_up = true;
+    const char *window = "(M,1-2)";
+    const struct plan_times times = {.windows = &window, .n_windows = 1, .tz = "Asia/Tokyo", .pauses = true};
+    p.times = &times;
     char *json = plan_encode(&p);
     char digest[65];
     (void)strcpy(digest, p.digest);
-    static const char *const members[] = {"\"retries\":7",       "\"undo_cmd\":\"undo it\"",
-                                          "\"was_up\":true",     "\"rev_typed\":\"t\"",
-                                          "\"needs_rev\":false", "\"verb\":\"also.this\""};
+    static const char *const members[] = {"\"retries\":7",
+                                          "\"undo_cmd\":\"undo it\"",
+                                          "\"was_up\":true",
+                                          "\"rev_typed\":\"t\"",
+                                          "\"needs_rev\":false",
+                                          "\"verb\":\"also.this\"",
+                                          "\"override\":\"it burns\"",
+                                          "\"tz\":\"Asia/Tokyo\"",
+                                          "\"windows\":[\"(M,1-2)\"]",
+                                          "\"pauses\":true"};
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         assert_non_null(strstr(json, members[i]));
     free(json);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The times at which an environment may be released (plans/times.h), as commands keep them. Main thread only. */
+#ifndef RELEASE_CLI_OPENING_H
+#define RELEASE_CLI_OPENING_H
+
+#include "cli/session.h"
+
+#define OVERRIDE_OPTIONS                                                                                     \
+    {.name = "override-window", .help = "although it is outside the pillar's windows; needs --reason"},      \
+    {                                                                                                        \
+        .name = "reason", .arg = "TEXT", .help = "why it cannot wait; recorded and announced"                \
+    }
+
+/* Outside of them: said with when they open, exit 6; with --override-window --reason it goes, and plan->override has the
+ * reason. 0: it goes. */
+int opening_ask(struct cli *cli, const char *env, struct plan *plan);
+/* Whoever only looks is told. */
+void opening_tell(struct cli *cli, const char *env, const struct plan *plan);
+/* The same as opening_ask, for those who cannot override it. */
+int opening_refuse(struct cli *cli, const char *env, const struct plan *plan);
+/* Is it stopped, to be resumed, when they close? */
+bool opening_pauses(const struct plan *plan);
+/* When a running release is to stop by itself, by the monotonic clock in ms; 0: it goes on to its end. */
+int64_t opening_stop_at(struct cli *cli, const struct plan *plan);
+
+#endif
