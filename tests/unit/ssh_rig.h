@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 struct sshd {
@@ -70,7 +71,9 @@ static struct sshd sshd_start(const char *name, const char *host_key, const char
     assert_true(d.pid >= 0);
     if (d.pid == 0) {
         int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+        dup2(fd, 1); /* whoever reads what the test says must not wait for a server that a failed case left */
         dup2(fd, 2);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getuid() == 0)
             mkdir("/run/sshd", 0755);
         execl("/usr/sbin/sshd", "/usr/sbin/sshd", "-D", "-e", "-f", config, (char *)NULL);

@@ -134,8 +134,9 @@ static void openssh_nodes_share_the_login_to_their_bastion(void **state)
     }
     for (int i = 0; i < BEHIND; i++)
         pthread_create(&c[i].thread, NULL, ask_thread, &c[i].ask);
-    for (int i = 0; i < BEHIND; i++) {
+    for (int i = 0; i < BEHIND; i++)
         pthread_join(c[i].thread, NULL);
+    for (int i = 0; i < BEHIND; i++) {
         if (!c[i].ask.good)
             print_error("%s\n", c[i].ask.err.text);
         assert_true(c[i].ask.good);
