@@ -32,7 +32,7 @@ bool ask_code_valid(const char *text)
 static bool code_free(struct store *s, const char *code, bool *ret, struct err *err)
 {
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_ASK_CODE, ARGS(arg_text(code)), err))
+    if (!query_open(&q, s, SQL(ASK_CODE, arg_text(code)), err))
         return false;
     *ret = !query_next(&q, err);
     return !q.failed;
@@ -43,19 +43,19 @@ static bool ask_insert(struct store *s, const struct ask_new *a, char code[ASK_C
     auto_arena struct arena arena = {0};
     struct env_key key;
     bool is_free = false;
-    if (!env_resolve(s, a->env, &arena, &key, err))
+    if (!env_resolve(reader(s, &arena), a->env, &key, err))
         return false;
     while (!is_free) { /* a million codes, a handful open */
         code_draw(code);
         if (!code_free(s, code, &is_free, err))
             return false;
     }
-    return sql_run(s, SQL_ASK_INSERT,
-                   ARGS(arg_text(code), arg_text(key.env), arg_text(wish_name(a->verb)), arg_text(a->who),
-                        arg_text(a->person), arg_text(via_name(a->via)), arg_text(a->place ? a->place : ""),
-                        arg_text(a->reply_to ? a->reply_to : ""), arg_text(a->wish),
-                        arg_text(ask_state_name(a->state)), arg_int(a->plan_order), arg_int(a->order),
-                        arg_int(a->made_ms), arg_int(a->lapse_ms), arg_text(key.app)),
+    return sql_run(s,
+                   SQL(ASK_INSERT, arg_text(code), arg_text(key.env), arg_text(wish_name(a->verb)),
+                       arg_text(a->who), arg_text(a->person), arg_text(via_name(a->via)),
+                       arg_text(a->place ? a->place : ""), arg_text(a->reply_to ? a->reply_to : ""),
+                       arg_text(a->wish), arg_text(ask_state_name(a->state)), arg_int(a->plan_order),
+                       arg_int(a->order), arg_int(a->made_ms), arg_int(a->lapse_ms), arg_text(key.app)),
                    err);
 }
 
@@ -98,59 +98,54 @@ static void ask_from_row(struct query *q, struct arena *arena, struct ask *ret)
     };
 }
 
-static bool ask_one(struct store *s, enum sql id, struct arg key, struct arena *arena, struct ask **ret,
-                    struct err *err)
+static bool ask_one(struct reader r, const struct statement *what, struct ask **ret, struct err *err)
 {
     auto_query struct query q;
     *ret = NULL;
-    if (!query_open(&q, s, id, &key, 1, err))
+    if (!query_open(&q, r.store, what, err))
         return false;
     if (query_next(&q, err)) {
-        *ret = arena_alloc(arena, sizeof(**ret));
-        ask_from_row(&q, arena, *ret);
+        *ret = arena_alloc(r.arena, sizeof(**ret));
+        ask_from_row(&q, r.arena, *ret);
     }
     return !q.failed;
 }
 
-bool ask_get(struct store *s, int64_t id, struct arena *arena, struct ask **ret, struct err *err)
+bool ask_get(struct reader r, int64_t id, struct ask **ret, struct err *err)
 {
-    return ask_one(s, SQL_ASK_GET, arg_int(id), arena, ret, err);
+    return ask_one(r, SQL(ASK_GET, arg_int(id)), ret, err);
 }
 
-bool ask_find(struct store *s, const char *code, struct arena *arena, struct ask **ret, struct err *err)
+bool ask_find(struct reader r, const char *code, struct ask **ret, struct err *err)
 {
-    return ask_one(s, SQL_ASK_CODE, arg_text(code), arena, ret, err);
+    return ask_one(r, SQL(ASK_CODE, arg_text(code)), ret, err);
 }
 
-bool ask_list(struct store *s, const char *env, struct arena *arena, struct ask **ret, size_t *ret_n,
-              struct err *err)
+bool ask_list(struct reader r, const char *env, struct ask **ret, size_t *ret_n, struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct ask);
     struct env_key key = {0};
     auto_query struct query q = {0};
-    if ((env && !env_resolve(s, env, arena, &key, err)) ||
-        !query_open(&q, s, SQL_ASK_OPEN, ARGS(arg_text(key.env), arg_text(key.app)), err))
+    if ((env && !env_resolve(r, env, &key, err)) ||
+        !query_open(&q, r.store, SQL(ASK_OPEN, arg_text(key.env), arg_text(key.app)), err))
         return false;
     while (query_next(&q, err))
-        ask_from_row(&q, arena, vec_add(&found));
+        ask_from_row(&q, r.arena, vec_add(&found));
     if (q.failed)
         return false;
-    *ret = vec_take(&found, arena, ret_n);
+    *ret = vec_take(&found, r.arena, ret_n);
     return true;
 }
 
-bool ask_move(struct store *s, int64_t id, enum ask_state from, enum ask_state to,
-              const struct ask_change *change, bool *ret_moved, struct err *err)
+bool ask_move(struct store *s, const struct ask_step *step, bool *ret_moved, struct err *err)
 {
-    static const struct ask_change nothing = {0};
-    const struct ask_change *c = change ? change : &nothing;
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    bool ok = sql_run(s, SQL_ASK_MOVE,
-                      ARGS(arg_int(id), arg_text(ask_state_name(from)), arg_text(ask_state_name(to)),
-                           arg_text(c->rev), arg_text(c->digest), arg_text(c->approved_by), arg_int(c->order),
-                           arg_int(c->lapse_ms)),
+    bool ok = sql_run(s,
+                      SQL(ASK_MOVE, arg_int(step->id), arg_text(ask_state_name(step->from)),
+                          arg_text(ask_state_name(step->to)), arg_text(step->rev), arg_text(step->digest),
+                          arg_text(step->approved_by), arg_int(step->order), arg_int(step->lapse_ms)),
                       err);
     bool moved = ok && sql_changed(s) == 1;
     if (!tx_close(&tx, ok, err))
@@ -164,19 +159,18 @@ bool ask_said(struct store *s, int64_t id, int64_t said, struct err *err)
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    return tx_close(&tx, sql_run(s, SQL_ASK_SAID, ARGS(arg_int(id), arg_int(said)), err), err);
+    return tx_close(&tx, sql_run(s, SQL(ASK_SAID, arg_int(id), arg_int(said)), err), err);
 }
 
 /* ---- requests seen */
 
-bool seen_add(struct store *s, const char *hash, int64_t at_ms, int64_t forget_ms, bool *ret_new,
-              struct err *err)
+bool seen_add(struct store *s, const struct seen_new *seen, bool *ret_new, struct err *err)
 {
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    bool ok = sql_run(s, SQL_SEEN_FORGET, ARGS(arg_int(forget_ms)), err) &&
-              sql_run(s, SQL_SEEN_INSERT, ARGS(arg_text(hash), arg_int(at_ms)), err);
+    bool ok = sql_run(s, SQL(SEEN_FORGET, arg_int(seen->forget_ms)), err) &&
+              sql_run(s, SQL(SEEN_INSERT, arg_text(seen->hash), arg_int(seen->at_ms)), err);
     bool is_new = ok && sql_changed(s) == 1;
     if (!tx_close(&tx, ok, err))
         return false;
@@ -186,18 +180,17 @@ bool seen_add(struct store *s, const char *hash, int64_t at_ms, int64_t forget_m
 
 /* ---- messages */
 
-bool message_get(struct store *s, const char *sink, int64_t release, struct arena *arena,
-                 struct message **ret, struct err *err)
+bool message_get(struct reader r, const char *sink, int64_t release, struct message **ret, struct err *err)
 {
     auto_query struct query q;
     *ret = NULL;
-    if (!query_open(&q, s, SQL_MESSAGE_GET, ARGS(arg_text(sink), arg_int(release)), err))
+    if (!query_open(&q, r.store, SQL(MESSAGE_GET, arg_text(sink), arg_int(release)), err))
         return false;
     if (query_next(&q, err)) {
-        *ret = arena_alloc(arena, sizeof(**ret));
-        **ret = (struct message){.place = query_text(&q, 0, arena),
-                                 .ts = query_text(&q, 1, arena),
-                                 .digest = query_text(&q, 2, arena),
+        *ret = arena_alloc(r.arena, sizeof(**ret));
+        **ret = (struct message){.place = query_text(&q, 0, r.arena),
+                                 .ts = query_text(&q, 1, r.arena),
+                                 .digest = query_text(&q, 2, r.arena),
                                  .done = query_int(&q, 3) != 0};
     }
     return !q.failed;
@@ -208,25 +201,24 @@ bool message_put(struct store *s, const char *sink, int64_t release, const struc
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    bool ok = sql_run(s, SQL_MESSAGE_PUT,
-                      ARGS(arg_text(sink), arg_int(release), arg_text(m->place), arg_text(m->ts),
-                           arg_text(m->digest), arg_int(m->done)),
+    bool ok = sql_run(s,
+                      SQL(MESSAGE_PUT, arg_text(sink), arg_int(release), arg_text(m->place), arg_text(m->ts),
+                          arg_text(m->digest), arg_int(m->done)),
                       err);
     return tx_close(&tx, ok, err);
 }
 
-bool message_open(struct store *s, const char *sink, struct arena *arena, int64_t **ret, size_t *ret_n,
-                  struct err *err)
+bool message_open(struct reader r, const char *sink, int64_t **ret, size_t *ret_n, struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(int64_t);
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_MESSAGE_OPEN, ARGS(arg_text(sink)), err))
+    if (!query_open(&q, r.store, SQL(MESSAGE_OPEN, arg_text(sink)), err))
         return false;
     while (query_next(&q, err))
         *(int64_t *)vec_add(&found) = query_int(&q, 0);
     if (q.failed)
         return false;
-    *ret = vec_take(&found, arena, ret_n);
+    *ret = vec_take(&found, r.arena, ret_n);
     return true;
 }
 
@@ -237,78 +229,70 @@ bool notice_add(struct store *s, const struct notice *n, struct err *err)
     auto_arena struct arena arena = {0};
     struct env_key key;
     struct tx tx;
-    if (!env_resolve(s, n->env, &arena, &key, err) || !tx_open(&tx, s, err))
+    if (!env_resolve(reader(s, &arena), n->env, &key, err) || !tx_open(&tx, s, err))
         return false;
-    bool ok = sql_run(s, SQL_NOTICE_INSERT,
-                      ARGS(arg_int(n->at_ms), arg_text(key.env), arg_text(notice_name(n->event)),
-                           arg_text(n->who), arg_text(n->person), arg_text(via_name(n->via)), arg_int(n->ask),
-                           arg_text(n->text ? n->text : ""), arg_text(key.app)),
-                      err);
+    bool ok =
+        sql_run(s,
+                SQL(NOTICE_INSERT, arg_int(n->at_ms), arg_text(key.env), arg_text(notice_name(n->event)),
+                    arg_text(n->who), arg_text(n->person), arg_text(via_name(n->via)), arg_int(n->ask),
+                    arg_text(n->text ? n->text : ""), arg_text(key.app)),
+                err);
     return tx_close(&tx, ok, err);
 }
 
-bool notice_after(struct store *s, int64_t after, size_t limit, struct arena *arena, struct notice **ret,
-                  size_t *ret_n, struct err *err)
+bool notice_after(struct reader r, const struct since *since, struct notice **ret, size_t *ret_n,
+                  struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct notice);
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_NOTICE_AFTER, ARGS(arg_int(after), arg_int((int64_t)limit)), err))
+    if (!query_open(&q, r.store, SQL(NOTICE_AFTER, arg_int(since->after), arg_limit(since->limit)), err))
         return false;
     while (query_next(&q, err))
         *(struct notice *)vec_add(&found) = (struct notice){
             .id = query_int(&q, 0),
             .at_ms = query_int(&q, 1),
-            .env = env_from_row(&q, 9, 2, arena),
+            .env = env_from_row(&q, 9, 2, r.arena),
             .event = (enum notice_kind)query_word(&q, 3, notice_from_name),
-            .who = query_text(&q, 4, arena),
-            .person = query_text(&q, 5, arena),
+            .who = query_text(&q, 4, r.arena),
+            .person = query_text(&q, 5, r.arena),
             .via = (enum via)query_word(&q, 6, via_from_name),
             .ask = query_int(&q, 7),
-            .text = query_text(&q, 8, arena),
+            .text = query_text(&q, 8, r.arena),
         };
     if (q.failed)
         return false;
-    *ret = vec_take(&found, arena, ret_n);
+    *ret = vec_take(&found, r.arena, ret_n);
     return true;
 }
 
-bool lock_events_after(struct store *s, int64_t after, size_t limit, struct arena *arena,
-                       struct lock_event **ret, size_t *ret_n, struct err *err)
+bool lock_events_after(struct reader r, const struct since *since, struct lock_event **ret, size_t *ret_n,
+                       struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct lock_event);
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_LOCK_EVENTS, ARGS(arg_int(after), arg_int((int64_t)limit)), err))
+    if (!query_open(&q, r.store, SQL(LOCK_EVENTS, arg_int(since->after), arg_limit(since->limit)), err))
         return false;
     while (query_next(&q, err))
         *(struct lock_event *)vec_add(&found) = (struct lock_event){
             .id = query_int(&q, 0),
             .at_ms = query_int(&q, 1),
-            .env = env_from_row(&q, 10, 2, arena),
+            .env = env_from_row(&q, 10, 2, r.arena),
             .event = (enum lock_event_kind)query_word(&q, 3, lock_event_from_name),
             .fence = query_int(&q, 4),
             .over_fence = query_int(&q, 5),
             .release = query_int(&q, 6),
-            .who = query_text(&q, 7, arena),
-            .why = query_text(&q, 8, arena),
+            .who = query_text(&q, 7, r.arena),
+            .why = query_text(&q, 8, r.arena),
             .by_hand = query_int(&q, 9) != 0,
         };
     if (q.failed)
         return false;
-    *ret = vec_take(&found, arena, ret_n);
+    *ret = vec_take(&found, r.arena, ret_n);
     return true;
-}
-
-static bool one_number(struct store *s, enum sql id, int64_t *ret, struct err *err)
-{
-    auto_query struct query q;
-    if (!query_open(&q, s, id, NO_ARGS, err))
-        return false;
-    *ret = query_next(&q, err) ? query_int(&q, 0) : 0;
-    return !q.failed;
 }
 
 bool chat_ends(struct store *s, int64_t *ret_notice, int64_t *ret_lock, struct err *err)
 {
-    return one_number(s, SQL_NOTICE_LAST, ret_notice, err) &&
-           one_number(s, SQL_LOCK_EVENT_LAST, ret_lock, err);
+    return sql_number(s, SQL(NOTICE_LAST), ret_notice, err) &&
+           sql_number(s, SQL(LOCK_EVENT_LAST), ret_lock, err);
 }

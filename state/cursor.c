@@ -5,7 +5,7 @@
 bool cursor_get(struct store *s, const char *observer, int64_t *ret_seq, struct err *err)
 {
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_CURSOR_GET, ARGS(arg_text(observer)), err))
+    if (!query_open(&q, s, SQL(CURSOR_GET, arg_text(observer)), err))
         return false;
     int64_t seq = query_next(&q, err) ? query_int(&q, 0) : 0;
     if (q.failed)
@@ -19,6 +19,6 @@ bool cursor_set(struct store *s, const char *observer, int64_t seq, struct err *
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    bool ok = sql_run(s, SQL_CURSOR_SET, ARGS(arg_text(observer), arg_int(seq)), err);
+    bool ok = sql_run(s, SQL(CURSOR_SET, arg_text(observer), arg_int(seq)), err);
     return tx_close(&tx, ok, err);
 }

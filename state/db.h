@@ -42,13 +42,11 @@ struct db_kind {
     void (*rollback)(struct db *db);
 
     /* Inside a transaction. */
-    enum db_end (*run)(struct db *db, enum sql id, const struct arg *args, size_t n, struct db_ran *ret,
-                       struct err *err);
+    enum db_end (*run)(struct db *db, const struct statement *what, struct db_ran *ret, struct err *err);
 
-    /* A question. *ret NULL: there is nothing yet that could be asked. What `args` point to lives until
+    /* A question. *ret NULL: there is nothing yet that could be asked. What its values point to lives until
      * `done`. */
-    enum db_end (*ask)(struct db *db, enum sql id, const struct arg *args, size_t n, struct db_rows **ret,
-                       struct err *err);
+    enum db_end (*ask)(struct db *db, const struct statement *what, struct db_rows **ret, struct err *err);
     /* *ret_row false: no more rows. */
     enum db_end (*next)(struct db *db, struct db_rows *rows, bool *ret_row, struct err *err);
     void (*done)(struct db *db, struct db_rows *rows);

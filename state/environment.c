@@ -55,36 +55,34 @@ bool env_valid(const char *name)
 }
 
 /* One text of a question; *ret NULL: no row. */
-static bool one_text(struct store *s, enum sql id, const char *a, const char *b, struct arena *arena,
-                     const char **ret, struct err *err)
+static bool one_text(struct reader r, const struct statement *what, const char **ret, struct err *err)
 {
     auto_query struct query q;
     *ret = NULL;
-    if (!query_open(&q, s, id, ARGS(arg_text(a), arg_text(b)), err))
+    if (!query_open(&q, r.store, what, err))
         return false;
     if (query_next(&q, err))
-        *ret = query_text(&q, 0, arena);
+        *ret = query_text(&q, 0, r.arena);
     return !q.failed;
 }
 
 /* Was it last released from another tree, one that is still there? (One that is gone has moved here.) */
-static bool elsewhere(struct store *s, const char *env, const char *app, struct arena *arena, bool *ret,
-                      struct err *err)
+static bool elsewhere(struct reader r, const char *env, const char *app, bool *ret, struct err *err)
 {
     const char *root;
     *ret = false;
-    if (!s->root)
+    if (!r.store->root)
         return true;
-    if (!one_text(s, SQL_ENV_ROOT, env, app, arena, &root, err))
+    if (!one_text(r, SQL(ENV_ROOT, arg_text(env), arg_text(app)), &root, err))
         return false;
-    *ret = root && root[0] && strcmp(root, s->root) != 0 && (access(root, F_OK) == 0 || errno != ENOENT);
+    *ret =
+        root && root[0] && strcmp(root, r.store->root) != 0 && (access(root, F_OK) == 0 || errno != ENOENT);
     return true;
 }
 
-static bool next_app(struct store *s, const char *env, const char *after, struct arena *arena,
-                     const char **ret, struct err *err)
+static bool next_app(struct reader r, const char *env, const char *after, const char **ret, struct err *err)
 {
-    if (!one_text(s, SQL_ENV_APP_NEXT, env, after, arena, ret, err))
+    if (!one_text(r, SQL(ENV_APP_NEXT, arg_text(env), arg_text(after)), ret, err))
         return false;
     if (*ret && !(*ret)[0])
         *ret = NULL;
@@ -92,19 +90,18 @@ static bool next_app(struct store *s, const char *env, const char *after, struct
 }
 
 /* The applications with an environment of this name that a bare name may mean here. */
-static bool the_only_one(struct store *s, const char *env, struct arena *arena, const char **ret_app,
-                         struct err *err)
+static bool the_only_one(struct reader r, const char *env, const char **ret_app, struct err *err)
 {
     auto_buf struct buf names = BUF_INIT(300);
     const char *found = "";
     size_t n = 0;
     bool other;
     for (const char *app = "";;) {
-        if (!next_app(s, env, app, arena, &app, err))
+        if (!next_app(r, env, app, &app, err))
             return false;
         if (!app)
             break;
-        if (!elsewhere(s, env, app, arena, &other, err))
+        if (!elsewhere(r, env, app, &other, err))
             return false;
         if (other)
             continue;
@@ -115,7 +112,7 @@ static bool the_only_one(struct store *s, const char *env, struct arena *arena, 
     return n < 2 || err_set(err, E_USAGE,
                             "'%s' is an environment of %zu applications in the journal %s: %s; say which, as "
                             "in '%s/%s'",
-                            env, n, store_place(s), buf_str(&names), found, env);
+                            env, n, store_place(r.store), buf_str(&names), found, env);
 }
 
 static const char *said_app(const struct store *s, const char *env)
@@ -126,79 +123,80 @@ static const char *said_app(const struct store *s, const char *env)
     return NULL;
 }
 
-bool env_resolve(struct store *s, const char *name, struct arena *arena, struct env_key *ret, struct err *err)
+bool env_resolve(struct reader r, const char *name, struct env_key *ret, struct err *err)
 {
     const char *bare = env_bare(name), *app;
     *ret = (struct env_key){.app = "", .env = bare};
     if (bare != name) {
-        ret->app = arena_printf(arena, "%.*s", (int)(bare - 1 - name), name);
+        ret->app = arena_printf(r.arena, "%.*s", (int)(bare - 1 - name), name);
         return true;
     }
-    if ((app = said_app(s, bare))) {
-        ret->app = arena_strdup(arena, app);
+    if ((app = said_app(r.store, bare))) {
+        ret->app = arena_strdup(r.arena, app);
         return true;
     }
-    if (s->root) {
-        if (!one_text(s, SQL_ENV_OF_ROOT, bare, s->root, arena, &app, err))
+    if (r.store->root) {
+        if (!one_text(r, SQL(ENV_OF_ROOT, arg_text(bare), arg_text(r.store->root)), &app, err))
             return false;
         if (app) {
             ret->app = app;
             return true;
         }
     }
-    return the_only_one(s, bare, arena, &ret->app, err);
+    return the_only_one(r, bare, &ret->app, err);
 }
 
-const char *env_name(struct store *s, const char *app, const char *env, struct arena *arena)
+const char *env_name(struct reader r, const char *app, const char *env)
 {
     struct env_key key;
     struct err err;
-    bool plain = app[0] == '\0' || (env_resolve(s, env, arena, &key, &err) && strcmp(key.app, app) == 0);
-    return plain ? arena_strdup(arena, env) : arena_printf(arena, "%s:%s", app, env);
+    bool plain = app[0] == '\0' || (env_resolve(r, env, &key, &err) && strcmp(key.app, app) == 0);
+    return plain ? arena_strdup(r.arena, env) : arena_printf(r.arena, "%s:%s", app, env);
 }
 
 const char *env_from_row(const struct query *q, int app_column, int env_column, struct arena *arena)
 {
-    return env_name(q->store, query_text(q, app_column, arena), query_text(q, env_column, arena), arena);
+    return env_name(reader(q->store, arena), query_text(q, app_column, arena),
+                    query_text(q, env_column, arena));
 }
 
-bool env_all(struct store *s, struct arena *arena, const char *const **ret, size_t *ret_n, struct err *err)
+bool env_all(struct reader r, const char *const **ret, size_t *ret_n, struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(const char *);
     for (const char *env = "";;) {
-        if (!one_text(s, SQL_ENV_NEXT, env, NULL, arena, &env, err))
+        if (!one_text(r, SQL(ENV_NEXT, arg_text(env), arg_text(NULL)), &env, err))
             return false;
         if (!env || !env[0])
             break;
         for (const char *app = "";;) {
-            if (!next_app(s, env, app, arena, &app, err))
+            if (!next_app(r, env, app, &app, err))
                 return false;
             if (!app)
                 break;
-            *(const char **)vec_add(&found) = env_name(s, app, env, arena);
+            *(const char **)vec_add(&found) = env_name(r, app, env);
         }
     }
-    *ret = vec_take(&found, arena, ret_n);
+    *ret = vec_take(&found, r.arena, ret_n);
     return true;
 }
 
-bool env_same(struct store *s, const char *a, const char *b, struct arena *arena)
+bool env_same(struct reader r, const char *a, const char *b)
 {
     struct env_key one, two;
     struct err err;
-    return env_resolve(s, a, arena, &one, &err) && env_resolve(s, b, arena, &two, &err) &&
-           strcmp(one.env, two.env) == 0 && strcmp(one.app, two.app) == 0;
+    return env_resolve(r, a, &one, &err) && env_resolve(r, b, &two, &err) && strcmp(one.env, two.env) == 0 &&
+           strcmp(one.app, two.app) == 0;
 }
 
 /* ---- the journal itself */
 
-bool store_identity(struct store *s, struct arena *arena, const char **ret, struct err *err)
+bool store_identity(struct reader r, const char **ret, struct err *err)
 {
     auto_query struct query q;
     *ret = "";
-    if (!query_open(&q, s, SQL_SELF, NO_ARGS, err))
+    if (!query_open(&q, r.store, SQL(SELF), err))
         return false;
     if (query_next(&q, err))
-        *ret = query_text(&q, 0, arena);
+        *ret = query_text(&q, 0, r.arena);
     return !q.failed;
 }

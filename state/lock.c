@@ -38,24 +38,24 @@ static enum holder holder_of(const struct lock_info *l, bool by_hand)
 
 /* ---- rows */
 
-bool lock_get(struct store *s, const char *env, struct arena *arena, struct lock_info *ret, struct err *err)
+bool lock_get(struct reader r, const char *env, struct lock_info *ret, struct err *err)
 {
     struct env_key key;
     auto_query struct query q = {0};
-    if (!env_resolve(s, env, arena, &key, err) ||
-        !query_open(&q, s, SQL_LOCK_GET, ARGS(arg_text(key.env), arg_text(key.app)), err))
+    if (!env_resolve(r, env, &key, err) ||
+        !query_open(&q, r.store, SQL(LOCK_GET, arg_text(key.env), arg_text(key.app)), err))
         return false;
     struct lock_info l = {
-        .env = arena_strdup(arena, env), .app = key.app, .who = "", .why = "", .host = "", .boot_id = ""};
+        .env = arena_strdup(r.arena, env), .app = key.app, .who = "", .why = "", .host = "", .boot_id = ""};
     if (query_next(&q, err)) {
         l.held = true;
         l.fence = query_int(&q, 1);
         l.release = query_int(&q, 2);
         l.since_ms = query_int(&q, 3);
-        l.who = query_text(&q, 4, arena);
-        l.why = query_text(&q, 5, arena);
-        l.host = query_text(&q, 6, arena);
-        l.boot_id = query_text(&q, 7, arena);
+        l.who = query_text(&q, 4, r.arena);
+        l.why = query_text(&q, 5, r.arena);
+        l.host = query_text(&q, 6, r.arena);
+        l.boot_id = query_text(&q, 7, r.arena);
         l.pid = query_int(&q, 8);
         l.pid_start = query_int(&q, 9);
         l.holder = holder_of(&l, query_int(&q, 10) != 0);
@@ -69,7 +69,7 @@ bool lock_get(struct store *s, const char *env, struct arena *arena, struct lock
 bool lock_fence_last(struct store *s, int64_t *ret, struct err *err)
 {
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_LOCK_FENCE, NO_ARGS, err) || !query_next(&q, err))
+    if (!query_open(&q, s, SQL(LOCK_FENCE), err) || !query_next(&q, err))
         return false;
     *ret = query_int(&q, 0);
     return true;
@@ -81,12 +81,12 @@ static bool history_add(struct store *s, enum lock_event_kind event, const struc
 {
     auto_arena struct arena arena = {0};
     struct env_key key;
-    return env_resolve(s, l->env, &arena, &key, err) &&
-           sql_run(s, SQL_LOCK_HISTORY,
-                   ARGS(arg_int(clock_wall_ms()), arg_text(key.env), arg_text(lock_event_name(event)),
-                        arg_int(l->fence), arg_int(over_fence), arg_int(l->release), arg_text(l->who),
-                        arg_text(l->why), arg_text(l->host), arg_text(l->boot_id), arg_int(l->pid),
-                        arg_int(l->pid_start), arg_text(key.app)),
+    return env_resolve(reader(s, &arena), l->env, &key, err) &&
+           sql_run(s,
+                   SQL(LOCK_HISTORY, arg_int(clock_wall_ms()), arg_text(key.env),
+                       arg_text(lock_event_name(event)), arg_int(l->fence), arg_int(over_fence),
+                       arg_int(l->release), arg_text(l->who), arg_text(l->why), arg_text(l->host),
+                       arg_text(l->boot_id), arg_int(l->pid), arg_int(l->pid_start), arg_text(key.app)),
                    err);
 }
 
@@ -136,29 +136,32 @@ static bool refuse_held(const struct lock_info *l, struct arena *arena, struct e
                    next_step(l, arena));
 }
 
-static bool grant(struct store *s, const struct lock_request *req, const struct lock_info *over,
-                  struct arena *arena, struct lock_info *ret, struct err *err)
+/* *io: what is held now, or a free lock; then what was granted. */
+static bool grant(struct reader r, const struct lock_request *req, struct lock_info *io, struct err *err)
 {
-    struct lock_info l = actor(req->env, req->who, req->why, arena);
+    struct store *s = r.store;
+    const struct lock_info over = *io;
+    struct lock_info l = actor(req->env, req->who, req->why, r.arena);
     struct env_key key;
-    if (!env_resolve(s, req->env, arena, &key, err) || !lock_fence_last(s, &l.fence, err))
+    if (!env_resolve(r, req->env, &key, err) || !lock_fence_last(s, &l.fence, err))
         return false;
     l.app = key.app;
     l.fence++;
     l.held = true;
     l.release = req->release;
     l.holder = req->by_hand ? HOLDER_BY_HAND : HOLDER_ALIVE;
-    if (over->held && !sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(key.env), arg_int(over->fence)), err))
+    if (over.held && !sql_run(s, SQL(LOCK_DELETE, arg_text(key.env), arg_int(over.fence)), err))
         return false;
-    *ret = l;
-    return sql_run(s, SQL_LOCK_INSERT,
-                   ARGS(arg_text(key.env), arg_int(l.fence), arg_int(l.release), arg_int(l.since_ms),
-                        arg_text(l.who), arg_text(l.why), arg_text(l.host), arg_text(l.boot_id),
-                        arg_int(l.pid), arg_int(l.pid_start), arg_int(req->by_hand), arg_text(key.app)),
+    *io = l;
+    return sql_run(s,
+                   SQL(LOCK_INSERT, arg_text(key.env), arg_int(l.fence), arg_int(l.release),
+                       arg_int(l.since_ms), arg_text(l.who), arg_text(l.why), arg_text(l.host),
+                       arg_text(l.boot_id), arg_int(l.pid), arg_int(l.pid_start), arg_int(req->by_hand),
+                       arg_text(key.app)),
                    err) &&
-           history_add(s, over->held ? LOCK_EVENT_TAKE_OVER : LOCK_EVENT_TAKE, &l,
-                       over->held ? over->fence : 0, err) &&
-           queue_served(s, l.env, l.who, l.since_ms, err);
+           history_add(s, over.held ? LOCK_EVENT_TAKE_OVER : LOCK_EVENT_TAKE, &l, over.held ? over.fence : 0,
+                       err) &&
+           queue_served(s, &(struct turn){.env = l.env, .who = l.who, .now_ms = l.since_ms}, err);
 }
 
 /* A free lock that is kept for the first of the queue. What the look brought up to date stays, else no turn
@@ -181,51 +184,51 @@ bool lock_take(struct store *s, const struct lock_request *req, struct arena *ar
 {
     must(!s->in_tx);
     struct tx tx;
-    struct lock_info held = {0}, granted = {0};
-    struct waiter other;
-    bool mine = true;
+    struct lock_info lock = {0};
+    const struct waiter *other = NULL;
     if (!tx_open(&tx, s, err))
         return false;
-    bool ok = lock_get(s, req->env, arena, &held, err) &&
-              (!req->in_turn || held.held ||
-               queue_turn(s, req->env, req->who, clock_wall_ms(), arena, &other, &mine, err));
-    if (ok && !mine) {
-        *ret = held;
-        return refuse_turn(&tx, &other, err);
+    const struct turn turn = {.env = req->env, .who = req->who, .now_ms = clock_wall_ms()};
+    bool ok = lock_get(reader(s, arena), req->env, &lock, err) &&
+              (!req->in_turn || lock.held || queue_turn(reader(s, arena), &turn, &other, err));
+    if (ok && other) {
+        *ret = lock;
+        return refuse_turn(&tx, other, err);
     }
-    if (ok && held.held && !(req->take_over && held.holder == HOLDER_DEAD)) {
+    if (ok && lock.held && !(req->take_over && lock.holder == HOLDER_DEAD)) {
         store_rollback(s);
-        *ret = held;
-        return refuse_held(&held, arena, err);
+        *ret = lock;
+        return refuse_held(&lock, arena, err);
     }
-    ok = ok && grant(s, req, &held, arena, &granted, err);
+    ok = ok && grant(reader(s, arena), req, &lock, err);
     if (!tx_close(&tx, ok, err))
         return false;
-    *ret = granted;
+    *ret = lock;
     return true;
 }
 
-bool lock_pass(struct store *s, const char *env, const char *from, const char *to, const char *why,
-               struct arena *arena, struct lock_info *ret, struct err *err)
+bool lock_pass(struct store *s, const struct lock_handover *over, struct arena *arena, struct lock_info *ret,
+               struct err *err)
 {
     must(!s->in_tx);
     struct tx tx;
-    struct lock_info held = {0}, granted = {0};
-    const struct lock_request req = {.env = env, .who = to, .why = why, .by_hand = true};
+    struct lock_info lock = {0};
+    const struct lock_request req = {.env = over->env, .who = over->to, .why = over->why, .by_hand = true};
     if (!tx_open(&tx, s, err))
         return false;
-    bool ok = lock_get(s, env, arena, &held, err);
-    bool theirs = !from || (held.held && queue_same(held.who, from));
-    if (ok && ((held.held && held.holder != HOLDER_BY_HAND) || !theirs)) {
+    bool ok = lock_get(reader(s, arena), over->env, &lock, err);
+    bool theirs = !over->from || (lock.held && queue_same(lock.who, over->from));
+    if (ok && ((lock.held && lock.holder != HOLDER_BY_HAND) || !theirs)) {
         store_rollback(s);
-        *ret = held;
-        return held.held ? refuse_held(&held, arena, err)
-                         : err_set(err, E_STATE, "%s is not locked: there is nothing to hand over", env);
+        *ret = lock;
+        return lock.held
+                   ? refuse_held(&lock, arena, err)
+                   : err_set(err, E_STATE, "%s is not locked: there is nothing to hand over", over->env);
     }
-    ok = ok && grant(s, &req, &held, arena, &granted, err);
+    ok = ok && grant(reader(s, arena), &req, &lock, err);
     if (!tx_close(&tx, ok, err))
         return false;
-    *ret = granted;
+    *ret = lock;
     return true;
 }
 
@@ -238,7 +241,7 @@ bool lock_bind(struct store *s, const char *env, int64_t fence, int64_t release,
     struct lock_info l = actor(env, "", "", &arena);
     l.fence = fence;
     l.release = release;
-    bool ok = sql_run(s, SQL_LOCK_BIND, ARGS(arg_text(env_bare(env)), arg_int(fence), arg_int(release)), err);
+    bool ok = sql_run(s, SQL(LOCK_BIND, arg_text(env_bare(env)), arg_int(fence), arg_int(release)), err);
     if (ok && sql_changed(s) != 1)
         ok =
             err_set(err, E_LOCKED,
@@ -251,18 +254,17 @@ bool lock_bind(struct store *s, const char *env, int64_t fence, int64_t release,
 
 /* ---- giving back */
 
-bool lock_free(struct store *s, const char *env, int64_t fence, const char *who, const char *why,
-               struct err *err)
+bool lock_free(struct store *s, const struct lock_end *end, struct err *err)
 {
     struct tx tx;
     auto_arena struct arena arena = {0};
     if (!tx_open(&tx, s, err))
         return false;
-    struct lock_info l = actor(env, who, why, &arena);
-    l.fence = fence;
-    bool ok = sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(env_bare(env)), arg_int(fence)), err);
+    struct lock_info l = actor(end->env, end->who, end->why, &arena);
+    l.fence = end->fence;
+    bool ok = sql_run(s, SQL(LOCK_DELETE, arg_text(env_bare(end->env)), arg_int(end->fence)), err);
     if (ok && sql_changed(s) == 1)
-        ok = history_add(s, LOCK_EVENT_FREE, &l, fence, err);
+        ok = history_add(s, LOCK_EVENT_FREE, &l, end->fence, err);
     return tx_close(&tx, ok, err);
 }
 
@@ -270,14 +272,14 @@ static bool force_inside(struct store *s, struct lock_info *l, int64_t fence_abo
                          struct err *err)
 {
     struct lock_info held;
-    if (!lock_get(s, l->env, arena, &held, err) || !lock_fence_last(s, &l->fence, err))
+    if (!lock_get(reader(s, arena), l->env, &held, err) || !lock_fence_last(s, &l->fence, err))
         return false;
     l->release = held.release;
     l->fence++;
     if (l->fence < fence_above)
         l->fence = fence_above;
     return (!held.held ||
-            sql_run(s, SQL_LOCK_DELETE, ARGS(arg_text(env_bare(l->env)), arg_int(held.fence)), err)) &&
+            sql_run(s, SQL(LOCK_DELETE, arg_text(env_bare(l->env)), arg_int(held.fence)), err)) &&
            history_add(s, LOCK_EVENT_FORCE, l,
                        fence_above > 0 ? -fence_above
                        : held.held     ? held.fence
@@ -285,20 +287,19 @@ static bool force_inside(struct store *s, struct lock_info *l, int64_t fence_abo
                        err);
 }
 
-bool lock_force(struct store *s, const char *env, const char *who, const char *why, int64_t fence_above,
-                struct err *err)
+bool lock_force(struct store *s, const struct lock_end *end, struct err *err)
 {
     struct tx tx;
     auto_arena struct arena arena = {0};
-    if (fence_above > FENCE_MOST)
+    if (end->fence > FENCE_MOST)
         return err_set(err, E_JOURNAL,
                        "%s: fence %" PRId64 " is no number that release gives (at most %" PRId64
                        "); a node's fence file is damaged",
-                       env, fence_above, FENCE_MOST);
+                       end->env, end->fence, FENCE_MOST);
     if (!tx_open(&tx, s, err))
         return false;
-    struct lock_info l = actor(env, who, why, &arena);
-    return tx_close(&tx, force_inside(s, &l, fence_above, &arena, err), err);
+    struct lock_info l = actor(end->env, end->who, end->why, &arena);
+    return tx_close(&tx, force_inside(s, &l, end->fence, &arena, err), err);
 }
 
 bool lock_forced(struct store *s, const char *env, int64_t *ret, struct err *err)
@@ -307,8 +308,8 @@ bool lock_forced(struct store *s, const char *env, int64_t *ret, struct err *err
     struct env_key key;
     auto_query struct query q = {0};
     *ret = 0;
-    if (!env_resolve(s, env, &arena, &key, err) ||
-        !query_open(&q, s, SQL_LOCK_FORCED, ARGS(arg_text(key.env), arg_text(key.app)), err))
+    if (!env_resolve(reader(s, &arena), env, &key, err) ||
+        !query_open(&q, s, SQL(LOCK_FORCED, arg_text(key.env), arg_text(key.app)), err))
         return false;
     if (query_next(&q, err))
         *ret = query_int(&q, 0);

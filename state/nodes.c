@@ -10,13 +10,14 @@
 #include "base/str.h"
 #include "state/store_priv.h"
 
-static bool next_node(struct store *s, const struct env_key *env, const char *after, struct arena *arena,
-                      const char **ret, struct err *err)
+static bool next_node(struct reader r, const struct env_key *env, const char *after, const char **ret,
+                      struct err *err)
 {
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_NODE_NEXT, ARGS(arg_text(env->env), arg_text(after), arg_text(env->app)), err))
+    if (!query_open(&q, r.store, SQL(NODE_NEXT, arg_text(env->env), arg_text(after), arg_text(env->app)),
+                    err))
         return false;
-    *ret = query_next(&q, err) && query_peek(&q, 0)[0] ? query_text(&q, 0, arena) : NULL;
+    *ret = query_next(&q, err) && query_peek(&q, 0)[0] ? query_text(&q, 0, r.arena) : NULL;
     return !q.failed;
 }
 
@@ -30,32 +31,33 @@ static void told(struct node_state_info *n, int64_t release, int64_t at_ms)
 }
 
 /* The revision of its newest node-in that names one; *ret_seq is the newest node-in of all. */
-static bool read_rev(struct store *s, const struct env_key *env, struct node_state_info *n,
-                     struct arena *arena, int64_t *ret_seq, struct err *err)
+static bool read_rev(struct reader r, const struct env_key *env, struct node_state_info *n, int64_t *ret_seq,
+                     struct err *err)
 {
     auto_query struct query q;
     *ret_seq = 0;
-    if (!query_open(&q, s, SQL_NODE_IN, ARGS(arg_text(env->env), arg_text(n->node), arg_text(env->app)), err))
+    if (!query_open(&q, r.store, SQL(NODE_IN, arg_text(env->env), arg_text(n->node), arg_text(env->app)),
+                    err))
         return false;
     while (n->rev[0] == '\0' && query_next(&q, err)) {
         if (*ret_seq == 0)
             *ret_seq = query_int(&q, 0);
-        n->rev = query_text(&q, 3, arena);
+        n->rev = query_text(&q, 3, r.arena);
         if (n->rev[0]) /* a command or a restart brought nothing that it runs since */
             told(n, query_int(&q, 1), query_int(&q, 2));
     }
     return !q.failed;
 }
 
-static bool read_identity(struct store *s, const struct env_key *env, struct node_state_info *n,
-                          struct arena *arena, struct err *err)
+static bool read_identity(struct reader r, const struct env_key *env, struct node_state_info *n,
+                          struct err *err)
 {
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_NODE_IDENTITY, ARGS(arg_text(env->env), arg_text(n->node), arg_text(env->app)),
-                    err))
+    if (!query_open(&q, r.store,
+                    SQL(NODE_IDENTITY, arg_text(env->env), arg_text(n->node), arg_text(env->app)), err))
         return false;
     if (query_next(&q, err)) {
-        n->identity = query_text(&q, 2, arena);
+        n->identity = query_text(&q, 2, r.arena);
         if (n->release == 0)
             told(n, query_int(&q, 0), query_int(&q, 1));
     }
@@ -65,7 +67,7 @@ static bool read_identity(struct store *s, const struct env_key *env, struct nod
 static bool read_before(struct store *s, struct node_state_info *n, struct buf *text, struct err *err)
 {
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_NODE_BEFORE, ARGS(arg_int(n->release), arg_text(n->node)), err))
+    if (!query_open(&q, s, SQL(NODE_BEFORE, arg_int(n->release), arg_text(n->node)), err))
         return false;
     if (query_next(&q, err))
         lb_debt_add_before(text, query_peek(&q, 0));
@@ -73,14 +75,16 @@ static bool read_before(struct store *s, struct node_state_info *n, struct buf *
 }
 
 /* Every different debt since it was last in rotation, in one line. */
-static bool read_debt(struct store *s, const struct env_key *env, struct node_state_info *n, int64_t since,
-                      struct arena *arena, struct err *err)
+static bool read_debt(struct reader r, const struct env_key *env, struct node_state_info *n, int64_t since,
+                      struct err *err)
 {
     auto_buf struct buf text = BUF_INIT(4096);
     {
         auto_query struct query q;
-        if (!query_open(&q, s, SQL_NODE_DEBT,
-                        ARGS(arg_text(env->env), arg_text(n->node), arg_int(since), arg_text(env->app)), err))
+        if (!query_open(
+                &q, r.store,
+                SQL(NODE_DEBT, arg_text(env->env), arg_text(n->node), arg_int(since), arg_text(env->app)),
+                err))
             return false;
         while (query_next(&q, err)) {
             told(n, query_int(&q, 0), query_int(&q, 1));
@@ -93,37 +97,36 @@ static bool read_debt(struct store *s, const struct env_key *env, struct node_st
     }
     if (!n->debt)
         return true;
-    if (!lb_debt_has_before(buf_str(&text)) && !read_before(s, n, &text, err))
+    if (!lb_debt_has_before(buf_str(&text)) && !read_before(r.store, n, &text, err))
         return false;
-    n->debt_text = arena_strdup(arena, buf_str(&text));
+    n->debt_text = arena_strdup(r.arena, buf_str(&text));
     return true;
 }
 
-static bool read_node(struct store *s, const struct env_key *env, struct node_state_info *n,
-                      struct arena *arena, struct err *err)
+static bool read_node(struct reader r, const struct env_key *env, struct node_state_info *n, struct err *err)
 {
     int64_t in_seq;
-    return read_rev(s, env, n, arena, &in_seq, err) && read_identity(s, env, n, arena, err) &&
-           read_debt(s, env, n, in_seq, arena, err);
+    return read_rev(r, env, n, &in_seq, err) && read_identity(r, env, n, err) &&
+           read_debt(r, env, n, in_seq, err);
 }
 
-bool node_states(struct store *s, const char *env, struct arena *arena, struct node_state_info **ret,
-                 size_t *ret_n, struct err *err)
+bool node_states(struct reader r, const char *env, struct node_state_info **ret, size_t *ret_n,
+                 struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct node_state_info);
     struct env_key key;
-    if (!env_resolve(s, env, arena, &key, err))
+    if (!env_resolve(r, env, &key, err))
         return false;
     for (const char *node = "";;) {
-        if (!next_node(s, &key, node, arena, &node, err))
+        if (!next_node(r, &key, node, &node, err))
             return false;
         if (!node)
             break;
         struct node_state_info *n = vec_add(&found);
         *n = (struct node_state_info){.node = node, .rev = "", .identity = "", .debt_text = ""};
-        if (!read_node(s, &key, n, arena, err))
+        if (!read_node(r, &key, n, err))
             return false;
     }
-    *ret = vec_take(&found, arena, ret_n);
+    *ret = vec_take(&found, r.arena, ret_n);
     return true;
 }

@@ -12,12 +12,12 @@ bool order_insert(struct store *s, const struct order_new *o, int64_t *ret_id, s
     auto_arena struct arena arena = {0};
     struct env_key key;
     process_host(host, sizeof(host));
-    if (!env_resolve(s, o->env, &arena, &key, err) || !tx_open(&tx, s, err))
+    if (!env_resolve(reader(s, &arena), o->env, &key, err) || !tx_open(&tx, s, err))
         return false;
-    bool ok = sql_run(s, SQL_ORDER_INSERT,
-                      ARGS(arg_int(o->at_ms), arg_text(key.env), arg_text(wish_name(o->verb)),
-                           arg_text(o->who), arg_text(via_name(o->via)), arg_text(o->place),
-                           arg_text(o->argv), arg_text(host), arg_text(key.app)),
+    bool ok = sql_run(s,
+                      SQL(ORDER_INSERT, arg_int(o->at_ms), arg_text(key.env), arg_text(wish_name(o->verb)),
+                          arg_text(o->who), arg_text(via_name(o->via)), arg_text(o->place), arg_text(o->argv),
+                          arg_text(host), arg_text(key.app)),
                       err);
     int64_t id = ok ? sql_id(s) : 0;
     if (!tx_close(&tx, ok, err))
@@ -37,10 +37,11 @@ static bool event_add(struct store *s, const struct order_event *e, struct err *
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    bool ok = sql_run(s, SQL_ORDER_EVENT,
-                      ARGS(arg_int(e->order), arg_text(e->event), arg_int(e->at_ms), arg_int(e->release),
-                           arg_int(e->pid), arg_int(e->pid_start), arg_text(e->boot_id ? e->boot_id : ""),
-                           arg_int(e->exit_status), arg_text(e->text ? e->text : "")),
+    bool ok = sql_run(s,
+                      SQL(ORDER_EVENT, arg_int(e->order), arg_text(e->event), arg_int(e->at_ms),
+                          arg_int(e->release), arg_int(e->pid), arg_int(e->pid_start),
+                          arg_text(e->boot_id ? e->boot_id : ""), arg_int(e->exit_status),
+                          arg_text(e->text ? e->text : "")),
                       err);
     return tx_close(&tx, ok, err);
 }
@@ -65,13 +66,14 @@ bool order_release(struct store *s, int64_t id, int64_t release, int64_t at_ms, 
         err);
 }
 
-bool order_end(struct store *s, int64_t id, int exit_status, const char *text, int64_t at_ms, struct err *err)
+bool order_end(struct store *s, const struct order_end_new *end, struct err *err)
 {
-    return event_add(
-        s,
-        &(struct order_event){
-            .order = id, .event = "end", .at_ms = at_ms, .exit_status = exit_status, .text = text},
-        err);
+    struct order_event e = {.order = end->order,
+                            .event = "end",
+                            .at_ms = end->at_ms,
+                            .exit_status = end->exit_status,
+                            .text = end->text};
+    return event_add(s, &e, err);
 }
 
 /* ---- reading */
@@ -98,72 +100,63 @@ static void order_from_row(struct query *q, struct arena *arena, struct order_in
     };
 }
 
-bool order_get(struct store *s, int64_t id, struct arena *arena, struct order_info **ret, struct err *err)
+bool order_get(struct reader r, int64_t id, struct order_info **ret, struct err *err)
 {
     auto_query struct query q;
     *ret = NULL;
-    if (!query_open(&q, s, SQL_ORDER_GET, ARGS(arg_int(id)), err))
+    if (!query_open(&q, r.store, SQL(ORDER_GET, arg_int(id)), err))
         return false;
     if (query_next(&q, err)) {
-        *ret = arena_alloc(arena, sizeof(**ret));
-        order_from_row(&q, arena, *ret);
+        *ret = arena_alloc(r.arena, sizeof(**ret));
+        order_from_row(&q, r.arena, *ret);
     }
     return !q.failed;
 }
 
-bool order_list(struct store *s, const char *env, size_t limit, int64_t before_id, struct arena *arena,
-                struct order_info **ret, size_t *ret_n, struct err *err)
+bool order_list(struct reader r, const struct newest *which, struct order_info **ret, size_t *ret_n,
+                struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct order_info);
     struct env_key key = {0};
-    if (env && !env_resolve(s, env, arena, &key, err))
+    if (which->env && !env_resolve(r, which->env, &key, err))
         return false;
     auto_query struct query q;
-    struct arg args[] = {arg_int(before_id > 0 ? before_id : INT64_MAX),
-                         arg_int(limit > INT32_MAX ? INT32_MAX : (int64_t)limit), arg_text(key.env),
-                         arg_text(key.app)};
-    if (!query_open(&q, s, env ? SQL_ORDER_ENV : SQL_ORDER_ALL, args, env ? 4 : 2, err))
+    struct arg before = arg_before(which->before), most = arg_limit(which->limit);
+    const struct statement *of_all = SQL(ORDER_ALL, before, most);
+    const struct statement *of_one = SQL(ORDER_ENV, before, most, arg_text(key.env), arg_text(key.app));
+    if (!query_open(&q, r.store, which->env ? of_one : of_all, err))
         return false;
     while (query_next(&q, err))
-        order_from_row(&q, arena, vec_add(&found));
+        order_from_row(&q, r.arena, vec_add(&found));
     if (q.failed)
         return false;
-    *ret = vec_take(&found, arena, ret_n);
+    *ret = vec_take(&found, r.arena, ret_n);
     return true;
-}
-
-static bool one_number(struct store *s, enum sql id, const struct arg *args, size_t n, int64_t *ret,
-                       struct err *err)
-{
-    auto_query struct query q;
-    if (!query_open(&q, s, id, args, n, err))
-        return false;
-    *ret = query_next(&q, err) ? query_int(&q, 0) : 0;
-    return !q.failed;
 }
 
 bool order_of_release(struct store *s, int64_t release, int64_t *ret_id, struct err *err)
 {
-    return one_number(s, SQL_ORDER_OF_RELEASE, ARGS(arg_int(release)), ret_id, err);
+    return sql_number(s, SQL(ORDER_OF_RELEASE, arg_int(release)), ret_id, err);
 }
 
 bool order_last_change(struct store *s, int64_t *ret_id, struct err *err)
 {
-    return one_number(s, SQL_ORDER_EVENT_LAST, NO_ARGS, ret_id, err);
+    return sql_number(s, SQL(ORDER_EVENT_LAST), ret_id, err);
 }
 
-bool order_changes(struct store *s, int64_t after, size_t limit, struct arena *arena,
-                   struct order_change **ret, size_t *ret_n, struct err *err)
+bool order_changes(struct reader r, const struct since *since, struct order_change **ret, size_t *ret_n,
+                   struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct order_change);
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_ORDER_EVENTS_AFTER, ARGS(arg_int(after), arg_int((int64_t)limit)), err))
+    if (!query_open(&q, r.store, SQL(ORDER_EVENTS_AFTER, arg_int(since->after), arg_limit(since->limit)),
+                    err))
         return false;
     while (query_next(&q, err))
         *(struct order_change *)vec_add(&found) =
             (struct order_change){.id = query_int(&q, 0), .order = query_int(&q, 1)};
     if (q.failed)
         return false;
-    *ret = vec_take(&found, arena, ret_n);
+    *ret = vec_take(&found, r.arena, ret_n);
     return true;
 }

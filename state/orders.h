@@ -20,9 +20,12 @@ bool order_insert(struct store *s, const struct order_new *o, int64_t *ret_id, s
 bool order_started(struct store *s, int64_t id, int64_t pid, int64_t at_ms, struct err *err) MUST_CHECK;
 /* The release that the command works on; the command itself says it, in its transaction. */
 bool order_release(struct store *s, int64_t id, int64_t release, int64_t at_ms, struct err *err) MUST_CHECK;
-/* exit_status -1: it ended, and nobody saw how. */
-bool order_end(struct store *s, int64_t id, int exit_status, const char *text, int64_t at_ms,
-               struct err *err) MUST_CHECK;
+struct order_end_new {
+    int64_t order, at_ms;
+    int exit_status; /* -1: it ended, and nobody saw how */
+    const char *text;
+};
+bool order_end(struct store *s, const struct order_end_new *e, struct err *err) MUST_CHECK;
 
 struct order_info {
     int64_t id, at_ms, release, pid, pid_start;
@@ -32,19 +35,18 @@ struct order_info {
     enum via via;
     const char *env, *who, *place, *argv, *host, *boot_id, *text;
 };
-bool order_get(struct store *s, int64_t id, struct arena *arena, struct order_info **ret,
+bool order_get(struct reader r, int64_t id, struct order_info **ret,
                struct err *err) MUST_CHECK; /* *ret NULL when there is none */
-/* Newest first; env NULL = all. */
-bool order_list(struct store *s, const char *env, size_t limit, int64_t before_id, struct arena *arena,
-                struct order_info **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+bool order_list(struct reader r, const struct newest *which, struct order_info **ret, size_t *ret_n,
+                struct err *err) MUST_CHECK;
 /* The order that a release was started or last continued by; 0 = by hand. */
 bool order_of_release(struct store *s, int64_t release, int64_t *ret_id, struct err *err) MUST_CHECK;
-/* Events with id > after, oldest first: which orders changed. For observers with a cursor. */
+/* Which orders changed, by the number of the change. For observers with a cursor. */
 struct order_change {
     int64_t id, order;
 };
-bool order_changes(struct store *s, int64_t after, size_t limit, struct arena *arena,
-                   struct order_change **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+bool order_changes(struct reader r, const struct since *since, struct order_change **ret, size_t *ret_n,
+                   struct err *err) MUST_CHECK;
 bool order_last_change(struct store *s, int64_t *ret_id, struct err *err) MUST_CHECK;
 
 #endif

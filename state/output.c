@@ -13,25 +13,25 @@ bool output_append(struct store *s, const struct output *o, struct err *err)
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    bool ok =
-        sql_run(s, SQL_OUTPUT_INSERT,
-                ARGS(arg_int(o->release), arg_int(o->at_ms), arg_text(or_empty(o->node)), arg_int(o->step),
-                     arg_int(o->attempt), arg_int(o->stream), arg_int(o->back), arg_blob(o->data, o->n)),
-                err);
+    bool ok = sql_run(s,
+                      SQL(OUTPUT_INSERT, arg_int(o->release), arg_int(o->at_ms), arg_text(or_empty(o->node)),
+                          arg_int(o->step), arg_int(o->attempt), arg_int(o->stream), arg_int(o->back),
+                          arg_blob(o->data, o->n)),
+                      err);
     return tx_close(&tx, ok, err);
 }
 
-bool output_end(struct store *s, const struct output *o, int64_t total_bytes, bool cut, const char *sha256,
-                struct err *err)
+bool output_end(struct store *s, const struct output_sum *sum, struct err *err)
 {
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    bool ok = sql_run(s, SQL_OUTPUT_END,
-                      ARGS(arg_int(o->release), arg_int(o->at_ms), arg_text(or_empty(o->node)),
-                           arg_int(o->step), arg_int(o->attempt), arg_int(o->back), arg_int(total_bytes),
-                           arg_int(cut), arg_text(or_empty(sha256))),
-                      err);
+    bool ok =
+        sql_run(s,
+                SQL(OUTPUT_END, arg_int(sum->release), arg_int(sum->at_ms), arg_text(or_empty(sum->node)),
+                    arg_int(sum->step), arg_int(sum->attempt), arg_int(sum->back), arg_int(sum->total_bytes),
+                    arg_int(sum->cut), arg_text(or_empty(sum->sha256))),
+                err);
     return tx_close(&tx, ok, err);
 }
 
@@ -53,45 +53,44 @@ static void output_from_row(const struct query *q, struct arena *arena, struct o
     };
 }
 
-bool output_read(struct store *s, int64_t release, const char *node, int step, int64_t after, size_t limit,
-                 struct arena *arena, struct output **ret, size_t *ret_n, struct err *err)
+bool output_read(struct reader r, const struct output_range *range, struct output **ret, size_t *ret_n,
+                 struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct output);
     auto_query struct query q;
-    int64_t most = limit > INT32_MAX ? INT32_MAX : (int64_t)limit;
-    if (!query_open(&q, s, SQL_OUTPUT_READ,
-                    ARGS(arg_int(release), arg_int(after), arg_text(node), arg_int(step), arg_int(most)),
+    if (!query_open(&q, r.store,
+                    SQL(OUTPUT_READ, arg_int(range->release), arg_int(range->after), arg_text(range->node),
+                        arg_int(range->step), arg_limit(range->limit)),
                     err))
         return false;
     while (query_next(&q, err))
-        output_from_row(&q, arena, vec_add(&found));
+        output_from_row(&q, r.arena, vec_add(&found));
     if (q.failed)
         return false;
-    *ret = vec_take(&found, arena, ret_n);
+    *ret = vec_take(&found, r.arena, ret_n);
     return true;
 }
 
-bool output_sums(struct store *s, int64_t release, struct arena *arena, struct output_sum **ret,
-                 size_t *ret_n, struct err *err)
+bool output_sums(struct reader r, int64_t release, struct output_sum **ret, size_t *ret_n, struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct output_sum);
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_OUTPUT_SUMS, ARGS(arg_int(release)), err))
+    if (!query_open(&q, r.store, SQL(OUTPUT_SUMS, arg_int(release)), err))
         return false;
     while (query_next(&q, err))
         *(struct output_sum *)vec_add(&found) = (struct output_sum){
             .release = query_int(&q, 0),
             .at_ms = query_int(&q, 1),
-            .node = query_text(&q, 2, arena),
+            .node = query_text(&q, 2, r.arena),
             .step = (int)query_int(&q, 3),
             .attempt = (int)query_int(&q, 4),
             .back = query_int(&q, 5) != 0,
             .total_bytes = query_int(&q, 6),
             .cut = query_int(&q, 7) != 0,
-            .sha256 = query_text(&q, 8, arena),
+            .sha256 = query_text(&q, 8, r.arena),
         };
     if (q.failed)
         return false;
-    *ret = vec_take(&found, arena, ret_n);
+    *ret = vec_take(&found, r.arena, ret_n);
     return true;
 }

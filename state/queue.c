@@ -36,20 +36,19 @@ static void place_from_row(struct query *q, struct arena *arena, struct waiter *
     };
 }
 
-bool queue_list(struct store *s, const char *env, struct arena *arena, struct waiter **ret, size_t *ret_n,
-                struct err *err)
+bool queue_list(struct reader r, const char *env, struct waiter **ret, size_t *ret_n, struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct waiter);
     struct env_key key = {0};
     auto_query struct query q = {0};
-    if ((env && !env_resolve(s, env, arena, &key, err)) ||
-        !query_open(&q, s, SQL_QUEUE_OPEN, ARGS(arg_text(key.env), arg_text(key.app)), err))
+    if ((env && !env_resolve(r, env, &key, err)) ||
+        !query_open(&q, r.store, SQL(QUEUE_OPEN, arg_text(key.env), arg_text(key.app)), err))
         return false;
     while (query_next(&q, err))
-        place_from_row(&q, arena, vec_add(&found));
+        place_from_row(&q, r.arena, vec_add(&found));
     if (q.failed)
         return false;
-    *ret = vec_take(&found, arena, ret_n);
+    *ret = vec_take(&found, r.arena, ret_n);
     return true;
 }
 
@@ -68,7 +67,7 @@ static bool tell(struct store *s, const struct waiter *p, enum notice_kind event
 
 static bool place_end(struct store *s, int64_t id, enum queued how, int64_t now_ms, struct err *err)
 {
-    return sql_run(s, SQL_QUEUE_END, ARGS(arg_int(id), arg_int(now_ms), arg_text(queued_name(how))), err);
+    return sql_run(s, SQL(QUEUE_END, arg_int(id), arg_int(now_ms), arg_text(queued_name(how))), err);
 }
 
 /* The lock is free: the first place that has not lapsed gets it offered. */
@@ -77,7 +76,7 @@ static bool offer(struct store *s, const struct waiter *places, size_t n, int64_
     for (size_t i = 0; i < n; i++) {
         const struct waiter *p = &places[i];
         if (p->offered_ms == 0)
-            return sql_run(s, SQL_QUEUE_OFFER, ARGS(arg_int(p->id), arg_int(now_ms)), err) &&
+            return sql_run(s, SQL(QUEUE_OFFER, arg_int(p->id), arg_int(now_ms)), err) &&
                    tell(s, p, NOTICE_TURN, now_ms, err);
         if (now_ms < p->offered_ms + p->lapse_ms)
             return true;
@@ -92,19 +91,29 @@ static bool withdraw(struct store *s, const char *env, struct err *err)
 {
     auto_arena struct arena arena = {0};
     struct env_key key;
-    return env_resolve(s, env, &arena, &key, err) &&
-           sql_run(s, SQL_QUEUE_WITHDRAW, ARGS(arg_text(key.env), arg_text(key.app)), err);
+    return env_resolve(reader(s, &arena), env, &key, err) &&
+           sql_run(s, SQL(QUEUE_WITHDRAW, arg_text(key.env), arg_text(key.app)), err);
 }
 
-static bool place_add(struct store *s, enum sql id, const struct waiter *p, int64_t now_ms, struct err *err)
+/* Behind all who wait, or before them. */
+static bool place_add(struct store *s, const struct waiter *p, bool at_front, struct err *err)
 {
     auto_arena struct arena arena = {0};
     struct env_key key;
-    return env_resolve(s, p->env, &arena, &key, err) &&
-           sql_run(s, id,
-                   ARGS(arg_text(key.env), arg_text(p->who), arg_text(p->person), arg_text(via_name(p->via)),
-                        arg_text(p->place ? p->place : ""), arg_int(now_ms), arg_int(p->lapse_ms),
-                        arg_text(key.app)),
+    if (!env_resolve(reader(s, &arena), p->env, &key, err))
+        return false;
+    const struct arg values[] = {arg_text(key.env),
+                                 arg_text(p->who),
+                                 arg_text(p->person),
+                                 arg_text(via_name(p->via)),
+                                 arg_text(p->place ? p->place : ""),
+                                 arg_int(p->joined_ms),
+                                 arg_int(p->lapse_ms),
+                                 arg_text(key.app)};
+    return sql_run(s,
+                   &(struct statement){.id = at_front ? SQL_QUEUE_FRONT : SQL_QUEUE_INSERT,
+                                       .args = values,
+                                       .n = sizeof(values) / sizeof(values[0])},
                    err);
 }
 
@@ -114,11 +123,11 @@ static bool settle(struct store *s, const char *env, int64_t now_ms, struct err 
     struct lock_info lock;
     struct waiter *places;
     size_t n;
-    if (!queue_list(s, env, &arena, &places, &n, err))
+    if (!queue_list(reader(s, &arena), env, &places, &n, err))
         return false;
     if (n == 0)
         return true;
-    if (!lock_get(s, env, &arena, &lock, err))
+    if (!lock_get(reader(s, &arena), env, &lock, err))
         return false;
     if (!lock.held)
         return offer(s, places, n, now_ms, err);
@@ -141,98 +150,94 @@ static int find(const struct waiter *places, size_t n, const char *who)
     return -1;
 }
 
-static bool join(struct store *s, const struct waiter *p, int64_t now_ms, size_t *ret_ahead, struct err *err)
+static bool join(struct store *s, const struct waiter *p, size_t *ret_ahead, struct err *err)
 {
     auto_arena struct arena arena = {0};
     struct waiter *places;
     size_t n;
-    if (!queue_list(s, p->env, &arena, &places, &n, err))
+    if (!queue_list(reader(s, &arena), p->env, &places, &n, err))
         return false;
     int at = find(places, n, p->who);
     *ret_ahead = at < 0 ? n : (size_t)at;
     if (at >= 0)
         return true;
-    return place_add(s, SQL_QUEUE_INSERT, p, now_ms, err) && settle(s, p->env, now_ms, err);
+    return place_add(s, p, false, err) && settle(s, p->env, p->joined_ms, err);
 }
 
-bool queue_join(struct store *s, const struct waiter *p, int64_t now_ms, size_t *ret_ahead, struct err *err)
+bool queue_join(struct store *s, const struct waiter *p, size_t *ret_ahead, struct err *err)
 {
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    return tx_close(&tx, join(s, p, now_ms, ret_ahead, err), err);
+    return tx_close(&tx, join(s, p, ret_ahead, err), err);
 }
 
-static bool leave(struct store *s, const char *env, const char *who, int64_t now_ms, bool *ret_was,
-                  struct err *err)
+static bool leave(struct store *s, const struct turn *turn, bool *ret_was, struct err *err)
 {
     auto_arena struct arena arena = {0};
     struct waiter *places;
     size_t n;
-    if (!queue_list(s, env, &arena, &places, &n, err))
+    if (!queue_list(reader(s, &arena), turn->env, &places, &n, err))
         return false;
-    int at = find(places, n, who);
+    int at = find(places, n, turn->who);
     *ret_was = at >= 0;
-    return at < 0 || (place_end(s, places[at].id, QUEUED_LEFT, now_ms, err) && settle(s, env, now_ms, err));
+    return at < 0 || (place_end(s, places[at].id, QUEUED_LEFT, turn->now_ms, err) &&
+                      settle(s, turn->env, turn->now_ms, err));
 }
 
-bool queue_leave(struct store *s, const char *env, const char *who, int64_t now_ms, bool *ret_was,
-                 struct err *err)
+bool queue_leave(struct store *s, const struct turn *turn, bool *ret_was, struct err *err)
 {
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    return tx_close(&tx, leave(s, env, who, now_ms, ret_was, err), err);
+    return tx_close(&tx, leave(s, turn, ret_was, err), err);
 }
 
-static bool take_turn(struct store *s, const struct waiter *p, int64_t now_ms, struct arena *arena,
-                      const char **ret_over, struct err *err)
+static bool take_turn(struct reader r, const struct waiter *p, const char **ret_over, struct err *err)
 {
+    struct store *s = r.store;
     struct waiter *places;
     size_t n;
     *ret_over = NULL;
-    if (!queue_list(s, p->env, arena, &places, &n, err))
+    if (!queue_list(r, p->env, &places, &n, err))
         return false;
     int at = find(places, n, p->who);
     if (n > 0 && at != 0)
         *ret_over = places[0].who;
-    if (at >= 0 && !place_end(s, places[at].id, QUEUED_MOVED, now_ms, err))
+    if (at >= 0 && !place_end(s, places[at].id, QUEUED_MOVED, p->joined_ms, err))
         return false;
-    return withdraw(s, p->env, err) && place_add(s, n ? SQL_QUEUE_FRONT : SQL_QUEUE_INSERT, p, now_ms, err) &&
-           settle(s, p->env, now_ms, err);
+    return withdraw(s, p->env, err) && place_add(s, p, n > 0, err) && settle(s, p->env, p->joined_ms, err);
 }
 
-bool queue_take_turn(struct store *s, const struct waiter *p, int64_t now_ms, struct arena *arena,
-                     const char **ret_over, struct err *err)
+bool queue_take_turn(struct store *s, const struct waiter *p, struct arena *arena, const char **ret_over,
+                     struct err *err)
 {
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    return tx_close(&tx, take_turn(s, p, now_ms, arena, ret_over, err), err);
+    return tx_close(&tx, take_turn(reader(s, arena), p, ret_over, err), err);
 }
 
-bool queue_turn(struct store *s, const char *env, const char *who, int64_t now_ms, struct arena *arena,
-                struct waiter *ret_other, bool *ret_mine, struct err *err)
+bool queue_turn(struct reader r, const struct turn *turn, const struct waiter **ret_other, struct err *err)
 {
     struct waiter *places;
     size_t n;
-    *ret_mine = true;
-    if (!settle(s, env, now_ms, err) || !queue_list(s, env, arena, &places, &n, err))
+    *ret_other = NULL;
+    if (!settle(r.store, turn->env, turn->now_ms, err) || !queue_list(r, turn->env, &places, &n, err))
         return false;
-    if (n == 0 || queue_same(places[0].who, who))
-        return true;
-    *ret_mine = false;
-    *ret_other = places[0];
+    if (n > 0 && !queue_same(places[0].who, turn->who))
+        *ret_other = &places[0];
     return true;
 }
 
-bool queue_served(struct store *s, const char *env, const char *who, int64_t now_ms, struct err *err)
+bool queue_served(struct store *s, const struct turn *turn, struct err *err)
 {
     auto_arena struct arena arena = {0};
     struct waiter *places;
     size_t n;
-    if (!queue_list(s, env, &arena, &places, &n, err))
+    if (!queue_list(reader(s, &arena), turn->env, &places, &n, err))
         return false;
-    int at = find(places, n, who);
-    return (at < 0 || place_end(s, places[at].id, QUEUED_TAKEN, now_ms, err)) && settle(s, env, now_ms, err);
+    int at = find(places, n, turn->who);
+    return (at < 0 || place_end(s, places[at].id, QUEUED_TAKEN, turn->now_ms, err)) &&
+           settle(s, turn->env, turn->now_ms, err);
 }

@@ -9,32 +9,31 @@ bool release_insert(struct store *s, const struct release_new *r, int64_t *ret_i
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    bool ok =
-        sql_run(s, SQL_RELEASE_INSERT,
-                ARGS(arg_text(env_bare(r->env)), arg_text(r->app ? r->app : ""), arg_text(kind_name(r->kind)),
-                     arg_text(r->plan_name ? r->plan_name : ""), arg_text(r->rev ? r->rev : ""),
-                     arg_text(r->rev_typed ? r->rev_typed : ""), arg_text(r->who ? r->who : ""),
-                     arg_text(r->host ? r->host : ""), arg_text(r->plan_digest ? r->plan_digest : ""),
-                     arg_int(r->of_release), arg_int(r->at_ms), arg_text(r->root ? r->root : "")),
-                err);
+    bool ok = sql_run(s,
+                      SQL(RELEASE_INSERT, arg_text(env_bare(r->env)), arg_text(r->app ? r->app : ""),
+                          arg_text(kind_name(r->kind)), arg_text(r->plan_name ? r->plan_name : ""),
+                          arg_text(r->rev ? r->rev : ""), arg_text(r->rev_typed ? r->rev_typed : ""),
+                          arg_text(r->who ? r->who : ""), arg_text(r->host ? r->host : ""),
+                          arg_text(r->plan_digest ? r->plan_digest : ""), arg_int(r->of_release),
+                          arg_int(r->at_ms), arg_text(r->root ? r->root : "")),
+                      err);
     int64_t id = ok ? sql_id(s) : 0;
-    ok =
-        ok && sql_run(s, SQL_PLAN_INSERT, ARGS(arg_int(id), arg_text(r->plan_json ? r->plan_json : "")), err);
+    ok = ok && sql_run(s, SQL(PLAN_INSERT, arg_int(id), arg_text(r->plan_json ? r->plan_json : "")), err);
     if (!tx_close(&tx, ok, err))
         return false;
     *ret_id = id;
     return true;
 }
 
-bool release_end(struct store *s, int64_t release, int exit_status, const char *summary, int64_t at_ms,
-                 struct err *err)
+bool release_end(struct store *s, const struct release_end_new *e, struct err *err)
 {
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    bool ok = sql_run(
-        s, SQL_RELEASE_END,
-        ARGS(arg_int(release), arg_int(exit_status), arg_text(summary ? summary : ""), arg_int(at_ms)), err);
+    bool ok = sql_run(s,
+                      SQL(RELEASE_END, arg_int(e->release), arg_int(e->exit_status),
+                          arg_text(e->summary ? e->summary : ""), arg_int(e->at_ms)),
+                      err);
     return tx_close(&tx, ok, err);
 }
 
@@ -59,8 +58,8 @@ static bool settled_get(struct store *s, const char *env, int64_t *ret, struct e
     struct env_key key;
     auto_query struct query q = {0};
     *ret = 0;
-    if (!env_resolve(s, env, &arena, &key, err) ||
-        !query_open(&q, s, SQL_RELEASE_SETTLED, ARGS(arg_text(key.env), arg_text(key.app)), err))
+    if (!env_resolve(reader(s, &arena), env, &key, err) ||
+        !query_open(&q, s, SQL(RELEASE_SETTLED, arg_text(key.env), arg_text(key.app)), err))
         return false;
     if (query_next(&q, err))
         *ret = query_int(&q, 0);
@@ -119,78 +118,68 @@ static bool mark_settled(struct store *s, struct release_info *list, size_t n, s
     return true;
 }
 
-static bool list_open(struct query *q, struct store *s, const struct env_key *key, size_t limit,
-                      int64_t before_id, struct err *err)
-{
-    struct arg args[] = {
-        arg_int(before_id > 0 ? before_id : INT64_MAX),
-        arg_int(limit > INT32_MAX ? INT32_MAX : (int64_t)limit),
-        arg_text(key->env),
-        arg_text(key->app),
-    };
-    return query_open(q, s, key->env ? SQL_RELEASE_ENV : SQL_RELEASE_ALL, args, key->env ? 4 : 2, err);
-}
-
-bool release_list(struct store *s, const char *env, size_t limit, int64_t before_id, struct arena *arena,
-                  struct release_info **ret, size_t *ret_n, struct err *err)
+bool release_list(struct reader r, const struct newest *which, struct release_info **ret, size_t *ret_n,
+                  struct err *err)
 {
     auto_vec struct vec list = VEC_INIT(struct release_info);
     struct env_key key = {0};
-    if (env && !env_resolve(s, env, arena, &key, err))
+    struct arg before = arg_before(which->before), most = arg_limit(which->limit);
+    if (which->env && !env_resolve(r, which->env, &key, err))
         return false;
+    const struct statement *of_all = SQL(RELEASE_ALL, before, most);
+    const struct statement *of_one = SQL(RELEASE_ENV, before, most, arg_text(key.env), arg_text(key.app));
     {
         auto_query struct query q;
-        if (!list_open(&q, s, &key, limit, before_id, err))
+        if (!query_open(&q, r.store, which->env ? of_one : of_all, err))
             return false;
         while (query_next(&q, err))
-            release_from_row(&q, arena, vec_add(&list));
+            release_from_row(&q, r.arena, vec_add(&list));
         if (q.failed)
             return false;
     }
-    if (!mark_settled(s, list.data, list.n, err))
+    if (!mark_settled(r.store, list.data, list.n, err))
         return false;
-    *ret = vec_take(&list, arena, ret_n);
+    *ret = vec_take(&list, r.arena, ret_n);
     return true;
 }
 
-bool release_get(struct store *s, int64_t id, struct arena *arena, struct release_info **ret, struct err *err)
+bool release_get(struct reader r, int64_t id, struct release_info **ret, struct err *err)
 {
     struct release_info *found = NULL;
     {
         auto_query struct query q;
-        if (!query_open(&q, s, SQL_RELEASE_ONE, ARGS(arg_int(id)), err))
+        if (!query_open(&q, r.store, SQL(RELEASE_ONE, arg_int(id)), err))
             return false;
         if (query_next(&q, err)) {
-            found = arena_alloc(arena, sizeof(*found));
-            release_from_row(&q, arena, found);
+            found = arena_alloc(r.arena, sizeof(*found));
+            release_from_row(&q, r.arena, found);
         }
         if (q.failed)
             return false;
     }
-    if (found && !mark_settled(s, found, 1, err))
+    if (found && !mark_settled(r.store, found, 1, err))
         return false;
     *ret = found;
     return true;
 }
 
-bool release_unfinished(struct store *s, const char *env, struct arena *arena, struct release_info **ret,
-                        struct err *err)
+bool release_unfinished(struct reader r, const char *env, struct release_info **ret, struct err *err)
 {
     int64_t settled;
     struct env_key key;
-    if (!env_resolve(s, env, arena, &key, err) || !settled_get(s, env, &settled, err))
+    if (!env_resolve(r, env, &key, err) || !settled_get(r.store, env, &settled, err))
         return false;
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_RELEASE_OPEN, ARGS(arg_text(key.env), arg_int(settled), arg_text(key.app)),
+    if (!query_open(&q, r.store, SQL(RELEASE_OPEN, arg_text(key.env), arg_int(settled), arg_text(key.app)),
                     err))
         return false;
     *ret = NULL;
     while (!*ret && query_next(&q, err)) {
         struct release_info info;
-        release_from_row(&q, arena, &info);
+        release_from_row(&q, r.arena, &info);
         if (!info.resumable)
             continue;
-        *ret = arena_alloc(arena, sizeof(info));
+        *ret = arena_alloc(r.arena, sizeof(info));
         **ret = info;
     }
     return !q.failed;
@@ -215,14 +204,14 @@ static bool in_force(struct release_info *list, size_t n, int64_t *below, struct
     return false;
 }
 
-bool release_in_force(struct store *s, const char *env, int64_t before_id, struct arena *arena,
-                      struct release_info **ret, struct err *err)
+bool release_in_force(struct reader r, const char *env, int64_t before_id, struct release_info **ret,
+                      struct err *err)
 {
     struct release_info *list;
     size_t n;
     int64_t before = 0, below = before_id;
     do {
-        if (!release_list(s, env, 100, before, arena, &list, &n, err))
+        if (!release_list(r, &(struct newest){.env = env, .limit = 100, .before = before}, &list, &n, err))
             return false;
         if (in_force(list, n, &below, ret))
             return true;
@@ -231,41 +220,40 @@ bool release_in_force(struct store *s, const char *env, int64_t before_id, struc
     return true;
 }
 
-bool release_rollback_of(struct store *s, const char *env, struct arena *arena, struct release_info **ret,
-                         struct err *err)
+bool release_rollback_of(struct reader r, const char *env, struct release_info **ret, struct err *err)
 {
-    if (!release_unfinished(s, env, arena, ret, err))
+    if (!release_unfinished(r, env, ret, err))
         return false;
-    return *ret || release_in_force(s, env, INT64_MAX, arena, ret, err);
+    return *ret || release_in_force(r, env, INT64_MAX, ret, err);
 }
 
-bool release_plan(struct store *s, int64_t id, struct arena *arena, const char **ret_json, struct err *err)
+bool release_plan(struct reader r, int64_t id, const char **ret_json, struct err *err)
 {
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_PLAN_GET, ARGS(arg_int(id)), err))
+    if (!query_open(&q, r.store, SQL(PLAN_GET, arg_int(id)), err))
         return false;
     if (query_next(&q, err)) {
-        *ret_json = query_text(&q, 0, arena);
+        *ret_json = query_text(&q, 0, r.arena);
         return true;
     }
     if (q.failed)
         return false;
     return err_set(err, E_JOURNAL,
                    "journal %s has no release %lld; 'release history' lists those that it has",
-                   store_place(s), (long long)id);
+                   store_place(r.store), (long long)id);
 }
 
-bool release_ends_after(struct store *s, int64_t after, size_t limit, struct arena *arena,
-                        struct release_ended **ret, size_t *ret_n, struct err *err)
+bool release_ends_after(struct reader r, const struct since *since, struct release_ended **ret, size_t *ret_n,
+                        struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct release_ended);
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_ENDS_AFTER, ARGS(arg_int(after), arg_int((int64_t)limit)), err))
+    if (!query_open(&q, r.store, SQL(ENDS_AFTER, arg_int(since->after), arg_limit(since->limit)), err))
         return false;
     while (query_next(&q, err))
         *(struct release_ended *)vec_add(&found) = (struct release_ended){
             .id = query_int(&q, 0),
-            .env = env_from_row(&q, 6, 1, arena),
+            .env = env_from_row(&q, 6, 1, r.arena),
             .kind = (enum release_kind)query_word(&q, 2, kind_from_name),
             .exit_status = (int)query_int(&q, 3),
             .took_ms = query_int(&q, 4),
@@ -273,6 +261,6 @@ bool release_ends_after(struct store *s, int64_t after, size_t limit, struct are
         };
     if (q.failed)
         return false;
-    *ret = vec_take(&found, arena, ret_n);
+    *ret = vec_take(&found, r.arena, ret_n);
     return true;
 }

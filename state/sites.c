@@ -18,52 +18,50 @@ static bool listed(const struct vec *found, const char *env)
     return false;
 }
 
-static bool others_at(struct store *s, const struct env_key *key, const struct site *site, struct vec *found,
-                      struct arena *arena, struct err *err)
+static bool others_at(struct reader r, const struct env_key *key, const struct site *site, struct vec *found,
+                      struct err *err)
 {
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_SITE_OTHERS,
-                    ARGS(arg_text(site->site), arg_text(key->env), arg_text(key->app)), err))
+    if (!query_open(&q, r.store,
+                    SQL(SITE_OTHERS, arg_text(site->site), arg_text(key->env), arg_text(key->app)), err))
         return false;
     while (query_next(&q, err)) {
-        const char *env = env_from_row(&q, 0, 1, arena);
+        const char *env = env_from_row(&q, 0, 1, r.arena);
         if (listed(found, env))
             continue;
         *(struct site_shared *)vec_add(found) = (struct site_shared){
-            .env = env, .node = site->node, .other_node = query_text(&q, 2, arena), .site = site->site};
+            .env = env, .node = site->node, .other_node = query_text(&q, 2, r.arena), .site = site->site};
     }
     return !q.failed;
 }
 
 /* A holder that died before its release had a number, or after the last row of it, holds nothing. */
-static bool holds(struct store *s, const struct lock_info *lock, struct arena *arena, bool *ret,
-                  struct err *err)
+static bool holds(struct reader r, const struct lock_info *lock, bool *ret, struct err *err)
 {
-    struct release_info *r = NULL;
+    struct release_info *its = NULL;
     *ret = lock->held;
     if (!lock->held || lock->holder != HOLDER_DEAD)
         return true;
-    if (lock->release && !release_get(s, lock->release, arena, &r, err))
+    if (lock->release && !release_get(r, lock->release, &its, err))
         return false;
-    *ret = r && r->resumable;
+    *ret = its && its->resumable;
     return true;
 }
 
-bool sites_shared(struct store *s, const char *env, const struct site *sites, size_t n, struct arena *arena,
-                  struct site_shared **ret, size_t *ret_n, struct err *err)
+bool sites_shared(struct reader r, const struct sites *at, struct site_shared **ret, size_t *ret_n,
+                  struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct site_shared);
     struct env_key key;
-    if (!env_resolve(s, env, arena, &key, err))
+    if (!env_resolve(r, at->env, &key, err))
         return false;
-    for (size_t i = 0; i < n; i++)
-        if (!others_at(s, &key, &sites[i], &found, arena, err))
+    for (size_t i = 0; i < at->n; i++)
+        if (!others_at(r, &key, &at->list[i], &found, err))
             return false;
-    struct site_shared *list = vec_take(&found, arena, ret_n);
+    struct site_shared *list = vec_take(&found, r.arena, ret_n);
     for (size_t i = 0; i < *ret_n; i++)
-        if (!lock_get(s, list[i].env, arena, &list[i].lock, err) ||
-            !holds(s, &list[i].lock, arena, &list[i].held, err) ||
-            !release_unfinished(s, list[i].env, arena, &list[i].unfinished, err))
+        if (!lock_get(r, list[i].env, &list[i].lock, err) || !holds(r, &list[i].lock, &list[i].held, err) ||
+            !release_unfinished(r, list[i].env, &list[i].unfinished, err))
             return false;
     *ret = list;
     return true;
@@ -88,22 +86,21 @@ static bool refuse(const char *env, const struct site_shared *x, struct arena *a
                    env, text, kind_name(x->unfinished->kind), x->unfinished->id, x->env, x->env, x->env);
 }
 
-static bool write_sites(struct store *s, const char *env, const struct site *sites, size_t n,
-                        struct arena *arena, struct err *err)
+static bool write_sites(struct store *s, const struct sites *at, struct err *err)
 {
+    auto_arena struct arena arena = {0};
     struct env_key key;
-    bool ok = env_resolve(s, env, arena, &key, err) &&
-              sql_run(s, SQL_SITE_DROP, ARGS(arg_text(key.env), arg_text(key.app)), err);
-    for (size_t i = 0; ok && i < n; i++)
-        ok = sql_run(
-            s, SQL_SITE_ADD,
-            ARGS(arg_text(sites[i].site), arg_text(key.app), arg_text(key.env), arg_text(sites[i].node)),
-            err);
+    bool ok = env_resolve(reader(s, &arena), at->env, &key, err) &&
+              sql_run(s, SQL(SITE_DROP, arg_text(key.env), arg_text(key.app)), err);
+    for (size_t i = 0; ok && i < at->n; i++)
+        ok = sql_run(s,
+                     SQL(SITE_ADD, arg_text(at->list[i].site), arg_text(key.app), arg_text(key.env),
+                         arg_text(at->list[i].node)),
+                     err);
     return ok;
 }
 
-bool sites_take(struct store *s, const char *env, const struct site *sites, size_t n, bool going_on,
-                struct err *err)
+bool sites_take(struct store *s, const struct sites *at, bool going_on, struct err *err)
 {
     auto_arena struct arena arena = {0};
     struct site_shared *list;
@@ -111,9 +108,9 @@ bool sites_take(struct store *s, const char *env, const struct site *sites, size
     struct tx tx;
     if (!tx_open(&tx, s, err))
         return false;
-    bool ok = sites_shared(s, env, sites, n, &arena, &list, &n_list, err);
+    bool ok = sites_shared(reader(s, &arena), at, &list, &n_list, err);
     for (size_t i = 0; ok && i < n_list; i++)
         if (list[i].held || (list[i].unfinished && !going_on))
-            ok = refuse(env, &list[i], &arena, err);
-    return tx_close(&tx, ok && write_sites(s, env, sites, n, &arena, err), err);
+            ok = refuse(at->env, &list[i], &arena, err);
+    return tx_close(&tx, ok && write_sites(s, at, err), err);
 }

@@ -21,10 +21,20 @@ struct arg arg_blob(const char *data, size_t n)
     return (struct arg){.kind = ARG_BLOB, .data = data ? data : "", .n = n};
 }
 
-bool sql_run(struct store *s, enum sql id, const struct arg *args, size_t n, struct err *err)
+struct arg arg_limit(size_t most)
+{
+    return arg_int(most > INT32_MAX ? INT32_MAX : (int64_t)most);
+}
+
+struct arg arg_before(int64_t number)
+{
+    return arg_int(number > 0 ? number : INT64_MAX);
+}
+
+bool sql_run(struct store *s, const struct statement *what, struct err *err)
 {
     s->ran = (struct db_ran){0};
-    return store_ok(s, s->db->kind->run(s->db, id, args, n, &s->ran, err), err);
+    return store_ok(s, s->db->kind->run(s->db, what, &s->ran, err), err);
 }
 
 int64_t sql_id(const struct store *s)
@@ -37,11 +47,19 @@ int64_t sql_changed(const struct store *s)
     return s->ran.changed;
 }
 
-bool query_open(struct query *q, struct store *s, enum sql id, const struct arg *args, size_t n,
-                struct err *err)
+bool query_open(struct query *q, struct store *s, const struct statement *what, struct err *err)
 {
     *q = (struct query){.store = s, .err = err};
-    return store_ok(s, s->db->kind->ask(s->db, id, args, n, &q->rows, err), err);
+    return store_ok(s, s->db->kind->ask(s->db, what, &q->rows, err), err);
+}
+
+bool sql_number(struct store *s, const struct statement *what, int64_t *ret, struct err *err)
+{
+    auto_query struct query q;
+    if (!query_open(&q, s, what, err))
+        return false;
+    *ret = query_next(&q, err) ? query_int(&q, 0) : 0;
+    return !q.failed;
 }
 
 bool query_next(struct query *q, struct err *err)

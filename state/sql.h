@@ -181,18 +181,30 @@ struct arg {
 struct arg arg_int(int64_t v);
 struct arg arg_text(const char *v);
 struct arg arg_blob(const char *data, size_t n);
-#define ARGS(...) (struct arg[]){__VA_ARGS__}, sizeof((struct arg[]){__VA_ARGS__}) / sizeof(struct arg)
-#define NO_ARGS   NULL, 0
+struct arg arg_limit(size_t most);     /* of rows */
+struct arg arg_before(int64_t number); /* 0 = no bound */
+/* A statement with its values: SQL(TOKEN_USED, arg_int(id), arg_int(now)) gives one that lives in its block. */
+struct statement {
+    enum sql id;
+    const struct arg *args;
+    size_t n;
+};
+#define SQL(name, ...)                                                                                       \
+    (&(const struct statement){.id = SQL_##name,                                                             \
+                               .args = (struct arg[]){__VA_ARGS__},                                          \
+                               .n = sizeof((struct arg[]){__VA_ARGS__}) / sizeof(struct arg)})
 
 struct store;
 /* Runs a statement that changes something and gives no rows; inside a transaction of the caller. */
-bool sql_run(struct store *s, enum sql id, const struct arg *args, size_t n, struct err *err) MUST_CHECK;
+bool sql_run(struct store *s, const struct statement *what, struct err *err) MUST_CHECK;
 int64_t sql_id(const struct store *s);      /* of the row that the last sql_run inserted */
 int64_t sql_changed(const struct store *s); /* how many rows it changed */
+/* The number that a question has for its answer; 0 when there is no row. */
+bool sql_number(struct store *s, const struct statement *what, int64_t *ret, struct err *err) MUST_CHECK;
 
 /* Rows, one by one:
  *     auto_query struct query q;
- *     if (!query_open(&q, s, SQL_X, ARGS(...), err)) return false;
+ *     if (!query_open(&q, s, SQL(X, ...), err)) return false;
  *     while (query_next(&q, err)) ...
  *     return !q.failed;
  * On a journal that is not there yet there are no rows. */
@@ -203,8 +215,7 @@ struct query {
     struct err *err; /* of query_open */
     bool failed;
 };
-bool query_open(struct query *q, struct store *s, enum sql id, const struct arg *args, size_t n,
-                struct err *err) MUST_CHECK;
+bool query_open(struct query *q, struct store *s, const struct statement *what, struct err *err) MUST_CHECK;
 bool query_next(struct query *q, struct err *err) MUST_CHECK;
 void query_end(struct query *q);
 #define auto_query __attribute__((cleanup(query_end)))

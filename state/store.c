@@ -62,6 +62,11 @@ const char *store_place(const struct store *s)
     return s->db->kind->place(s->db);
 }
 
+struct reader reader(struct store *s, struct arena *arena)
+{
+    return (struct reader){.store = s, .arena = arena};
+}
+
 bool store_version(struct store *s, int64_t *ret, struct err *err)
 {
     return store_ok(s, s->db->kind->version(s->db, ret, err), err);

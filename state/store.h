@@ -31,11 +31,28 @@ void store_close(struct store *s);
 void store_auto_close(struct store **s);
 /* Where it is kept, for people and for store_open: a file's whole name. */
 const char *store_place(const struct store *s);
+/* Whom a question is put to, and where what it answers lives. */
+struct reader {
+    struct store *store;
+    struct arena *arena;
+};
+struct reader reader(struct store *s, struct arena *arena);
+/* Newest first: what people page through. */
+struct newest {
+    const char *env; /* NULL = all */
+    size_t limit;
+    int64_t before; /* only those with a lower number; 0 = from the newest on */
+};
+/* Oldest first: what a cursor follows. */
+struct since {
+    int64_t after; /* only those with a higher number */
+    size_t limit;
+};
 /* A number that changes when another connection has committed: cheap, for pollers. */
 bool store_version(struct store *s, int64_t *ret, struct err *err) MUST_CHECK;
 
 /* Who this journal is, wherever its file lies: 32 hex digits, made once. "" on an empty store. */
-bool store_identity(struct store *s, struct arena *arena, const char **ret, struct err *err) MUST_CHECK;
+bool store_identity(struct reader r, const char **ret, struct err *err) MUST_CHECK;
 
 /* BEGIN IMMEDIATE; on a READ store: one snapshot for several reads, until commit or rollback. */
 bool store_begin(struct store *s, struct err *err) MUST_CHECK;
@@ -56,14 +73,12 @@ struct env_key {
 void store_scope(struct store *s, const char *root);
 /* The tree's pillar says that its environment `env` is of application `app`. */
 void store_app(struct store *s, const char *env, const char *app);
-bool env_resolve(struct store *s, const char *name, struct arena *arena, struct env_key *ret,
-                 struct err *err) MUST_CHECK;
+bool env_resolve(struct reader r, const char *name, struct env_key *ret, struct err *err) MUST_CHECK;
 /* The shortest name that env_resolve leads back from. */
-const char *env_name(struct store *s, const char *app, const char *env, struct arena *arena);
+const char *env_name(struct reader r, const char *app, const char *env);
 /* Names of all environments that were ever released. */
-bool env_all(struct store *s, struct arena *arena, const char *const **ret, size_t *ret_n,
-             struct err *err) MUST_CHECK;
-bool env_same(struct store *s, const char *a, const char *b, struct arena *arena);
+bool env_all(struct reader r, const char *const **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+bool env_same(struct reader r, const char *a, const char *b);
 const char *env_bare(const char *name); /* "shop:prod" -> "prod": what the pillar calls it */
 bool env_valid(const char *name);
 
@@ -83,8 +98,12 @@ struct release_new {
 bool release_insert(struct store *s, const struct release_new *r, int64_t *ret_id,
                     struct err *err) MUST_CHECK;
 /* One row per end; a resumed release has several, the last counts. */
-bool release_end(struct store *s, int64_t release, int exit_status, const char *summary, int64_t at_ms,
-                 struct err *err) MUST_CHECK;
+struct release_end_new {
+    int64_t release, at_ms;
+    int exit_status;
+    const char *summary; /* NULL = nothing to say */
+};
+bool release_end(struct store *s, const struct release_end_new *e, struct err *err) MUST_CHECK;
 
 struct release_info {
     int64_t id, of_release, started_ms,
@@ -101,33 +120,31 @@ struct release_info {
     bool resumable; /* unfinished, or ended 4, 5, 7, 130, 143 and not abandoned, rolled back or followed by
                        resume = 0/1 */
 };
-/* Newest first; env NULL = all. */
-bool release_list(struct store *s, const char *env, size_t limit, int64_t before_id, struct arena *arena,
-                  struct release_info **ret, size_t *ret_n, struct err *err) MUST_CHECK;
-bool release_get(struct store *s, int64_t id, struct arena *arena, struct release_info **ret,
+bool release_list(struct reader r, const struct newest *which, struct release_info **ret, size_t *ret_n,
+                  struct err *err) MUST_CHECK;
+bool release_get(struct reader r, int64_t id, struct release_info **ret,
                  struct err *err) MUST_CHECK; /* *ret NULL when there is none */
 /* The newest of env that is resumable and a release or a rollback; NULL when none. */
-bool release_unfinished(struct store *s, const char *env, struct arena *arena, struct release_info **ret,
+bool release_unfinished(struct reader r, const char *env, struct release_info **ret,
                         struct err *err) MUST_CHECK;
 /* What `rollback` without a number takes back: the unfinished release, else the newest that is still in
  * force, so that a second rollback goes further back, never forward again. *ret NULL when there is none. */
-bool release_rollback_of(struct store *s, const char *env, struct arena *arena, struct release_info **ret,
+bool release_rollback_of(struct reader r, const char *env, struct release_info **ret,
                          struct err *err) MUST_CHECK;
 /* The same for finished ones with id < before_id: the newest whose work was not taken back before that. NULL,
  * too, when the newest of all is a rollback to a revision that was named (of_release 0). */
-bool release_in_force(struct store *s, const char *env, int64_t before_id, struct arena *arena,
-                      struct release_info **ret, struct err *err) MUST_CHECK;
-bool release_plan(struct store *s, int64_t id, struct arena *arena, const char **ret_json,
-                  struct err *err) MUST_CHECK;
-/* Ends of releases with id > after, oldest first; for counters that are kept by a cursor. */
+bool release_in_force(struct reader r, const char *env, int64_t before_id, struct release_info **ret,
+                      struct err *err) MUST_CHECK;
+bool release_plan(struct reader r, int64_t id, const char **ret_json, struct err *err) MUST_CHECK;
+/* Ends of releases; for counters that are kept by a cursor. */
 struct release_ended {
     int64_t id, release, took_ms;
     const char *env;
     enum release_kind kind;
     int exit_status;
 };
-bool release_ends_after(struct store *s, int64_t after, size_t limit, struct arena *arena,
-                        struct release_ended **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+bool release_ends_after(struct reader r, const struct since *since, struct release_ended **ret, size_t *ret_n,
+                        struct err *err) MUST_CHECK;
 
 /* ---- journal
  * ----------------------------------------------------------------------------------------------------- */
@@ -148,21 +165,29 @@ struct row {
     const char *text;  /* message for people, "" = none */
 };
 bool journal_append(struct store *s, struct row *row, struct err *err) MUST_CHECK; /* inside a transaction */
-/* Rows with seq > after, oldest first, of one release or (0) of all; at most limit. */
-bool journal_read(struct store *s, int64_t release, int64_t after, size_t limit, struct arena *arena,
-                  struct row **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+/* Oldest first, with a higher seq than `after`, at most limit. */
+struct row_range {
+    int64_t release; /* 0 = of all */
+    int64_t after;
+    size_t limit;
+};
+bool journal_read(struct reader r, const struct row_range *range, struct row **ret, size_t *ret_n,
+                  struct err *err) MUST_CHECK;
 int64_t journal_last_seq(struct store *s);
 
-/* Durations of past steps for the ETA: median ms of (verb, phase position) over the last releases of env; -1
+/* Durations of past steps for the ETA: median ms of (verb, phase position) over the last runs of a plan; -1
  * when none. */
+struct plan_runs {
+    const char *env, *plan;
+};
 struct step_time {
     const char *verb;
     int step;
     int64_t median_ms;
     size_t n;
 };
-bool journal_step_times(struct store *s, const char *env, const char *plan_name, struct arena *arena,
-                        struct step_time **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+bool journal_step_times(struct reader r, const struct plan_runs *runs, struct step_time **ret, size_t *ret_n,
+                        struct err *err) MUST_CHECK;
 
 /* ---- captured output
  * ------------------------------------------------------------------------------------------------ */
@@ -177,20 +202,26 @@ struct output {
 };
 bool output_append(struct store *s, const struct output *o, struct err *err) MUST_CHECK;
 /* Totals of one op, written once at its end when it printed anything. */
-bool output_end(struct store *s, const struct output *o, int64_t total_bytes, bool cut, const char *sha256,
-                struct err *err) MUST_CHECK;
-/* The totals that output_end wrote, of one release, in the order of the ops' ends. */
 struct output_sum {
     int64_t release, at_ms, total_bytes;
     const char *node, *sha256;
     int step, attempt;
     bool back, cut;
 };
-bool output_sums(struct store *s, int64_t release, struct arena *arena, struct output_sum **ret,
-                 size_t *ret_n, struct err *err) MUST_CHECK;
-/* node NULL = all, step -1 = all; id > after. */
-bool output_read(struct store *s, int64_t release, const char *node, int step, int64_t after, size_t limit,
-                 struct arena *arena, struct output **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+bool output_end(struct store *s, const struct output_sum *sum, struct err *err) MUST_CHECK;
+/* Those of one release, in the order of the ops' ends. */
+bool output_sums(struct reader r, int64_t release, struct output_sum **ret, size_t *ret_n,
+                 struct err *err) MUST_CHECK;
+/* Oldest first, with a higher id than `after`, at most limit. */
+struct output_range {
+    int64_t release;
+    const char *node; /* NULL = all */
+    int step;         /* -1 = all */
+    int64_t after;
+    size_t limit;
+};
+bool output_read(struct reader r, const struct output_range *range, struct output **ret, size_t *ret_n,
+                 struct err *err) MUST_CHECK;
 
 /* ---- lock
  * -------------------------------------------------------------------------------------------------------------
@@ -220,26 +251,32 @@ struct lock_request {
  * before. */
 bool lock_take(struct store *s, const struct lock_request *req, struct arena *arena, struct lock_info *ret,
                struct err *err) MUST_CHECK;
-/* A lock that is free or held by hand is held by hand for `to` from now on, in one transaction. from not
- * NULL: only when that person holds it. A lock of a run refuses with E_LOCKED, *ret says who holds it. */
-bool lock_pass(struct store *s, const char *env, const char *from, const char *to, const char *why,
-               struct arena *arena, struct lock_info *ret, struct err *err) MUST_CHECK;
+/* A lock that is free or held by hand is held by hand for `to` from now on, in one transaction. A lock of a
+ * run refuses with E_LOCKED, *ret says who holds it. */
+struct lock_handover {
+    const char *env;
+    const char *from; /* only when that person holds it; NULL: whoever does */
+    const char *to, *why;
+};
+bool lock_pass(struct store *s, const struct lock_handover *over, struct arena *arena, struct lock_info *ret,
+               struct err *err) MUST_CHECK;
 /* Writes which release the grant is for. false with E_LOCKED: the grant is not ours any more. */
 bool lock_bind(struct store *s, const char *env, int64_t fence, int64_t release, struct err *err) MUST_CHECK;
-/* Frees the grant `fence` of env; ok when it is not held by it any more. */
-bool lock_free(struct store *s, const char *env, int64_t fence, const char *who, const char *why,
-               struct err *err) MUST_CHECK;
-/* Whoever holds it; recorded with who and why. fence_above > 0: later grants of any env are above that number
- * too. */
-bool lock_force(struct store *s, const char *env, const char *who, const char *why, int64_t fence_above,
-                struct err *err) MUST_CHECK;
+/* A grant is given back, or broken. */
+struct lock_end {
+    const char *env, *who, *why;
+    int64_t fence; /* free: of the grant; force: later grants of any env are above it, too (0 = none named) */
+};
+/* Ok when it is not held by that grant any more. */
+bool lock_free(struct store *s, const struct lock_end *end, struct err *err) MUST_CHECK;
+/* Whoever holds it; recorded with who and why. */
+bool lock_force(struct store *s, const struct lock_end *end, struct err *err) MUST_CHECK;
 /* The highest fence that was ever given. */
 bool lock_fence_last(struct store *s, int64_t *ret, struct err *err) MUST_CHECK;
-/* The fence_above of a lock_force since the last release of env began, 0 = none was named: nodes that another
+/* The fence of a lock_force since the last release of env began, 0 = none was named: nodes that another
  * journal holds up to it may be taken from that one, once. */
 bool lock_forced(struct store *s, const char *env, int64_t *ret, struct err *err) MUST_CHECK;
-bool lock_get(struct store *s, const char *env, struct arena *arena, struct lock_info *ret,
-              struct err *err) MUST_CHECK;
+bool lock_get(struct reader r, const char *env, struct lock_info *ret, struct err *err) MUST_CHECK;
 /* "held by ann@ctl1 since 09:13:59 (release 41, pid 812 alive): deploying f5d9859" */
 char *lock_text(const struct lock_info *l, struct arena *arena);
 
@@ -250,6 +287,12 @@ char *lock_text(const struct lock_info *l, struct arena *arena);
 struct site {
     const char *site, *node;
 };
+/* Where the nodes of an environment stand. */
+struct sites {
+    const char *env;
+    const struct site *list;
+    size_t n;
+};
 /* Another environment that has one of them; the first site of each is named. */
 struct site_shared {
     const char *env, *node, *other_node, *site;
@@ -257,14 +300,13 @@ struct site_shared {
     bool held;                       /* by somebody who lives, or whose release can be gone on with */
     struct release_info *unfinished; /* NULL: none */
 };
-bool sites_shared(struct store *s, const char *env, const struct site *sites, size_t n, struct arena *arena,
-                  struct site_shared **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+bool sites_shared(struct reader r, const struct sites *at, struct site_shared **ret, size_t *ret_n,
+                  struct err *err) MUST_CHECK;
 char *site_shared_text(const struct site_shared *x, struct arena *arena);
-/* The lock of env, which the caller holds, is for these now. false with E_LOCKED: another environment that
+/* The lock of at->env, which the caller holds, is for these now. false with E_LOCKED: another environment that
  * has one of them is held or (unless this one goes on with a release of its own) has an unfinished release.
  */
-bool sites_take(struct store *s, const char *env, const struct site *sites, size_t n, bool going_on,
-                struct err *err) MUST_CHECK;
+bool sites_take(struct store *s, const struct sites *at, bool going_on, struct err *err) MUST_CHECK;
 
 /* ---- nodes and cursors
  * -------------------------------------------------------------------------------------------------- */
@@ -276,8 +318,8 @@ struct node_state_info {
     bool debt;             /* drained by us and not yet given back */
     const char *debt_text; /* "haproxy.drain: out of rotation by release 41; before: UP" */
 };
-bool node_states(struct store *s, const char *env, struct arena *arena, struct node_state_info **ret,
-                 size_t *ret_n, struct err *err) MUST_CHECK;
+bool node_states(struct reader r, const char *env, struct node_state_info **ret, size_t *ret_n,
+                 struct err *err) MUST_CHECK;
 
 bool cursor_get(struct store *s, const char *observer, int64_t *ret_seq, struct err *err) MUST_CHECK;
 bool cursor_set(struct store *s, const char *observer, int64_t seq, struct err *err) MUST_CHECK;

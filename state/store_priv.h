@@ -41,14 +41,13 @@ bool store_ok(struct store *s, enum db_end end, struct err *err);
 const char *env_from_row(const struct query *q, int app_column, int env_column, struct arena *arena);
 
 /* ---- queue.c: inside a transaction of the caller */
+struct turn;
 struct waiter;
-/* Is the free lock of env kept for somebody else (*ret_mine false, *ret_other who)? Settles the queue first.
- */
-bool queue_turn(struct store *s, const char *env, const char *who, int64_t now_ms, struct arena *arena,
-                struct waiter *ret_other, bool *ret_mine, struct err *err) MUST_CHECK;
-/* `who` has the lock now: its place, if it had one, is used up. */
-bool queue_served(struct store *s, const char *env, const char *who, int64_t now_ms,
-                  struct err *err) MUST_CHECK;
+/* For whom the free lock is kept; *ret_other NULL: for nobody, or for turn->who. Settles the queue first. */
+bool queue_turn(struct reader r, const struct turn *turn, const struct waiter **ret_other,
+                struct err *err) MUST_CHECK;
+/* turn->who has the lock now: its place, if it had one, is used up. */
+bool queue_served(struct store *s, const struct turn *turn, struct err *err) MUST_CHECK;
 
 /* ---- vec: results grow on the heap and end in the caller's arena */
 struct vec {

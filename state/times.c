@@ -10,6 +10,7 @@
 
 #include "state/store_priv.h"
 
+#define RUNS_MAX 20
 /* Enough for a median; a large fleet gets there with its newest few releases. */
 #define ROWS_ENOUGH 10000
 
@@ -104,15 +105,26 @@ static void row_take(const struct query *q, struct marks *m, struct arena *scrat
     last->at_ms = at_ms;
 }
 
-static bool release_take(struct store *s, int64_t release, struct arena *scratch, struct vec *samples,
-                         size_t *rows, struct err *err)
+/* What was measured so far, of how many rows. */
+struct step_history {
+    struct vec samples;
+    size_t rows;
+};
+
+static void history_fini(struct step_history *h)
+{
+    vec_fini(&h->samples);
+}
+#define auto_history __attribute__((cleanup(history_fini)))
+
+static bool release_take(struct reader r, int64_t release, struct step_history *h, struct err *err)
 {
     struct marks marks = {0};
     auto_query struct query q;
-    if (!query_open(&q, s, SQL_TIMES_ROWS, ARGS(arg_int(release)), err))
+    if (!query_open(&q, r.store, SQL(TIMES_ROWS, arg_int(release)), err))
         return false;
-    for (; query_next(&q, err); ++*rows)
-        row_take(&q, &marks, scratch, samples);
+    for (; query_next(&q, err); h->rows++)
+        row_take(&q, &marks, r.arena, &h->samples);
     free(marks.slots);
     return !q.failed;
 }
@@ -142,36 +154,37 @@ static void medians(const struct sample *list, size_t n, struct arena *arena, st
     }
 }
 
-static bool releases_of(struct store *s, const char *env, const char *plan_name, int64_t ids[20],
-                        size_t *ret_n, struct err *err)
+static bool releases_of(struct reader r, const struct plan_runs *runs, int64_t ids[RUNS_MAX], size_t *ret_n,
+                        struct err *err)
 {
-    auto_arena struct arena arena = {0};
     struct env_key key;
     auto_query struct query q = {0};
-    if (!env_resolve(s, env, &arena, &key, err) ||
-        !query_open(&q, s, SQL_TIMES_RELEASES,
-                    ARGS(arg_text(key.env), arg_text(plan_name), arg_text(key.app)), err))
+    if (!env_resolve(r, runs->env, &key, err) ||
+        !query_open(&q, r.store,
+                    SQL(TIMES_RELEASES, arg_text(key.env), arg_text(runs->plan), arg_text(key.app)), err))
         return false;
-    for (*ret_n = 0; *ret_n < 20 && query_next(&q, err); ++*ret_n)
+    for (*ret_n = 0; *ret_n < RUNS_MAX && query_next(&q, err); ++*ret_n)
         ids[*ret_n] = query_int(&q, 0);
     return !q.failed;
 }
 
-bool journal_step_times(struct store *s, const char *env, const char *plan_name, struct arena *arena,
-                        struct step_time **ret, size_t *ret_n, struct err *err)
+bool journal_step_times(struct reader r, const struct plan_runs *runs, struct step_time **ret, size_t *ret_n,
+                        struct err *err)
 {
     auto_arena struct arena scratch = {0};
-    auto_vec struct vec samples = VEC_INIT(struct sample), found = VEC_INIT(struct step_time);
-    int64_t ids[20];
-    size_t n_ids = 0, rows = 0;
-    if (!releases_of(s, env, plan_name, ids, &n_ids, err))
+    auto_vec struct vec found = VEC_INIT(struct step_time);
+    auto_history struct step_history h = {.samples = VEC_INIT(struct sample)};
+    struct reader aside = reader(r.store, &scratch);
+    int64_t ids[RUNS_MAX];
+    size_t n_ids = 0;
+    if (!releases_of(aside, runs, ids, &n_ids, err))
         return false;
-    for (size_t i = 0; i < n_ids && rows < ROWS_ENOUGH; i++)
-        if (!release_take(s, ids[i], &scratch, &samples, &rows, err))
+    for (size_t i = 0; i < n_ids && h.rows < ROWS_ENOUGH; i++)
+        if (!release_take(aside, ids[i], &h, err))
             return false;
-    if (samples.n)
-        qsort(samples.data, samples.n, sizeof(struct sample), sample_cmp);
-    medians(samples.data, samples.n, arena, &found);
-    *ret = vec_take(&found, arena, ret_n);
+    if (h.samples.n)
+        qsort(h.samples.data, h.samples.n, sizeof(struct sample), sample_cmp);
+    medians(h.samples.data, h.samples.n, r.arena, &found);
+    *ret = vec_take(&found, r.arena, ret_n);
     return true;
 }

@@ -16,7 +16,8 @@ static void put_size(struct said *out, struct store *store, int64_t release, str
     const char *json;
     struct plan *plan;
     struct err err;
-    if (!release_plan(store, release, arena, &json, &err) || !json || !plan_decode(arena, json, &plan, &err))
+    if (!release_plan(reader(store, arena), release, &json, &err) || !json ||
+        !plan_decode(arena, json, &plan, &err))
         return;
     say_text(out, ": %zu node%s, %u out at once", plan->n_nodes, plan->n_nodes == 1 ? "" : "s", plan->window);
 }
@@ -85,7 +86,8 @@ unsigned announce_row(struct said *out, struct store *store, const struct row *r
 {
     struct release_info *r = NULL;
     struct err err;
-    if (row->release == 0 || !release_get(store, row->release, arena, &r, &err) || !r || r->kind == KIND_EXEC)
+    if (row->release == 0 || !release_get(reader(store, arena), row->release, &r, &err) || !r ||
+        r->kind == KIND_EXEC)
         return 0;
     out->link = arena_printf(arena, "%s/release/%" PRId64, url, r->id);
     out->link_label = "watch it";
@@ -133,7 +135,7 @@ unsigned announce_notice(struct said *out, struct store *store, const struct not
         say_text(out, " did not take the lock in time; the place has lapsed");
         return EVENT_QUEUE;
     }
-    if (n->event != NOTICE_APPROVAL || !ask_get(store, n->ask, arena, &a, &err) || !a ||
+    if (n->event != NOTICE_APPROVAL || !ask_get(reader(store, arena), n->ask, &a, &err) || !a ||
         a->state != ASK_APPROVE)
         return 0;
     say_quote(out, n->who);

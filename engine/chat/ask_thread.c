@@ -42,13 +42,15 @@ static void say(struct ask_thread *f, const struct ask *a, struct said *out)
     json_decref(message);
 }
 
-static bool move(struct ask_thread *f, const struct ask *a, enum ask_state to,
-                 const struct ask_change *change)
+/* Says no more than where to, and what changes with it. */
+static bool move(struct ask_thread *f, const struct ask *a, struct ask_step step)
 {
     struct err err;
     bool moved = false;
     struct store *w = serve_writer(f->serve, &err);
-    bool ok = w && ask_move(w, a->id, a->state, to, change, &moved, &err);
+    step.id = a->id;
+    step.from = a->state;
+    bool ok = w && ask_move(w, &step, &moved, &err);
     if (w)
         serve_writer_done(f->serve);
     if (!ok)
@@ -97,7 +99,7 @@ static void put_question(const struct ask *a, struct said *out)
 static void lapse(struct ask_thread *f, const struct ask *a, const char *what)
 {
     auto_said struct said out = SAID_INIT;
-    if (!move(f, a, ASK_ENDED, NULL))
+    if (!move(f, a, (struct ask_step){.to = ASK_ENDED}))
         return;
     say_text(&out, "%s of %s: %s; nothing was touched", wish_name(a->verb), a->env, what);
     say(f, a, &out);
@@ -105,11 +107,11 @@ static void lapse(struct ask_thread *f, const struct ask *a, const char *what)
 
 static void ask_the_second(struct ask_thread *f, const struct ask *a, const struct brief *brief)
 {
-    struct ask_change change = {
+    const struct ask_step step = {
         .rev = brief->rev, .digest = brief->digest, .lapse_ms = clock_wall_ms() + ASK_APPROVE_MS};
     struct err err;
     bool moved = false;
-    if (!ask_second(f->serve, a, &change, &moved, &err))
+    if (!ask_second(f->serve, a, step, &moved, &err))
         serve_log("chat: %s: %s", a->code, err.text);
 }
 
@@ -135,12 +137,14 @@ static void look_ended(struct ask_thread *f, const struct ask *a, const struct o
         return;
     }
     if (ok && !only_look) { /* the question is said when it can be answered */
-        move(f, a, ASK_CONFIRM,
-             &(struct ask_change){
-                 .rev = brief.rev, .digest = brief.digest, .lapse_ms = clock_wall_ms() + ASK_CONFIRM_MS});
+        move(f, a,
+             (struct ask_step){.to = ASK_CONFIRM,
+                               .rev = brief.rev,
+                               .digest = brief.digest,
+                               .lapse_ms = clock_wall_ms() + ASK_CONFIRM_MS});
         return;
     }
-    if (!move(f, a, ASK_ENDED, NULL))
+    if (!move(f, a, (struct ask_step){.to = ASK_ENDED}))
         return;
     if (ok)
         say(f, a, &out);
@@ -154,7 +158,7 @@ static void follow_plan(struct ask_thread *f, const struct ask *a)
 {
     struct order_info *o = NULL;
     struct err err;
-    if (!order_get(f->store, a->plan_order, &f->arena, &o, &err))
+    if (!order_get(reader(f->store, &f->arena), a->plan_order, &o, &err))
         return;
     if (o && o->ended_ms)
         look_ended(f, a, o);
@@ -188,7 +192,7 @@ static struct release_info *release_of(struct ask_thread *f, const struct order_
 {
     struct release_info *r = NULL;
     struct err err;
-    if (o->release > 0 && !release_get(f->store, o->release, &f->arena, &r, &err))
+    if (o->release > 0 && !release_get(reader(f->store, &f->arena), o->release, &r, &err))
         return NULL;
     return r;
 }
@@ -209,7 +213,7 @@ static void say_ended(struct ask_thread *f, const struct ask *a, const struct or
                       const struct release_info *r)
 {
     auto_said struct said out = SAID_INIT;
-    if (!move(f, a, ASK_ENDED, NULL))
+    if (!move(f, a, (struct ask_step){.to = ASK_ENDED}))
         return;
     out.in_channel = true;
     if (r) {
@@ -236,7 +240,7 @@ static void follow_order(struct ask_thread *f, const struct ask *a)
             lapse(f, a, "the order was not begun; ask again");
         return;
     }
-    if (!order_get(f->store, a->order, &f->arena, &o, &err) || !o)
+    if (!order_get(reader(f->store, &f->arena), a->order, &o, &err) || !o)
         return;
     struct release_info *r = release_of(f, o);
     if (o->ended_ms)
@@ -261,7 +265,7 @@ static void settle_queues(struct ask_thread *f)
     struct waiter *places;
     struct err err;
     size_t n;
-    if (!queue_list(f->store, NULL, &f->arena, &places, &n, &err) || n == 0)
+    if (!queue_list(reader(f->store, &f->arena), NULL, &places, &n, &err) || n == 0)
         return;
     struct store *w = serve_writer(f->serve, &err);
     if (!w)
@@ -281,7 +285,7 @@ static void tick(struct ask_thread *f, bool every_second)
     arena_reset(&f->arena);
     if (every_second)
         settle_queues(f);
-    if (!ask_list(f->store, NULL, &f->arena, &asks, &n, &err))
+    if (!ask_list(reader(f->store, &f->arena), NULL, &asks, &n, &err))
         return;
     for (size_t i = 0; i < n; i++)
         follow_ask(f, &asks[i]);

@@ -203,9 +203,9 @@ bool ask_subject(struct store *store, struct order_wish *w, struct arena *arena,
                  struct err *err)
 {
     bool resume = w->verb == WISH_RESUME;
-    bool ok = resume       ? release_unfinished(store, w->env, arena, ret, err)
-              : w->release ? release_get(store, w->release, arena, ret, err)
-                           : release_rollback_of(store, w->env, arena, ret, err);
+    bool ok = resume       ? release_unfinished(reader(store, arena), w->env, ret, err)
+              : w->release ? release_get(reader(store, arena), w->release, ret, err)
+                           : release_rollback_of(reader(store, arena), w->env, ret, err);
     if (!ok)
         return false;
     if (!*ret || strcmp((*ret)->env, w->env) != 0)
@@ -287,8 +287,7 @@ bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *w
     return ok;
 }
 
-bool ask_second(struct serve *s, const struct ask *a, const struct ask_change *change, bool *ret_moved,
-                struct err *err)
+bool ask_second(struct serve *s, const struct ask *a, struct ask_step step, bool *ret_moved, struct err *err)
 {
     struct store *w = serve_writer(s, err);
     struct notice n = {.at_ms = clock_wall_ms(),
@@ -299,10 +298,13 @@ bool ask_second(struct serve *s, const struct ask *a, const struct ask_change *c
                        .via = a->via,
                        .ask = a->id,
                        .text = a->code};
+    step.id = a->id;
+    step.from = a->state;
+    step.to = ASK_APPROVE;
     bool ok = w && store_begin(w, err);
     if (ok) {
-        ok = ask_move(w, a->id, a->state, ASK_APPROVE, change, ret_moved, err) &&
-             (!*ret_moved || notice_add(w, &n, err)) && store_commit(w, err);
+        ok = ask_move(w, &step, ret_moved, err) && (!*ret_moved || notice_add(w, &n, err)) &&
+             store_commit(w, err);
         if (!ok)
             store_rollback(w);
     }
@@ -367,13 +369,14 @@ static bool start(struct serve *s, const struct ask *a, const char *approved_by,
 {
     struct order_wish w;
     struct ask now = *a;
-    struct ask_change change = {.approved_by = approved_by};
+    const struct ask_step begins = {
+        .id = a->id, .from = a->state, .to = ASK_GOING, .approved_by = approved_by};
     int64_t order = 0;
     bool moved = false;
     if (approved_by)
         now.approved_by = approved_by;
     struct store *writer = serve_writer(s, err);
-    bool ok = writer && ask_move(writer, a->id, a->state, ASK_GOING, &change, &moved, err);
+    bool ok = writer && ask_move(writer, &begins, &moved, err);
     if (writer)
         serve_writer_done(s);
     if (!ok)
@@ -386,8 +389,9 @@ static bool start(struct serve *s, const struct ask *a, const char *approved_by,
     struct err ignored;
     writer = serve_writer(s, &ignored);
     if (writer) {
-        if (!ask_move(writer, a->id, ASK_GOING, ok ? ASK_GOING : ASK_ENDED,
-                      &(struct ask_change){.order = order}, &moved, &ignored))
+        const struct ask_step goes_on = {
+            .id = a->id, .from = ASK_GOING, .to = ok ? ASK_GOING : ASK_ENDED, .order = order};
+        if (!ask_move(writer, &goes_on, &moved, &ignored))
             serve_log("chat: %s cannot be followed: %s", a->code, ignored.text);
         serve_writer_done(s);
     }
@@ -406,7 +410,7 @@ static bool start(struct serve *s, const struct ask *a, const char *approved_by,
 static bool wait_for_second(struct serve *s, const struct ask *a, struct said *out, struct err *err)
 {
     bool moved = false;
-    if (!ask_second(s, a, &(struct ask_change){.lapse_ms = clock_wall_ms() + ASK_APPROVE_MS}, &moved, err))
+    if (!ask_second(s, a, (struct ask_step){.lapse_ms = clock_wall_ms() + ASK_APPROVE_MS}, &moved, err))
         return false;
     if (!moved)
         return err_set(err, E_STATE, "%s was answered a moment ago", a->code);
@@ -423,7 +427,8 @@ static bool cancel(struct serve *s, const struct ask *a, struct said *out, struc
 {
     bool moved = false;
     struct store *w = serve_writer(s, err);
-    bool ok = w && ask_move(w, a->id, a->state, ASK_ENDED, NULL, &moved, err);
+    const struct ask_step ends = {.id = a->id, .from = a->state, .to = ASK_ENDED};
+    bool ok = w && ask_move(w, &ends, &moved, err);
     if (w)
         serve_writer_done(s);
     if (ok && !moved)
@@ -442,7 +447,7 @@ static bool still_about(struct store *store, const struct ask *a, struct arena *
     struct release_info *r = NULL;
     if (a->verb != WISH_RESUME || !wish_load(a, arena, &w) || w.release == 0)
         return true;
-    if (!release_unfinished(store, a->env, arena, &r, err))
+    if (!release_unfinished(reader(store, arena), a->env, &r, err))
         return false;
     return (r && r->id == w.release) ||
            err_set(err, E_STATE, "release %" PRId64 " of %s is not the unfinished one any more; ask again",
@@ -454,7 +459,7 @@ bool ask_answer(struct serve *s, struct store *store, const char *code, enum ask
 {
     struct ask *a;
     struct consent consent;
-    if (!ask_find(store, code, arena, &a, err))
+    if (!ask_find(reader(store, arena), code, &a, err))
         return false;
     if (!a)
         return err_set(err, E_NOTFOUND, "there is no open question %s (it was answered, or it lapsed)", code);

@@ -52,9 +52,9 @@ bool ask_subject(struct store *store, struct order_wish *w, struct arena *arena,
 bool ask_open(struct serve *s, const struct order_wish *w, const struct asker *who, enum ask_state state,
               char ret_code[ASK_CODE_LEN + 1], struct err *err) MUST_CHECK;
 
-/* What was looked at, or confirmed, waits for a second person now, and rooms and pages are told. *ret_moved
- * false: it was answered meanwhile. */
-bool ask_second(struct serve *s, const struct ask *a, const struct ask_change *change, bool *ret_moved,
+/* What was looked at, or confirmed, waits for a second person now, and rooms and pages are told. `step` says
+ * what changes with it. *ret_moved false: it was answered meanwhile. */
+bool ask_second(struct serve *s, const struct ask *a, struct ask_step step, bool *ret_moved,
                 struct err *err) MUST_CHECK;
 /* Came from the page or the API, where the order itself names the environment a second time. */
 bool ask_confirmed(const struct ask *a);

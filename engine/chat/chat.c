@@ -135,10 +135,10 @@ static void env_json(struct store *store, const char *env, json_t *o)
     struct err err;
     size_t n;
     json_t *queue = json_array(), *pending = json_array();
-    if (queue_list(store, env, &arena, &places, &n, &err))
+    if (queue_list(reader(store, &arena), env, &places, &n, &err))
         for (size_t i = 0; i < n; i++)
             json_array_append_new(queue, place_json(&places[i]));
-    if (ask_list(store, env, &arena, &asks, &n, &err))
+    if (ask_list(reader(store, &arena), env, &asks, &n, &err))
         for (size_t i = 0; i < n; i++)
             if (asks[i].state == ASK_CONFIRM || asks[i].state == ASK_APPROVE ||
                 (asks[i].state == ASK_PLAN && ask_confirmed(&asks[i])))
@@ -154,8 +154,8 @@ static void metrics(struct store *store, struct buf *out)
     struct ask *asks;
     struct err err;
     size_t n = 0, n_asks = 0;
-    if (!queue_list(store, NULL, &arena, &places, &n, &err) ||
-        !ask_list(store, NULL, &arena, &asks, &n_asks, &err))
+    if (!queue_list(reader(store, &arena), NULL, &places, &n, &err) ||
+        !ask_list(reader(store, &arena), NULL, &asks, &n_asks, &err))
         return;
     buf_printf(out,
                "# HELP release_queue_places People who wait for a lock.\n# TYPE release_queue_places gauge\n"

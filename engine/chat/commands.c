@@ -29,8 +29,8 @@ static bool stands_in_the_way(const struct visit *v, const struct chat_words *w,
     struct waiter *places;
     struct err err;
     size_t n;
-    if (!lock_get(v->store, w->env, v->arena, &lock, &err) ||
-        !queue_list(v->store, w->env, v->arena, &places, &n, &err)) {
+    if (!lock_get(reader(v->store, v->arena), w->env, &lock, &err) ||
+        !queue_list(reader(v->store, v->arena), w->env, &places, &n, &err)) {
         sorry(out, &err);
         return true;
     }
@@ -77,7 +77,7 @@ static void say_targets(const struct visit *v, const struct release_info *r, str
     const char *json;
     struct plan *plan;
     struct err err;
-    if (!release_plan(v->store, r->id, v->arena, &json, &err) || !json ||
+    if (!release_plan(reader(v->store, v->arena), r->id, &json, &err) || !json ||
         !plan_decode(v->arena, json, &plan, &err))
         return;
     say_text(out, ": nodes go back to ");
@@ -277,8 +277,8 @@ static bool where_of(const struct visit *v, const char *env, bool apart, struct 
 {
     struct lock_info lock;
     struct release_info *open;
-    if (!lock_get(v->store, env, v->arena, &lock, err) ||
-        !release_unfinished(v->store, env, v->arena, &open, err))
+    if (!lock_get(reader(v->store, v->arena), env, &lock, err) ||
+        !release_unfinished(reader(v->store, v->arena), env, &open, err))
         return false;
     say_text(out, "%s: ", env_title(v->store, env, apart, v->arena));
     if (!chat_allowed(v->config, CHAT_RUN, env, &v->sender))
@@ -315,7 +315,7 @@ static void answer(const struct visit *v, enum ask_reply what, const char *code,
     enum chat_verb verb = what == ANSWER_APPROVE  ? CHAT_APPROVE
                           : what == ANSWER_CANCEL ? CHAT_CANCEL
                                                   : CHAT_CONFIRM;
-    if (ask_find(v->store, code, v->arena, &a, &err) && a) {
+    if (ask_find(reader(v->store, v->arena), code, &a, &err) && a) {
         /* A confirmation needs what the order needs; so does a button. */
         int asked = chat_verb_from_name(wish_name(a->verb));
         bool may = chat_allowed(v->config, verb, a->env, &v->sender) ||

@@ -28,7 +28,10 @@ static void write_order(const struct visit *v, struct store *writer, const struc
     struct err err;
     int64_t id;
     if (!order_insert(writer, &o, &id, &err) ||
-        !order_end(writer, id, ok ? 0 : EXIT_LOCKED, text, o.at_ms, &err))
+        !order_end(writer,
+                   &(struct order_end_new){
+                       .order = id, .exit_status = ok ? 0 : EXIT_LOCKED, .text = text, .at_ms = o.at_ms},
+                   &err))
         serve_log("chat: an order of %s cannot be written down: %s", v->asker.who, err.text);
     json_decref(list);
     free(argv);
@@ -53,7 +56,7 @@ static bool do_unlock(const struct visit *v, struct store *writer, const struct 
                       struct said *out, struct err *err)
 {
     struct lock_info lock;
-    if (!lock_get(writer, w->env, v->arena, &lock, err))
+    if (!lock_get(reader(writer, v->arena), w->env, &lock, err))
         return false;
     if (!lock.held)
         return err_set(err, E_STATE, "%s is not locked", w->env);
@@ -63,7 +66,10 @@ static bool do_unlock(const struct visit *v, struct store *writer, const struct 
     if (!queue_same(lock.who, v->asker.who))
         return err_set(err, E_LOCKED, "%s is %s; 'take %s REASON' takes it over", w->env,
                        lock_text(&lock, v->arena), w->env);
-    if (!lock_free(writer, w->env, lock.fence, v->asker.who, "by hand", err) ||
+    if (!lock_free(
+            writer,
+            &(struct lock_end){.env = w->env, .fence = lock.fence, .who = v->asker.who, .why = "by hand"},
+            err) ||
         !queue_settle(writer, w->env, clock_wall_ms(), err))
         return false;
     say_text(out, "%s is free", w->env);
@@ -77,6 +83,7 @@ static struct waiter place_of(const struct visit *v, const struct chat_words *w)
                            .person = v->asker.person,
                            .via = v->asker.via,
                            .place = v->asker.place,
+                           .joined_ms = clock_wall_ms(),
                            .lapse_ms = v->config->queue_lapse_ms};
 }
 
@@ -87,14 +94,15 @@ static bool do_take(const struct visit *v, struct store *writer, const struct ch
     struct lock_info lock;
     struct waiter mine = place_of(v, w);
     const char *over = NULL;
-    if (!lock_get(writer, w->env, v->arena, &lock, err))
+    if (!lock_get(reader(writer, v->arena), w->env, &lock, err))
         return false;
     if (lock.held) {
         const char *from = lock.who;
-        if (!lock_pass(writer, w->env, NULL, v->asker.who, w->reason, v->arena, &lock, err))
+        if (!lock_pass(writer, &(struct lock_handover){.env = w->env, .to = v->asker.who, .why = w->reason},
+                       v->arena, &lock, err))
             return false;
         over = from;
-    } else if (!queue_take_turn(writer, &mine, clock_wall_ms(), v->arena, &over, err))
+    } else if (!queue_take_turn(writer, &mine, v->arena, &over, err))
         return false;
     say_quote(out, v->asker.who);
     say_text(out, lock.held ? " has the lock of %s" : " has the turn of %s", w->env);
@@ -112,10 +120,11 @@ static bool do_hand(const struct visit *v, struct store *writer, const struct ch
 {
     struct lock_info lock;
     const char *to = arena_printf(v->arena, "%s:%s", via_name(v->asker.via), w->person_name);
-    if (!lock_get(writer, w->env, v->arena, &lock, err))
+    if (!lock_get(reader(writer, v->arena), w->env, &lock, err))
         return false;
     const char *why = arena_printf(v->arena, "handed over by %s: %s", v->asker.who, lock.why);
-    if (!lock_pass(writer, w->env, v->asker.who, to, why, v->arena, &lock, err))
+    if (!lock_pass(writer, &(struct lock_handover){.env = w->env, .from = v->asker.who, .to = to, .why = why},
+                   v->arena, &lock, err))
         return false;
     say_text(out, "%s is held by ", w->env);
     say_quote(out, to);
@@ -128,7 +137,7 @@ static bool do_queue(const struct visit *v, struct store *writer, const struct c
 {
     struct waiter mine = place_of(v, w);
     size_t ahead;
-    if (!queue_join(writer, &mine, clock_wall_ms(), &ahead, err))
+    if (!queue_join(writer, &mine, &ahead, err))
         return false;
     if (ahead == 0)
         say_text(out, "%s: you are next", w->env);
@@ -142,7 +151,8 @@ static bool do_leave(const struct visit *v, struct store *writer, const struct c
                      struct said *out, struct err *err)
 {
     bool was;
-    if (!queue_leave(writer, w->env, v->asker.who, clock_wall_ms(), &was, err))
+    if (!queue_leave(writer, &(struct turn){.env = w->env, .who = v->asker.who, .now_ms = clock_wall_ms()},
+                     &was, err))
         return false;
     say_text(out, was ? "%s: you left the queue" : "%s: you did not stand in the queue", w->env);
     return true;

@@ -32,7 +32,7 @@ static bool begin(struct live *l, struct store *store, int64_t release)
     const char *json;
     struct plan *plan;
     struct err err;
-    if (!release_plan(store, release, &l->arena, &json, &err) || !json ||
+    if (!release_plan(reader(store, &l->arena), release, &json, &err) || !json ||
         !plan_decode(&l->arena, json, &plan, &err)) {
         place_empty(l);
         return false;
@@ -49,7 +49,9 @@ static bool catch_up(struct live *l, struct store *store)
     do {
         auto_arena struct arena arena = {0};
         struct row *rows;
-        if (!journal_read(store, l->release, l->seq, 1000, &arena, &rows, &n, &err))
+        if (!journal_read(reader(store, &arena),
+                          &(struct row_range){.release = l->release, .after = l->seq, .limit = 1000}, &rows,
+                          &n, &err))
             return false;
         for (size_t i = 0; i < n; i++) {
             model_apply(&l->model, &rows[i]);

@@ -55,7 +55,7 @@ static bool put_lock(struct said *s, struct store *store, const char *env, struc
                      struct err *err)
 {
     struct lock_info lock;
-    if (!lock_get(store, env, arena, &lock, err))
+    if (!lock_get(reader(store, arena), env, &lock, err))
         return false;
     if (lock.held)
         say_quote(s, lock_text(&lock, arena));
@@ -69,8 +69,8 @@ static bool put_last(struct said *s, struct store *store, const char *env, struc
 {
     struct release_info *list, *open;
     size_t n;
-    if (!release_list(store, env, 1, 0, arena, &list, &n, err) ||
-        !release_unfinished(store, env, arena, &open, err))
+    if (!release_list(reader(store, arena), &(struct newest){.env = env, .limit = 1}, &list, &n, err) ||
+        !release_unfinished(reader(store, arena), env, &open, err))
         return false;
     if (n == 0)
         say_text(s, "\nnothing was released yet");
@@ -114,7 +114,7 @@ static bool put_queue(struct said *s, struct store *store, const char *env, cons
 {
     struct waiter *places;
     size_t n;
-    if (!queue_list(store, env, arena, &places, &n, err))
+    if (!queue_list(reader(store, arena), env, &places, &n, err))
         return false;
     for (size_t i = 0; i < n; i++) {
         say_text(s, "%s", i ? ", " : lead);
@@ -149,7 +149,7 @@ bool tell_history(struct said *s, struct store *store, const char *env, size_t l
 {
     struct release_info *list;
     size_t n;
-    if (!release_list(store, env, limit, 0, arena, &list, &n, err))
+    if (!release_list(reader(store, arena), &(struct newest){.env = env, .limit = limit}, &list, &n, err))
         return false;
     for (size_t i = 0; i < n; i++) {
         say_text(s, "%s%s ", i ? "\n" : "", tell_time(list[i].started_ms, arena));

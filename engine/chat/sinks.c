@@ -112,9 +112,13 @@ static bool news_read(const struct room_sink *k, const struct sink_marks *m, str
 {
     struct err err;
     *ret = (struct news){0};
-    return (!k->rows || journal_told(k->store, m->row, PAGE_ROWS, arena, &ret->rows, &ret->n_rows, &err)) &&
-           lock_events_after(k->store, m->lock, PAGE_ROWS, arena, &ret->locks, &ret->n_locks, &err) &&
-           notice_after(k->store, m->notice, PAGE_ROWS, arena, &ret->notices, &ret->n_notices, &err);
+    return (!k->rows ||
+            journal_told(reader(k->store, arena), &(struct since){.after = m->row, .limit = PAGE_ROWS},
+                         &ret->rows, &ret->n_rows, &err)) &&
+           lock_events_after(reader(k->store, arena), &(struct since){.after = m->lock, .limit = PAGE_ROWS},
+                             &ret->locks, &ret->n_locks, &err) &&
+           notice_after(reader(k->store, arena), &(struct since){.after = m->notice, .limit = PAGE_ROWS},
+                        &ret->notices, &ret->n_notices, &err);
 }
 
 /* The earliest of the three, as far as clocks can tell: after an outage the story comes in its order. false:

@@ -135,7 +135,7 @@ static void put_message(struct bot *b, int64_t release, struct said *out, bool f
     struct message *m = NULL;
     struct err err;
     char digest[SHA256_HEX_LEN + 1];
-    if (!message_get(b->store, SINK, release, arena, &m, &err) || !m)
+    if (!message_get(reader(b->store, arena), SINK, release, &m, &err) || !m)
         return;
     sha256_hex(buf_str(&out->text), out->text.len, digest);
     if (strcmp(digest, m->digest) == 0 && m->done == final)
@@ -167,13 +167,13 @@ static void show_release(struct bot *b, int64_t release)
     struct message *m = NULL;
     struct err err;
     const struct model *model = live_model(&b->live, b->store, release);
-    if (!model || !release_get(b->store, release, &arena, &r, &err) || !r)
+    if (!model || !release_get(reader(b->store, &arena), release, &r, &err) || !r)
         return;
     put_release_message(&out, r, model);
     out.link = arena_printf(&arena, "%s/release/%" PRId64, serve_url(b->serve), release);
     out.link_label = "watch it";
     put_message(b, release, &out, live_is_final(model, r), &arena);
-    if (message_get(b->store, SINK, release, &arena, &m, &err) && m && m->done)
+    if (message_get(reader(b->store, &arena), SINK, release, &m, &err) && m && m->done)
         live_forget(&b->live, release);
 }
 
@@ -186,15 +186,16 @@ static void open_messages(struct bot *b, struct sink_marks *m)
     struct row *rows;
     struct err err;
     size_t n;
-    if (!journal_told(b->store, m->row, 500, &arena, &rows, &n, &err))
+    if (!journal_told(reader(b->store, &arena), &(struct since){.after = m->row, .limit = 500}, &rows, &n,
+                      &err))
         return;
     for (size_t i = 0; i < n; i++) {
         struct message *old = NULL;
         struct release_info *r = NULL;
         m->row = rows[i].seq;
         bool begins = rows[i].kind == ROW_ORDER && rows[i].release > 0;
-        if (!begins || !message_get(b->store, SINK, rows[i].release, &arena, &old, &err) ||
-            !release_get(b->store, rows[i].release, &arena, &r, &err) || !r || r->kind == KIND_EXEC)
+        if (!begins || !message_get(reader(b->store, &arena), SINK, rows[i].release, &old, &err) ||
+            !release_get(reader(b->store, &arena), rows[i].release, &r, &err) || !r || r->kind == KIND_EXEC)
             continue;
         if (!old || old->done)
             remember(b, rows[i].release,
@@ -210,7 +211,7 @@ static void show_releases(struct bot *b)
     int64_t *open;
     struct err err;
     size_t n;
-    if (!message_open(b->store, SINK, &arena, &open, &n, &err))
+    if (!message_open(reader(b->store, &arena), SINK, &open, &n, &err))
         return;
     for (size_t i = 0; i < n && clock_mono_ms() >= b->next_ms; i++)
         show_release(b, open[i]);

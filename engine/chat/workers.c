@@ -78,8 +78,11 @@ static enum served first_time(struct chat_job *j)
     bool is_new = false;
     int64_t now = clock_wall_ms();
     struct store *w = serve_writer(j->visit.serve, &j->err);
-    bool ok =
-        w && seen_add(w, j->work.signature, now, now - 2 * SIGN_SKEW_S * INT64_C(1000), &is_new, &j->err);
+    bool ok = w && seen_add(w,
+                            &(struct seen_new){.hash = j->work.signature,
+                                               .at_ms = now,
+                                               .forget_ms = now - 2 * SIGN_SKEW_S * INT64_C(1000)},
+                            &is_new, &j->err);
     if (w)
         serve_writer_done(j->visit.serve);
     return !ok ? SERVED_FAILED : is_new ? SERVED_DONE : SERVED_REPLAYED;

@@ -38,7 +38,7 @@ const char *session_owner(struct session *s)
     struct err err;
     const char *id;
     auto_buf struct buf name = BUF_INIT(ENV_NAME_MAX);
-    if (!store_identity(s->store, &s->cli->arena, &id, &err) || !id[0])
+    if (!store_identity(reader(s->store, &s->cli->arena), &id, &err) || !id[0])
         id = "none"; /* there is no journal yet: it owns no node */
     buf_printf(&name, "%s:%s", s->key.app, s->key.env);
     sha256_hex(name.data, name.len, hex);
@@ -52,7 +52,7 @@ static int take_sites(struct session *s, const struct plan *plan, bool going_on)
     struct err err;
     size_t n;
     const struct site *sites = run_sites(plan, &s->cli->arena, &n);
-    if (sites_take(s->store, s->env, sites, n, going_on, &err))
+    if (sites_take(s->store, &(struct sites){.env = s->env, .list = sites, .n = n}, going_on, &err))
         return 0;
     err_wrap(&err, "%s", s->cli->command->name);
     return say_err(&err);
@@ -103,7 +103,8 @@ void session_free(struct session *s, const struct plan *plan, int64_t id)
     struct release_info *r = NULL;
     struct err err;
     const char *left;
-    bool open_end = id > 0 && (!release_get(s->store, id, &s->cli->arena, &r, &err) || !r || r->resumable);
+    bool open_end =
+        id > 0 && (!release_get(reader(s->store, &s->cli->arena), id, &r, &err) || !r || r->resumable);
     bool continues = KIND_MOVES(plan->kind);
     if (open_end && continues)
         return;

@@ -37,7 +37,8 @@ static void say_shared(struct session *s, const struct plan *plan)
     struct err err;
     size_t n, n_sites;
     const struct site *sites = run_sites(plan, &s->cli->arena, &n_sites);
-    if (!sites_shared(s->store, s->env, sites, n_sites, &s->cli->arena, &shared, &n, &err))
+    if (!sites_shared(reader(s->store, &s->cli->arena),
+                      &(struct sites){.env = s->env, .list = sites, .n = n_sites}, &shared, &n, &err))
         return;
     for (size_t i = 0; i < n; i++)
         say_note("%s; the two cannot be changed at the same time",

@@ -65,7 +65,8 @@ static int run(struct cli *cli)
     if (env && (status = cli_env_meant(cli, store, env)))
         return status;
     if (!cli_number(cli, "limit", 20, &limit, &err) ||
-        !release_list(store, env, (size_t)limit, 0, &cli->arena, &list, &n, &err))
+        !release_list(reader(store, &cli->arena), &(struct newest){.env = env, .limit = (size_t)limit}, &list,
+                      &n, &err))
         return say_err(&err);
     if (n == 0 && env && (status = cli_env_known(cli, store, env)))
         return status;

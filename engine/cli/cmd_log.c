@@ -27,13 +27,13 @@ static int find_release(struct cli *cli, struct store *store, struct release_inf
     struct err err;
     size_t n;
     if (word && parse_number(word, &id)) {
-        if (!release_get(store, id, &cli->arena, ret, &err))
+        if (!release_get(reader(store, &cli->arena), id, ret, &err))
             return say_err(&err);
         if (!*ret)
             say_error("log: there is no release %lld; 'release history' lists them", id);
         return *ret ? 0 : EXIT_USAGE;
     }
-    if (!release_list(store, word, 1, 0, &cli->arena, &list, &n, &err))
+    if (!release_list(reader(store, &cli->arena), &(struct newest){.env = word, .limit = 1}, &list, &n, &err))
         return say_err(&err);
     *ret = n ? &list[0] : NULL;
     int status = n == 0 && word ? cli_env_known(cli, store, word) : 0;
@@ -93,7 +93,13 @@ static int raw(struct cli *cli, struct store *store, const struct watch_plan *pl
         auto_arena struct arena arena = {0};
         struct output *o;
         struct err err;
-        if (!output_read(store, plan->release, cli_opt(cli, "node"), step, id, 64, &arena, &o, &n, &err))
+        if (!output_read(reader(store, &arena),
+                         &(struct output_range){.release = plan->release,
+                                                .node = cli_opt(cli, "node"),
+                                                .step = step,
+                                                .after = id,
+                                                .limit = 64},
+                         &o, &n, &err))
             return say_err(&err);
         for (size_t i = 0; i < n; i++) {
             struct buf bytes = {.data = (char *)(uintptr_t)o[i].data, .len = o[i].n};

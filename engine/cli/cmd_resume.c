@@ -19,7 +19,7 @@ static int resume(struct session *s)
 {
     struct release_info *r;
     struct err err;
-    if (!release_unfinished(s->store, s->env, &s->cli->arena, &r, &err))
+    if (!release_unfinished(reader(s->store, &s->cli->arena), s->env, &r, &err))
         return say_err(&err);
     int status = r ? 0 : cli_env_known(s->cli, s->store, s->env);
     if (status)

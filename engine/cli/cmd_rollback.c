@@ -117,7 +117,7 @@ static int last_finished(struct session *s, struct release_info **ret)
 {
     struct env_state st;
     struct err err;
-    if (!release_rollback_of(s->store, s->env, &s->cli->arena, ret, &err) ||
+    if (!release_rollback_of(reader(s->store, &s->cli->arena), s->env, ret, &err) ||
         !env_state_brief(s->store, s->env, &s->cli->arena, &st, &err))
         return say_err(&err);
     if (*ret && *back_story(&st, *ret, &s->cli->arena))
@@ -153,7 +153,7 @@ static const char *others(struct session *s, int64_t before_id)
 {
     struct release_info *r = NULL;
     struct err err;
-    if (!release_in_force(s->store, s->env, before_id, &s->cli->arena, &r, &err) || !r)
+    if (!release_in_force(reader(s->store, &s->cli->arena), s->env, before_id, &r, &err) || !r)
         return "'--to REV' takes all nodes to a revision";
     return arena_printf(&s->cli->arena,
                         "'release rollback --release %" PRId64 " %s' takes back the one before it (%s), "
@@ -199,7 +199,7 @@ static int refuse_never_begun(struct session *s)
 {
     struct lock_info lock;
     struct err err;
-    if (!lock_get(s->store, s->env, &s->cli->arena, &lock, &err))
+    if (!lock_get(reader(s->store, &s->cli->arena), s->env, &lock, &err))
         return say_err(&err);
     if (!lock_never_begun(&lock))
         return 0;
@@ -246,7 +246,7 @@ static int rollback(struct session *s)
     struct err err;
     if (!number_of(s, "release", &way.release, &err) || !number_of(s, "before", &way.before, &err) ||
         !back_way_ok(s->store, s->env, &way, &s->cli->arena, &named, &err) ||
-        !release_unfinished(s->store, s->env, &s->cli->arena, &open, &err))
+        !release_unfinished(reader(s->store, &s->cli->arena), s->env, &open, &err))
         return say_err(&err);
     if (open && by_its_own_plan(s, open, &way))
         return session_continue(s, open, ORDER_ROLLBACK);

@@ -82,7 +82,8 @@ static void use_past_times(struct cli *cli, const struct plan *plan, struct sim_
         return;
     store_scope(store, cli_tree(cli));
     store_app(store, plan->env, plan->app);
-    if (journal_step_times(store, plan->env, plan->name, &cli->arena, &times, &n, &err))
+    if (journal_step_times(reader(store, &cli->arena),
+                           &(struct plan_runs){.env = plan->env, .plan = plan->name}, &times, &n, &err))
         for (size_t i = 0; i < n; i++)
             if (times[i].step >= 0 && (size_t)times[i].step < plan->n_steps && times[i].median_ms >= 0 &&
                 strcmp(times[i].verb, plan->steps[times[i].step].verb) == 0)

@@ -35,14 +35,16 @@ static bool load_model(struct cli *cli, struct store *store, int64_t release, st
     const char *json;
     int64_t seq = 0;
     size_t n;
-    if (!release_plan(store, release, &cli->arena, &json, &err) ||
+    if (!release_plan(reader(store, &cli->arena), release, &json, &err) ||
         !plan_decode(&cli->arena, json, &plan, &err))
         return false;
     model_init(m, watching_plan(&cli->arena, store, plan, release));
     do {
         auto_arena struct arena arena = {0};
         struct row *rows;
-        if (!journal_read(store, release, seq, 1000, &arena, &rows, &n, &err))
+        if (!journal_read(reader(store, &arena),
+                          &(struct row_range){.release = release, .after = seq, .limit = 1000}, &rows, &n,
+                          &err))
             break;
         for (size_t i = 0; i < n; i++) {
             model_apply(m, &rows[i]);
@@ -302,7 +304,7 @@ static const char *const *all_envs(struct cli *cli, struct store *store, size_t 
     const char *const *pillar = pillar_envs(cli_root(cli), &cli->arena), *const * list;
     struct err err;
     size_t n = 0, n_list = 0;
-    if (!env_all(store, &cli->arena, &list, &n_list, &err))
+    if (!env_all(reader(store, &cli->arena), &list, &n_list, &err))
         n_list = 0;
     size_t most = n_list;
     for (size_t i = 0; pillar && pillar[i]; i++)

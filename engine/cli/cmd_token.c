@@ -36,7 +36,12 @@ static int add(struct cli *cli, struct store *store, const char *name)
                   name);
         return EXIT_USAGE;
     }
-    if (!token_add(store, name, (enum right)right, cli_flag(cli, "bot"), cli_who(cli), text, &err))
+    if (!token_add(store,
+                   &(struct token_new){.name = name,
+                                       .role = (enum right)right,
+                                       .bot = cli_flag(cli, "bot"),
+                                       .made_by = cli_who(cli)},
+                   text, &err))
         return say_err(&err);
     if (cli_flag(cli, "json"))
         out_printf("{\"kind\":\"token\",\"name\":\"%s\",\"role\":\"%s\",\"token\":\"%s\"}\n", name, role,
@@ -82,7 +87,7 @@ static int list(struct cli *cli, struct store *store)
     struct err err;
     char made[CLOCK_TEXT_MAX], used[CLOCK_TEXT_MAX];
     size_t n;
-    if (!token_list(store, &cli->arena, &tokens, &n, &err))
+    if (!token_list(reader(store, &cli->arena), &tokens, &n, &err))
         return say_err(&err);
     table_init(&t, &cli->arena, 6);
     TABLE_ROW(&t, "NAME", "ROLE", "MADE", "BY", "LAST USED", "");

@@ -19,7 +19,7 @@ static const struct option_def options[] = {
 static bool abandon(struct session *s, const char *reason, struct err *err)
 {
     struct release_info *r;
-    if (!release_unfinished(s->store, s->env, &s->cli->arena, &r, err))
+    if (!release_unfinished(reader(s->store, &s->cli->arena), s->env, &r, err))
         return false;
     if (!r)
         return true;
@@ -55,9 +55,12 @@ static struct plan *plan_of_claims(struct session *s, const struct lock_info *lo
     const char *json;
     size_t n = 0;
     int64_t id = lock->release;
-    if (!id && release_list(s->store, s->env, 1, 0, &s->cli->arena, &list, &n, &err) && n > 0)
+    if (!id &&
+        release_list(reader(s->store, &s->cli->arena), &(struct newest){.env = s->env, .limit = 1}, &list, &n,
+                     &err) &&
+        n > 0)
         id = list[0].id;
-    if (id && release_plan(s->store, id, &s->cli->arena, &json, &err) &&
+    if (id && release_plan(reader(s->store, &s->cli->arena), id, &json, &err) &&
         plan_decode(&s->cli->arena, json, &plan, &err))
         return plan;
     auto_problems struct problems problems = {0};
@@ -98,7 +101,9 @@ static int force(struct session *s, const struct lock_info *lock, const char *re
         return EXIT_USAGE;
     }
     if (!cli_number(s->cli, "fence", 0, &above, &err) ||
-        !lock_force(s->store, s->env, s->opt.who, reason, above, &err))
+        !lock_force(s->store,
+                    &(struct lock_end){.env = s->env, .who = s->opt.who, .why = reason, .fence = above},
+                    &err))
         return say_err(&err);
     bool by_hand = lock->held && lock->holder == HOLDER_BY_HAND; /* says nothing about a release */
     if (!by_hand && !abandon(s, reason, &err))
@@ -117,7 +122,7 @@ static int unlock(struct session *s)
     const char *reason = cli_opt(cli, "reason");
     struct lock_info lock;
     struct err err;
-    if (!lock_get(s->store, s->env, &cli->arena, &lock, &err))
+    if (!lock_get(reader(s->store, &cli->arena), s->env, &lock, &err))
         return say_err(&err);
     if (cli_flag(cli, "force"))
         return force(s, &lock, reason);
@@ -136,7 +141,11 @@ static int unlock(struct session *s)
                       : "--force --reason WHY frees it");
         return EXIT_LOCKED;
     }
-    if (!lock_free(s->store, s->env, lock.fence, s->opt.who, reason ? reason : "by hand", &err))
+    if (!lock_free(
+            s->store,
+            &(struct lock_end){
+                .env = s->env, .fence = lock.fence, .who = s->opt.who, .why = reason ? reason : "by hand"},
+            &err))
         return say_err(&err);
     out_printf("%s is free; it was %s\n", s->env, lock_text(&lock, &cli->arena));
     session_tell_lock(s, arena_printf(&cli->arena, "freed by %s", s->opt.who));

@@ -64,13 +64,13 @@ int cli_env_meant(struct cli *cli, struct store *store, const char *env)
     auto_pillar struct pillar *pillar = NULL;
     struct env_key key;
     struct err err;
-    if (env_resolve(store, env, &cli->arena, &key, &err) && key.app[0])
+    if (env_resolve(reader(store, &cli->arena), env, &key, &err) && key.app[0])
         return 0;
     if (env_bare(env) == env && pillar_load(cli_root(cli), env, NULL, 0, &pillar, &problems))
         store_app(store, env, pillar_app(pillar));
     else
         pillar = NULL;
-    return env_resolve(store, env, &cli->arena, &key, &err) ? 0 : say_err(&err);
+    return env_resolve(reader(store, &cli->arena), env, &key, &err) ? 0 : say_err(&err);
 }
 
 int cli_env_known(struct cli *cli, struct store *store, const char *env)
@@ -79,7 +79,7 @@ int cli_env_known(struct cli *cli, struct store *store, const char *env)
     struct release_info *list;
     struct err err;
     size_t n = 0;
-    if (!release_list(store, env, 1, 0, &cli->arena, &list, &n, &err))
+    if (!release_list(reader(store, &cli->arena), &(struct newest){.env = env, .limit = 1}, &list, &n, &err))
         return say_err(&err);
     /* Where it cannot be told, it is there and damaged, or this is a controller without a pillar. */
     if (n > 0 || pillar_known(cli_root(cli), env_bare(env), &problems) != PILLAR_KNOWN_NO)

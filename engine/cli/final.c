@@ -20,7 +20,9 @@ static bool fold(struct store *store, struct model *m, int64_t release)
         auto_arena struct arena arena = {0};
         struct row *rows;
         struct err err;
-        if (!journal_read(store, release, seq, 1000, &arena, &rows, &n, &err))
+        if (!journal_read(reader(store, &arena),
+                          &(struct row_range){.release = release, .after = seq, .limit = 1000}, &rows, &n,
+                          &err))
             return false;
         for (size_t i = 0; i < n; i++) {
             model_apply(m, &rows[i]);
@@ -53,7 +55,11 @@ static void gather_output(struct store *store, const struct watch_plan *plan, co
         auto_arena struct arena arena = {0};
         struct output *o;
         struct err err;
-        if (!output_read(store, plan->release, node, step, id, PAGE, &arena, &o, &n, &err))
+        if (!output_read(
+                reader(store, &arena),
+                &(struct output_range){
+                    .release = plan->release, .node = node, .step = step, .after = id, .limit = PAGE},
+                &o, &n, &err))
             n = 0;
         for (size_t i = 0; i < n; i++) {
             if (text->len > 4 * 1024 * 1024)
@@ -143,7 +149,7 @@ void final_words(struct cli *cli, struct store *store, const struct plan *plan, 
 {
     struct release_info *r = NULL;
     struct err err;
-    if (!release_get(store, release, &cli->arena, &r, &err) || !r) {
+    if (!release_get(reader(store, &cli->arena), release, &r, &err) || !r) {
         say_error("%s %" PRId64 " of %s: ended with %d (%s)", kind_name(plan->kind), release, plan->env,
                   exit_status, exit_text(plan->kind, exit_status));
         return;

@@ -150,7 +150,8 @@ static int since(struct session *s, int64_t id, const struct release_info ***ret
     size_t n, n_found = 0, cap = 0;
     int64_t before = 0;
     do {
-        if (!release_list(s->store, s->env, 100, before, &s->cli->arena, &list, &n, &err))
+        if (!release_list(reader(s->store, &s->cli->arena),
+                          &(struct newest){.env = s->env, .limit = 100, .before = before}, &list, &n, &err))
             return say_err(&err);
         for (size_t i = 0; i < n; i++) {
             before = list[i].id;

@@ -55,9 +55,9 @@ static int name_env(struct session *s, const char *env, enum store_mode mode)
         session_pillar_if_readable(s);
     if (cli->app)
         store_app(s->store, env, cli->app);
-    if (!env_resolve(s->store, env, &cli->arena, &s->key, &err))
+    if (!env_resolve(reader(s->store, &cli->arena), env, &s->key, &err))
         return say_err(&err);
-    s->env = env_name(s->store, s->key.app, s->key.env, &cli->arena);
+    s->env = env_name(reader(s->store, &cli->arena), s->key.app, s->key.env);
     if (s->key.app[0]) /* from here on the plan's own name of it means this one */
         store_app(s->store, s->key.env, s->key.app);
     s->opt.owner = session_owner(s);
@@ -94,11 +94,13 @@ static const char *last_place(struct session *s, int64_t release)
     struct plan *plan;
     const char *json, *place = "its beginning";
     int64_t seq = 0;
-    if (!release_plan(s->store, release, &s->cli->arena, &json, &err) || !json ||
+    if (!release_plan(reader(s->store, &s->cli->arena), release, &json, &err) || !json ||
         !plan_decode(&s->cli->arena, json, &plan, &err))
         return place;
     do {
-        if (!journal_read(s->store, release, seq, 1000, &s->cli->arena, &rows, &n, &err))
+        if (!journal_read(reader(s->store, &s->cli->arena),
+                          &(struct row_range){.release = release, .after = seq, .limit = 1000}, &rows, &n,
+                          &err))
             return place;
         for (size_t i = 0; i < n; i++) {
             seq = rows[i].seq;
@@ -113,14 +115,14 @@ int session_refuse_unfinished(struct session *s)
 {
     struct release_info *r;
     struct err err;
-    if (!release_unfinished(s->store, s->env, &s->cli->arena, &r, &err))
+    if (!release_unfinished(reader(s->store, &s->cli->arena), s->env, &r, &err))
         return say_err(&err);
     if (!r)
         return 0;
     /* While its engine lives it is not unfinished but running: the lock will say so. */
     struct lock_info lock;
-    if (lock_get(s->store, s->env, &s->cli->arena, &lock, &err) && lock.held && lock.release == r->id &&
-        lock.holder != HOLDER_DEAD)
+    if (lock_get(reader(s->store, &s->cli->arena), s->env, &lock, &err) && lock.held &&
+        lock.release == r->id && lock.holder != HOLDER_DEAD)
         return 0;
     say_error("%s %" PRId64
               " of %s is unfinished at %s%s%s: 'release resume %s' goes on with it, 'release rollback %s' "
@@ -169,10 +171,11 @@ static int refuse_other_fleet(struct session *s, const struct plan *plan)
     struct err err;
     const char *json;
     size_t n = 0;
-    if (!release_list(s->store, s->env, 1, 0, &s->cli->arena, &list, &n, &err))
+    if (!release_list(reader(s->store, &s->cli->arena), &(struct newest){.env = s->env, .limit = 1}, &list,
+                      &n, &err))
         return say_err(&err);
     if (n == 0 || !other_tree(s, &list[0]) ||
-        !release_plan(s->store, list[0].id, &s->cli->arena, &json, &err) ||
+        !release_plan(reader(s->store, &s->cli->arena), list[0].id, &json, &err) ||
         !plan_decode(&s->cli->arena, json, &last, &err) || share_a_node(plan, last))
         return 0;
     say_error("%s: %s:%s is the environment of another tree, %s, on other servers (release %" PRId64
@@ -206,7 +209,7 @@ static bool died_with_nothing_open(struct session *s, const struct lock_info *he
         return false;
     if (held->release == 0)
         return true;
-    return release_get(s->store, held->release, &s->cli->arena, &r, &err) && r && r->ended_ms > 0 &&
+    return release_get(reader(s->store, &s->cli->arena), held->release, &r, &err) && r && r->ended_ms > 0 &&
            !r->resumable;
 }
 
@@ -340,7 +343,7 @@ int session_run(struct session *s, const struct plan *plan, int64_t id, enum ord
     struct err err;
     struct release_info *row;
     int status = EXIT_JOURNAL;
-    if (!release_get(s->store, id, &s->cli->arena, &row, &err))
+    if (!release_get(reader(s->store, &s->cli->arena), id, &row, &err))
         return say_err(&err);
     must(row != NULL);
     s->opt.began_ms = row->started_ms;
@@ -439,7 +442,10 @@ int session_continue(struct session *s, const struct release_info *r, enum order
 int session_end(struct session *s, int status, const char *why)
 {
     struct err err;
-    if (s->locked && !lock_free(s->store, s->env, s->lock.fence, s->opt.who, why, &err))
+    if (s->locked &&
+        !lock_free(s->store,
+                   &(struct lock_end){.env = s->env, .fence = s->lock.fence, .who = s->opt.who, .why = why},
+                   &err))
         say_error("%s: the lock of %s could not be freed: %s; 'release unlock %s' frees it",
                   s->cli->command->name, s->env, err.text, s->env);
     conns_free(s->opt.conns);
@@ -455,7 +461,7 @@ int stored_plan(struct cli *cli, struct store *store, int64_t id, struct plan **
 {
     struct err err;
     const char *json;
-    if (release_plan(store, id, &cli->arena, &json, &err) && json &&
+    if (release_plan(reader(store, &cli->arena), id, &json, &err) && json &&
         plan_decode(&cli->arena, json, ret, &err))
         return 0;
     err_wrap(&err, "release %" PRId64, id);

@@ -147,9 +147,17 @@ static bool write_totals(struct ledger *l, int64_t at_ms, struct job *done, stru
         struct sha256 *h = job->out.hash;
         job->out.hash = NULL;
         sha256_end(h, hash);
-        struct output o = output_of(l, job);
-        o.at_ms = at_ms;
-        if (!output_end(l->opt->store, &o, job->out.total_bytes, job->out.tail_n > 0, hash, err))
+        const struct output o = output_of(l, job);
+        const struct output_sum sum = {.release = o.release,
+                                       .at_ms = at_ms,
+                                       .node = o.node,
+                                       .step = o.step,
+                                       .attempt = o.attempt,
+                                       .back = o.back,
+                                       .total_bytes = job->out.total_bytes,
+                                       .cut = job->out.tail_n > 0,
+                                       .sha256 = hash};
+        if (!output_end(l->opt->store, &sum, err))
             return false;
     }
     return true;
@@ -178,13 +186,23 @@ static bool still_ours(struct ledger *l, struct err *err)
     struct lock_info lock;
     if (l->opt->fence == 0)
         return true;
-    if (!lock_get(l->opt->store, l->plan->env, &arena, &lock, err))
+    if (!lock_get(reader(l->opt->store, &arena), l->plan->env, &lock, err))
         return false;
     if (lock.held && lock.fence == l->opt->fence)
         return true;
     return err_set(err, E_FENCED,
                    "the lock of %s was taken away meanwhile (our grant was %lld); now it is %s", l->plan->env,
                    (long long)l->opt->fence, lock_text(&lock, &arena));
+}
+
+static bool write_end(struct ledger *l, int64_t at_ms, const struct release_ending *ending, struct err *err)
+{
+    return release_end(l->opt->store,
+                       &(struct release_end_new){.release = l->release,
+                                                 .exit_status = ending->exit_status,
+                                                 .summary = ending->summary,
+                                                 .at_ms = at_ms},
+                       err);
 }
 
 bool ledger_commit(struct ledger *l, struct job *done, const struct release_ending *ending, struct err *err)
@@ -197,8 +215,7 @@ bool ledger_commit(struct ledger *l, struct job *done, const struct release_endi
     failpoint("commit-before");
     bool ok = store_begin(store, err) && still_ours(l, err) && write_outputs(l, at_ms, err) &&
               write_rows(l, at_ms, err) && write_totals(l, at_ms, done, err) &&
-              (!ending || release_end(store, l->release, ending->exit_status, ending->summary, at_ms, err)) &&
-              store_commit(store, err);
+              (!ending || write_end(l, at_ms, ending, err)) && store_commit(store, err);
     if (!ok) {
         store_rollback(store);
         return false;

@@ -333,7 +333,9 @@ static bool replay(struct run *l, struct err *err)
         auto_arena struct arena arena = {0};
         struct row *rows;
         size_t n;
-        if (!journal_read(l->opt->store, l->release, after, REPLAY_ROWS, &arena, &rows, &n, err))
+        if (!journal_read(reader(l->opt->store, &arena),
+                          &(struct row_range){.release = l->release, .after = after, .limit = REPLAY_ROWS},
+                          &rows, &n, err))
             return false;
         for (size_t i = 0; i < n; i++) {
             struct record record;

@@ -440,7 +440,7 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
     struct node_state_info *known = NULL;
     size_t n_known = 0;
     struct err err = {0};
-    if (opt->store && !node_states(opt->store, plan->env, arena, &known, &n_known, &err))
+    if (opt->store && !node_states(reader(opt->store, arena), plan->env, &known, &n_known, &err))
         problems_add(problems, "journal: %s", err.text);
     ask(&p);
     if (p.batch->canceled) {

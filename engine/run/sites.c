@@ -96,7 +96,8 @@ void preflight_sites(const struct plan *plan, struct arena *arena, const struct 
     if (!opt->store)
         return;
     const struct site *sites = run_sites(plan, arena, &n_sites);
-    if (!sites_shared(opt->store, plan->env, sites, n_sites, arena, &shared, &n, &err)) {
+    if (!sites_shared(reader(opt->store, arena),
+                      &(struct sites){.env = plan->env, .list = sites, .n = n_sites}, &shared, &n, &err)) {
         problems_add(problems, "journal: %s", err.text);
         return;
     }

@@ -48,7 +48,7 @@ static void one(struct request *r, struct reply *reply)
     if (!api_env_known(r, reply))
         return;
     if (!env_state_read(r->store, r->vars[0], r->arena, &st, &err) ||
-        !release_rollback_of(r->store, r->vars[0], r->arena, &back, &err)) {
+        !release_rollback_of(reader(r->store, r->arena), r->vars[0], &back, &err)) {
         reply_err(reply, &err);
         return;
     }

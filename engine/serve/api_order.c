@@ -91,7 +91,7 @@ static bool may_unlock(const struct request *r, const struct order_wish *w, stru
 {
     struct lock_info lock;
     struct err err;
-    if (!lock_get(r->store, w->env, r->arena, &lock, &err))
+    if (!lock_get(reader(r->store, r->arena), w->env, &lock, &err))
         return reply_err(reply, &err);
     if (!lock.held || lock.holder != HOLDER_BY_HAND || r->actor.right >= RIGHT_ADMIN ||
         queue_same(lock.who, r->actor.name))
@@ -214,7 +214,7 @@ static void one(struct request *r, struct reply *reply)
     int64_t id;
     if (!api_number(r, 0, &id, reply))
         return;
-    if (!order_get(r->store, id, r->arena, &o, &err)) {
+    if (!order_get(reader(r->store, r->arena), id, &o, &err)) {
         reply_err(reply, &err);
         return;
     }
@@ -235,7 +235,10 @@ static void list(struct request *r, struct reply *reply)
     size_t n;
     if (!request_number(r, "limit", 20, &limit, reply) || !request_number(r, "before", 0, &before, reply))
         return;
-    if (!order_list(r->store, request_query(r, "env"), limit > 200 ? 200 : (size_t)limit, before, r->arena,
+    if (!order_list(reader(r->store, r->arena),
+                    &(struct newest){.env = request_query(r, "env"),
+                                     .limit = limit > 200 ? 200 : (size_t)limit,
+                                     .before = before},
                     &orders, &n, &err)) {
         reply_err(reply, &err);
         return;

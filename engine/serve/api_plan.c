@@ -12,11 +12,11 @@ static bool plan_of(struct request *r, int64_t id, const char **ret, struct repl
 {
     struct release_info *info = NULL;
     struct err err;
-    if (!release_get(r->store, id, r->arena, &info, &err))
+    if (!release_get(reader(r->store, r->arena), id, &info, &err))
         return reply_err(reply, &err);
     if (!info)
         return reply_error(reply, 404, "not-found", "there is no release %" PRId64, id);
-    return release_plan(r->store, id, r->arena, ret, &err) || reply_err(reply, &err);
+    return release_plan(reader(r->store, r->arena), id, ret, &err) || reply_err(reply, &err);
 }
 
 static void plan(struct request *r, struct reply *reply)

@@ -24,8 +24,11 @@ static void list(struct request *r, struct reply *reply)
     if (!request_number(r, "limit", 20, &limit, reply) || !request_number(r, "before", 0, &before, reply))
         return;
     const char *env = request_query(r, "env");
-    if (!release_list(r->store, env && env[0] ? env : NULL, limit > 1000 ? 1000 : (size_t)limit, before,
-                      r->arena, &releases, &n, &err)) {
+    if (!release_list(reader(r->store, r->arena),
+                      &(struct newest){.env = env && env[0] ? env : NULL,
+                                       .limit = limit > 1000 ? 1000 : (size_t)limit,
+                                       .before = before},
+                      &releases, &n, &err)) {
         reply_err(reply, &err);
         return;
     }
@@ -95,7 +98,7 @@ static void one(struct request *r, struct reply *reply)
     struct fold *f = fold_of(r, reply);
     if (!f)
         return;
-    if (release_get(r->store, f->release, r->arena, &info, &err) && info) {
+    if (release_get(reader(r->store, r->arena), f->release, &info, &err) && info) {
         json_t *o = watch_release_json(info);
         add_plan(o, f);
         reply_json(reply, 200, o);
@@ -327,7 +330,10 @@ static void rows(struct request *r, struct reply *reply)
     struct fold *f = fold_of(r, reply);
     if (!f)
         return;
-    if (journal_read(r->store, f->release, after, limit > ROWS_MAX ? ROWS_MAX : (size_t)limit, r->arena,
+    if (journal_read(reader(r->store, r->arena),
+                     &(struct row_range){.release = f->release,
+                                         .after = after,
+                                         .limit = limit > ROWS_MAX ? ROWS_MAX : (size_t)limit},
                      &found, &n, &err)) {
         json_t *list_json = json_array();
         for (size_t i = 0; i < n; i++)
@@ -353,8 +359,13 @@ static void output(struct request *r, struct reply *reply)
     struct fold *f = fold_of(r, reply);
     if (!f)
         return;
-    if (output_read(r->store, f->release, node && node[0] ? node : NULL, (int)step, after,
-                    limit > OUTPUT_MAX ? OUTPUT_MAX : (size_t)limit, r->arena, &found, &n, &err)) {
+    if (output_read(reader(r->store, r->arena),
+                    &(struct output_range){.release = f->release,
+                                           .node = node && node[0] ? node : NULL,
+                                           .step = (int)step,
+                                           .after = after,
+                                           .limit = limit > OUTPUT_MAX ? OUTPUT_MAX : (size_t)limit},
+                    &found, &n, &err)) {
         json_t *list_json = json_array();
         for (size_t i = 0; i < n; i++)
             json_array_append_new(list_json, watch_output_json(f->watch, &found[i]));

@@ -74,7 +74,7 @@ static bool by_bearer(struct request *r, const char *header, struct reply *reply
     struct err err;
     const char *text = strncasecmp(header, "Bearer ", 7) == 0 ? header + 7 : "";
     text += strspn(text, " ");
-    if (!token_check(r->store, text, r->arena, &t, &err))
+    if (!token_check(reader(r->store, r->arena), text, &t, &err))
         return reply_err(reply, &err);
     if (!t)
         return reply_error(reply, 401, "auth", "this token is not known here, or was revoked");
@@ -86,7 +86,7 @@ static bool by_cookie(struct request *r, const char *cookie, struct reply *reply
 {
     struct token_info *t = NULL;
     struct err err;
-    if (!login_check(r->store, cookie, r->arena, &t, &err))
+    if (!login_check(reader(r->store, r->arena), cookie, &t, &err))
         return reply_err(reply, &err);
     if (t) {
         be(r, t, VIA_PAGE, ACTOR_COOKIE);
@@ -167,7 +167,7 @@ static void login(struct request *r, struct reply *reply)
     struct token_info *t = NULL;
     struct err err;
     char cookie[LOGIN_TEXT_MAX];
-    if (!token_check(r->store, token_given(r), r->arena, &t, &err)) {
+    if (!token_check(reader(r->store, r->arena), token_given(r), &t, &err)) {
         reply_err(reply, &err);
         return;
     }

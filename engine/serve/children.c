@@ -42,7 +42,11 @@ void orders_end(struct serve *s, int64_t id, int exit_status, const char *text)
 {
     struct err err;
     struct store *store = serve_writer(s, &err);
-    bool ok = store && order_end(store, id, exit_status, text, clock_wall_ms(), &err);
+    bool ok = store &&
+              order_end(store,
+                        &(struct order_end_new){
+                            .order = id, .exit_status = exit_status, .text = text, .at_ms = clock_wall_ms()},
+                        &err);
     if (store)
         serve_writer_done(s);
     if (!ok)
@@ -124,7 +128,8 @@ static void end_order(struct serve *s, int64_t order)
     struct order_info *o = NULL;
     auto_store struct store *store = NULL;
     /* One that could not be begun was ended by whoever gave it. */
-    if (serve_store(s, &store, &err) && order_get(store, order, &arena, &o, &err) && o && o->ended_ms != 0)
+    if (serve_store(s, &store, &err) && order_get(reader(store, &arena), order, &o, &err) && o &&
+        o->ended_ms != 0)
         return;
     int status = order_exit(s, order);
     orders_end(s, order, status, status < 0 ? "its end was not seen: look at the environment's status" : "");
@@ -172,7 +177,8 @@ bool children_take_up(struct serve *s, struct err *err)
     auto_store struct store *store = NULL;
     struct order_info *list;
     size_t n;
-    if (!serve_store(s, &store, err) || !order_list(store, NULL, TAKEN_UP, 0, &arena, &list, &n, err))
+    if (!serve_store(s, &store, err) ||
+        !order_list(reader(store, &arena), &(struct newest){.limit = TAKEN_UP}, &list, &n, err))
         return false;
     for (size_t i = 0; i < n; i++)
         take_up(s, &list[i]);

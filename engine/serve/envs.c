@@ -29,7 +29,7 @@ const char *const *api_envs(struct serve *s, struct store *store, struct arena *
     const char *const *list;
     struct err err;
     size_t n = 0, n_list = 0, most = 0;
-    if (!env_all(store, arena, &list, &n_list, &err))
+    if (!env_all(reader(store, arena), &list, &n_list, &err))
         n_list = 0; /* whatever is read next says why */
     while (pillar && pillar[most])
         most++;
@@ -71,7 +71,7 @@ bool api_env_known(struct request *r, struct reply *reply)
     if (!env_valid(env))
         return reply_error(reply, 404, "not-found", "'%s' cannot be an environment's name: " NAME_WANTED,
                            env);
-    if (!release_list(r->store, env, 1, 0, r->arena, &list, &n, &err))
+    if (!release_list(reader(r->store, r->arena), &(struct newest){.env = env, .limit = 1}, &list, &n, &err))
         return reply_err(reply, &err);
     if (n > 0)
         return true;

@@ -54,7 +54,7 @@ static bool look_at_locks(struct streams *all, struct arena *arena, struct err *
     }
     for (size_t i = 0; i < all->n_locks; i++) {
         struct lock_info l;
-        if (!lock_get(all->store, all->locks[i].env, arena, &l, err))
+        if (!lock_get(reader(all->store, arena), all->locks[i].env, &l, err))
             return false;
         json_t *lock = env_lock_json(&l, arena);
         char *text = json_dumps(lock, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
@@ -81,7 +81,7 @@ static bool look_at_releases(struct streams *all, struct arena *arena, struct er
 {
     struct release_info *list;
     size_t n;
-    if (!release_list(all->store, NULL, STREAM_RELEASES, 0, arena, &list, &n, err))
+    if (!release_list(reader(all->store, arena), &(struct newest){.limit = STREAM_RELEASES}, &list, &n, err))
         return false;
     for (size_t i = 0; i < n; i++)
         lock_seen(all, list[i].env); /* one that the pillar does not know has a lock, too */
@@ -100,11 +100,12 @@ static bool look_at_orders(struct streams *all, struct arena *arena, struct err 
     size_t n;
     if (!all->baseline)
         return order_last_change(all->store, &all->order_event, err);
-    if (!order_changes(all->store, all->order_event, 200, arena, &changes, &n, err))
+    if (!order_changes(reader(all->store, arena), &(struct since){.after = all->order_event, .limit = 200},
+                       &changes, &n, err))
         return false;
     for (size_t i = 0; i < n; i++) {
         struct order_info *o;
-        if (!order_get(all->store, changes[i].order, arena, &o, err))
+        if (!order_get(reader(all->store, arena), changes[i].order, &o, err))
             return false;
         all->order_event = changes[i].id;
         if (o)
@@ -167,7 +168,9 @@ static bool read_batch(struct streams *all, struct event_batch *b, struct err *e
     auto_arena struct arena arena = {0};
     struct row *rows;
     size_t n, from = 0;
-    if (!journal_read(all->store, b->release, b->after, ROWS, &arena, &rows, &n, err))
+    if (!journal_read(reader(all->store, &arena),
+                      &(struct row_range){.release = b->release, .after = b->after, .limit = ROWS}, &rows, &n,
+                      err))
         return false;
     for (size_t i = 1; i <= n; i++)
         if (i == n || rows[i].release != rows[from].release) {

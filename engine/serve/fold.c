@@ -161,11 +161,12 @@ static bool load_plan(struct fold *f, struct store *store, struct err *err)
     auto_arena struct arena text = {0};
     struct release_info *r = NULL;
     const char *json;
-    if (!release_get(store, f->release, &text, &r, err))
+    if (!release_get(reader(store, &text), f->release, &r, err))
         return false;
     if (!r)
         return err_set(err, E_NOTFOUND, "there is no release %lld", (long long)f->release);
-    if (!release_plan(store, f->release, &text, &json, err) || !plan_decode(&f->arena, json, &f->plan, err))
+    if (!release_plan(reader(store, &text), f->release, &json, err) ||
+        !plan_decode(&f->arena, json, &f->plan, err))
         return false;
     f->watch = watching_plan(&f->arena, store, f->plan, f->release);
     model_init(&f->model, f->watch);
@@ -180,7 +181,9 @@ static bool catch_up(struct fold *f, struct store *store, struct err *err)
     do {
         auto_arena struct arena arena = {0};
         struct row *rows;
-        if (!journal_read(store, f->release, f->seq, ROWS, &arena, &rows, &n, err))
+        if (!journal_read(reader(store, &arena),
+                          &(struct row_range){.release = f->release, .after = f->seq, .limit = ROWS}, &rows,
+                          &n, err))
             return false;
         for (size_t i = 0; i < n; i++)
             apply(f, &rows[i]);

@@ -93,7 +93,8 @@ static bool count_ends(struct counts *c, struct store *store, struct err *err)
     do {
         auto_arena struct arena arena = {0};
         struct release_ended *ends;
-        if (!release_ends_after(store, c->last_end, ENDS_CHUNK, &arena, &ends, &n, err))
+        if (!release_ends_after(reader(store, &arena),
+                                &(struct since){.after = c->last_end, .limit = ENDS_CHUNK}, &ends, &n, err))
             return false;
         for (size_t i = 0; i < n; i++) {
             tally(c, &ends[i]);

@@ -447,7 +447,7 @@ static bool start_child(struct serve *s, const struct order_wish *wish, int64_t 
 static bool holder_find(const char *env, struct store *store, struct lock_info *l, struct arena *arena,
                         struct err *err)
 {
-    if (!lock_get(store, env, arena, l, err))
+    if (!lock_get(reader(store, arena), env, l, err))
         return false;
     return (l->held && l->holder == HOLDER_ALIVE && l->pid > 1) ||
            err_set(err, E_STATE, "%s: nothing runs here that could be stopped (lock: %s)", env,

@@ -109,7 +109,8 @@ static bool last_of(struct request *r, const char *env, struct release_info **re
     struct release_info *list;
     size_t n;
     *ret = NULL;
-    if (!release_list(r->store, env, HISTORY_PAGE, 0, r->arena, &list, &n, err))
+    if (!release_list(reader(r->store, r->arena), &(struct newest){.env = env, .limit = HISTORY_PAGE}, &list,
+                      &n, err))
         return false;
     for (size_t i = 0; i < n && !*ret; i++)
         if (KIND_MOVES(list[i].kind))
@@ -121,8 +122,8 @@ static bool put_state(struct request *r, const char *env, struct buf *out, struc
 {
     struct release_info *last, *unfinished;
     struct lock_info lock;
-    if (!lock_get(r->store, env, r->arena, &lock, err) || !last_of(r, env, &last, err) ||
-        !release_unfinished(r->store, env, r->arena, &unfinished, err))
+    if (!lock_get(reader(r->store, r->arena), env, &lock, err) || !last_of(r, env, &last, err) ||
+        !release_unfinished(reader(r->store, r->arena), env, &unfinished, err))
         return false;
     if (lock.held)
         html_row(out, "<p class=\"banner is-warn\"><b>Lock:</b> %s</p>\n", lock_text(&lock, r->arena));
@@ -184,7 +185,8 @@ static void env(struct request *r, struct reply *reply)
     }
     html_row(&main, "<div class=\"release-head\"><h1>%s</h1>\n", title_of(&l, name));
     if (!put_state(r, name, &main, &err) || !env_state_read(r->store, name, r->arena, &st, &err) ||
-        !release_list(r->store, name, 10, 0, r->arena, &list, &n, &err)) {
+        !release_list(reader(r->store, r->arena), &(struct newest){.env = name, .limit = 10}, &list, &n,
+                      &err)) {
         send_problem(&l, 503, err.text);
         return;
     }
@@ -229,7 +231,7 @@ static void release(struct request *r, struct reply *reply)
     struct err err;
     int64_t id;
     struct page_look l = look_of(r, reply);
-    if (number_of(r->vars[0], &id) && !release_get(r->store, id, r->arena, &info, &err)) {
+    if (number_of(r->vars[0], &id) && !release_get(reader(r->store, r->arena), id, &info, &err)) {
         send_problem(&l, 503, err.text);
         return;
     }
@@ -263,7 +265,9 @@ static void history(struct request *r, struct reply *reply)
         send_problem(&l, 404, "There is no such environment.");
         return;
     }
-    if (!release_list(r->store, name, HISTORY_PAGE, before, r->arena, &list, &n, &err)) {
+    if (!release_list(reader(r->store, r->arena),
+                      &(struct newest){.env = name, .limit = HISTORY_PAGE, .before = before}, &list, &n,
+                      &err)) {
         send_problem(&l, 503, err.text);
         return;
     }

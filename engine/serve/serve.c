@@ -49,7 +49,7 @@ static void learn_apps(struct serve *s, struct store *store)
         struct pillar *p = NULL;
         struct env_key key;
         struct err err;
-        if ((env_resolve(store, envs[i], &arena, &key, &err) && key.app[0]) ||
+        if ((env_resolve(reader(store, &arena), envs[i], &key, &err) && key.app[0]) ||
             !pillar_load(s->options.root, envs[i], NULL, 0, &p, &problems))
             continue;
         s->apps = xrealloc(s->apps, (s->n_apps + 1) * sizeof(*s->apps));

@@ -17,7 +17,9 @@ const struct watch_plan *watching_plan(struct arena *arena, struct store *store,
     struct step_time *times = NULL;
     size_t n_times = 0;
     struct err err; /* no past means no ETA, nothing worse */
-    if (!store || !journal_step_times(store, plan->env, plan->name, arena, &times, &n_times, &err))
+    if (!store ||
+        !journal_step_times(reader(store, arena), &(struct plan_runs){.env = plan->env, .plan = plan->name},
+                            &times, &n_times, &err))
         n_times = 0;
     const char **nodes = arena_array(arena, plan->n_nodes + 1, sizeof *nodes);
     struct watch_step *steps = arena_array(arena, plan->n_steps + 1, sizeof *steps);

@@ -74,7 +74,7 @@ static bool is_of(struct store *store, const char *env, int64_t id, struct relea
                        "rollback: there is no release %" PRId64
                        "; 'release history %s' lists them; nothing was touched",
                        id, env);
-    return env_same(store, r->env, env, arena) ||
+    return env_same(reader(store, arena), r->env, env) ||
            err_set(err, E_USAGE,
                    "rollback: release %" PRId64
                    " is of %s, not of %s; 'release history %s' lists them; nothing was touched",
@@ -101,7 +101,7 @@ bool back_way_ok(struct store *store, const char *env, const struct back_way *wa
         return false;
     if (id == 0)
         return true;
-    return release_get(store, id, arena, ret, err) && is_of(store, env, id, *ret, arena, err) &&
+    return release_get(reader(store, arena), id, ret, err) && is_of(store, env, id, *ret, arena, err) &&
            (way->before || was_finished(*ret, err));
 }
 

@@ -19,7 +19,8 @@ static bool find_last(struct store *store, const char *env, struct arena *arena,
     size_t n;
     *ret = NULL;
     do {
-        if (!release_list(store, env, 50, before, arena, &list, &n, err))
+        if (!release_list(reader(store, arena), &(struct newest){.env = env, .limit = 50, .before = before},
+                          &list, &n, err))
             return false;
         for (size_t i = 0; i < n; i++) {
             before = list[i].id;
@@ -54,10 +55,10 @@ static json_t *whole_plan(struct store *store, const char *env, struct arena *a,
     struct err err;
     const char *text;
     size_t n;
-    if (!release_list(store, env, 20, 0, a, &list, &n, &err))
+    if (!release_list(reader(store, a), &(struct newest){.env = env, .limit = 20}, &list, &n, &err))
         return NULL;
     for (size_t i = 0; i < n; i++) {
-        if (list[i].kind != KIND_RELEASE || !release_plan(store, list[i].id, a, &text, &err) || !text)
+        if (list[i].kind != KIND_RELEASE || !release_plan(reader(store, a), list[i].id, &text, &err) || !text)
             continue;
         json_t *plan = json_loads(text, 0, NULL);
         *ret_id = list[i].id;
@@ -110,7 +111,7 @@ bool env_state_read(struct store *store, const char *env, struct arena *a, struc
                     struct err *err)
 {
     if (!env_state_brief(store, env, a, st, err) ||
-        !node_states(store, env, a, &st->nodes, &st->n_nodes, err))
+        !node_states(reader(store, a), env, &st->nodes, &st->n_nodes, err))
         return false;
     if (st->n_nodes > 0)
         set_gone_apart(store, st, a);
@@ -121,12 +122,12 @@ bool env_state_brief(struct store *store, const char *env, struct arena *a, stru
                      struct err *err)
 {
     *st = (struct env_state){.env = env};
-    if (!lock_get(store, env, a, &st->lock, err) || !find_last(store, env, a, &st->last, err) ||
-        !release_unfinished(store, env, a, &st->unfinished, err))
+    if (!lock_get(reader(store, a), env, &st->lock, err) || !find_last(store, env, a, &st->last, err) ||
+        !release_unfinished(reader(store, a), env, &st->unfinished, err))
         return false;
     bool lives = st->lock.held && st->lock.release &&
                  (st->lock.holder == HOLDER_ALIVE || st->lock.holder == HOLDER_ELSEWHERE);
-    return !lives || release_get(store, st->lock.release, a, &st->running, err);
+    return !lives || release_get(reader(store, a), st->lock.release, &st->running, err);
 }
 
 const char *env_gone_text(const struct env_state *st, struct arena *arena)
@@ -144,7 +145,7 @@ const char *env_app(struct store *store, const char *env, struct arena *arena)
 {
     struct env_key key;
     struct err err;
-    return env_resolve(store, env, arena, &key, &err) ? key.app : "";
+    return env_resolve(reader(store, arena), env, &key, &err) ? key.app : "";
 }
 
 const char *env_title_with(const char *env, const char *app, struct arena *arena)

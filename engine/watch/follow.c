@@ -97,10 +97,17 @@ static bool page_read(struct follow *f, struct page *p, struct err *err)
     const struct watch_spec *spec = f->spec;
     *p = (struct page){.until_ms = INT64_MAX};
     arena_reset(&f->arena);
-    if (!journal_read(f->store, spec->plan->release, f->seq, ROWS_MAX, &f->arena, &p->rows, &p->n_rows, err))
+    if (!journal_read(reader(f->store, &f->arena),
+                      &(struct row_range){.release = spec->plan->release, .after = f->seq, .limit = ROWS_MAX},
+                      &p->rows, &p->n_rows, err))
         return false;
-    if (spec->output && !output_read(f->store, spec->plan->release, spec->node, spec->step, f->output_id,
-                                     OUTPUT_MAX, &f->arena, &p->outputs, &p->n_outputs, err))
+    if (spec->output && !output_read(reader(f->store, &f->arena),
+                                     &(struct output_range){.release = spec->plan->release,
+                                                            .node = spec->node,
+                                                            .step = spec->step,
+                                                            .after = f->output_id,
+                                                            .limit = OUTPUT_MAX},
+                                     &p->outputs, &p->n_outputs, err))
         return false;
     /* The latest time of a full page, not its last: clocks are set back, too, and a page must get told whole.
      */
@@ -163,8 +170,8 @@ static bool look_for_engine(struct follow *f, struct err *err)
     struct release_info *r = NULL;
     struct lock_info lock;
     arena_reset(&f->arena);
-    if (!release_get(f->store, f->spec->plan->release, &f->arena, &r, err) ||
-        !lock_get(f->store, f->spec->plan->env, &f->arena, &lock, err))
+    if (!release_get(reader(f->store, &f->arena), f->spec->plan->release, &r, err) ||
+        !lock_get(reader(f->store, &f->arena), f->spec->plan->env, &lock, err))
         return false;
     bool held = lock.held && lock.release == f->spec->plan->release && lock.holder != HOLDER_DEAD;
     f->gone = (r && r->ended_ms != 0) || !held;
@@ -178,8 +185,12 @@ static bool skip_output(struct follow *f, struct err *err)
     size_t n = f->spec->output && f->spec->after > 0 ? OUTPUT_MAX : 0;
     while (n == OUTPUT_MAX) {
         arena_reset(&f->arena);
-        if (!output_read(f->store, f->spec->plan->release, NULL, -1, f->output_id, OUTPUT_MAX, &f->arena, &o,
-                         &n, err))
+        if (!output_read(reader(f->store, &f->arena),
+                         &(struct output_range){.release = f->spec->plan->release,
+                                                .step = -1,
+                                                .after = f->output_id,
+                                                .limit = OUTPUT_MAX},
+                         &o, &n, err))
             return false;
         if (n > 0)
             f->output_id = o[n - 1].id;

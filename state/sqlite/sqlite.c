@@ -72,11 +72,12 @@ static int arg_bind(sqlite3_stmt *stmt, int i, const struct arg *v)
     return SQLITE_MISUSE;
 }
 
-static int bound(struct sqlite *s, enum sql id, const struct arg *args, size_t n)
+static int bound(struct sqlite *s, const struct statement *what)
 {
-    int rc = prepared(s, &s->stmts[id], sql_text(id));
-    for (size_t i = 0; rc == SQLITE_OK && i < n; i++)
-        rc = arg_bind(s->stmts[id], (int)i + 1, &args[i]);
+    sqlite3_stmt **stmt = &s->stmts[what->id];
+    int rc = prepared(s, stmt, sql_text(what->id));
+    for (size_t i = 0; rc == SQLITE_OK && i < what->n; i++)
+        rc = arg_bind(*stmt, (int)i + 1, &what->args[i]);
     return rc;
 }
 
@@ -89,15 +90,16 @@ static void unbound(sqlite3_stmt *stmt)
     sqlite3_clear_bindings(stmt);
 }
 
-static enum db_end sqlite_run(struct db *db, enum sql id, const struct arg *args, size_t n,
-                              struct db_ran *ret, struct err *err)
+static enum db_end sqlite_run(struct db *db, const struct statement *what, struct db_ran *ret,
+                              struct err *err)
 {
     struct sqlite *s = of(db);
-    int rc = bound(s, id, args, n);
+    int rc = bound(s, what);
+    sqlite3_stmt *stmt = s->stmts[what->id];
     if (rc == SQLITE_OK)
-        rc = sqlite3_step(s->stmts[id]);
+        rc = sqlite3_step(stmt);
     enum db_end end = rc == SQLITE_DONE ? DB_OK : sqlite_failed(s, rc, "write a row", err);
-    unbound(s->stmts[id]);
+    unbound(stmt);
     *ret = (struct db_ran){.id = sqlite3_last_insert_rowid(s->conn), .changed = sqlite3_changes64(s->conn)};
     return end;
 }
@@ -109,8 +111,8 @@ static sqlite3_stmt *stmt_of(struct db_rows *rows)
     return (sqlite3_stmt *)(void *)rows;
 }
 
-static enum db_end sqlite_ask(struct db *db, enum sql id, const struct arg *args, size_t n,
-                              struct db_rows **ret, struct err *err)
+static enum db_end sqlite_ask(struct db *db, const struct statement *what, struct db_rows **ret,
+                              struct err *err)
 {
     struct sqlite *s = of(db);
     *ret = NULL;
@@ -118,11 +120,11 @@ static enum db_end sqlite_ask(struct db *db, enum sql id, const struct arg *args
         return DB_BROKEN;
     if (!s->conn)
         return DB_OK;
-    int rc = bound(s, id, args, n);
+    int rc = bound(s, what);
     if (rc != SQLITE_OK)
         return sqlite_failed(s, rc, "read", err);
     s->open_rows++;
-    *ret = (struct db_rows *)(void *)s->stmts[id];
+    *ret = (struct db_rows *)(void *)s->stmts[what->id];
     return DB_OK;
 }
 

@@ -110,7 +110,11 @@ static void add_release(struct store *s, int nodes, int number)
             .release = id, .node = node, .step = 0, .stream = 1, .data = text, .n = sizeof(text) - 1};
         need(output_append(s, &o, &err));
     }
-    need(release_end(s, id, number % 7 ? 0 : 4, "released", wall_ms, &err));
+    need(release_end(
+        s,
+        &(struct release_end_new){
+            .release = id, .exit_status = number % 7 ? 0 : 4, .summary = "released", .at_ms = wall_ms},
+        &err));
     need(store_commit(s, &err));
 }
 
@@ -142,40 +146,44 @@ static void list_all(struct bench *b)
 {
     struct release_info *list;
     size_t n;
-    need(release_list(b->store, NULL, 10000, 0, &b->arena, &list, &n, &err));
+    need(release_list(reader(b->store, &b->arena), &(struct newest){.limit = 10000}, &list, &n, &err));
 }
 
 static void list_20(struct bench *b)
 {
     struct release_info *list;
     size_t n;
-    need(release_list(b->store, "prod", 20, 0, &b->arena, &list, &n, &err));
+    need(release_list(reader(b->store, &b->arena), &(struct newest){.env = "prod", .limit = 20}, &list, &n,
+                      &err));
 }
 
 static void get_newest(struct bench *b)
 {
     struct release_info *info;
-    need(release_get(b->store, b->newest, &b->arena, &info, &err));
+    need(release_get(reader(b->store, &b->arena), b->newest, &info, &err));
 }
 
 static void find_unfinished(struct bench *b)
 {
     struct release_info *info;
-    need(release_unfinished(b->store, "prod", &b->arena, &info, &err));
+    need(release_unfinished(reader(b->store, &b->arena), "prod", &info, &err));
 }
 
 static void read_release(struct bench *b)
 {
     struct row *rows;
     size_t n;
-    need(journal_read(b->store, b->newest, 0, 100000, &b->arena, &rows, &n, &err));
+    need(journal_read(reader(b->store, &b->arena), &(struct row_range){.release = b->newest, .limit = 100000},
+                      &rows, &n, &err));
 }
 
 static void read_tail(struct bench *b)
 {
     struct row *rows;
     size_t n;
-    need(journal_read(b->store, 0, journal_last_seq(b->store) - 100, 100, &b->arena, &rows, &n, &err));
+    need(journal_read(reader(b->store, &b->arena),
+                      &(struct row_range){.after = journal_last_seq(b->store) - 100, .limit = 100}, &rows, &n,
+                      &err));
 }
 
 static void last_seq(struct bench *b)
@@ -187,27 +195,30 @@ static void step_times(struct bench *b)
 {
     struct step_time *times;
     size_t n;
-    need(journal_step_times(b->store, "prod", "rolling", &b->arena, &times, &n, &err));
+    need(journal_step_times(reader(b->store, &b->arena),
+                            &(struct plan_runs){.env = "prod", .plan = "rolling"}, &times, &n, &err));
 }
 
 static void states(struct bench *b)
 {
     struct node_state_info *nodes;
     size_t n;
-    need(node_states(b->store, "prod", &b->arena, &nodes, &n, &err));
+    need(node_states(reader(b->store, &b->arena), "prod", &nodes, &n, &err));
 }
 
 static void read_output(struct bench *b)
 {
     struct output *list;
     size_t n;
-    need(output_read(b->store, b->newest, NULL, -1, 0, 1000, &b->arena, &list, &n, &err));
+    need(output_read(reader(b->store, &b->arena),
+                     &(struct output_range){.release = b->newest, .step = -1, .limit = 1000}, &list, &n,
+                     &err));
 }
 
 static void get_lock(struct bench *b)
 {
     struct lock_info lock;
-    need(lock_get(b->store, "prod", &b->arena, &lock, &err));
+    need(lock_get(reader(b->store, &b->arena), "prod", &lock, &err));
 }
 
 static int cmp(const void *a, const void *b)
@@ -239,7 +250,8 @@ static void measure_reads(struct bench *b)
     b->newest = 1;
     struct release_info *list;
     size_t n;
-    need(release_list(b->store, "prod", 1, 0, &b->arena, &list, &n, &err));
+    need(release_list(reader(b->store, &b->arena), &(struct newest){.env = "prod", .limit = 1}, &list, &n,
+                      &err));
     b->newest = n ? list[0].id : 1;
     measure(b, "journal_last_seq", 100, last_seq);
     measure(b, "release_list all", 20, list_all);

@@ -65,7 +65,7 @@ static bool is_final(struct lives *all, struct store *s, int64_t release)
     struct arena a = {0};
     struct release_info *r;
     struct err err;
-    ok(release_get(s, release, &a, &r, &err));
+    ok(release_get(reader(s, &a), release, &r, &err));
     const struct model *m = live_model(all, s, release);
     assert_non_null(m);
     assert_int_equal(m->plan->release, release);
@@ -106,7 +106,7 @@ static void what_is_given_up_is_final(void **state)
     live_forget(&all, given_up);
     assert_true(is_final(&all, s, given_up));
     assert_false(is_final(&all, s, passed_by));
-    ok(release_end(s, good, 0, "done", 2000, &err));
+    ok(release_end(s, &(struct release_end_new){.release = good, .summary = "done", .at_ms = 2000}, &err));
     assert_true(is_final(&all, s, passed_by)); /* it can never be resumed any more */
     lives_fini(&all);
     store_close(s);

@@ -29,7 +29,9 @@ static int64_t release_with(struct store *s, const char *app, const char *env, c
 static void ended(struct store *s, int64_t id, int status)
 {
     struct err err;
-    ok(release_end(s, id, status, "", 2000, &err));
+    ok(release_end(
+        s, &(struct release_end_new){.release = id, .exit_status = status, .summary = "", .at_ms = 2000},
+        &err));
 }
 
 static void node_in(struct store *s, int64_t release, const char *node)

@@ -34,11 +34,11 @@ static void an_ask_is_found_by_its_code_until_it_ends(void **state)
     struct ask *ask;
     ok(ask_add(s, &wanted, &id, code, &err));
     assert_true(ask_code_valid(code));
-    ok(ask_find(s, code, &a, &ask, &err));
+    ok(ask_find(reader(s, &a), code, &ask, &err));
     assert_int_equal(ask->id, id);
-    ok(ask_move(s, id, ASK_CONFIRM, ASK_ENDED, NULL, &moved, &err));
+    ok(ask_move(s, &(struct ask_step){.id = id, .from = ASK_CONFIRM, .to = ASK_ENDED}, &moved, &err));
     assert_true(moved);
-    ok(ask_find(s, code, &a, &ask, &err));
+    ok(ask_find(reader(s, &a), code, &ask, &err));
     assert_null(ask);
 }
 
@@ -57,8 +57,8 @@ static void a_word_that_is_in_no_list_is_damage(void **state)
     ok(ask_add(s, &one, &id, code, &err));
     ok(ask_add(s, &two, &id, code, &err));
     assert_int_equal(raw_sql("j.db", "UPDATE asks SET via = 'pigeon' WHERE state = 'confirm'"), SQLITE_OK);
-    refused(ask_list(s, "prod", &a, &asks, &n, &err), E_JOURNAL, "reads 'pigeon'");
-    ok(ask_list(s, "test", &a, &asks, &n, &err)); /* the store itself is well */
+    refused(ask_list(reader(s, &a), "prod", &asks, &n, &err), E_JOURNAL, "reads 'pigeon'");
+    ok(ask_list(reader(s, &a), "test", &asks, &n, &err)); /* the store itself is well */
 }
 
 static void of_two_clicks_one_counts(void **state)
@@ -73,11 +73,12 @@ static void of_two_clicks_one_counts(void **state)
     bool first, second;
     struct ask *ask;
     ok(ask_add(s, &wanted, &id, code, &err));
-    ok(ask_move(s, id, ASK_CONFIRM, ASK_GOING, &(struct ask_change){.order = 7, .rev = "f5d9859"}, &first,
-                &err));
-    ok(ask_move(other, id, ASK_CONFIRM, ASK_GOING, &(struct ask_change){.order = 8}, &second, &err));
+    struct ask_step step = {.id = id, .from = ASK_CONFIRM, .to = ASK_GOING, .order = 7, .rev = "f5d9859"};
+    ok(ask_move(s, &step, &first, &err));
+    step.order = 8;
+    ok(ask_move(other, &step, &second, &err));
     assert_true(first && !second);
-    ok(ask_get(s, id, &a, &ask, &err));
+    ok(ask_get(reader(s, &a), id, &ask, &err));
     assert_int_equal(ask->order, 7);
     assert_string_equal(ask->rev, "f5d9859");
     assert_int_equal(ask->lapse_ms, NOW + 300000);
@@ -89,11 +90,14 @@ static void a_signature_is_new_once_and_forgotten_late(void **state)
     struct err err;
     auto_store struct store *s = store_write("j.db");
     bool is_new;
-    ok(seen_add(s, "v0=aa", NOW, NOW - 900000, &is_new, &err));
+    ok(seen_add(s, &(struct seen_new){.hash = "v0=aa", .at_ms = NOW, .forget_ms = NOW - 900000}, &is_new,
+                &err));
     assert_true(is_new);
-    ok(seen_add(s, "v0=aa", NOW + 299000, NOW - 601000, &is_new, &err));
+    ok(seen_add(s, &(struct seen_new){.hash = "v0=aa", .at_ms = NOW + 299000, .forget_ms = NOW - 601000},
+                &is_new, &err));
     assert_false(is_new);
-    ok(seen_add(s, "v0=bb", NOW + 901000, NOW + 1000, &is_new, &err));
+    ok(seen_add(s, &(struct seen_new){.hash = "v0=bb", .at_ms = NOW + 901000, .forget_ms = NOW + 1000},
+                &is_new, &err));
     assert_int_equal(raw_number("j.db", "SELECT count(*) FROM seen"), 1);
 }
 
@@ -101,8 +105,9 @@ static size_t queue_up(struct store *s, const char *who, int64_t now_ms)
 {
     struct err err;
     size_t ahead;
-    struct waiter p = {.env = "prod", .who = who, .person = who, .via = VIA_SLACK, .lapse_ms = 600000};
-    ok(queue_join(s, &p, now_ms, &ahead, &err));
+    struct waiter p = {
+        .env = "prod", .who = who, .person = who, .via = VIA_SLACK, .joined_ms = now_ms, .lapse_ms = 600000};
+    ok(queue_join(s, &p, &ahead, &err));
     return ahead;
 }
 
@@ -127,15 +132,15 @@ static void a_freed_lock_is_kept_for_the_first_in_line(void **state)
     assert_int_equal(queue_up(s, "slack:ann", now), 0);
     assert_int_equal(queue_up(s, "slack:bob", now), 1);
     assert_int_equal(queue_up(s, "slack:ann", now), 0);
-    ok(lock_free(s, "prod", l.fence, "carl", "", &err));
+    ok(lock_free(s, &(struct lock_end){.env = "prod", .fence = l.fence, .who = "carl", .why = ""}, &err));
     refused(take(s, "slack:bob", &l, &err), E_LOCKED, "turn of slack:ann");
     assert_false(l.held);
     refused(take(s, "slack:bob", &l, &err), E_LOCKED, "turn of slack:ann");
-    ok(notice_after(s, 0, 10, &a, &notices, &n, &err));
+    ok(notice_after(reader(s, &a), &(struct since){.limit = 10}, &notices, &n, &err));
     assert_int_equal(n, 1); /* the refused ones did not offer it again and again */
     assert_int_equal(notices[0].event, NOTICE_TURN);
     ok(take(s, "ann", &l, &err)); /* the same ann, on a terminal */
-    ok(lock_free(s, "prod", l.fence, "ann", "", &err));
+    ok(lock_free(s, &(struct lock_end){.env = "prod", .fence = l.fence, .who = "ann", .why = ""}, &err));
     ok(take(s, "slack:bob", &l, &err));
 }
 
@@ -152,7 +157,7 @@ static void a_place_that_is_not_taken_lapses(void **state)
     queue_up(s, "slack:ann", now - 700000);
     queue_up(s, "slack:bob", now - 690000);
     refused(take(s, "carl", &l, &err), E_LOCKED, "turn of slack:bob");
-    ok(notice_after(s, 0, 10, &a, &notices, &n, &err));
+    ok(notice_after(reader(s, &a), &(struct since){.limit = 10}, &notices, &n, &err));
     assert_int_equal(n, 3);
     assert_int_equal(notices[1].event, NOTICE_LAPSED);
     assert_string_equal(notices[2].who, "slack:bob");
@@ -172,7 +177,7 @@ static void a_rollback_does_not_stand_in_line(void **state)
     struct waiter *places;
     size_t n;
     ok(queue_settle(s, "prod", clock_wall_ms(), &err));
-    ok(queue_list(s, "prod", &a, &places, &n, &err));
+    ok(queue_list(reader(s, &a), "prod", &places, &n, &err));
     assert_int_equal(n, 1); /* she keeps her place and gets a new turn */
     assert_int_equal(places[0].offered_ms, 0);
 }
@@ -187,9 +192,9 @@ static void who_leaves_gives_the_turn_on(void **state)
     int64_t now = clock_wall_ms();
     queue_up(s, "slack:ann", now);
     queue_up(s, "slack:bob", now);
-    ok(queue_leave(s, "prod", "slack:ann", now, &was, &err));
+    ok(queue_leave(s, &(struct turn){.env = "prod", .who = "slack:ann", .now_ms = now}, &was, &err));
     assert_true(was);
-    ok(queue_leave(s, "prod", "slack:ann", now, &was, &err));
+    ok(queue_leave(s, &(struct turn){.env = "prod", .who = "slack:ann", .now_ms = now}, &was, &err));
     assert_false(was);
     refused(take(s, "slack:ann", &l, &err), E_LOCKED, "turn of slack:bob");
     assert_false(queue_same("slack:ann", "mattermost:ann"));
@@ -204,14 +209,18 @@ static void a_turn_is_taken_over_and_comes_again(void **state)
     struct lock_info l;
     const char *over;
     int64_t now = clock_wall_ms();
-    struct waiter carl = {
-        .env = "prod", .who = "carl", .person = "carl", .via = VIA_NONE, .lapse_ms = 600000};
+    struct waiter carl = {.env = "prod",
+                          .who = "carl",
+                          .person = "carl",
+                          .via = VIA_NONE,
+                          .joined_ms = now,
+                          .lapse_ms = 600000};
     queue_up(s, "slack:ann", now);
-    ok(queue_take_turn(s, &carl, now, &a, &over, &err));
+    ok(queue_take_turn(s, &carl, &a, &over, &err));
     assert_string_equal(over, "slack:ann");
     refused(take(s, "slack:ann", &l, &err), E_LOCKED, "turn of carl");
     ok(take(s, "carl", &l, &err));
-    ok(lock_free(s, "prod", l.fence, "carl", "", &err));
+    ok(lock_free(s, &(struct lock_end){.env = "prod", .fence = l.fence, .who = "carl", .why = ""}, &err));
     refused(take(s, "carl", &l, &err), E_LOCKED, "turn of slack:ann");
     ok(take(s, "slack:ann", &l, &err));
 }
@@ -225,19 +234,27 @@ static void a_lock_by_hand_passes_and_a_run_keeps_its_own(void **state)
     struct lock_info l;
     struct lock_event *events;
     size_t n;
-    refused(lock_pass(s, "prod", "ann", "bob", "x", &a, &l, &err), E_STATE, "not locked");
-    ok(lock_pass(s, "prod", NULL, "ann", "database move", &a, &l, &err));
-    refused(lock_pass(s, "prod", "carl", "bob", "x", &a, &l, &err), E_LOCKED, "held by ann");
-    ok(lock_pass(s, "prod", "ann", "bob", "your turn", &a, &l, &err));
+    refused(lock_pass(s, &(struct lock_handover){.env = "prod", .from = "ann", .to = "bob", .why = "x"}, &a,
+                      &l, &err),
+            E_STATE, "not locked");
+    ok(lock_pass(s, &(struct lock_handover){.env = "prod", .to = "ann", .why = "database move"}, &a, &l,
+                 &err));
+    refused(lock_pass(s, &(struct lock_handover){.env = "prod", .from = "carl", .to = "bob", .why = "x"}, &a,
+                      &l, &err),
+            E_LOCKED, "held by ann");
+    ok(lock_pass(s, &(struct lock_handover){.env = "prod", .from = "ann", .to = "bob", .why = "your turn"},
+                 &a, &l, &err));
     assert_string_equal(l.who, "bob");
-    ok(lock_events_after(s, 0, 10, &a, &events, &n, &err));
+    ok(lock_events_after(reader(s, &a), &(struct since){.limit = 10}, &events, &n, &err));
     assert_int_equal(n, 2);
     assert_true(events[0].by_hand && events[1].by_hand);
     assert_int_equal(events[1].event, LOCK_EVENT_TAKE_OVER);
-    ok(lock_free(s, "prod", l.fence, "bob", "", &err));
+    ok(lock_free(s, &(struct lock_end){.env = "prod", .fence = l.fence, .who = "bob", .why = ""}, &err));
     ok(take(s, "carl", &l, &err));
-    refused(lock_pass(s, "prod", NULL, "ann", "mine", &a, &l, &err), E_LOCKED, "held by carl");
-    ok(lock_events_after(s, events[1].id, 10, &a, &events, &n, &err));
+    refused(lock_pass(s, &(struct lock_handover){.env = "prod", .to = "ann", .why = "mine"}, &a, &l, &err),
+            E_LOCKED, "held by carl");
+    ok(lock_events_after(reader(s, &a), &(struct since){.after = events[1].id, .limit = 10}, &events, &n,
+                         &err));
     assert_true(events[0].by_hand && !events[1].by_hand);
 }
 

@@ -83,7 +83,7 @@ static void lock_it(struct store *s, struct arena *a, struct lock_info *ret)
 static void unlock_it(struct store *s, int64_t fence)
 {
     struct err err;
-    ok(lock_free(s, "prod", fence, "ann", "done", &err));
+    ok(lock_free(s, &(struct lock_end){.env = "prod", .fence = fence, .who = "ann", .why = "done"}, &err));
     now.locked = false;
     acknowledged();
 }
@@ -105,7 +105,8 @@ static void release_of_two_nodes(struct store *s, size_t turns, const char *name
     ok(cursor_set(s, "chat", (int64_t)now.rows, &err));
     now.cursor = (int64_t)now.rows;
     acknowledged();
-    ok(release_end(s, release, 0, "released", 5, &err));
+    ok(release_end(s, &(struct release_end_new){.release = release, .summary = "released", .at_ms = 5},
+                   &err));
     now.ended++;
     acknowledged();
     unlock_it(s, lock.fence);
@@ -154,10 +155,10 @@ static struct world look(struct store *s)
     struct row *rows;
     struct output *outputs;
     struct lock_info lock;
-    need(release_list(s, NULL, 100, 0, &a, &list, &w.releases, &err));
+    need(release_list(reader(s, &a), &(struct newest){.limit = 100}, &list, &w.releases, &err));
     for (size_t i = 0; i < w.releases; i++)
         w.ended += list[i].ended_ms != 0;
-    need(journal_read(s, 0, 0, 10000, &a, &rows, &w.rows, &err));
+    need(journal_read(reader(s, &a), &(struct row_range){.limit = 10000}, &rows, &w.rows, &err));
     size_t ours = 0;
     for (size_t i = 0; i < w.rows; i++) {
         if (rows[i].kind != ROW_INTENT && rows[i].kind != ROW_OUTCOME)
@@ -168,11 +169,12 @@ static struct world look(struct store *s)
     w.rows = ours;
     for (int64_t id = 1; id <= (int64_t)w.releases; id++) {
         size_t n = 0;
-        need(output_read(s, id, NULL, -1, 0, 10000, &a, &outputs, &n, &err));
+        need(output_read(reader(s, &a), &(struct output_range){.release = id, .step = -1, .limit = 10000},
+                         &outputs, &n, &err));
         w.outputs += n;
     }
     need(cursor_get(s, "chat", &w.cursor, &err));
-    need(lock_get(s, "prod", &a, &lock, &err));
+    need(lock_get(reader(s, &a), "prod", &lock, &err));
     w.locked = lock.held;
     return w;
 }

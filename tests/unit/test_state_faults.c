@@ -151,9 +151,9 @@ static void check_after(const char *name, const struct told *told)
     struct release_info *list;
     struct row *rows;
     size_t n;
-    ok(release_list(s, NULL, 10, 0, &a, &list, &n, &err));
+    ok(release_list(reader(s, &a), &(struct newest){.limit = 10}, &list, &n, &err));
     assert_true(n <= 1 && n >= (told->release ? 1u : 0u));
-    ok(journal_read(s, 0, 0, 1000, &a, &rows, &n, &err));
+    ok(journal_read(reader(s, &a), &(struct row_range){.limit = 1000}, &rows, &n, &err));
     assert_int_equal(n % ROWS_PER_COMMIT, 0);
     assert_true(n >= (size_t)told->commits * ROWS_PER_COMMIT);
     assert_true(n <= (size_t)(told->commits + 1) * ROWS_PER_COMMIT);
@@ -354,7 +354,7 @@ static void a_journal_put_back_while_it_is_opened_is_the_one_that_is_written(voi
         auto_store struct store *again = store_write(name);
         struct row *rows;
         size_t n;
-        ok(journal_read(again, 0, 0, 10, &a, &rows, &n, &err));
+        ok(journal_read(reader(again, &a), &(struct row_range){.limit = 10}, &rows, &n, &err));
         assert_int_equal(n, 1);
         assert_int_equal(rows[0].a, 7);
     }

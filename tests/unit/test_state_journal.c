@@ -28,7 +28,7 @@ static void what_was_written_is_read_back(void **state)
     row_add(s, row);
     struct row *rows;
     size_t n;
-    ok(journal_read(s, id, 0, 10, &a, &rows, &n, &err));
+    ok(journal_read(reader(s, &a), &(struct row_range){.release = id, .limit = 10}, &rows, &n, &err));
     assert_int_equal(n, 1);
     assert_int_equal(rows[0].seq, journal_last_seq(s));
     assert_int_equal(rows[0].at_ms, 5);
@@ -45,16 +45,16 @@ static void what_was_written_is_read_back(void **state)
     assert_string_equal(rows[0].facts, row.facts);
     assert_string_equal(rows[0].text, row.text);
     struct release_info *info;
-    ok(release_get(s, id, &a, &info, &err));
+    ok(release_get(reader(s, &a), id, &info, &err));
     assert_string_equal(info->rev_typed, "f5d9859");
     assert_int_equal(info->exit_status, -1);
     assert_int_equal(info->ended_ms, 0);
     assert_true(info->resumable);
     const char *json;
-    ok(release_plan(s, id, &a, &json, &err));
+    ok(release_plan(reader(s, &a), id, &json, &err));
     assert_string_equal(json, "{\"nodes\":[]}");
-    refused(release_plan(s, 99, &a, &json, &err), E_JOURNAL, "no release 99");
-    ok(release_get(s, 99, &a, &info, &err));
+    refused(release_plan(reader(s, &a), 99, &json, &err), E_JOURNAL, "no release 99");
+    ok(release_get(reader(s, &a), 99, &info, &err));
     assert_null(info);
 }
 
@@ -70,16 +70,17 @@ static void rows_are_read_in_pages_and_by_release(void **state)
     row_add(s, (struct row){.release = 0, .kind = ROW_NOTE, .code = "life", .a = 10}); /* of no release */
     struct row *rows;
     size_t n;
-    ok(journal_read(s, 0, 0, 4, &a, &rows, &n, &err));
+    ok(journal_read(reader(s, &a), &(struct row_range){.limit = 4}, &rows, &n, &err));
     assert_int_equal(n, 4);
-    ok(journal_read(s, 0, rows[3].seq, 100, &a, &rows, &n, &err));
+    ok(journal_read(reader(s, &a), &(struct row_range){.after = rows[3].seq, .limit = 100}, &rows, &n, &err));
     assert_int_equal(n, 7);
     assert_int_equal(rows[6].release, 0);
-    ok(journal_read(s, two, 0, SIZE_MAX, &a, &rows, &n, &err));
+    ok(journal_read(reader(s, &a), &(struct row_range){.release = two, .limit = SIZE_MAX}, &rows, &n, &err));
     assert_int_equal(n, 5);
     for (size_t i = 0; i < n; i++)
         assert_int_equal(rows[i].a, 2 * (int)i + 1);
-    ok(journal_read(s, two, rows[1].seq, 2, &a, &rows, &n, &err));
+    ok(journal_read(reader(s, &a), &(struct row_range){.release = two, .after = rows[1].seq, .limit = 2},
+                    &rows, &n, &err));
     assert_int_equal(n, 2);
     assert_int_equal(rows[0].a, 5);
 }
@@ -91,10 +92,11 @@ static void history_refuses_update_delete_and_replace(void **state)
     auto_store struct store *s = store_write("j.db");
     int64_t id = release_of(s, "prod", KIND_RELEASE);
     row_add(s, (struct row){.release = id, .kind = ROW_NOTE, .code = "life"});
-    ok(release_end(s, id, 0, "done", 9, &err));
+    ok(release_end(s, &(struct release_end_new){.release = id, .summary = "done", .at_ms = 9}, &err));
     struct output o = {.release = id, .node = "n", .data = "x", .n = 1};
     ok(output_append(s, &o, &err));
-    ok(output_end(s, &o, 1, false, "aa", &err));
+    ok(output_end(s, &(struct output_sum){.release = id, .node = "n", .total_bytes = 1, .sha256 = "aa"},
+                  &err));
     auto_arena struct arena a = {0};
     struct lock_info l;
     ok(lock_take(s, &(struct lock_request){.env = "prod", .who = "ann", .why = "x"}, &a, &l, &err));
@@ -140,7 +142,7 @@ static int64_t unfinished(struct store *s, const char *env)
     struct err err;
     auto_arena struct arena a = {0};
     struct release_info *r;
-    ok(release_unfinished(s, env, &a, &r, &err));
+    ok(release_unfinished(reader(s, &a), env, &r, &err));
     if (!r)
         return 0;
     assert_true(r->resumable);
@@ -163,7 +165,10 @@ static void unfinished_is_what_can_be_gone_on_with(void **state)
         snprintf(env, sizeof(env), "env%zu", i);
         int64_t id = release_of(s, env, KIND_RELEASE);
         assert_int_equal(unfinished(s, env), id);
-        ok(release_end(s, id, cases[i].exit, "", 2000, &err));
+        ok(release_end(s,
+                       &(struct release_end_new){
+                           .release = id, .exit_status = cases[i].exit, .summary = "", .at_ms = 2000},
+                       &err));
         assert_int_equal(unfinished(s, env), cases[i].resumable ? id : 0);
     }
 }
@@ -174,24 +179,35 @@ static void what_came_later_decides_what_is_unfinished(void **state)
     struct err err;
     auto_store struct store *s = store_write("j.db");
     int64_t first = release_of(s, "prod", KIND_RELEASE);
-    ok(release_end(s, first, 4, "stopped", 2000, &err));
+    ok(release_end(
+        s, &(struct release_end_new){.release = first, .exit_status = 4, .summary = "stopped", .at_ms = 2000},
+        &err));
     int64_t refused_id = release_of(s, "prod", KIND_RELEASE); /* refused at preflight: changes nothing */
-    ok(release_end(s, refused_id, 6, "", 2100, &err));
+    ok(release_end(
+        s, &(struct release_end_new){.release = refused_id, .exit_status = 6, .summary = "", .at_ms = 2100},
+        &err));
     release_of(s, "prod", KIND_TASK);
     release_of(s, "prod", KIND_EXEC);
     int64_t other = release_of(s, "test", KIND_RELEASE);
-    ok(release_end(s, other, 0, "", 2100, &err));
+    ok(release_end(s, &(struct release_end_new){.release = other, .summary = "", .at_ms = 2100}, &err));
     assert_int_equal(unfinished(s, "prod"), first);
-    ok(release_end(s, first, 5, "resumed, stopped again", 2200, &err)); /* the last end counts */
+    ok(release_end(
+        s,
+        &(struct release_end_new){
+            .release = first, .exit_status = 5, .summary = "resumed, stopped again", .at_ms = 2200},
+        &err)); /* the last end counts */
     assert_int_equal(unfinished(s, "prod"), first);
     int64_t back = release_of(s, "prod", KIND_ROLLBACK);
     assert_int_equal(unfinished(s, "prod"), back);
-    ok(release_end(s, back, 4, "", 2300, &err));
+    ok(release_end(
+        s, &(struct release_end_new){.release = back, .exit_status = 4, .summary = "", .at_ms = 2300}, &err));
     assert_int_equal(unfinished(s, "prod"), back);
     row_add(s, (struct row){.release = back, .kind = ROW_ORDER, .code = "abandon"});
     assert_int_equal(unfinished(s, "prod"), first);
     int64_t again = release_of(s, "prod", KIND_ROLLBACK);
-    ok(release_end(s, again, 1, "", 2400, &err));
+    ok(release_end(
+        s, &(struct release_end_new){.release = again, .exit_status = 1, .summary = "", .at_ms = 2400},
+        &err));
     assert_int_equal(unfinished(s, "prod"), 0);
 }
 
@@ -221,13 +237,16 @@ static void a_rollback_of_n_makes_it_as_before_n(void **state)
         int64_t id;
         ok(release_insert(s, &new, &id, &err));
         assert_int_equal(id, i + 1);
-        ok(release_end(s, id, steps[i].exit, "", 2000, &err));
-        ok(release_rollback_of(s, "prod", &arena, &r, &err));
+        ok(release_end(s,
+                       &(struct release_end_new){
+                           .release = id, .exit_status = steps[i].exit, .summary = "", .at_ms = 2000},
+                       &err));
+        ok(release_rollback_of(reader(s, &arena), "prod", &r, &err));
         assert_int_equal(r ? r->id : 0, steps[i].next);
     }
-    ok(release_in_force(s, "prod", 10, &arena, &r, &err));
+    ok(release_in_force(reader(s, &arena), "prod", 10, &r, &err));
     assert_int_equal(r->id, 9);
-    ok(release_in_force(s, "prod", 4, &arena, &r, &err));
+    ok(release_in_force(reader(s, &arena), "prod", 4, &r, &err));
     assert_int_equal(r->id, 2);
 }
 
@@ -248,8 +267,10 @@ static void an_end_with_1_says_who_went_back_and_from_where(void **state)
         struct release_info *r;
         int64_t id = release_of(s, "prod", KIND_RELEASE);
         row_add(s, (struct row){.release = id, .kind = cases[i].kind, .node = "app1", .code = cases[i].code});
-        ok(release_end(s, id, 1, "", 2000, &err));
-        ok(release_get(s, id, &arena, &r, &err));
+        ok(release_end(
+            s, &(struct release_end_new){.release = id, .exit_status = 1, .summary = "", .at_ms = 2000},
+            &err));
+        ok(release_get(reader(s, &arena), id, &r, &err));
         assert_int_equal(r->back, cases[i].back);
     }
 }
@@ -262,11 +283,16 @@ static void history_is_newest_first_and_knows_what_is_resumable(void **state)
     auto_store struct store *s = store_write("j.db");
     static const int exits[] = {4, 0, 4, 6};
     for (size_t i = 0; i < 4; i++)
-        ok(release_end(s, release_of(s, "prod", KIND_RELEASE), exits[i], "end", 3000, &err));
+        ok(release_end(s,
+                       &(struct release_end_new){.release = release_of(s, "prod", KIND_RELEASE),
+                                                 .exit_status = exits[i],
+                                                 .summary = "end",
+                                                 .at_ms = 3000},
+                       &err));
     release_of(s, "test", KIND_RELEASE);
     struct release_info *list;
     size_t n;
-    ok(release_list(s, "prod", 10, 0, &a, &list, &n, &err));
+    ok(release_list(reader(s, &a), &(struct newest){.env = "prod", .limit = 10}, &list, &n, &err));
     assert_int_equal(n, 4);
     static const bool resumable[] = {false, true, false, false};
     for (size_t i = 0; i < n; i++) {
@@ -275,10 +301,10 @@ static void history_is_newest_first_and_knows_what_is_resumable(void **state)
         assert_int_equal(list[i].resumable, resumable[i]);
         assert_string_equal(list[i].summary, "end");
     }
-    ok(release_list(s, NULL, 2, 0, &a, &list, &n, &err));
+    ok(release_list(reader(s, &a), &(struct newest){.limit = 2}, &list, &n, &err));
     assert_int_equal(n, 2);
     assert_string_equal(list[0].env, "test");
-    ok(release_list(s, NULL, 10, list[1].id, &a, &list, &n, &err));
+    ok(release_list(reader(s, &a), &(struct newest){.limit = 10, .before = list[1].id}, &list, &n, &err));
     assert_int_equal(n, 3);
     assert_int_equal(list[0].id, 3);
 }
@@ -318,14 +344,16 @@ static void step_times_are_medians_of_finished_steps(void **state)
     step(s, release_of(s, "prod", KIND_ROLLBACK), 1, "intent", "run", 0, "haproxy.drain", 0);
     struct step_time *times;
     size_t n;
-    ok(journal_step_times(s, "prod", "rolling", &a, &times, &n, &err));
+    ok(journal_step_times(reader(s, &a), &(struct plan_runs){.env = "prod", .plan = "rolling"}, &times, &n,
+                          &err));
     assert_int_equal(n, 2);
     assert_string_equal(times[0].verb, "haproxy.drain");
     assert_int_equal(times[0].median_ms, 300);
     assert_int_equal(times[0].n, 3);
     assert_string_equal(times[1].verb, "haproxy.wait_idle");
     assert_int_equal(times[1].median_ms, 40);
-    ok(journal_step_times(s, "prod", "in-place", &a, &times, &n, &err));
+    ok(journal_step_times(reader(s, &a), &(struct plan_runs){.env = "prod", .plan = "in-place"}, &times, &n,
+                          &err));
     assert_int_equal(n, 0);
 }
 
@@ -358,7 +386,8 @@ static void the_way_back_and_a_clock_that_jumped_give_no_times(void **state)
                             .a = 1});
     struct step_time *times;
     size_t n;
-    ok(journal_step_times(s, "prod", "rolling", &a, &times, &n, &err));
+    ok(journal_step_times(reader(s, &a), &(struct plan_runs){.env = "prod", .plan = "rolling"}, &times, &n,
+                          &err));
     assert_int_equal(n, 0);
 }
 
@@ -419,7 +448,7 @@ static void nodes_run_are_and_owe_what_the_journal_says(void **state)
     node_note(s, command, "app2", "gang-ok", "");
     struct node_state_info *nodes;
     size_t n;
-    ok(node_states(s, "prod", &a, &nodes, &n, &err));
+    ok(node_states(reader(s, &a), "prod", &nodes, &n, &err));
     assert_int_equal(n, 3);
     assert_string_equal(nodes[0].node, "app1");
     assert_string_equal(nodes[0].rev, "bbbb");
@@ -434,11 +463,11 @@ static void nodes_run_are_and_owe_what_the_journal_says(void **state)
     assert_string_equal(nodes[2].identity, "m-3");
     /* given back; a plan that brings no revision (restart) keeps the one known */
     node_note(s, two, "app2", "node-in", "");
-    ok(node_states(s, "prod", &a, &nodes, &n, &err));
+    ok(node_states(reader(s, &a), "prod", &nodes, &n, &err));
     assert_false(nodes[1].debt);
     assert_string_equal(nodes[1].debt_text, "");
     assert_string_equal(nodes[1].rev, "aaaa");
-    ok(node_states(s, "nowhere", &a, &nodes, &n, &err));
+    ok(node_states(reader(s, &a), "nowhere", &nodes, &n, &err));
     assert_int_equal(n, 0);
 }
 
@@ -454,20 +483,27 @@ static void output_keeps_every_byte_and_its_totals(void **state)
     ok(output_append(s, &o, &err));
     struct output other = {.release = r, .node = "app2", .step = 3, .stream = 1, .data = "", .n = 0};
     ok(output_append(s, &other, &err));
-    ok(output_end(s, &o, 1 << 30, true, "cafe", &err));
+    const struct output_sum sum = {
+        .release = r, .node = "app1", .step = 2, .total_bytes = 1 << 30, .cut = true, .sha256 = "cafe"};
+    ok(output_end(s, &sum, &err));
     struct output *list;
     size_t n;
-    ok(output_read(s, r, "app1", -1, 0, 10, &a, &list, &n, &err));
+    ok(output_read(reader(s, &a),
+                   &(struct output_range){.release = r, .node = "app1", .step = -1, .limit = 10}, &list, &n,
+                   &err));
     assert_int_equal(n, 1);
     assert_int_equal(list[0].n, 5);
     assert_memory_equal(list[0].data, bytes, 5);
-    ok(output_read(s, r, NULL, 3, 0, 10, &a, &list, &n, &err));
+    ok(output_read(reader(s, &a), &(struct output_range){.release = r, .step = 3, .limit = 10}, &list, &n,
+                   &err));
     assert_int_equal(n, 1);
     assert_string_equal(list[0].node, "app2");
-    ok(output_read(s, r, NULL, -1, list[0].id, 10, &a, &list, &n, &err));
+    ok(output_read(reader(s, &a),
+                   &(struct output_range){.release = r, .step = -1, .after = list[0].id, .limit = 10}, &list,
+                   &n, &err));
     assert_int_equal(n, 0);
     struct output_sum *sums;
-    ok(output_sums(s, r, &a, &sums, &n, &err));
+    ok(output_sums(reader(s, &a), r, &sums, &n, &err));
     assert_int_equal(n, 1);
     assert_int_equal(sums[0].total_bytes, 1 << 30);
     assert_true(sums[0].cut);

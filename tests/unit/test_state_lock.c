@@ -34,14 +34,18 @@ static void a_lock_is_taken_once_and_given_back(void **state)
     assert_true(held.fence > mine.fence);
     int64_t release = release_of(s, "prod", KIND_RELEASE);
     ok(lock_bind(s, "prod", mine.fence, release, &err));
-    ok(lock_get(s, "prod", &a, &held, &err));
+    ok(lock_get(reader(s, &a), "prod", &held, &err));
     assert_int_equal(held.release, release);
-    ok(lock_free(s, "prod", mine.fence + 7, "ann", "not this one", &err));
-    ok(lock_get(s, "prod", &a, &held, &err));
+    ok(lock_free(
+        s, &(struct lock_end){.env = "prod", .fence = mine.fence + 7, .who = "ann", .why = "not this one"},
+        &err));
+    ok(lock_get(reader(s, &a), "prod", &held, &err));
     assert_true(held.held);
-    ok(lock_free(s, "prod", mine.fence, "ann", "done", &err));
-    ok(lock_free(s, "prod", mine.fence, "ann", "done", &err));
-    ok(lock_get(s, "prod", &a, &held, &err));
+    ok(lock_free(s, &(struct lock_end){.env = "prod", .fence = mine.fence, .who = "ann", .why = "done"},
+                 &err));
+    ok(lock_free(s, &(struct lock_end){.env = "prod", .fence = mine.fence, .who = "ann", .why = "done"},
+                 &err));
+    ok(lock_get(reader(s, &a), "prod", &held, &err));
     assert_false(held.held);
     assert_string_equal(lock_text(&held, &a), "not held");
     refused(lock_bind(s, "prod", mine.fence, release, &err), E_LOCKED, "taken away");
@@ -67,7 +71,7 @@ static void a_holder_that_grows_stays_the_holder(void **state)
     volatile char *more = malloc(64 << 20);
     for (size_t i = 0; i < 64 << 20; i += 4096)
         more[i] = 1;
-    ok(lock_get(s, "prod", &a, &l, &err));
+    ok(lock_get(reader(s, &a), "prod", &l, &err));
     assert_int_equal(l.holder, HOLDER_ALIVE);
     free((void *)(uintptr_t)more);
 }
@@ -104,7 +108,7 @@ static void a_holder_lives_only_by_host_boot_pid_and_start(void **state)
         struct lock_info l, got;
         ok(lock_take(s, &ask, &a, &l, &err));
         holder_is(cases[i].row);
-        ok(lock_get(s, "prod", &a, &l, &err));
+        ok(lock_get(reader(s, &a), "prod", &l, &err));
         assert_int_equal(l.holder, cases[i].holder);
         assert_non_null(strstr(lock_text(&l, &a), cases[i].text));
         refused(lock_take(s, &ask, &a, &got, &err), E_LOCKED, cases[i].text);
@@ -115,7 +119,7 @@ static void a_holder_lives_only_by_host_boot_pid_and_start(void **state)
         } else {
             refused(lock_take(s, &ask, &a, &got, &err), E_LOCKED, cases[i].text);
         }
-        ok(lock_force(s, "prod", "ann", "next case", 0, &err));
+        ok(lock_force(s, &(struct lock_end){.env = "prod", .who = "ann", .why = "next case"}, &err));
         store_close(s);
     }
 }
@@ -143,15 +147,15 @@ static void a_killed_or_unreaped_holder_is_dead(void **state)
     assert_int_equal(c, 'y');
     auto_store struct store *s = store_write("j.db");
     struct lock_info l;
-    ok(lock_get(s, "prod", &a, &l, &err));
+    ok(lock_get(reader(s, &a), "prod", &l, &err));
     assert_int_equal(l.holder, HOLDER_ALIVE);
     assert_int_equal(kill(child, SIGKILL), 0);
     siginfo_t info;
     assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
-    ok(lock_get(s, "prod", &a, &l, &err)); /* a zombie still */
+    ok(lock_get(reader(s, &a), "prod", &l, &err)); /* a zombie still */
     assert_int_equal(l.holder, HOLDER_DEAD);
     assert_int_equal(waitpid(child, NULL, 0), child);
-    ok(lock_get(s, "prod", &a, &l, &err));
+    ok(lock_get(reader(s, &a), "prod", &l, &err));
     assert_int_equal(l.holder, HOLDER_DEAD);
     refused(lock_take(s, &(struct lock_request){.env = "prod", .who = "bob", .why = "x"}, &a, &l, &err),
             E_LOCKED, "'release resume prod' goes on from there");
@@ -175,7 +179,8 @@ static void a_lock_held_by_hand_is_nobodys_to_take(void **state)
     refused(lock_take(s, &ask, &a, &got, &err), E_LOCKED, "'release unlock prod' frees it");
     refused(lock_take(s, &hand, &a, &got, &err), E_LOCKED, "held by hand");
     assert_int_equal(got.holder, HOLDER_BY_HAND);
-    ok(lock_free(s, "prod", got.fence, "bob", "audit done", &err));
+    ok(lock_free(s, &(struct lock_end){.env = "prod", .fence = got.fence, .who = "bob", .why = "audit done"},
+                 &err));
     ok(lock_take(s, &ask, &a, &got, &err));
 }
 
@@ -193,15 +198,18 @@ static void fences_only_rise_whatever_happens(void **state)
         ok(lock_take(s, &ask, &a, &l, &err));
         assert_true(l.fence > last);
         last = l.fence;
-        ok(lock_force(s, ask.env, "root", "stuck", above[i], &err));
-        ok(lock_get(s, ask.env, &a, &l, &err));
+        ok(lock_force(s, &(struct lock_end){.env = ask.env, .who = "root", .why = "stuck", .fence = above[i]},
+                      &err));
+        ok(lock_get(reader(s, &a), ask.env, &l, &err));
         assert_false(l.held);
         if (above[i] > last)
             last = above[i];
     }
     assert_true(last >= 500);
-    ok(lock_force(s, "prod", "root", "not even held", 0, &err));
-    refused(lock_force(s, "prod", "root", "x", INT64_MAX, &err), E_JOURNAL, "no number that release gives");
+    ok(lock_force(s, &(struct lock_end){.env = "prod", .who = "root", .why = "not even held"}, &err));
+    refused(
+        lock_force(s, &(struct lock_end){.env = "prod", .who = "root", .why = "x", .fence = INT64_MAX}, &err),
+        E_JOURNAL, "no number that release gives");
     assert_int_equal(
         raw_number("j.db", "SELECT count(*) FROM lock_history WHERE event = 'force' AND who = 'root'"), 6);
     assert_int_equal(raw_number("j.db", "SELECT count(*) FROM lock_history WHERE event = 'force' "
@@ -228,7 +236,7 @@ static void the_text_is_one_line_that_no_terminal_obeys(void **state)
     struct lock_info l;
     ok(lock_take(s, &ask, &a, &l, &err));
     ok(lock_bind(s, "prod", l.fence, release_of(s, "prod", KIND_RELEASE), &err));
-    ok(lock_get(s, "prod", &a, &l, &err));
+    ok(lock_get(reader(s, &a), "prod", &l, &err));
     const char *text = lock_text(&l, &a);
     assert_null(strpbrk(text, "\x1b\n"));
     assert_non_null(strstr(text, "(release 1, pid "));

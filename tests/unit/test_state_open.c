@@ -254,11 +254,11 @@ static void reading_creates_nothing(void **state)
     struct lock_info lock;
     size_t n;
     auto_store struct store *s = store_read("none/deep/j.db");
-    ok(release_list(s, NULL, 10, 0, &a, &list, &n, &err));
+    ok(release_list(reader(s, &a), &(struct newest){.limit = 10}, &list, &n, &err));
     assert_int_equal(n, 0);
-    ok(node_states(s, "prod", &a, &nodes, &n, &err));
+    ok(node_states(reader(s, &a), "prod", &nodes, &n, &err));
     assert_int_equal(n, 0);
-    ok(lock_get(s, "prod", &a, &lock, &err));
+    ok(lock_get(reader(s, &a), "prod", &lock, &err));
     assert_false(lock.held);
     assert_int_equal(journal_last_seq(s), 0);
     ok(store_begin(s, &err));
@@ -272,7 +272,7 @@ static void reading_creates_nothing(void **state)
     unlink(scratch("j.db-wal"));
     unlink(scratch("j.db-shm"));
     auto_store struct store *copy = store_read("j.db");
-    ok(release_list(copy, NULL, 10, 0, &a, &list, &n, &err));
+    ok(release_list(reader(copy, &a), &(struct newest){.limit = 10}, &list, &n, &err));
     assert_int_equal(access(scratch("j.db-wal"), F_OK), -1);
     assert_int_equal(access(scratch("j.db-shm"), F_OK), -1);
     /* and yet what a writer then does is seen */

@@ -13,15 +13,15 @@ static void check_releases(struct store *s)
     auto_arena struct arena a = {0};
     struct release_info *list, *open_one;
     size_t n;
-    ok(release_list(s, "prod", 10, 0, &a, &list, &n, &err));
+    ok(release_list(reader(s, &a), &(struct newest){.env = "prod", .limit = 10}, &list, &n, &err));
     assert_int_equal(n, 2);
     assert_int_equal(list[1].exit_status, 0);
     assert_string_equal(list[1].summary, "released");
     assert_string_equal(list[1].rev_typed, "f5d9859");
-    ok(release_unfinished(s, "prod", &a, &open_one, &err));
+    ok(release_unfinished(reader(s, &a), "prod", &open_one, &err));
     assert_int_equal(open_one->id, 2);
     const char *json;
-    ok(release_plan(s, 1, &a, &json, &err));
+    ok(release_plan(reader(s, &a), 1, &json, &err));
     assert_string_equal(json, "{\"nodes\":[]}");
 }
 
@@ -35,18 +35,20 @@ static void check_rows(struct store *s)
     struct step_time *times;
     size_t n;
     int64_t seq;
-    ok(journal_read(s, 1, 0, 100, &a, &rows, &n, &err));
+    ok(journal_read(reader(s, &a), &(struct row_range){.release = 1, .limit = 100}, &rows, &n, &err));
     assert_int_equal(n, 5);
     assert_string_equal(rows[1].facts, "{\"lb.before\":\"UP\",\"identity\":\"m-1\"}");
     assert_string_equal(rows[3].text, "drained");
-    ok(node_states(s, "prod", &a, &nodes, &n, &err));
+    ok(node_states(reader(s, &a), "prod", &nodes, &n, &err));
     assert_int_equal(n, 1);
     assert_string_equal(nodes[0].identity, "m-1");
     assert_string_equal(nodes[0].rev, "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98");
     assert_string_equal(nodes[0].debt_text, "haproxy django/app1");
-    ok(output_read(s, 1, NULL, -1, 0, 10, &a, &out, &n, &err));
+    ok(output_read(reader(s, &a), &(struct output_range){.release = 1, .step = -1, .limit = 10}, &out, &n,
+                   &err));
     assert_memory_equal(out[0].data, "built\n\0\xff", 8);
-    ok(journal_step_times(s, "prod", "rolling", &a, &times, &n, &err));
+    ok(journal_step_times(reader(s, &a), &(struct plan_runs){.env = "prod", .plan = "rolling"}, &times, &n,
+                          &err));
     assert_int_equal(times[0].median_ms, 500);
     ok(cursor_get(s, "terminal", &seq, &err));
     assert_int_equal(seq, 6);
@@ -57,7 +59,7 @@ static void check_lock(struct store *s, int64_t fence)
     struct err err;
     auto_arena struct arena a = {0};
     struct lock_info l;
-    ok(lock_get(s, "prod", &a, &l, &err));
+    ok(lock_get(reader(s, &a), "prod", &l, &err));
     assert_true(l.held);
     assert_int_equal(l.fence, fence);
     assert_string_equal(l.who, "bob");
@@ -72,9 +74,9 @@ static void read_and_continue(struct store *s, int64_t last_seq)
     check_releases(s);
     check_rows(s);
     check_lock(s, 2);
-    ok(store_identity(s, &a, &id, &err));
+    ok(store_identity(reader(s, &a), &id, &err));
     assert_int_equal(strlen(id), 32);
-    ok(lock_force(s, "prod", "ann", "fixture", 0, &err));
+    ok(lock_force(s, &(struct lock_end){.env = "prod", .who = "ann", .why = "fixture"}, &err));
     struct lock_info l;
     ok(lock_take(s, &(struct lock_request){.env = "prod", .who = "ann"}, &a, &l, &err));
     assert_true(l.fence > 2);
@@ -97,13 +99,13 @@ static void check_tokens(struct store *s)
     auto_arena struct arena a = {0};
     struct token_info *tokens, *who;
     size_t n;
-    ok(token_list(s, &a, &tokens, &n, &err));
+    ok(token_list(reader(s, &a), &tokens, &n, &err));
     assert_int_equal(n, 2);
     assert_string_equal(tokens[0].name, "ci");
     assert_int_equal(tokens[0].used_ms, 1700000050000);
     assert_true(tokens[1].revoked_ms > 0);
-    assert_false(tokens[0].bot);             /* nobody speaks for people until told to */
-    ok(login_check(s, "0", &a, &who, &err)); /* the fixture's cookie; its SHA-256 is in the file */
+    assert_false(tokens[0].bot);                     /* nobody speaks for people until told to */
+    ok(login_check(reader(s, &a), "0", &who, &err)); /* the fixture's cookie; its SHA-256 is in the file */
     assert_non_null(who);
     assert_int_equal(who->role, RIGHT_OPERATOR);
 }
@@ -114,7 +116,7 @@ static void check_orders(struct store *s)
     auto_arena struct arena a = {0};
     struct order_info *orders;
     size_t n;
-    ok(order_list(s, "prod", 10, 0, &a, &orders, &n, &err));
+    ok(order_list(reader(s, &a), &(struct newest){.env = "prod", .limit = 10}, &orders, &n, &err));
     assert_int_equal(n, 2);
     assert_int_equal(orders[0].ended_ms, 0);
     assert_int_equal(orders[0].exit_status, -1);
@@ -145,18 +147,18 @@ static void check_chat(struct store *s)
     struct notice *notices;
     struct lock_event *locks;
     size_t n;
-    ok(ask_find(s, "K7Q2", &a, &ask, &err));
+    ok(ask_find(reader(s, &a), "K7Q2", &ask, &err));
     assert_non_null(ask);
     assert_string_equal(ask->person, "slack/T1/U1");
     assert_int_equal(ask->state, ASK_CONFIRM);
-    ok(queue_list(s, "prod", &a, &places, &n, &err));
+    ok(queue_list(reader(s, &a), "prod", &places, &n, &err));
     assert_int_equal(n, 1);
     assert_string_equal(places[0].who, "slack:bob");
-    ok(message_get(s, "bot", 2, &a, &message, &err));
+    ok(message_get(reader(s, &a), "bot", 2, &message, &err));
     assert_string_equal(message->ts, "1700000200.000100");
-    ok(notice_after(s, 0, 10, &a, &notices, &n, &err));
+    ok(notice_after(reader(s, &a), &(struct since){.limit = 10}, &notices, &n, &err));
     assert_int_equal(notices[0].event, NOTICE_TURN);
-    ok(lock_events_after(s, 0, 10, &a, &locks, &n, &err));
+    ok(lock_events_after(reader(s, &a), &(struct since){.limit = 10}, &locks, &n, &err));
     assert_true(n > 0);
 }
 
@@ -178,7 +180,7 @@ static void a_journal_of_version_4_is_read_and_continued(void **state)
     size_t n;
     put_fixture("old.db", 4);
     auto_store struct store *s = store_write("old.db");
-    ok(token_list(s, &a, &tokens, &n, &err));
+    ok(token_list(reader(s, &a), &tokens, &n, &err));
     assert_int_equal(n, 3);
     assert_false(tokens[0].bot);
     assert_true(tokens[2].bot);
@@ -198,15 +200,16 @@ static void a_journal_of_version_5_is_read_and_continued(void **state)
     size_t n;
     put_fixture("old.db", 5);
     auto_store struct store *s = store_write("old.db");
-    refused(release_list(s, "prod", 10, 0, &a, &list, &n, &err), E_USAGE, "plone:prod, shop:prod");
-    ok(release_list(s, "shop:prod", 10, 0, &a, &list, &n, &err));
+    refused(release_list(reader(s, &a), &(struct newest){.env = "prod", .limit = 10}, &list, &n, &err),
+            E_USAGE, "plone:prod, shop:prod");
+    ok(release_list(reader(s, &a), &(struct newest){.env = "shop:prod", .limit = 10}, &list, &n, &err));
     assert_int_equal(n, 1);
     assert_string_equal(list[0].env, "shop:prod");
     assert_string_equal(list[0].root, "/usr");
-    ok(node_states(s, "shop:prod", &a, &nodes, &n, &err));
+    ok(node_states(reader(s, &a), "shop:prod", &nodes, &n, &err));
     assert_int_equal(n, 1);
     assert_string_equal(nodes[0].rev, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
-    ok(lock_get(s, "shop:prod", &a, &lock, &err));
+    ok(lock_get(reader(s, &a), "shop:prod", &lock, &err));
     assert_false(lock.held);
     store_scope(s, "/srv/plone"); /* the other application has a tree that is there: bare names are ours */
     check_chat(s);

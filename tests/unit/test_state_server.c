@@ -14,14 +14,14 @@ static void a_token_is_known_by_its_text_alone(void **state)
     auto_store struct store *s = store_write("j.db");
     char text[TOKEN_TEXT_MAX], other[TOKEN_TEXT_MAX];
     struct token_info *who;
-    ok(token_add(s, "ci", RIGHT_OPERATOR, false, "ann", text, &err));
-    ok(token_add(s, "bob", RIGHT_VIEWER, false, "ann", other, &err));
+    ok(token_add(s, &(struct token_new){.name = "ci", .role = RIGHT_OPERATOR, .made_by = "ann"}, text, &err));
+    ok(token_add(s, &(struct token_new){.name = "bob", .role = RIGHT_VIEWER, .made_by = "ann"}, other, &err));
     assert_int_equal(strlen(text), 4 + 64);
-    ok(token_check(s, text, &a, &who, &err));
+    ok(token_check(reader(s, &a), text, &who, &err));
     assert_string_equal(who->name, "ci");
     assert_int_equal(who->role, RIGHT_OPERATOR);
     memcpy(other + 4, text + 4, 64); /* ci's secret under bob's number */
-    ok(token_check(s, other, &a, &who, &err));
+    ok(token_check(reader(s, &a), other, &who, &err));
     assert_null(who);
 }
 
@@ -33,13 +33,13 @@ static void what_is_no_token_is_refused(void **state)
     auto_store struct store *s = store_write("j.db");
     char text[TOKEN_TEXT_MAX];
     struct token_info *who;
-    ok(token_add(s, "ci", RIGHT_OPERATOR, false, "ann", text, &err));
+    ok(token_add(s, &(struct token_new){.name = "ci", .role = RIGHT_OPERATOR, .made_by = "ann"}, text, &err));
     text[10] = text[10] == 'a' ? 'b' : 'a';
     const char *const bad[] = {text,    "",      "rt",   "rt1-",
                                "rt1",   "rt0-1", "rt9-", "rt99999999999999999999999999-",
                                "rt-1-", "RT1-",  "x",    "rt1-0000000000000000000000000000000000000000000"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        ok(token_check(s, bad[i], &a, &who, &err));
+        ok(token_check(reader(s, &a), bad[i], &who, &err));
         assert_null(who);
     }
 }
@@ -50,7 +50,7 @@ static void the_file_holds_no_token_and_no_cookie(void **state)
     struct err err;
     char text[TOKEN_TEXT_MAX], cookie[LOGIN_TEXT_MAX], command[600];
     struct store *s = store_write("j.db");
-    ok(token_add(s, "ci", RIGHT_OPERATOR, false, "ann", text, &err));
+    ok(token_add(s, &(struct token_new){.name = "ci", .role = RIGHT_OPERATOR, .made_by = "ann"}, text, &err));
     ok(login_add(s, 1, clock_wall_ms() + 60000, cookie, &err));
     store_close(s);
     snprintf(command, sizeof(command), "cat %s* | grep -a -q -e %s -e %s", scratch("j.db"), text + 4, cookie);
@@ -67,15 +67,21 @@ static void a_bot_is_made_one_and_has_a_name_of_its_own(void **state)
     auto_store struct store *s = store_write("j.db");
     char text[TOKEN_TEXT_MAX];
     struct token_info *who;
-    ok(token_add(s, "ann", RIGHT_OPERATOR, false, "root", text, &err)); /* named as a bot could be */
-    ok(token_check(s, text, &a, &who, &err));
+    ok(token_add(s, &(struct token_new){.name = "ann", .role = RIGHT_OPERATOR, .made_by = "root"}, text,
+                 &err)); /* named as a bot could be */
+    ok(token_check(reader(s, &a), text, &who, &err));
     assert_false(who->bot);
-    ok(token_add(s, "hubot", RIGHT_OPERATOR, true, "root", text, &err));
-    ok(token_check(s, text, &a, &who, &err));
+    ok(token_add(s,
+                 &(struct token_new){.name = "hubot", .role = RIGHT_OPERATOR, .bot = true, .made_by = "root"},
+                 text, &err));
+    ok(token_check(reader(s, &a), text, &who, &err));
     assert_true(who->bot);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        refused(token_add(s, bad[i], RIGHT_OPERATOR, true, "root", text, &err), E_USAGE,
-                "cannot be a bot's name");
+        refused(token_add(s,
+                          &(struct token_new){
+                              .name = bad[i], .role = RIGHT_OPERATOR, .bot = true, .made_by = "root"},
+                          text, &err),
+                E_USAGE, "cannot be a bot's name");
 }
 
 static void a_revoked_token_ends_with_its_logins(void **state)
@@ -87,21 +93,24 @@ static void a_revoked_token_ends_with_its_logins(void **state)
     char text[TOKEN_TEXT_MAX], again[TOKEN_TEXT_MAX], cookie[LOGIN_TEXT_MAX];
     struct token_info *who;
     bool was;
-    ok(token_add(s, "ci", RIGHT_OPERATOR, false, "ann", text, &err));
-    refused(token_add(s, "ci", RIGHT_VIEWER, false, "ann", again, &err), E_USAGE, "is in force since");
+    ok(token_add(s, &(struct token_new){.name = "ci", .role = RIGHT_OPERATOR, .made_by = "ann"}, text, &err));
+    refused(
+        token_add(s, &(struct token_new){.name = "ci", .role = RIGHT_VIEWER, .made_by = "ann"}, again, &err),
+        E_USAGE, "is in force since");
     ok(login_add(s, 1, clock_wall_ms() + 60000, cookie, &err));
-    ok(login_check(s, cookie, &a, &who, &err));
+    ok(login_check(reader(s, &a), cookie, &who, &err));
     assert_non_null(who);
     ok(token_revoke(s, "ci", &was, &err));
     assert_true(was);
     ok(token_revoke(s, "ci", &was, &err));
     assert_false(was);
-    ok(token_check(s, text, &a, &who, &err));
+    ok(token_check(reader(s, &a), text, &who, &err));
     assert_null(who);
-    ok(login_check(s, cookie, &a, &who, &err));
+    ok(login_check(reader(s, &a), cookie, &who, &err));
     assert_null(who);
-    ok(token_add(s, "ci", RIGHT_VIEWER, false, "ann", again, &err)); /* the name is free again */
-    ok(token_check(s, again, &a, &who, &err));
+    ok(token_add(s, &(struct token_new){.name = "ci", .role = RIGHT_VIEWER, .made_by = "ann"}, again,
+                 &err)); /* the name is free again */
+    ok(token_check(reader(s, &a), again, &who, &err));
     assert_int_equal(who->role, RIGHT_VIEWER);
 }
 
@@ -113,14 +122,14 @@ static void a_login_ends_by_time_and_by_logout(void **state)
     auto_store struct store *s = store_write("j.db");
     char text[TOKEN_TEXT_MAX], old[LOGIN_TEXT_MAX], cookie[LOGIN_TEXT_MAX];
     struct token_info *who;
-    ok(token_add(s, "bob", RIGHT_ADMIN, false, "ann", text, &err));
+    ok(token_add(s, &(struct token_new){.name = "bob", .role = RIGHT_ADMIN, .made_by = "ann"}, text, &err));
     ok(login_add(s, 1, clock_wall_ms() - 1, old, &err));
-    ok(login_check(s, old, &a, &who, &err));
+    ok(login_check(reader(s, &a), old, &who, &err));
     assert_null(who);
     ok(login_add(s, 1, clock_wall_ms() + 60000, cookie, &err));
     assert_int_equal(raw_number("j.db", "SELECT count(*) FROM logins"), 1); /* the old one is swept */
     ok(login_end(s, cookie, &err));
-    ok(login_check(s, cookie, &a, &who, &err));
+    ok(login_check(reader(s, &a), cookie, &who, &err));
     assert_null(who);
 }
 
@@ -140,13 +149,14 @@ static void an_order_is_written_before_it_begins_and_never_changed(void **state)
     struct order_info *got;
     int64_t id, release = release_of(s, "prod", KIND_RELEASE), of;
     ok(order_insert(s, &o, &id, &err));
-    ok(order_get(s, id, &a, &got, &err));
+    ok(order_get(reader(s, &a), id, &got, &err));
     assert_int_equal(got->ended_ms, 0);
     assert_int_equal(got->pid, 0);
     ok(order_started(s, id, getpid(), 1010, &err));
     ok(order_release(s, id, release, 1020, &err));
-    ok(order_end(s, id, 4, "stopped", 1030, &err));
-    ok(order_get(s, id, &a, &got, &err));
+    ok(order_end(s, &(struct order_end_new){.order = id, .exit_status = 4, .text = "stopped", .at_ms = 1030},
+                 &err));
+    ok(order_get(reader(s, &a), id, &got, &err));
     assert_int_equal(got->pid, getpid());
     assert_true(process_lives(got->pid, got->pid_start));
     assert_int_equal(got->release, release);

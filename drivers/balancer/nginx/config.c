@@ -65,11 +65,11 @@ static void parts_of(struct walk *w, const char *text, size_t n)
 
 enum token { T_END, T_WORD, T_SEMI, T_OPEN, T_CLOSE };
 
-struct reader {
+struct config_reader {
     const char *at, *end;
 };
 
-static void skip_blank(struct reader *r)
+static void skip_blank(struct config_reader *r)
 {
     while (r->at < r->end) {
         if (*r->at == '#')
@@ -83,7 +83,7 @@ static void skip_blank(struct reader *r)
 }
 
 /* As nginx reads: quotes only at a word's beginning, a backslash takes the next byte with it, "${" opens no block. */
-static const char *word_of(struct walk *w, struct reader *r)
+static const char *word_of(struct walk *w, struct config_reader *r)
 {
     auto_buf struct buf b = BUF_INIT(4096);
     char quote = *r->at == '"' || *r->at == '\'' ? *r->at++ : '\0';
@@ -102,7 +102,7 @@ static const char *word_of(struct walk *w, struct reader *r)
     return arena_strdup(w->a, buf_str(&b));
 }
 
-static enum token token_next(struct walk *w, struct reader *r, const char **ret_word)
+static enum token token_next(struct walk *w, struct config_reader *r, const char **ret_word)
 {
     skip_blank(r);
     if (r->at == r->end || ++w->tokens > TOKENS_MAX)
@@ -116,7 +116,7 @@ static enum token token_next(struct walk *w, struct reader *r, const char **ret_
 }
 
 /* Lua between braces is not nginx's language: its braces are counted, no more. */
-static void skip_block(struct reader *r)
+static void skip_block(struct config_reader *r)
 {
     for (int open = 1; r->at < r->end && open > 0; r->at++)
         open += (*r->at == '{') - (*r->at == '}');
@@ -214,7 +214,7 @@ static bool lost(struct walk *w, const struct config_text *p, const char *why)
 
 static bool walk_file(struct walk *w, const struct config_text *p, const char *upstream)
 {
-    struct reader r = {.at = p->text, .end = p->text + p->n};
+    struct config_reader r = {.at = p->text, .end = p->text + p->n};
     const char *inside[DEPTH_MAX + 1] = {upstream}, *word;
     struct directive d = {.n = 0};
     size_t level = 0;
