@@ -51,13 +51,15 @@ const struct param *param_find(const struct verb *verb, const char *name)
 /* ---- one argument
  * ------------------------------------------------------------------------------------------------- */
 
+/* A value of a block is read by several verbs: it is one mistake, and the block's. */
 static const char *bad(struct making *m, const struct value *v, const char *name, const char *wanted)
 {
+    const char *whose = m->from != NULL ? m->from->what : m->verb->name;
     m->ok = false;
     if (v->kind == VALUE_SCALAR)
-        problem_at(m->c->r.problems, v->at, "%s: %s: '%s' is not %s", m->verb->name, name, v->text, wanted);
+        problem_at(m->c->r.problems, v->at, "%s: %s: '%s' is not %s", whose, name, v->text, wanted);
     else
-        problem_at(m->c->r.problems, v->at, "%s: %s: wanted %s, found %s", m->verb->name, name, wanted,
+        problem_at(m->c->r.problems, v->at, "%s: %s: wanted %s, found %s", whose, name, wanted,
                    value_kind_text(v));
     return NULL;
 }
@@ -124,9 +126,22 @@ static const char *no_secret_text(const struct making *m)
                  "`env: {NAME: \"env:NAME\"}`";
 }
 
+/* `drain_timeout` may be the engine's word and a parameter at once: judged in the same words it is one mistake (words.c). */
+static bool duration_of_block(struct making *m, const char *name, const struct value *v)
+{
+    int64_t ms;
+    if (v->kind == VALUE_SCALAR && subst_has_names(v->text))
+        return true;
+    bool ok = duration_read(&m->c->r, v, arena_printf(m->c->r.arena, "%s: %s", m->from->what, name), &ms);
+    m->ok = m->ok && ok;
+    return ok;
+}
+
 static const char *scalar_arg(struct making *m, const struct param *p, const struct value *v)
 {
     bool yes;
+    if (m->from != NULL && p->type == PARAM_DURATION && !duration_of_block(m, p->name, v))
+        return NULL;
     if (v->kind != VALUE_SCALAR)
         return bad(m, v, p->name, wanted_of(m->c->r.arena, p));
     const char *text = templated(m, v);
@@ -264,15 +279,14 @@ static const char *standing_value(struct making *m, const struct param *p)
 }
 
 /* The application's block also serves the verbs that ask whether it runs the right revision. */
-static const struct value *app_value(struct making *m, const char *name)
+static const struct driver_block *app_block(struct making *m, const char *name)
 {
     if (strcmp(m->driver, "release") != 0 && strcmp(m->driver, "git") != 0)
         return NULL;
-    for (size_t i = 0; i < m->c->b.n_apps; i++) {
-        const struct value *v = map_get(m->c->b.apps[i].map, name);
-        if (!value_is_null(v))
-            return v;
-    }
+    for (size_t i = 0; i < m->c->b.n_apps; i++)
+        if (block_may_hold(m->c, &m->c->b.apps[i], name) &&
+            !value_is_null(map_get(m->c->b.apps[i].map, name)))
+            return &m->c->b.apps[i];
     return NULL;
 }
 
@@ -288,10 +302,11 @@ static void missing(struct making *m, const struct param *p)
 
 static void default_arg(struct making *m, const struct param *p)
 {
-    const struct value *v = m->block == NULL ? NULL : map_get(m->block->map, p->name);
-    if (value_is_null(v))
-        v = app_value(m, p->name);
+    const struct value *own = m->block == NULL ? NULL : map_get(m->block->map, p->name);
+    m->from = value_is_null(own) ? app_block(m, p->name) : m->block;
+    const struct value *v = m->from == NULL ? NULL : map_get(m->from->map, p->name);
     const char *text = value_is_null(v) ? standing_value(m, p) : arg_text(m, p, v);
+    m->from = NULL;
     if (text != NULL)
         arg_add(m, p->name, text);
     else if (p->required && value_is_null(v))
@@ -361,7 +376,9 @@ bool step_make(struct compiler *c, const struct item *item, struct plan_step *re
                               .args = m.pairs,
                               .one_of = item->one_of,
                               .where = place_text(c->r.arena, item->at)};
-    ret->block_where = m.block != NULL && m.args == NULL ? place_text(c->r.arena, m.block->map->at) : NULL;
+    if (m.block != NULL && m.args == NULL)
+        ret->by_block =
+            arena_printf(c->r.arena, "%s: %s", place_text(c->r.arena, m.block->map->at), m.block->what);
     step_words_set(&m, ret);
     ret->n_args = m.n;
     return m.ok;

@@ -130,6 +130,14 @@ static const struct driver *driver_find(struct compiler *c, const char *name)
     return NULL;
 }
 
+bool block_may_hold(struct compiler *c, const struct driver_block *b, const char *key)
+{
+    const char *names[NAMES_MAX];
+    const struct driver *d = driver_find(c, b->driver);
+    size_t n = d == NULL ? 0 : driver_keys(c, d, names);
+    return name_once(names, n, key) == n;
+}
+
 static void block_check_keys(struct compiler *c, const struct driver_block *b)
 {
     const char *names[NAMES_MAX];
@@ -139,10 +147,7 @@ static void block_check_keys(struct compiler *c, const struct driver_block *b)
     size_t n = driver_keys(c, d, names);
     for (size_t i = 0; i < b->map->n; i++) {
         const struct entry *e = &b->map->entries[i];
-        bool known = false;
-        for (size_t k = 0; k < n && !known; k++)
-            known = strcmp(names[k], e->key) == 0;
-        if (!known)
+        if (!block_may_hold(c, b, e->key))
             problem_at(c->r.problems, e->at, "%s: unknown key '%s'%s", b->what, e->key,
                        nearest_hint(c->r.arena, e->key, names, n));
     }
@@ -294,11 +299,13 @@ static void git_path_read(struct compiler *c)
     const struct value *v = git != NULL && git->kind == VALUE_MAP ? map_get(git, "path") : NULL;
     if (value_is_null(v))
         return;
-    const char *wrong = v->kind != VALUE_SCALAR ? "is no text" : subdir_trouble(v->text);
-    if (wrong != NULL)
+    const char *wrong = v->kind == VALUE_SCALAR ? subdir_trouble(v->text) : NULL;
+    if (v->kind != VALUE_SCALAR) /* as the verbs that read it say (args.c) */
+        problem_at(c->r.problems, v->at, "release: git: path: wanted text, found %s", value_kind_text(v));
+    else if (wrong != NULL)
         problem_at(c->r.problems, v->at,
                    "release: git: path: '%s' %s; wanted a directory of the repository, as in apps/site",
-                   v->kind != VALUE_SCALAR ? value_kind_text(v) : v->text, wrong);
+                   v->text, wrong);
     else
         c->b.git_path = v->text;
 }

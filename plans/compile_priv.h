@@ -85,6 +85,8 @@ struct item {
 
 /* block.c */
 bool block_read(struct compiler *c);
+/* Is it a word that the block's driver knows? (One that is not is told by block_read.) */
+bool block_may_hold(struct compiler *c, const struct driver_block *b, const char *key);
 /* shared.c: the list `shared:` as drivers take it, NULL when there is none. Fills b.content. */
 const struct value *shared_words(struct compiler *c, const struct value *list);
 const struct driver_block *block_of_driver(struct compiler *c, const char *driver);

@@ -10,6 +10,7 @@ struct making {
     const struct item *item;
     const struct verb *verb;
     const struct driver_block *block;
+    const struct driver_block *from; /* whose value is being read; NULL: the step's own */
     const char *driver;
     const struct value *args; /* a map, or NULL */
     struct template_place where;

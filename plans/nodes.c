@@ -430,10 +430,8 @@ void nodes_read(struct compiler *c)
     size_t before = c->r.problems->n + c->r.problems->dropped;
     if (v == NULL && c->role != NULL) {
         c->nodes_wrong = true;
-        problem_at(
-            c->r.problems, c->b.map->at,
-            "release: roles: %s: it has no nodes (wanted: app_servers: {app1: {host: 10.10.10.11}, ...})",
-            c->role);
+        problem_at(c->r.problems, c->b.map->at,
+                   "release: roles: it has no nodes (wanted: app_servers: {app1: {host: 10.10.10.11}, ...})");
         return;
     }
     if (v == NULL) {

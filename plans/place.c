@@ -33,15 +33,6 @@ static void put_name(void *ctx, const char *name, struct buf *out)
     buf_puts(out, value == NULL ? "" : value);
 }
 
-/* The block's `dir:` is one mistake, however many nodes have it. */
-static bool told(struct compiler *c, const char *text)
-{
-    for (size_t i = 0; i < c->r.problems->n; i++)
-        if (strstr(c->r.problems->lines[i], text) != NULL)
-            return true;
-    return false;
-}
-
 const char *place_dir(struct compiler *c, const struct plan_node *node, const struct entry *own)
 {
     const char *written = dir_written(c, node);
@@ -51,13 +42,11 @@ const char *place_dir(struct compiler *c, const struct plan_node *node, const st
     auto_buf struct buf dir = BUF_INIT(8192);
     struct naming names = {.c = c, .node = node};
     subst_expand(&dir, written, put_name, &names);
-    const char *text =
-        arena_printf(c->r.arena,
-                     "dir: '{%s}' names nothing (known: {node} {host} {port} {lb_server} {env} "
-                     "{app}, and what the node's entry in app_servers says)",
-                     names.unknown);
-    if (names.unknown != NULL && e != NULL && !told(c, text))
-        problem_at(c->r.problems, e->at, "%s", text);
+    if (names.unknown != NULL && e != NULL)
+        problem_at(c->r.problems, e->at,
+                   "dir: '{%s}' names nothing (known: {node} {host} {port} {lb_server} {env} "
+                   "{app}, and what the node's entry in app_servers says)",
+                   names.unknown);
     return names.unknown != NULL ? NULL : arena_strdup(c->r.arena, buf_str(&dir));
 }
 

@@ -43,8 +43,9 @@ struct plan_step {
     const char *undo_cmd; /* a run-once step's own `undo:` command (cmd.run), or NULL */
     const struct op_pair *args;
     size_t n_args;
-    const char *where;       /* "pillar/prod.sls:31:7": where it was written */
-    const char *block_where; /* while it is compiled: the block that gave it arguments, or NULL */
+    const char *where; /* "pillar/prod.sls:31:7": where it was written */
+    const char
+        *by_block; /* while it is compiled: place and name of the block that gave it all arguments, or NULL */
     const char *one_of; /* while it is compiled: the block that it is of, where a line has a step of each */
     const struct plan_step *also; /* beside the steps: the same question to the next balancer, or NULL */
 };

@@ -146,9 +146,11 @@ void args_prove(struct compiler *c)
             const struct op_pair *args = plan_args(plan, step, node, false, &scratch, &n);
             if (verb->check(args, n, step->timeout_ms, &err))
                 continue;
-            problems_add(c->r.problems, "%s: %s: %s%s%s%s",
-                         step->block_where != NULL ? step->block_where : step->where, step->verb, err.text,
-                         node ? " (node " : "", node ? node->id : "", node ? ")" : "");
+            const char *whose = step->by_block != NULL
+                                    ? step->by_block
+                                    : arena_printf(&scratch, "%s: %s", step->where, step->verb);
+            problems_add(c->r.problems, "%s: %s%s%s%s", whose, err.text, node ? " (node " : "",
+                         node ? node->id : "", node ? ")" : "");
             break; /* one node stands for all */
         }
     }

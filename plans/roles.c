@@ -177,8 +177,6 @@ static void problems_join(struct joining *j)
                 have += said(&j->roles[k].problems, line);
             if (j->n > 1 && have == j->n && r == 0)
                 problems_add(all, "%s", line);
-            else if (strstr(line, ": roles: ") != NULL)
-                problems_add(all, "%s", line); /* it names its role */
             else if (j->n == 1 || have < j->n)
                 problems_add(all, "%s (role %s)", line, j->roles[r].e->key);
         }

@@ -89,17 +89,16 @@ static struct plan_step log_step(struct arena *arena, const struct plan *plan, c
 const struct probe *plan_commits(struct session *s, const struct plan *plan, const char *before,
                                  const char *to, const char **ret_why)
 {
-    struct probe *probes;
+    struct probes probes = {.arena = &s->cli->arena};
     struct err err;
-    size_t n;
     *ret_why = "this plan has no repository";
     if (!plan->log_step.verb)
         return NULL;
     struct plan_step step = log_step(&s->cli->arena, plan, before, to);
-    bool ok = run_probe(plan, &step, &s->cli->arena, &s->opt, &probes, &n, &err);
-    if (ok && n > 0 && probes[0].outcome == OUT_OK)
-        return &probes[0];
-    *ret_why = !ok ? arena_strdup(&s->cli->arena, err.text) : n ? probes[0].text : "no answer";
+    bool ok = run_probe(plan, &step, &s->opt, &probes, &err);
+    if (ok && probes.n > 0 && probes.list[0].outcome == OUT_OK)
+        return &probes.list[0];
+    *ret_why = !ok ? arena_strdup(&s->cli->arena, err.text) : probes.n ? probes.list[0].text : "no answer";
     return NULL;
 }
 

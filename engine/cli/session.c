@@ -472,8 +472,12 @@ int probe_step(struct session *s, const struct plan *plan, const struct plan_ste
                size_t *ret_n)
 {
     struct err err;
-    if (run_probe(plan, step, &s->cli->arena, &s->opt, ret, ret_n, &err))
+    struct probes probes = {.arena = &s->cli->arena};
+    if (run_probe(plan, step, &s->opt, &probes, &err)) {
+        *ret = probes.list;
+        *ret_n = probes.n;
         return 0;
+    }
     err_wrap(&err, "%s", step->verb);
     return say_err(&err);
 }

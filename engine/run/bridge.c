@@ -310,12 +310,15 @@ static const struct plan_node *undone_node(const struct plan_node *node, struct 
     return copy;
 }
 
-static struct job *job_new(const struct plan *plan, const struct plan_step *step, const struct verb *verb,
-                           const struct plan_node *node, bool back, const struct run_options *opt,
-                           struct conns *conns, int waker_fd)
+static struct job *job_new(const struct job_basis *a, const struct step_call *call, bool back)
 {
+    const struct plan *plan = a->plan;
+    const struct run_options *opt = a->opt;
+    const struct plan_step *step = call->step;
+    const struct verb *verb = call->verb;
+    const struct plan_node *node = call->node;
     struct job *job = xcalloc(1, sizeof(*job));
-    outbuf_init(&job->out, waker_fd);
+    outbuf_init(&job->out, a->waker_fd);
     job->label = step->label ? step->label : verb->name;
     struct op_spec *spec = &job->spec;
     *spec = (struct op_spec){.verb = verb,
@@ -324,7 +327,7 @@ static struct job *job_new(const struct plan *plan, const struct plan_step *step
                                            : &node->target,
                              .ssh_defaults = plan_ssh(plan, step, node),
                              .secrets = opt->secrets ? secrets_values(opt->secrets) : NULL,
-                             .conns = conns,
+                             .conns = a->conns,
                              .sink = {.write = outbuf_write, .ctx = &job->out},
                              .cancel_fd = -1,
                              .fence = opt->fence,
@@ -343,16 +346,6 @@ static struct job *job_new(const struct plan *plan, const struct plan_step *step
     resolve_secrets(job, verb, opt->secrets);
     return job;
 }
-
-/* What all jobs of a release are made of. */
-struct job_basis {
-    const struct plan *plan;
-    const struct facts *facts;
-    int64_t release;
-    const struct run_options *opt;
-    struct conns *conns;
-    int waker_fd;
-};
 
 /* What else the name of a job on a node says. A drain that the guard repeats is a new one each time. */
 static const char *key_suffix(const struct op_req *req, struct arena *arena)
@@ -379,7 +372,7 @@ static struct job *step_job(const struct job_basis *a, const struct plan_step *s
         undo.args = with_pair(&scratch, step->args, &undo.n_args, "cmd", step->undo_cmd);
         step = &undo;
     }
-    struct job *job = job_new(plan, step, verb, node, back, a->opt, a->conns, a->waker_fd);
+    struct job *job = job_new(a, &(struct step_call){.step = step, .verb = verb, .node = node}, back);
     struct arena *arena = &job->arena;
     struct op_spec *spec = &job->spec;
     job->req = *req;
@@ -425,39 +418,39 @@ static void other_drains(const struct job_basis *a, struct job *job)
     }
 }
 
-struct job *bridge_job(const struct plan *plan, const struct op_req *req, const struct facts *facts,
-                       int64_t release, const struct run_options *opt, struct conns *conns, int waker_fd)
+struct job *bridge_job(const struct job_basis *a, const struct op_req *req)
 {
-    const struct job_basis a = {plan, facts, release, opt, conns, waker_fd};
     const struct plan_step *step;
-    const struct verb *verb = bridge_verb(plan, req, &step);
-    struct job *job = step_job(&a, step, verb, req);
+    const struct verb *verb = bridge_verb(a->plan, req, &step);
+    struct job *job = step_job(a, step, verb, req);
     if (req->role == ROLE_GUARD && req->step != CORE_NO_STEP)
-        other_drains(&a, job);
+        other_drains(a, job);
     for (const struct plan_step *also = step->also; also; also = also->also)
-        job_also(job, step_job(&a, also, verb_find(also->verb, NULL), req));
+        job_also(job, step_job(a, also, verb_find(also->verb, NULL), req));
     return job;
 }
 
-struct job *bridge_probe_job(const struct plan *plan, const struct plan_step *step, const struct verb *verb,
-                             const struct plan_node *node, const struct facts *facts,
-                             const struct run_options *opt, struct conns *conns, int waker_fd)
+struct job *bridge_probe_job(const struct job_basis *a, const struct step_call *call)
 {
-    struct job *job = job_new(plan, step, verb, node, false, opt, conns, waker_fd);
-    job->req = (struct op_req){.node = node ? (uint32_t)(node - plan->nodes) : (uint32_t)plan->n_nodes,
-                               .step = CORE_NO_STEP,
-                               .role = ROLE_OBSERVE,
-                               .attempt = 1};
-    if (facts)
-        job->spec.recall = facts_all(facts, job->req.node, &job->arena, &job->spec.n_recall);
+    const struct plan_step *step = call->step;
+    const struct verb *verb = call->verb;
+    const struct plan_node *nodes = a->plan->nodes;
+    struct job *job = job_new(a, call, false);
+    job->req =
+        (struct op_req){.node = (uint32_t)(call->node ? (size_t)(call->node - nodes) : a->plan->n_nodes),
+                        .step = CORE_NO_STEP,
+                        .role = ROLE_OBSERVE,
+                        .attempt = 1};
     job->spec.step_key = "probe";
     /* A question that stands in the plan as itself has the time it was given there; one that is asked in
      * place of a changing step does not get the half hour that the change may take. */
     bool itself = strcmp(step->verb, verb->name) == 0;
     int64_t given = step->timeout_ms > 0 ? step->timeout_ms : verb->default_timeout_ms;
     job->budget_ms = given > 0 && (itself || given < DEFAULT_TIMEOUT_MS) ? given : DEFAULT_TIMEOUT_MS;
-    if (step->also)
-        job_also(job, bridge_probe_job(plan, step->also, verb_find(step->also->verb, NULL), node, facts, opt,
-                                       conns, waker_fd));
+    if (step->also) {
+        const struct step_call also = {
+            .step = step->also, .verb = verb_find(step->also->verb, NULL), .node = call->node};
+        job_also(job, bridge_probe_job(a, &also));
+    }
     return job;
 }

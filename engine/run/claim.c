@@ -67,20 +67,26 @@ static bool claimed(const struct job *job, bool anyway, struct err *err)
     return false;
 }
 
-/* The nodes from `from` to `to` but `except`, at once. */
-static bool ask(const struct plan *plan, const struct plan_step *step, const struct run_options *opt,
-                size_t from, size_t to, size_t except, bool anyway, struct err *err)
+/* Whom to ask at once, and how long to wait. */
+struct asking {
+    const struct plan_step *step;
+    size_t from, to, except; /* of the plan's nodes; except SIZE_MAX: none */
+    bool anyway;             /* one that cannot be reached is passed over */
+};
+
+static bool ask(const struct plan *plan, const struct run_options *opt, const struct asking *whom,
+                struct err *err)
 {
     struct run_options quiet = *opt;
     quiet.signal_fd = -1; /* whoever runs the release takes the signals */
     struct batch *b = batch_new(plan, &quiet);
     bool ok = true;
-    for (size_t i = from; i < to; i++)
-        if (i != except)
-            batch_add(b, step, &claim_verb, &plan->nodes[i]);
+    for (size_t i = whom->from; i < whom->to; i++)
+        if (i != whom->except)
+            batch_add(b, whom->step, &claim_verb, &plan->nodes[i]);
     batch_wait(b);
     for (size_t i = 0; i < b->n; i++)
-        ok = claimed(b->jobs[i], anyway, err) && ok;
+        ok = claimed(b->jobs[i], whom->anyway, err) && ok;
     batch_free(b);
     return ok;
 }
@@ -93,8 +99,10 @@ bool run_claim(const struct plan *plan, const struct run_options *opt, bool anyw
         return true;
     size_t first = first_by_name(plan);
     *err = (struct err){.code = E_NONE};
-    if (ask(plan, &lock_step, opt, first, first + 1, SIZE_MAX, anyway, err) &&
-        ask(plan, &lock_step, opt, 0, plan->n_nodes, first, anyway, err))
+    const struct asking one = {
+        .step = &lock_step, .from = first, .to = first + 1, .except = SIZE_MAX, .anyway = anyway};
+    const struct asking others = {.step = &lock_step, .to = plan->n_nodes, .except = first, .anyway = anyway};
+    if (ask(plan, opt, &one, err) && ask(plan, opt, &others, err))
         return true;
     if (!anyway) /* a release that goes on keeps what it has: its nodes are half-way */
         run_free(plan, opt, &arena, &unused);
@@ -104,7 +112,8 @@ bool run_claim(const struct plan *plan, const struct run_options *opt, bool anyw
 bool run_still_ours(const struct plan *plan, const struct run_options *opt, struct err *err)
 {
     *err = (struct err){.code = E_NONE};
-    return ask(plan, &look_step, opt, 0, plan->n_nodes, SIZE_MAX, true, err);
+    const struct asking all = {.step = &look_step, .to = plan->n_nodes, .except = SIZE_MAX, .anyway = true};
+    return ask(plan, opt, &all, err);
 }
 
 void run_free(const struct plan *plan, const struct run_options *opt, struct arena *arena,

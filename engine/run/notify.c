@@ -30,9 +30,9 @@ static const struct plan_step *webhook_step(const char *json, const char *event,
     return step;
 }
 
-struct job *notify_jobs(const struct plan *plan, const char *event, const char *text,
-                        const struct run_options *opt, struct conns *conns, int waker_fd)
+struct job *notify_jobs(const struct job_basis *a, const char *event, const char *text)
 {
+    const struct plan *plan = a->plan;
     const struct verb *verb = verb_find("notify.webhook", NULL);
     struct job *first = NULL;
     for (size_t i = 0; verb && i < plan->n_events; i++) {
@@ -40,7 +40,7 @@ struct job *notify_jobs(const struct plan *plan, const char *event, const char *
             continue;
         struct arena arena = {0};
         const struct plan_step *step = webhook_step(plan->events[i].value, event, text, &arena);
-        struct job *job = bridge_probe_job(plan, step, verb, NULL, NULL, opt, conns, waker_fd);
+        struct job *job = bridge_probe_job(a, &(struct step_call){.step = step, .verb = verb});
         job->req.role = ROLE_NONE; /* nobody's outcome: the core does not hear of it */
         job->budget_ms = NOTIFY_MS;
         job->kept = arena; /* the step's strings live as long as the job */
@@ -55,7 +55,8 @@ void run_tell(const struct plan *plan, const char *event, const char *text, cons
     if (plan->n_events == 0)
         return;
     struct batch *b = batch_new(plan, opt);
-    struct job *job = notify_jobs(plan, event, text, opt, b->conns, pool_done_fd(b->pool));
+    const struct job_basis basis = batch_basis(b);
+    struct job *job = notify_jobs(&basis, event, text);
     for (struct job *next; job; job = next) {
         next = job->next;
         batch_take(b, job);

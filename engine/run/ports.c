@@ -239,13 +239,24 @@ static bool port_commit(void *ctx)
     return ok;
 }
 
+static struct job_basis basis_of(const struct run *l)
+{
+    return (struct job_basis){.plan = l->plan,
+                              .opt = l->opt,
+                              .conns = l->conns,
+                              .waker_fd = pool_done_fd(l->pool),
+                              .facts = l->facts,
+                              .release = l->release};
+}
+
 static void port_dispatch(void *ctx, const struct op_req *op)
 {
     struct run *l = ctx;
     int64_t now = clock_mono_ms();
     if (op->role == ROLE_ESCALATE || op->role == ROLE_KILL)
         facts_set(l->facts, op->node, LB_FACT_MAINT, LB_OURS); /* as its intent says */
-    struct job *job = bridge_job(l->plan, op, l->facts, l->release, l->opt, l->conns, pool_done_fd(l->pool));
+    const struct job_basis basis = basis_of(l);
+    struct job *job = bridge_job(&basis, op);
     job->budget_ms = op->deadline_ms > now ? op->deadline_ms - now : 1;
     start(l, job);
 }
@@ -274,7 +285,8 @@ static void tell(struct run *l, const char *event, const char *what)
                plan->rev ? plan->rev : "", l->opt->who, what);
     if (plan->override && strcmp(event, "started") == 0)
         buf_printf(&text, ", outside its windows: %.500s", plan->override);
-    struct job *job = notify_jobs(plan, event, buf_str(&text), l->opt, l->conns, pool_done_fd(l->pool));
+    const struct job_basis basis = basis_of(l);
+    struct job *job = notify_jobs(&basis, event, buf_str(&text));
     for (struct job *next; job; job = next) {
         next = job->next;
         start(l, job);

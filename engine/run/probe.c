@@ -28,6 +28,12 @@ struct batch *batch_new(const struct plan *plan, const struct run_options *opt)
     return b;
 }
 
+struct job_basis batch_basis(const struct batch *b)
+{
+    return (struct job_basis){
+        .plan = b->plan, .opt = b->opt, .conns = b->conns, .waker_fd = pool_done_fd(b->pool)};
+}
+
 void batch_take(struct batch *b, struct job *job)
 {
     job->spec.cancel_fd = b->cancel_fd;
@@ -38,8 +44,8 @@ void batch_take(struct batch *b, struct job *job)
 struct job *batch_later(struct batch *b, const struct plan_step *step, const struct verb *verb,
                         const struct plan_node *node)
 {
-    struct job *job =
-        bridge_probe_job(b->plan, step, verb, node, NULL, b->opt, b->conns, pool_done_fd(b->pool));
+    const struct job_basis basis = batch_basis(b);
+    struct job *job = bridge_probe_job(&basis, &(struct step_call){.step = step, .verb = verb, .node = node});
     batch_take(b, job);
     return job;
 }
@@ -148,9 +154,10 @@ const struct op_pair *pairs_copy(const struct op_pair *pairs, size_t n, struct a
     return copy;
 }
 
-bool run_probe(const struct plan *plan, const struct plan_step *step, struct arena *arena,
-               const struct run_options *opt, struct probe **ret, size_t *ret_n, struct err *err)
+bool run_probe(const struct plan *plan, const struct plan_step *step, const struct run_options *opt,
+               struct probes *io, struct err *err)
 {
+    struct arena *arena = io->arena;
     const struct verb *verb = step->verb ? verb_find(step->verb, NULL) : NULL;
     if (!verb || verb->effect != EFFECT_READ)
         return err_set(err, E_CONFIG, "%s: only verbs that read can be asked outside a release",
@@ -171,8 +178,8 @@ bool run_probe(const struct plan *plan, const struct plan_step *step, struct are
                                    .facts = pairs_copy(r->facts, r->n_facts, arena),
                                    .n_facts = r->n_facts};
     }
-    *ret = probes;
-    *ret_n = b->n;
+    io->list = probes;
+    io->n = b->n;
     batch_free(b);
     return true;
 }

@@ -16,6 +16,7 @@ struct batch {
     bool canceled; /* by a signal */
 };
 struct batch *batch_new(const struct plan *plan, const struct run_options *opt);
+struct job_basis batch_basis(const struct batch *b);
 /* Starts at once. node NULL: FLEET and CONTROLLER verbs. */
 struct job *batch_add(struct batch *b, const struct plan_step *step, const struct verb *verb,
                       const struct plan_node *node);

@@ -75,8 +75,13 @@ struct probe {
     const struct op_pair *facts;
     size_t n_facts;
 };
-bool run_probe(const struct plan *plan, const struct plan_step *step, struct arena *arena,
-               const struct run_options *opt, struct probe **ret, size_t *ret_n, struct err *err) MUST_CHECK;
+struct probes {
+    struct arena *arena; /* the caller says where they are to live */
+    struct probe *list;
+    size_t n;
+};
+bool run_probe(const struct plan *plan, const struct plan_step *step, const struct run_options *opt,
+               struct probes *io, struct err *err) MUST_CHECK;
 
 /* Tells the chat rooms that want to hear of `event`, outside a release; waits a few seconds at most. */
 void run_tell(const struct plan *plan, const char *event, const char *text, const struct run_options *opt);

@@ -103,12 +103,24 @@ bool verb_takes_out(const struct verb *verb);
 /* Which verb and which step a request of the core means. */
 const struct verb *bridge_verb(const struct plan *plan, const struct op_req *req,
                                const struct plan_step **ret_step);
-struct job *bridge_job(const struct plan *plan, const struct op_req *req, const struct facts *facts,
-                       int64_t release, const struct run_options *opt, struct conns *conns, int waker_fd);
-/* A job for a step that no core asked for: preflight and probes. node may be NULL. */
-struct job *bridge_probe_job(const struct plan *plan, const struct plan_step *step, const struct verb *verb,
-                             const struct plan_node *node, const struct facts *facts,
-                             const struct run_options *opt, struct conns *conns, int waker_fd);
+/* What all jobs of a run are made of. */
+struct job_basis {
+    const struct plan *plan;
+    const struct run_options *opt;
+    struct conns *conns;
+    int waker_fd;              /* written to when a job has printed something */
+    const struct facts *facts; /* of the release, as its number; probes have neither */
+    int64_t release;
+};
+struct job *bridge_job(const struct job_basis *a, const struct op_req *req);
+/* A verb for a step, at a node (NULL: at none). */
+struct step_call {
+    const struct plan_step *step;
+    const struct verb *verb;
+    const struct plan_node *node;
+};
+/* A job for a step that no core asked for: preflight and probes. */
+struct job *bridge_probe_job(const struct job_basis *a, const struct step_call *call);
 
 /* ---- rows.c: records of the core as journal rows, and back
  * -------------------------------------------------------------------- */
@@ -171,8 +183,7 @@ bool rows_to_record(const struct plan *plan, const struct node_index *index, con
 
 #define NOTIFY_MS 10000
 /* One job for each webhook of the plan that wants `event`, not yet started; a list. */
-struct job *notify_jobs(const struct plan *plan, const char *event, const char *text,
-                        const struct run_options *opt, struct conns *conns, int waker_fd);
+struct job *notify_jobs(const struct job_basis *a, const char *event, const char *text);
 
 /* ---- failpoint.c: dying at a chosen instant, in test builds
  * ---------------------------------------------------------------------- */

@@ -335,7 +335,7 @@ static void every_mistake_is_reported_with_its_place(void **state)
          "pillar/prod.sls:8:44: release: hooks: unknown key 'befor' (did you mean 'before'?)\n"
          "pillar/prod.sls:8:30: {host}: this step runs once for all nodes, so there is no host\n"},
         {HEAD NODES "  supervisor: {programs: [z], password: geheim}\n",
-         "pillar/prod.sls:7:41: supervisord.stop: password: 'geheim' is not a reference to a secret "
+         "pillar/prod.sls:7:41: release: supervisor: password: 'geheim' is not a reference to a secret "
          "(file:PATH, env:NAME or cmd:COMMAND; "
          "secrets do not belong into the pillar)\n"},
         {HEAD NODES TAIL "  git: {path: apps/}\n",

@@ -303,7 +303,8 @@ static void mistakes_have_place_role_and_way_out(void **state)
         const char *roles, *want;
     } rows[] = {
         {"  roles: {worker: {window: 1}}\n",
-         "pillar/prod.sls:12:11: release: roles: worker: it has no nodes"},
+         "pillar/prod.sls:12:11: release: roles: it has no nodes (wanted: app_servers: {app1: {host: 10.10.10.11}, "
+         "...}) (role worker)"},
         {"  roles: {worker: {app_servers: {}}}\n", "the list of nodes is empty (role worker)"},
         {"  roles: {worker: {app_servers: [a], chek: x}}\n",
          "pillar/prod.sls:12:38: release: roles: worker: unknown key 'chek' (did you mean 'check'?)"},

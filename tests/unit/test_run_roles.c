@@ -79,7 +79,9 @@ static const char *login_of(const struct plan *plan, const struct plan_step *ste
                             const struct plan_node *node)
 {
     struct run_options opt = {.who = "ann"};
-    struct job *job = bridge_probe_job(plan, step, verb_find(step->verb, NULL), node, NULL, &opt, NULL, -1);
+    const struct job_basis basis = {.plan = plan, .opt = &opt, .waker_fd = -1};
+    const struct step_call call = {.step = step, .verb = verb_find(step->verb, NULL), .node = node};
+    struct job *job = bridge_probe_job(&basis, &call);
     const char *user = job->spec.ssh_defaults->ssh.user;
     job_free(job);
     return user;
