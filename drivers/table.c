@@ -6,13 +6,15 @@
 
 #include "drivers/transport/transport.h"
 
-extern const struct driver asg_driver, aws_driver, command_driver, elb_driver, elbv2_driver, haproxy_driver,
-    http_driver, netscaler_driver, nginx_driver, notify_driver, varnish_driver, varnish_service_driver;
+extern const struct driver apache_driver, asg_driver, aws_driver, command_driver, elb_driver, elbv2_driver,
+    haproxy_driver, http_driver, netscaler_driver, nginx_driver, notify_driver,
+    varnish_driver, varnish_service_driver;
 extern const struct driver cmd_driver, git_driver, npm_driver, release_driver, service_driver,
     supervisord_driver;
 
 /* clang-format off */
 const struct driver *const driver_table[] = {
+    &apache_driver,
     &asg_driver,
     &aws_driver,
     &cmd_driver,

@@ -167,6 +167,11 @@ static void set_request(struct http_exchange *c, const struct http_req *req)
         curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, req->method);
     if (req->ca)
         curl_easy_setopt(c->easy, CURLOPT_CAINFO, req->ca);
+    if (req->user) {
+        curl_easy_setopt(c->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+        curl_easy_setopt(c->easy, CURLOPT_USERNAME, req->user);
+        curl_easy_setopt(c->easy, CURLOPT_PASSWORD, req->password);
+    }
     if (req->address) {
         c->connect_to = curl_slist_append(NULL, arena_printf(op_arena(c->op), "::%s", req->address));
         curl_easy_setopt(c->easy, CURLOPT_CONNECT_TO, c->connect_to);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One HTTP request for one op: libcurl's multi interface under op_wait. Used by http, notify and aws.
+/* One HTTP request for one op: libcurl's multi interface under op_wait. Used by http, notify, aws and balancers.
  *
  * Never follows redirects, never asks a proxy, verifies TLS (1.2 or later), refuses link-local addresses (but where it is told that one is meant), and
  * keeps at most max_bytes of the body. */
@@ -15,9 +15,10 @@ struct http_req {
     size_t body_len;
     const struct op_pair *headers;
     size_t n_headers;
-    const char *ca;      /* file of CA certificates, NULL = the system's */
-    const char *address; /* "host:port" to connect to instead of the URL's; NULL = the URL's */
-    bool link_local;     /* such an address is meant: where a machine's own credentials are */
+    const char *user, *password; /* basic authentication; NULL: none */
+    const char *ca;              /* file of CA certificates, NULL = the system's */
+    const char *address;         /* "host:port" to connect to instead of the URL's; NULL = the URL's */
+    bool link_local;             /* such an address is meant: where a machine's own credentials are */
     size_t max_bytes;
     int timeout_ms;
 };

@@ -79,7 +79,7 @@ def leftovers(fleet):
     found = []
     for pid in marked(fleet.dir):
         text = cmdline(pid)
-        harmless = ("sshd", "haproxy", "varnishd", "vcache", "supervisord", "app.py", "release-load", "ssh-agent",
+        harmless = ("sshd", "haproxy", "apache2", "varnishd", "vcache", "supervisord", "app.py", "release-load", "ssh-agent",
                     "git daemon ", "git-daemon ", "aws_world.py")
         if pid in known or not alive(pid) or not text or any(word in text for word in harmless):
             continue
