@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/host.h"
 
 /* Runs a script that observes: as another user if asked, then in its directory with its environment from
  * stdin. The same as `inner` in runner.sh, with the pid told first so that a late one can be ended. */
@@ -428,7 +429,8 @@ const struct target *op_target_host(struct op *op, const char *host)
         *t = *op->spec.ssh_defaults;
     t->id = t->host = arena_strdup(op_arena(op), host);
     t->identity = NULL;
-    if (!t->transport)
+    /* Nodes that are this machine say nothing of where their balancer is: run here, a name would be dropped in silence. */
+    if (!t->transport || (!strcmp(t->transport, "local") && !host_is_here(host)))
         t->transport = "ssh";
     return t;
 }

@@ -91,8 +91,7 @@ static enum outcome ask_run(struct op *op)
         return op_end(op);
     }
     if (now->act == ACT_HOST)
-        now->good =
-            host_change(op, the_target()->host ? the_target()->host : "lb1", now->path, &now->cmd, &r);
+        now->good = host_change(op, the_target()->host, now->path, &now->cmd, &r);
     else
         now->good = now->act == ACT_READ ? node_read(op, &now->cmd, &r) : node_change(op, &now->cmd, &r);
     now->status = r.status;

@@ -51,10 +51,25 @@ static void sh_is_bash(void **state)
     ask_free(&a);
 }
 
+/* A balancer's host that is named is that machine, wherever the nodes are. */
+static void another_host_is_another_machine(void **state)
+{
+    (void)state;
+    static const struct target defaults = {.transport = "local"};
+    const struct op_spec spec = {.ssh_defaults = &defaults, .cancel_fd = -1};
+    struct op *op = op_new(&spec);
+    assert_string_equal(op_target_host(op, "lb1")->transport, "ssh");
+    assert_string_equal(op_target_host(op, "lb1")->host, "lb1");
+    assert_string_equal(op_target_host(op, "127.0.0.1")->transport, "local");
+    assert_string_equal(op_target_host(op, NULL)->transport, "local");
+    op_free(op);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {NODE_CASES};
-    const struct CMUnitTest with_bash[] = {cmocka_unit_test(sh_is_bash), NODE_CASES};
+    const struct CMUnitTest with_bash[] = {cmocka_unit_test(sh_is_bash),
+                                           cmocka_unit_test(another_host_is_another_machine), NODE_CASES};
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     int failed = cmocka_run_group_tests(tests, setup, teardown);
     return failed + cmocka_run_group_tests(with_bash, setup_bash, teardown);
