@@ -30,7 +30,12 @@ enum lb_can {
     LB_CAN_FORGET = 16,     /* may lose what it was told: a reload, a new configuration */
     LB_CAN_MEMBERSHIP = 32, /* out may mean: not listed any more. Who was listed before, and is not, is out */
     LB_CAN_LAG = 64,        /* shows a write that it took some time later: that is waited for, not refused */
+    /* Of struct lb_traffic, for each server. */
+    LB_TELLS_REQUESTS = 128,
+    LB_TELLS_ERRORS = 256,
+    LB_TELLS_TIMES = 512,
 };
+#define LB_TELLS_ALL (LB_TELLS_REQUESTS | LB_TELLS_ERRORS | LB_TELLS_TIMES)
 /* What a program may say of its balancers (`command`). */
 #define LB_CAN_ALL                                                                                           \
     (LB_CAN_MAINT | LB_CAN_KILL | LB_CAN_WEIGHT | LB_CAN_COUNTS | LB_CAN_FORGET | LB_CAN_MEMBERSHIP)

@@ -114,8 +114,10 @@ static void job_run(struct job *job)
         job->result = &job->folded;
     }
     job->done_ms = clock_mono_ms();
-    if (job->spec.verb->effect != EFFECT_READ)
-        failpoint("effect-after"); /* done on the wire, and the journal does not know yet */
+    if (job->spec.verb->effect == EFFECT_READ)
+        return;
+    failpoint("effect-after"); /* done on the wire, and the journal does not know yet */
+    failpoint(job->spec.verb->name);
 }
 
 /* Called and left with the lock held. */

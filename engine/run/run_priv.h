@@ -189,8 +189,8 @@ struct job *notify_jobs(const struct job_basis *a, const char *event, const char
  * ---------------------------------------------------------------------- */
 
 /* RELEASE_FAIL="commit-after:7" kills this process (SIGKILL) the 7th time it passes that point:
- * commit-before, commit-after, and effect-after (a change is done, its outcome not yet in the journal),
- * node-claimed, node-freed. Nothing in other builds. */
+ * commit-before, commit-after, effect-after (a change is done, its outcome not yet in the journal), the same by
+ * the verb's name (haproxy.drain), node-claimed, node-freed. Nothing in other builds. */
 void failpoint(const char *name);
 
 #endif

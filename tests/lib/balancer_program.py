@@ -17,9 +17,12 @@ def main():
     with open(f"{place}.json") as f:
         world = json.load(f)
     fault = open(f"{place}.fault").read().strip() if os.path.exists(f"{place}.fault") else ""
+    if fault == "hang":
+        time.sleep(60)
+    if fault == "gone":
+        print("no route to the balancer", file=sys.stderr)
+        return 3
     if question["do"] == "list":
-        if fault == "hang":
-            time.sleep(60)
         if fault == "flood":
             print("x" * (9 << 20))
             return 0
@@ -47,6 +50,10 @@ def main():
     with open(f"{place}.json.new", "w") as f:
         json.dump(world, f)
     os.rename(f"{place}.json.new", f"{place}.json")
+    if fault == "lose":
+        os.unlink(f"{place}.fault")
+        print("the connection broke after the order was given", file=sys.stderr)
+        return 3
     print('{"ok": true}')
     return 0
 

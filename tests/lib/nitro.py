@@ -457,7 +457,12 @@ def shop(world, names=("app1", "app2", "app3")):
 
 
 def main():
-    """Two appliances of one pair, and a third of its own with 1,000 servers: on the three ports."""
+    """One port: an appliance of its own. Three: two of one pair, and one with 1,000 servers."""
+    if len(sys.argv) == 2:
+        world = World()
+        shop(world)
+        Appliance(world, "ns1").serve("127.0.0.1", int(sys.argv[1]))
+        threading.Event().wait()
     pair, large = World(), World()
     shop(pair)
     shop(large, [f"web{i}" for i in range(1000)])

@@ -295,6 +295,8 @@ static const struct op_pair *rig_vars;
 static size_t rig_n_vars;
 static int rig_deadline_ms = 8000;
 static bool rig_going_back;
+static bool rig_dies; /* what the next ops find is heard by nobody, as when the controller dies then */
+static const struct target *rig_ssh; /* how hosts that are no nodes are reached; NULL: as the node */
 
 static void rig_sink(void *ctx, int stream, const char *data, size_t n)
 {
@@ -368,7 +370,7 @@ RIG_UNUSED static void rig_run(struct call *c, const char *verb, const struct op
         .recall = rig_recalled,
         .n_recall = rig_n_recalled,
         .target = &node,
-        .ssh_defaults = &node,
+        .ssh_defaults = rig_ssh ? rig_ssh : &node,
         .secrets = rig_secrets,
         .conns = conns,
         .sink = {.write = rig_sink, .ctx = c},
@@ -384,7 +386,7 @@ RIG_UNUSED static void rig_run(struct call *c, const char *verb, const struct op
     assert_non_null(spec.verb);
     c->op = op_new(&spec);
     c->r = op_run(c->op);
-    for (size_t i = 0; i < c->r->n_facts; i++)
+    for (size_t i = 0; !rig_dies && i < c->r->n_facts; i++)
         rig_remember(&c->r->facts[i]);
 }
 #define RUN(c, verb, ...)                                                                                    \

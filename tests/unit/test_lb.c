@@ -8,7 +8,9 @@
 
 #include <cmocka.h>
 
+#include "base/auto.h"
 #include "base/lb.h"
+#include "drivers/balancer/balancer.h"
 
 #define WORD_STATE(w, s) {w, LB_##s},
 
@@ -143,9 +145,68 @@ static void who_serves_on_both(void **state)
     assert_null(lb_serving_both(&a, "11", "111", &n));
 }
 
+/* ---- docs/balancers.md --------------------------------------------------------------------------------------
+ */
+
+#define MATRIX_HEAD                                                                                          \
+    "| block | maint | kill | weight | counts | forgets | membership | requests | errors | times |\n"        \
+    "|---|---|---|---|---|---|---|---|---|---|\n"
+
+static void add_row(struct buf *b, const char *name, unsigned can)
+{
+    static const unsigned columns[] = {LB_CAN_MAINT,      LB_CAN_KILL,     LB_CAN_WEIGHT,
+                                       LB_CAN_COUNTS,     LB_CAN_FORGET,   LB_CAN_MEMBERSHIP,
+                                       LB_TELLS_REQUESTS, LB_TELLS_ERRORS, LB_TELLS_TIMES};
+    buf_printf(b, "| `%s` |", name);
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        buf_printf(b, " %s |", can & columns[i] ? "yes" : "-");
+    buf_puts(b, "\n");
+}
+
+/* A kind that lends its list to another driver does not lend it its verbs. */
+static unsigned can_of(const struct driver *d)
+{
+    static const struct {
+        const char *verb;
+        unsigned can;
+    } rows[] = {{"maint", LB_CAN_MAINT}, {"kill", LB_CAN_KILL}};
+    unsigned can = driver_verb(d, DOES_DRAIN)->balancer->can;
+    bool ramps = false;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char name[80];
+        snprintf(name, sizeof name, "%s.%s", d->name, rows[i].verb);
+        can &= verb_find(name, NULL) ? ~0u : ~rows[i].can;
+    }
+    for (const struct param *p = driver_verb(d, DOES_ENABLE)->params; p->name; p++)
+        ramps = ramps || strcmp(p->name, "weight_ramp") == 0;
+    return ramps ? can : can & ~(unsigned)LB_CAN_WEIGHT;
+}
+
+/* Made of the drivers' own tables; test_balancer_kinds.c looks that these are true of the real ones. */
+static void the_page_says_what_each_kind_can(void **state)
+{
+    (void)state;
+    auto_buf struct buf file = BUF_INIT(1 << 20), made = BUF_INIT(1 << 16);
+    auto_close_file FILE *f = fopen(SOURCE_DIR "/docs/balancers.md", "re");
+    char chunk[8192];
+    size_t n;
+    assert_non_null(f);
+    while ((n = fread(chunk, 1, sizeof chunk, f)) > 0)
+        buf_add(&file, chunk, n);
+    buf_puts(&made, MATRIX_HEAD);
+    for (const struct driver *const *d = driver_table; *d; d++) {
+        if (driver_verb(*d, DOES_DRAIN))
+            add_row(&made, (*d)->name, can_of(*d));
+    }
+    buf_puts(&made, "\n"); /* and no further row */
+    if (!strstr(buf_str(&file), buf_str(&made)))
+        fail_msg("docs/balancers.md does not have this table:\n%s", buf_str(&made));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_page_says_what_each_kind_can),
         cmocka_unit_test(every_word_has_one_meaning),
         cmocka_unit_test(before_is_found_by_balancer_and_server),
         cmocka_unit_test(what_is_written_is_read),

@@ -92,39 +92,6 @@ static int group_teardown(void **state)
     }
 #define assert_is(lb, server, wanted) assert_string_equal(is(lb, "shop", server), wanted)
 
-static void what_was_is_given_back(void **state)
-{
-    (void)state;
-    auto_call struct call before, drain, again, observe, idle, guard, enable, enabled, up;
-    RUN(&before, "command.observe", ARGS("app2"));
-    assert_ok(&before);
-    assert_false(before.r->ready);
-    assert_string_equal(rig_fact(&before, "lb.before"), "a shop/app2=ready,w20;b shop/app2=ready,w20");
-    assert_string_equal(rig_fact(&before, "in_rotation"), "yes");
-    RUN(&drain, "command.drain", ARGS("app2"));
-    assert_ok(&drain);
-    assert_is("a", "app2", "drain 20");
-    assert_is("b", "app2", "drain 20");
-    assert_is("b", "app1", "ready 10");
-    RUN(&again, "command.drain", ARGS("app2"));
-    assert_false(again.r->changed);
-    RUN(&observe, "command.observe", ARGS("app2"));
-    assert_true(observe.r->ready);
-    assert_null(rig_fact(&observe, "lb.before"));
-    RUN(&idle, "command.wait_idle", ARGS("app2"));
-    assert_ok(&idle);
-    assert_true(idle.r->ready);
-    RUN(&guard, "command.guard", ARGS("app2"));
-    assert_true(guard.r->ready);
-    RUN(&enable, "command.enable", ARGS("app2"));
-    assert_ok(&enable);
-    assert_is("a", "app2", "ready 20");
-    RUN(&enabled, "command.enabled", ARGS("app2"));
-    assert_true(enabled.r->ready);
-    RUN(&up, "command.wait_up", ARGS("app2"));
-    assert_true(up.r->ready);
-}
-
 static void a_refusal_gives_the_other_balancer_back(void **state)
 {
     (void)state;
@@ -146,21 +113,6 @@ static void a_refusal_gives_the_other_balancer_back(void **state)
     assert_says(dead.r->err.text, "b: the program ended with status 3: no route to the balancer");
     assert_null(strstr(dead.r->err.text, "second"));
     assert_is("a", "app1", "ready 10");
-}
-
-static void a_forgotten_drain_is_noticed(void **state)
-{
-    (void)state;
-    auto_call struct call before, drain, guard, idle;
-    RUN(&before, "command.observe", ARGS("app1"));
-    RUN(&drain, "command.drain", ARGS("app1"));
-    assert_ok(&drain);
-    world("b", NULL, 0);
-    RUN(&guard, "command.guard", ARGS("app1"));
-    assert_true(guard.r->lost && !guard.r->ready);
-    assert_says(guard.said, "app1 drain on a, ready on b");
-    RUN(&idle, "command.wait_idle", ARGS("app1"));
-    assert_true(idle.r->lost && !idle.r->ready);
 }
 
 static void sessions_are_waited_for_and_ended(void **state)
@@ -334,9 +286,7 @@ static void show_tells_every_server(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(what_was_is_given_back),
         T(a_refusal_gives_the_other_balancer_back),
-        T(a_forgotten_drain_is_noticed),
         T(sessions_are_waited_for_and_ended),
         T(what_it_cannot_is_not_assumed),
         T(a_member_that_left_is_out),

@@ -178,22 +178,6 @@ static void the_file_comes_back_byte_by_byte(void **state)
     assert_true(up.r->ready);
 }
 
-static void one_that_was_down_stays_down(void **state)
-{
-    (void)state;
-    auto_call struct call before = {0}, drain = {0}, enable = {0}, up = {0};
-    RUN(&before, "nginx.observe", NODE("app2"));
-    assert_string_equal(rig_fact(&before, "lb.before"), "localhost site/app2=down");
-    RUN(&drain, "nginx.drain", NODE("app2"));
-    assert_false(drain.r->changed);
-    RUN(&enable, "nginx.enable", NODE("app2"));
-    assert_ok(&enable);
-    assert_string_equal(rig_fact(&enable, "kept"), "down");
-    RUN(&up, "nginx.wait_up", NODE("app2"));
-    assert_true(up.r->ready);
-    assert_string_equal(servers(), servers_before());
-}
-
 /* The request runs in a worker that is shutting down; what is new goes to no server that is down. */
 static void old_workers_are_waited_for(void **state)
 {
@@ -488,7 +472,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(the_file_comes_back_byte_by_byte),
-        T(one_that_was_down_stays_down),
         T(old_workers_are_waited_for),
         T(a_file_written_by_others_is_noticed),
         T(what_is_unfit_is_refused),

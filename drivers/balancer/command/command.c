@@ -105,7 +105,7 @@ static bool command_count(struct lb *lb, int64_t *ret)
 
 static const struct balancer command_balancer = {
     .name = "command",
-    .can = LB_CAN_ALL,
+    .can = LB_CAN_ALL | LB_TELLS_ALL,
     .peers_param = "balancers",
     .pools_param = "backend",
     .server_param = "server",

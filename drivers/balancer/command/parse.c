@@ -183,7 +183,7 @@ bool command_parse_list(const char *text, bool with_counts, struct arena *a, uns
             return err_set(err, E_PROTO, "its answer has a server twice in one pool");
         ret->n++;
     }
-    *io_can &= mine;
+    *io_can &= mine | LB_TELLS_ALL; /* of those the rows tell, each for itself */
     return true;
 }
 

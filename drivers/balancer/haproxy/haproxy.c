@@ -144,7 +144,7 @@ static bool hap_kill(struct lb *lb, const struct lb_place *p, const char **ret_r
 
 const struct balancer haproxy_balancer = {
     .name = "haproxy",
-    .can = LB_CAN_MAINT | LB_CAN_KILL | LB_CAN_WEIGHT | LB_CAN_COUNTS | LB_CAN_FORGET,
+    .can = LB_CAN_MAINT | LB_CAN_KILL | LB_CAN_WEIGHT | LB_CAN_COUNTS | LB_CAN_FORGET | LB_TELLS_ALL,
     .peers_param = "sockets",
     .pools_param = "backend",
     .server_param = "server",

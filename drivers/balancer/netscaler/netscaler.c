@@ -238,7 +238,7 @@ static bool netscaler_count(struct lb *lb, int64_t *ret)
 
 static const struct balancer netscaler_balancer = {
     .name = "netscaler",
-    .can = LB_CAN_KILL | LB_CAN_COUNTS | LB_CAN_FORGET,
+    .can = LB_CAN_KILL | LB_CAN_COUNTS | LB_CAN_FORGET | LB_TELLS_REQUESTS,
     .peers_param = "url",
     .pools_param = "servicegroup",
     .pool = NITRO_SERVICES,
