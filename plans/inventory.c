@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* app_servers from a program that lists them: an Ansible inventory, or a script in our own form (inventory.h). */
+/* app_servers from whoever lists them: an Ansible inventory, a script in our own form, a driver (inventory.h). */
 #include "plans/inventory.h"
 
 #include <string.h>
@@ -36,12 +36,16 @@ struct inventory_ask {
     const struct inventory_request *req;
     struct inventory_question q;
     bool login; /* what an inventory says about the login is taken */
+    const struct entry *driver;
+    const struct verb *verb; /* that lists its nodes */
 };
 
 bool inventory_wanted(const struct value *v)
 {
     const struct value *command = map_get(v, "command"), *match = map_get(v, "match");
-    return (command != NULL && command->kind == VALUE_LIST) || (match != NULL && match->kind == VALUE_SCALAR);
+    const struct verb *verb;
+    return inventory_driver(v, &verb) != NULL || (command != NULL && command->kind == VALUE_LIST) ||
+           (match != NULL && match->kind == VALUE_SCALAR);
 }
 
 /* ---- one node */
@@ -54,11 +58,13 @@ static bool lacks(struct inventory_ask *k, const char *node, struct place at, co
     return false;
 }
 
-/* `a:b` leads into the node's values. */
+/* `a:b` leads into the node's values, unless one is called so. */
 static bool take(struct inventory_ask *k, struct value *to, const char *what, const char *path,
                  const char *node, const struct value *from)
 {
-    const struct value *v = from == NULL ? NULL : value_get(from, path);
+    const struct value *v = map_get(from, path);
+    if (v == NULL && from != NULL)
+        v = value_get(from, path);
     if (v == NULL || v->kind != VALUE_SCALAR || value_is_null(v))
         return lacks(k, node, from == NULL ? k->map->at : from->at, what, path);
     map_put(k->r.arena, to, what, v->at, v);
@@ -268,9 +274,35 @@ static bool from_map(struct inventory_ask *k, const struct value *answer, struct
 
 /* ---- asking */
 
+/* What stands beside the driver's own map. */
+static const struct value *keys_of(struct inventory_ask *k)
+{
+    struct value *ret = value_map(k->r.arena, k->map->at);
+    for (size_t i = 0; i < k->map->n; i++)
+        if (&k->map->entries[i] != k->driver)
+            (void)map_add_entry(k->r.arena, ret, &k->map->entries[i]);
+    return ret;
+}
+
+static bool one_is_asked(struct inventory_ask *k)
+{
+    const char *name = k->driver == NULL ? "" : k->driver->key;
+    if ((k->q.command != NULL) + (k->q.match != NULL) + (k->driver != NULL) > 1)
+        problem_at(k->r.problems, k->map->at, "app_servers: give command or match%s%s, not both",
+                   k->driver == NULL ? "" : " or ", name);
+    else if (k->driver != NULL && (k->q.group != NULL || k->q.ssh != NULL))
+        problem_at(k->r.problems, k->map->at,
+                   "app_servers: %s: group: and ssh: are for a command: that prints an inventory", name);
+    else
+        return true;
+    return false;
+}
+
 static bool question_read(struct inventory_ask *k)
 {
-    bool ok = schema_read(&k->r, k->map, "app_servers", fields, &k->q), yes = true;
+    k->driver = inventory_driver(k->map, &k->verb);
+    bool ok = schema_read(&k->r, k->driver == NULL ? k->map : keys_of(k), "app_servers", fields, &k->q),
+         yes = true;
     const struct value *lists[] = {k->q.command, k->q.vars};
     static const char *const what[] = {"command: wanted [PROGRAM, ARGUMENT, ...]",
                                        "vars: wanted a list of names"};
@@ -283,11 +315,13 @@ static bool question_read(struct inventory_ask *k)
             problem_at(k->r.problems, lists[m]->at, "app_servers: %s", what[m]);
         ok = ok && good;
     }
-    if (ok && k->q.command != NULL && k->q.match != NULL) {
-        problem_at(k->r.problems, k->map->at, "app_servers: give command or match, not both");
-        return false;
-    }
-    return ok;
+    return ok && one_is_asked(k);
+}
+
+static int64_t timeout_of(const struct inventory_ask *k, int64_t usual)
+{
+    int64_t ret = k->q.timeout_ms > 0 ? k->q.timeout_ms : usual, most = k->req->wait_max_ms;
+    return most > 0 && most < ret ? most : ret;
 }
 
 static bool rule_of(struct inventory_ask *k, struct render_rule *ret)
@@ -312,8 +346,7 @@ static bool rule_of(struct inventory_ask *k, struct render_rule *ret)
                                     .timeout_ms = LIST_TIMEOUT_MS,
                                     .at = k->q.command->at};
     }
-    if (k->q.timeout_ms > 0)
-        ret->timeout_ms = k->q.timeout_ms;
+    ret->timeout_ms = timeout_of(k, ret->timeout_ms > 0 ? ret->timeout_ms : RENDER_TIMEOUT_MS);
     return true;
 }
 
@@ -339,12 +372,29 @@ static bool answer_take(struct inventory_ask *k, const struct value *answer, con
     return true;
 }
 
+/* The driver says where each node is, and what balancers call it. */
+static bool ask_driver(struct inventory_ask *k, const struct value **ret, struct rendered *ret_answer)
+{
+    struct value *nodes = value_map(k->r.arena, k->map->at);
+    int64_t timeout_ms = timeout_of(k, k->verb->default_timeout_ms);
+    if (!inventory_driver_ask(k->driver, k->verb, timeout_ms, k->r.arena, ret_answer, k->r.problems))
+        return false;
+    k->q.host = k->q.host == NULL ? "host" : k->q.host;
+    k->q.lb_server = k->q.lb_server == NULL ? "lb_server" : k->q.lb_server;
+    *ret = nodes;
+    return from_map(k, ret_answer->nodes, nodes);
+}
+
 bool inventory_ask(const struct value *app_servers, const struct inventory_request *req, struct arena *a,
                    const struct value **ret, struct rendered *ret_answer, struct problems *problems)
 {
     struct inventory_ask k = {.r = {.arena = a, .problems = problems}, .map = app_servers, .req = req};
     struct render_rule rule;
-    if (!question_read(&k) || !rule_of(&k, &rule))
+    if (!question_read(&k))
+        return false;
+    if (k.driver != NULL)
+        return ask_driver(&k, ret, ret_answer);
+    if (!rule_of(&k, &rule))
         return false;
     const struct render_request ask = {.root = req->root,
                                        .env = req->env,

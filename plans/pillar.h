@@ -31,6 +31,17 @@ bool pillar_load(const char *root, const char *env, const char *const *overrides
 /* Called about once a second while another program renders or lists nodes: for whoever waits. NULL: nobody
  * does. */
 void pillar_on_progress(void (*say)(const char *text));
+/* Who runs a driver's verb that lists nodes (app_servers: {ec2: ...}): plans/ itself talks to nobody. Its facts, in `arena`; called on
+ * the thread that loads a pillar. NULL: nobody does. */
+struct listing {
+    const struct verb *verb;
+    const struct op_pair *args; /* as an op's */
+    size_t n_args;
+    int64_t timeout_ms;
+};
+typedef bool pillar_list_fn(const struct listing *listing, struct arena *arena,
+                            const struct op_pair **ret_facts, size_t *ret_n, struct err *err);
+void pillar_lists_by(pillar_list_fn *list);
 struct pillar_request {
     const char *root, *env;
     const char *const *overrides; /* --pillar texts */

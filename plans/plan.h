@@ -124,6 +124,9 @@ struct plan {
 /* Whoever asks by role need not ask whether there are any: a plan without has one, number 0. */
 size_t plan_n_roles(const struct plan *plan);
 struct plan_role plan_role_of(const struct plan *plan, size_t role);
+/* Whether somebody else listed its nodes (app_servers: {ec2: ..}, a command): who is not listed at another time was not taken out
+ * by a person. */
+bool plan_is_listed(const struct plan *plan);
 const char *plan_role_name(const struct plan *plan, const struct plan_node *node); /* NULL: it has none */
 size_t plan_role_count(const struct plan *plan, size_t role);                      /* its nodes */
 /* What asks it what it runs; NULL: nothing does. */

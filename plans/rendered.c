@@ -48,6 +48,16 @@ bool pillar_command_read(struct pillar *p, const char *text, struct problems *pr
     return render_command_read(&r, list, "--pillar-command", &p->command);
 }
 
+#define LISTED_BY "app_servers"
+
+bool plan_is_listed(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n_rendered; i++)
+        if (str_starts(plan->rendered[i].name, LISTED_BY " by "))
+            return true;
+    return false;
+}
+
 static void source_add(struct pillar *p, const char *what, const struct rendered *r)
 {
     if (p->sources == NULL)
@@ -95,29 +105,53 @@ static const struct value *answer_of(struct rendering *k, const struct value *qu
                                           .globs = rule == NULL ? NULL : (const char *const *)rule->nodes,
                                           .n_globs = rule == NULL ? 0 : rule->n_nodes,
                                           .grains = p->yml.grains,
-                                          .rendered = p->rendered};
+                                          .rendered = p->rendered,
+                                          .wait_max_ms = p->wait_max_ms};
     struct rendered answer;
     if (!inventory_ask(question, &req, &p->arena, &known, &answer, k->problems))
         return NULL;
-    source_add(p, "app_servers", &answer);
+    source_add(p, LISTED_BY, &answer);
     (void)map_add(&p->arena, k->answers, arena_strdup(&p->arena, buf_str(&text)), question->at, known);
     return known;
 }
 
-/* The tree with the answer in the place of the question. NULL: problems has why. */
+/* The map - the block, or a role of it - with the answer in the place of the question. NULL: problems has why. */
+static const struct value *servers_answered(struct rendering *k, const struct value *map)
+{
+    const struct value *question = map_get(map, "app_servers");
+    if (question == NULL || !inventory_wanted(question))
+        return map;
+    const struct value *answer = answer_of(k, question);
+    return answer == NULL ? NULL : map_with(&k->p->arena, map, "app_servers", answer);
+}
+
+static const struct value *roles_answered(struct rendering *k, const struct value *block)
+{
+    const struct value *roles = map_get(block, "roles"), *all = roles;
+    for (size_t i = 0; roles != NULL && roles->kind == VALUE_MAP && i < roles->n; i++) {
+        const struct entry *e = &roles->entries[i];
+        const struct value *role = servers_answered(k, e->value);
+        if (role == NULL)
+            return NULL;
+        if (role != e->value)
+            all = map_with(&k->p->arena, all, e->key, role);
+    }
+    return all == roles ? block : map_with(&k->p->arena, block, "roles", all);
+}
+
+/* The tree with the answers in the place of the questions. NULL: problems has why. */
 static const struct value *tree_answered(struct rendering *k, const struct value *tree)
 {
-    const struct value *block = map_get(tree, "release"), *question = map_get(block, "app_servers");
-    if (question == NULL || !inventory_wanted(question))
-        return tree;
-    if (block != k->block) {
-        const struct value *answer = answer_of(k, question);
-        if (answer == NULL)
+    const struct value *block = map_get(tree, "release"), *after = k->after;
+    if (block == NULL || block != k->block) {
+        after = servers_answered(k, block);
+        after = after == NULL ? NULL : roles_answered(k, after);
+        if (block != NULL && after == NULL)
             return NULL;
         k->block = block;
-        k->after = map_with(&k->p->arena, block, "app_servers", answer);
+        k->after = after;
     }
-    return map_with(&k->p->arena, tree, "release", k->after);
+    return after == block ? tree : map_with(&k->p->arena, tree, "release", after);
 }
 
 bool pillar_ask_servers(struct pillar *p, struct problems *problems)

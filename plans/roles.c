@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#include "plans/inventory.h"
-
 /* What is the release's alone, whoever it is for. */
 static const char *const of_release[] = {"app",      "repo", "branch",    "shared", "on_failure",   "confirm",
                                          "approval", "keep", "hooks",     "notify", "git",          "roles",
@@ -66,18 +64,6 @@ static void check_key(struct compiler *c, const char *role, const struct entry *
                    nearest_hint(c->r.arena, e->key, of_role, N_OF_ROLE));
 }
 
-/* Another program lists nodes for the whole environment only. */
-static void check_servers(struct compiler *c, const char *role, const struct value *map)
-{
-    const struct value *servers = map_get(map, "app_servers");
-    if (servers != NULL && inventory_wanted(servers))
-        problem_at(
-            c->r.problems, servers->at,
-            "release: roles: %s: app_servers: no program is asked who is in a role (wanted: the nodes, or "
-            "{pillar: \"a:b\"})",
-            role);
-}
-
 /* The block for this role. Its place is the role's, since what is missing is missing there. */
 static const struct value *block_for(struct compiler *c, const struct entry *role)
 {
@@ -109,7 +95,6 @@ static bool role_check(struct compiler *c, const struct entry *e)
     }
     for (size_t i = 0; i < e->value->n; i++)
         check_key(c, e->key, &e->value->entries[i]);
-    check_servers(c, e->key, e->value);
     return true;
 }
 

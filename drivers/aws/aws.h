@@ -14,6 +14,7 @@ struct aws_service {
     const char *name; /* "elbv2": in the pillar, and in AWS_ENDPOINT_URL_... as `env` says */
     const char *host; /* HOST.REGION.amazonaws.com, and the name in the signature's scope */
     const char *version, *env;
+    const char *rights; /* what policies call it; NULL: as host */
 };
 /* NULL: unknown. */
 const struct aws_service *aws_service_find(const char *name);

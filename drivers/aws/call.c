@@ -26,7 +26,11 @@
 static const struct aws_service services[] = {
     {.name = "autoscaling", .host = "autoscaling", .version = "2011-01-01", .env = "AUTO_SCALING"},
     {.name = "cloudformation", .host = "cloudformation", .version = "2010-05-15", .env = "CLOUDFORMATION"},
-    {.name = "cloudwatch", .host = "monitoring", .version = "2010-08-01", .env = "CLOUDWATCH"},
+    {.name = "cloudwatch",
+     .host = "monitoring",
+     .version = "2010-08-01",
+     .env = "CLOUDWATCH",
+     .rights = "cloudwatch"},
     {.name = "ec2", .host = "ec2", .version = "2016-11-15", .env = "EC2"},
     {.name = "elasticache", .host = "elasticache", .version = "2015-02-02", .env = "ELASTICACHE"},
     {.name = "elb", .host = "elasticloadbalancing", .version = "2012-06-01", .env = "ELASTIC_LOAD_BALANCING"},
@@ -412,7 +416,8 @@ static const char *advice(struct aws *aws, const struct aws_question *q, const s
     if (one_of(r->code, unknown))
         return arena_printf(a, "; check the credentials of %s", from);
     if (one_of(r->code, denied))
-        return arena_printf(a, "; the policy of %s must allow %s:%s", from, q->service->host, q->action);
+        return arena_printf(a, "; the policy of %s must allow %s:%s", from,
+                            q->service->rights ? q->service->rights : q->service->host, q->action);
     return "";
 }
 

@@ -51,6 +51,13 @@ struct lb_traffic {
     int64_t answer_ms; /* how long answers take, as the balancer averages it */
 };
 
+/* What all servers of a pool did together in the last so many seconds, where the balancer does not count by server. */
+struct lb_pool_traffic {
+    const char *pool;
+    struct lb_traffic traffic;
+    int64_t seconds;
+};
+
 /* One server of one pool, as one balancer shows it now. Strings live as long as the op. */
 struct lb_server {
     const char *pool, *name;
@@ -154,6 +161,8 @@ struct balancer {
      * lb_idle_sum.
      */
     bool (*count)(struct lb *lb, int64_t *ret);
+    /* For `release lb`, of each pool that is counted as a whole; ret has room for all. NULL: servers are counted, or nothing is. */
+    bool (*count_pools)(struct lb *lb, size_t peer, struct lb_pool_traffic *ret, size_t *ret_n);
 };
 
 /* ---- for verbs: look.c --------------------------------------------------------------------------------- */

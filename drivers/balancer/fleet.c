@@ -104,6 +104,42 @@ static void set_number(json_t *row, const char *key, int64_t n)
         json_object_set_new(row, key, json_integer(n));
 }
 
+static void set_traffic(json_t *row, const struct lb_traffic *t)
+{
+    set_number(row, "requests", t->requests);
+    set_number(row, "errors", t->errors);
+    set_number(row, "answer_ms", t->answer_ms);
+}
+
+static void show_row(struct op *op, const char *fact, json_t *row)
+{
+    auto_free char *text = json_dumps(row, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER);
+    op_fact(op, fact, "%s", text);
+    json_decref(row);
+}
+
+/* A row without a server is about all of its pool's. */
+static bool show_pools(struct lb *lb, size_t peer)
+{
+    struct lb_pool_traffic pools[LB_POOLS_MAX];
+    size_t n = 0;
+    if (!lb->kind->count_pools)
+        return true;
+    if (!lb->kind->count_pools(lb, peer, pools, &n))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        json_t *row = json_object();
+        set_text(lb->op, row, "balancer", lb->peers[peer].text);
+        set_text(lb->op, row, "backend", pools[i].pool);
+        set_number(row, "seconds", pools[i].seconds);
+        set_traffic(row, &pools[i].traffic);
+        show_row(lb->op,
+                 arena_printf(op_arena(lb->op), LB_FACT_SHOW "%s.%s/", lb->peers[peer].text, pools[i].pool),
+                 row);
+    }
+    return true;
+}
+
 /* What was not told is not there. */
 static void show_server(struct lb *lb, size_t peer, const struct lb_server *s)
 {
@@ -119,20 +155,15 @@ static void show_server(struct lb *lb, size_t peer, const struct lb_server *s)
     set_number(row, "queued", s->queued);
     set_number(row, "weight", s->weight);
     set_text(op, row, "check", s->check);
-    if (s->traffic) {
-        set_number(row, "requests", s->traffic->requests);
-        set_number(row, "errors", s->traffic->errors);
-        set_number(row, "answer_ms", s->traffic->answer_ms);
-    }
+    if (s->traffic)
+        set_traffic(row, s->traffic);
     json_object_set_new(row, "serving", json_boolean(s->serving));
-    auto_free char *text = json_dumps(row, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER);
-    json_decref(row);
     /* The same name in several pools is several rows. */
-    op_fact(op,
-            lb->n_pools > 1 || !lb->kind->pools_param
-                ? arena_printf(op_arena(op), LB_FACT_SHOW "%s.%s/%s", lb->peers[peer].text, pool, name)
-                : arena_printf(op_arena(op), LB_FACT_SHOW "%s.%s", lb->peers[peer].text, name),
-            "%s", text);
+    show_row(op,
+             lb->n_pools > 1 || !lb->kind->pools_param
+                 ? arena_printf(op_arena(op), LB_FACT_SHOW "%s.%s/%s", lb->peers[peer].text, pool, name)
+                 : arena_printf(op_arena(op), LB_FACT_SHOW "%s.%s", lb->peers[peer].text, name),
+             row);
 }
 
 enum outcome lb_run_show(struct op *op)
@@ -146,6 +177,8 @@ enum outcome lb_run_show(struct op *op)
             return op_end(op);
         for (size_t k = 0; k < t.n; k++)
             show_server(&lb, i, &t.rows[k]);
+        if (!show_pools(&lb, i))
+            return op_end(op);
     }
     return OUT_OK;
 }

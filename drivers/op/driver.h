@@ -90,10 +90,16 @@ enum scope { SCOPE_NODE, SCOPE_BALANCER, SCOPE_CONTROLLER, SCOPE_FLEET };
     X(CMD, "cmd")                                                                                            \
     X(LOOK, "look")                                                                                          \
     X(TELL, "tell")                                                                                          \
-    X(ONCE, "once") /* rehearsals: a run-once step, whatever its verb */
+    X(NODES, "nodes") /* lists nodes, for app_servers: {DRIVER: {its parameters}} */                         \
+    X(ONCE, "once")   /* rehearsals: a run-once step, whatever its verb */
 #define DOES_ENUM(n, t) DOES_##n,
 enum does { DOES_LIST(DOES_ENUM) DOES_COUNT };
 const char *does_name(enum does does);
+
+/* What a verb that does NODES reports: JSON {NODE: {"host": .., "lb_server": .., what else a node may be asked for}, ...}, one node a
+ * line, and of whom and what that was asked, for people. */
+#define NODES_FACT        "nodes"
+#define NODES_FACT_SOURCE "nodes.source"
 
 /* Where a plan puts the revision. */
 #define LAYOUT_RELEASES "releases" /* dir holds repo.git, releases/, shared/, current */

@@ -36,7 +36,8 @@ static int read_names(struct session *s, const struct plan *plan, const char *op
     return 0;
 }
 
-/* Nodes that today's pillar does not know any more. A pillar that cannot be read knows of nothing. */
+/* Nodes that a person took out of the pillar. A pillar that cannot be read knows of nothing, and one whose nodes somebody else lists
+ * says who is there now (a machine that is stopped is not): the frozen list holds. */
 static void drop_departed(struct session *s, const struct plan *plan, bool *out)
 {
     auto_problems struct problems problems = {0};
@@ -44,7 +45,7 @@ static void drop_departed(struct session *s, const struct plan *plan, bool *out)
     struct plan *today;
     size_t unused;
     if (!s->pillar || !plan_compile(s->pillar, &req, &s->cli->arena, &today, &problems) ||
-        today->n_nodes == 0)
+        today->n_nodes == 0 || plan_is_listed(today))
         return;
     for (size_t i = 0; i < plan->n_nodes; i++) {
         const char *id = plan->nodes[i].id;

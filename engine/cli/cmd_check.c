@@ -62,6 +62,8 @@ static int check(struct session *s, struct plan *plan)
                    plan->n_steps, plan->window, plan->min_up, roles ? ",\"roles\":" : "", roles ? roles : "");
         return 0;
     }
+    for (size_t i = 0; i < plan->n_rendered; i++)
+        say_note("%s (sha256 %.12s)", plan->rendered[i].name, plan->rendered[i].value);
     out_printf("%s: %zu node%s, %s, plan %s with %zu steps%s%.12s: fine\n", s->env, plan->n_nodes,
                plan->n_nodes == 1 ? "" : "s", rotation_text(plan, arena), plan->name, plan->n_steps,
                plan->rev && plan->rev[0] ? ", revision " : "", plan->rev ? plan->rev : "");

@@ -22,20 +22,39 @@ static const char *field(struct arena *arena, json_t *row, const char *key)
     return json_is_true(v) ? "yes" : json_is_false(v) ? "no" : "";
 }
 
+/* What all of a pool's servers did together, below the table. */
+static void put_pool(struct buf *out, struct arena *a, const char *lb, json_t *row)
+{
+    static const char *const keys[] = {"requests", "errors", "answer_ms"};
+    bool any = false;
+    buf_printf(out, "%s %s, all its servers in %s s:", lb, field(a, row, "backend"),
+               field(a, row, "seconds"));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        if (!json_object_get(row, keys[i]))
+            continue;
+        buf_printf(out, "%s %s %s", any ? "," : "", keys[i], field(a, row, keys[i]));
+        any = true;
+    }
+    buf_puts(out, any ? "\n" : " nothing is told\n");
+}
+
 static void put_row(struct cli *cli, struct table *t, struct buf *out, const char *env, const char *lb,
                     json_t *row)
 {
     struct arena *a = &cli->arena;
     const char *server = field(a, row, "server");
+    bool pool = server[0] == '\0'; /* what all of a pool's servers did together */
     if (!cli_flag(cli, "json")) {
-        TABLE_ROW(t, lb, field(a, row, "backend"), server, field(a, row, "state"), field(a, row, "admin"),
-                  field(a, row, "sessions"), field(a, row, "queued"), field(a, row, "weight"),
-                  field(a, row, "check"), field(a, row, "serving"));
+        if (pool)
+            put_pool(out, a, lb, row);
+        else
+            TABLE_ROW(t, lb, field(a, row, "backend"), server, field(a, row, "state"), field(a, row, "admin"),
+                      field(a, row, "sessions"), field(a, row, "queued"), field(a, row, "weight"),
+                      field(a, row, "check"), field(a, row, "serving"));
         return;
     }
-    json_t *o =
-        json_pack("{s:s, s:s, s:s, s:s}", "kind", "server", "env", env, "balancer", lb, "server", server);
-    must(o);
+    json_t *o = json_pack("{s:s, s:s, s:s}", "kind", pool ? "pool" : "server", "env", env, "balancer", lb);
+    must(o && (pool || json_object_set_new(o, "server", json_string(server)) == 0));
     json_object_update(o, row);
     auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
     buf_printf(out, "%s\n", text);
@@ -56,7 +75,7 @@ struct view {
     struct cli *cli;
     const char *env;
     struct table table;
-    struct buf out;
+    struct buf out; /* without --json: what stands below the table */
     json_t *seen;
 };
 
@@ -86,8 +105,10 @@ static int print(struct cli *cli, const struct plan *plan, const struct probe *p
         }
         print_probe(&v, &probes[i]);
     }
+    auto_buf struct buf table = BUF_INIT(32 * 1024 * 1024);
     if (!cli_flag(cli, "json") && v.table.n_rows > 1)
-        table_render(&v.table, &v.out);
+        table_render(&v.table, &table);
+    out_buf(&table);
     out_buf(&v.out);
     buf_fini(&v.out);
     json_decref(v.seen);

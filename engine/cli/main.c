@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "plans/pillar.h"
 #include "cli/docs.h"
 #include "cli/signals.h"
+#include "run/run.h"
 #include "version.h" /* made at each build: cmake/version.cmake */
 
 static int unknown_command(const char *name)
@@ -72,6 +72,7 @@ static int run_command(const struct command *command, int argc, char **argv)
     if (cli.help)
         return show_help(command->name);
     pillar_on_progress(say_progress);
+    pillar_lists_by(run_list_nodes);
     int status = command->run(&cli);
     arena_fini(&cli.arena);
     return status;

@@ -83,6 +83,10 @@ struct probes {
 bool run_probe(const struct plan *plan, const struct plan_step *step, const struct run_options *opt,
                struct probes *io, struct err *err) MUST_CHECK;
 
+/* The nodes that a driver lists, for pillar_lists_by: once, on this thread. */
+bool run_list_nodes(const struct listing *listing, struct arena *arena, const struct op_pair **ret_facts,
+                    size_t *ret_n, struct err *err);
+
 /* Tells the chat rooms that want to hear of `event`, outside a release; waits a few seconds at most. */
 void run_tell(const struct plan *plan, const char *event, const char *text, const struct run_options *opt);
 

@@ -2,6 +2,7 @@
 /* Answers of AWS and the files that its tools share. First byte: which parser. No row is both out and serving; a name found in an answer
  * is fit for lb.before. */
 #include "drivers/aws/ini.h"
+#include "drivers/aws/instances.h"
 #include "drivers/balancer/aws/aws_lb.h"
 #include "fuzz.h"
 
@@ -15,6 +16,24 @@ static void check_rows(const struct lb_table *t)
         must(!s->leaving || s->state == LB_DRAIN);
         must(s->port >= 0 && s->port <= 65535);
     }
+}
+
+static void instances(const struct xml *x, struct arena *a)
+{
+    struct aws_instances all = {.n = 0};
+    struct lb_traffic t;
+    struct err err = {0};
+    const char *next;
+    if (parse_instances(x, a, &all, &next, &err))
+        must(next);
+    for (size_t i = 0; i < all.n; i++) {
+        must(str_starts(all.rows[i].id, "i-") && name_valid(all.rows[i].id, 300) && *all.rows[i].state);
+        for (size_t k = 0; k < all.rows[i].n_tags; k++)
+            must(!aws_tag_plain(all.rows[i].tags[k].value) ||
+                 !strpbrk(all.rows[i].tags[k].value, "\n;&$`'\"\\"));
+    }
+    if (parse_metric_data(x, &t, &err))
+        must(t.requests >= -1 && t.errors >= -1 && t.answer_ms >= -1);
 }
 
 static void answers(const char *text)
@@ -33,6 +52,7 @@ static void answers(const char *text)
         must(err.code != E_NONE && err.text[0]);
         return;
     }
+    instances(x, &a);
     if (parse_target_health(x, &g, asked, 1, &a, &t, &zone, &err))
         check_rows(&t);
     t.n = 0;

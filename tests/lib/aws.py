@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 import urllib.request
 
 import salt_env
@@ -47,17 +48,18 @@ class Aws:
         self.group = self.target_group("site", delay_s)
         self.world(health={i: f"{n.host}:{n.port}" for n, i in ((n, self.ids[n.id]) for n in self.fleet.nodes)})
 
-    def instance(self, node):
-        tags = [{"Key": "Role", "Value": "web"}, {"Key": "Name", "Value": node.id}]
+    def instance(self, node, host=None, **more):
+        tags = [{"Key": k, "Value": v} for k, v in dict({"Role": "web", "Name": node.id, "dir": node.srv}, **more).items()]
         made = self.boto("ec2", "run_instances", ImageId="ami-12c6146b", MinCount=1, MaxCount=1, SubnetId=self.subnet,
-                         PrivateIpAddress=node.host, TagSpecifications=[{"ResourceType": "instance", "Tags": tags}])
+                         PrivateIpAddress=host or node.host, TagSpecifications=[{"ResourceType": "instance", "Tags": tags}])
         return made["Instances"][0]["InstanceId"]
 
     def target_group(self, name, delay_s):
         arn = self.boto("elbv2", "create_target_group", Name=name, Protocol="HTTP", VpcId=self.vpc,
-                        Port=self.fleet.nodes[0].port)["TargetGroups"][0]["TargetGroupArn"]
+                        Port=self.fleet.base + 80)["TargetGroups"][0]["TargetGroupArn"]
         self.set_delay(arn, delay_s)
-        self.boto("elbv2", "register_targets", TargetGroupArn=arn, Targets=[{"Id": i} for i in self.ids.values()])
+        if self.ids:
+            self.boto("elbv2", "register_targets", TargetGroupArn=arn, Targets=[{"Id": i} for i in self.ids.values()])
         return arn
 
     def set_delay(self, arn, delay_s):
@@ -77,12 +79,30 @@ class Aws:
         return "\n".join(f"    {n.id}: {{host: {n.host}, port: {n.port}, dir: {n.srv}, lb_server: {self.ids[n.id]}, "
                          f"ssh: {{port: {n.ssh_port}}}}}" for n in self.fleet.nodes)
 
-    def scaling_group(self, name):
+    def listed(self, vars="[zone, \"tag:dir\"]", timeout="30s", **changes):
+        """The same nodes, as EC2 lists them."""
+        ask = dict({"region": REGION, "profile": "shop", "endpoint": f'"{self.url}"', "filters": '{"tag:Role": web}', "name": '"tag:Name"'},
+                   **changes)
+        words = ", ".join(f"{k}: {v}" for k, v in ask.items() if v is not None)
+        return f"    ec2: {{{words}}}\n    port: {self.fleet.base + 80}\n    vars: {vars}\n    timeout: {timeout}"
+
+    def tag(self, node, key, value):
+        self.boto("ec2", "create_tags", Resources=[self.ids[node]], Tags=[{"Key": key, "Value": value}])
+
+    def tls(self, name):
+        """A port with a certificate of that name; returns its URL and the certificate's file."""
+        cert, key, port = f"{self.fleet.dir}/aws.crt", f"{self.fleet.dir}/aws.key", self.port + 1
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
+                        "-days", "2", "-keyout", key, "-out", cert], check=True, capture_output=True)
+        self.world(tls=[self.host, port, cert, key])
+        return f"https://{self.host}:{port}", cert
+
+    def scaling_group(self, name, **more):
         """The nodes' instances in one Auto Scaling group."""
         self.boto("autoscaling", "create_launch_configuration", LaunchConfigurationName=name, ImageId="ami-12c6146b",
                   InstanceType="t3.micro")
-        self.boto("autoscaling", "create_auto_scaling_group", AutoScalingGroupName=name, LaunchConfigurationName=name, MinSize=0,
-                  MaxSize=9, DesiredCapacity=0, VPCZoneIdentifier=self.subnet)
+        self.boto("autoscaling", "create_auto_scaling_group", AutoScalingGroupName=name, LaunchConfigurationName=name,
+                  DesiredCapacity=0, VPCZoneIdentifier=self.subnet, **dict({"MinSize": 0, "MaxSize": 9}, **more))
         self.boto("autoscaling", "attach_instances", AutoScalingGroupName=name, InstanceIds=list(self.ids.values()))
 
     def lifecycles(self):
@@ -96,6 +116,20 @@ class Aws:
                   LoadBalancerAttributes={"ConnectionDraining": {"Enabled": True, "Timeout": 5}})
         self.boto("elb", "register_instances_with_load_balancer", LoadBalancerName=name,
                   Instances=[{"InstanceId": i} for i in self.ids.values()])
+
+    def application(self, name, group):
+        """An application load balancer before the group; what CloudWatch calls it."""
+        arn = self.boto("elbv2", "create_load_balancer", Name=name, Subnets=[self.subnet])["LoadBalancers"][0]["LoadBalancerArn"]
+        self.boto("elbv2", "create_listener", LoadBalancerArn=arn, Protocol="HTTP", Port=80,
+                  DefaultActions=[{"Type": "forward", "TargetGroupArn": group}])
+        return arn.partition(":loadbalancer/")[2]
+
+    def count(self, namespace, dimensions, values):
+        """As if CloudWatch had these values of three and four minutes ago."""
+        named = [{"Name": k, "Value": v} for k, v in dimensions.items()]
+        self.boto("cloudwatch", "put_metric_data", Namespace=namespace, MetricData=[
+            {"MetricName": metric, "Dimensions": named, "Timestamp": int(time.time()) - 180 - 60 * i, "Value": v}
+            for metric, all_values in values.items() for i, v in enumerate(all_values)])
 
     def members(self, name):
         found = self.boto("elb", "describe_load_balancers", LoadBalancerNames=[name])["LoadBalancerDescriptions"][0]

@@ -3,11 +3,14 @@
 
     POST /order {"rules": [{"when": "Action=AssumeRole", "status": 200, "body": "<...>", "times": 2}]}    answers with what was asked since
 
-A rule is for requests (method, path, headers, body) that hold `when`; the first that has `times` left is taken. Status 0 hangs up."""
+A rule is for requests (method, path, headers, body) that hold `when`; the first that has `times` left is taken. Status 0 hangs up.
+`repeat`: the body that many times; `date`: its header, this many seconds off."""
 import http.server
 import json
 import sys
 import threading
+import time
+from email.utils import formatdate
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -28,21 +31,25 @@ class Answers(http.server.BaseHTTPRequestHandler):
             with self.lock:
                 said, Answers.asked = json.dumps(self.asked), []
                 Answers.rules = json.loads(body)["rules"]
-            return 200, said
+            return {"status": 200, "body": said}
         head = "".join(f"{k}: {v}\n" for k, v in self.headers.items())
-        found = self.rule(f"{self.command} {self.path}\n{head}\n{body}")
-        return found["status"], found["body"]
+        return self.rule(f"{self.command} {self.path}\n{head}\n{body}")
 
     def do_GET(self):
-        status, text = self.answer()
+        said = self.answer()
+        part, times = said["body"].encode(), said.get("repeat", 1)
         self.close_connection = True
-        if status == 0:
+        if said["status"] == 0:
             return
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text.encode())))
+        self.send_response_only(said["status"])
+        self.send_header("Date", formatdate(time.time() + said.get("date", 0), usegmt=True))
+        self.send_header("Content-Length", str(len(part) * times))
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(text.encode())
+        try:
+            self.wfile.write(part * times)
+        except OSError:
+            pass  # whoever asked has read enough
 
     do_POST = do_PUT = do_GET
 

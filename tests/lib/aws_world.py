@@ -67,7 +67,7 @@ class World:
         if abs((self.now() - then).total_seconds()) > 300:
             return error(403, "SignatureDoesNotMatch", f"Signature expired: {date} is now earlier than it may be", service)
         names = fields["SignedHeaders"].split(";")
-        request = botocore.awsrequest.AWSRequest("POST", f"http://{environ['HTTP_HOST']}/", data=body)
+        request = botocore.awsrequest.AWSRequest("POST", f"http://{environ['HTTP_HOST']}{environ['PATH_INFO']}", data=body)
         for name in names:
             request.headers[name] = environ.get("CONTENT_TYPE" if name == "content-type" else "HTTP_" + name.upper().replace("-", "_"), "")
         request.context["timestamp"] = date
@@ -150,7 +150,7 @@ class World:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         if environ["PATH_INFO"] == "/_world":
             return 200, json.dumps(self.control(json.loads(body)), default=str)
-        form = dict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True))
+        form = dict(urllib.parse.parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
         action = form.get("Action", "")
         judged = None if action == "AssumeRoleWithWebIdentity" else self.judge(environ, body)
         self.log.append({"action": action, "form": form, "agent": environ.get("HTTP_USER_AGENT", ""), "refused": bool(judged)})
@@ -191,7 +191,7 @@ class World:
     # ---- what tests say
 
     def control(self, q):
-        """{boto: [service, method, arguments]} | {fault: [...]} | {log: true} | {skew: s} | {lag: s} | {key: [...]} | {health: {...}} | {delay: {...}} | {front: [...]}"""
+        """{boto: [service, method, arguments]} | {fault: [...]} | {log: true} | {skew: s} | {lag: s} | {key: [...]} | {health: {...}} | {delay: {...}} | {front: [...]} | {tls: [...]}"""
         if "boto" in q:
             service, method, arguments = q["boto"]
             got = getattr(client(service), method)(**arguments)
@@ -209,6 +209,10 @@ class World:
         self.delay_s.update(q.get("delay", {}))
         if "front" in q:
             start_front(self, *q["front"])
+        if "tls" in q:
+            host, port, cert, key = q["tls"]
+            tls = make_server(host, port, self, threaded=True, request_handler=Quiet, ssl_context=(cert, key))
+            threading.Thread(target=tls.serve_forever, daemon=True).start()
         if q.get("log"):
             log, self.log = self.log, []
             return log

@@ -2,6 +2,7 @@
 """AWS's balancers: moto holds instances, groups and tags behind a strict layer (tests/lib/aws_world.py), the nodes are real servers on
 loopback addresses. Each request's signature is recomputed by botocore; what came out is asked by boto3."""
 import collections
+import json
 
 import pytest
 
@@ -25,11 +26,11 @@ def aws(fleet):
     return world
 
 
-def write(fleet, aws, balancer, **more):
-    fleet.write_pillar(servers=aws.servers(), balancer=balancer, **more)
+def write(fleet, aws, balancer, servers=None, **more):
+    fleet.write_pillar(servers=servers or aws.servers(), balancer=balancer, transport=f"{fleet.ssh}, port: {fleet.nodes[0].ssh_port}", **more)
 
 
-def test_a_release_behind_target_groups_loses_no_request(fleet, aws):
+def test_a_release_of_nodes_that_ec2_lists_behind_target_groups_loses_no_request(fleet, aws):
     front = f"{fleet.net}.4:{fleet.base + 80}"
     aws.world(front=[*front.split(":")[:1], fleet.base + 80, aws.group])
     volume = aws.boto("ec2", "create_volume", AvailabilityZone="eu-west-1a", Size=1)["VolumeId"]
@@ -37,7 +38,7 @@ def test_a_release_behind_target_groups_loses_no_request(fleet, aws):
     scene.wait_for("its targets are not new any more", lambda: set(aws.states(aws.admin).values()) == {"healthy"}, seconds=20, every=0.05)
     step = (f"aws.call: {{service: ec2, action: CreateSnapshot, region: eu-west-1, profile: shop, endpoint: \"{aws.url}\", "
             f"params: {{VolumeId: {volume}}}, keep: [snapshotId]}}")
-    write(fleet, aws, aws.block(target_group="[site, admin]"), extra=f"  hooks: {{before: [{{{step}}}]}}\n")
+    write(fleet, aws, aws.block(target_group="[site, admin]"), servers=aws.listed(), extra=f"  hooks: {{before: [{{{step}}}]}}\n")
     aws.log()
     before = scene.snapshot(fleet)["nodes"]
     broken = "<Response><Errors><Error><Code>InternalError</Code><Message>later</Message></Error></Errors></Response>"
@@ -58,6 +59,13 @@ def test_a_release_behind_target_groups_loses_no_request(fleet, aws):
     snapshot, = [x["SnapshotId"] for x in aws.boto("ec2", "describe_snapshots", OwnerIds=["self"])["Snapshots"] if x["VolumeId"] == volume]
     assert snapshot in run(fleet, "log", "prod").stdout
     print(f"calls for 3 nodes: {dict(calls)}; load: {load.report}")
+    assert "app_servers by ec2 eu-west-1 (profile shop) tag:Role=web (sha256 " in run(fleet, "plan", "--rev", fleet.revs["v2"], "prod").stdout
+    # By now EC2 lists others: a way back is about those that the release was about.
+    aws.tag("app3", "Role", "old")
+    assert [line.split()[0] for line in run(fleet, "nodes", "prod").stdout.splitlines()[1:3]] == ["app1", "app2"]
+    back = run(fleet, "rollback", "--dry-run", "prod").stdout
+    assert "rendered    app_servers by ec2" in back and "  3  app3 " in back, back
+    aws.tag("app3", "Role", "web")
     for text in (result.stdout, result.stderr, open(fleet.state, "rb").read().decode("latin1")):
         assert SECRET not in text
     shown = run(fleet, "lb", "prod")
@@ -86,9 +94,26 @@ def test_scaling_groups_classic_balancers_and_a_drain_that_somebody_undoes(fleet
     assert aws.members("old") == set(aws.ids.values())
 
 
-def says(fleet, aws, words, block=None, status=6, args=("lb", "prod"), env=None, skew=0, fault_status=0, **fault):
+def test_what_went_through_a_group_is_what_cloudwatch_counted(fleet, aws):
+    front = aws.application("front", aws.group)
+    group = aws.group.partition(":targetgroup/")[2]
+    aws.count("AWS/ApplicationELB", {"LoadBalancer": front, "TargetGroup": f"targetgroup/{group}"},
+              {"RequestCount": [100, 20], "HTTPCode_Target_5XX_Count": [3], "TargetResponseTime": [0.25, 0.15]})
+    aws.count("AWS/ELB", {"LoadBalancerName": "old"}, {"RequestCount": [7]})
+    write(fleet, aws, "\n".join(["    - elb: " + aws.inner(target_group=None, name="old", cloudwatch="yes"),
+                                 "    - elbv2: " + aws.inner(cloudwatch="yes")]))
+    rows = [json.loads(line) for line in run(fleet, "lb", "--json", "prod").stdout.splitlines()]
+    pools = {r["backend"]: {k: r[k] for k in ("seconds", "requests", "errors", "answer_ms") if k in r} for r in rows if r["kind"] == "pool"}
+    assert pools == {"old": {"seconds": 300, "requests": 7, "errors": 0},
+                     "site": {"seconds": 300, "requests": 120, "errors": 3, "answer_ms": 200}}
+    assert not any("requests" in r for r in rows if r["kind"] == "server")
+    text = run(fleet, "lb", "prod").stdout
+    assert "eu-west-1 site, all its servers in 300 s: requests 120, errors 3, answer_ms 200" in text, text
+
+
+def says(fleet, aws, words, block=None, status=6, args=("lb", "prod"), env=None, skew=0, fault_status=0, servers=None, **fault):
     """The product says it in so many words, with that exit status, and touches nothing."""
-    write(fleet, aws, block or aws.block())
+    write(fleet, aws, block or aws.block(), servers=servers)
     before = (aws.states(), scene.snapshot(fleet)["nodes"])
     aws.world(fault=[dict(fault, status=fault_status)] if fault else [], skew=skew)
     text = run(fleet, *args, status=status, env=env)
@@ -126,3 +151,37 @@ def test_what_is_wrong_is_told_and_nothing_touched(fleet, aws):
     aws.set_delay(aws.group, 300)
     says(fleet, aws, ["target group site gives running requests 300 s", "drain_timeout is 20 s"], **check)
     aws.set_delay(aws.group, 2)
+
+
+def test_a_list_of_ec2_that_is_none_is_told_and_nothing_touched(fleet, aws):
+    """The pillar cannot be read then: 2, with the question's own place."""
+    def listed(words, env=None, skew=0, fault_status=0, **more):
+        fault = {k: more.pop(k) for k in ("body", "repeat", "times") if k in more}
+        text = says(fleet, aws, words, status=2, args=("run", "--rev", fleet.revs["v2"], "--yes", "prod"), env=env, skew=skew,
+                    fault_status=fault_status, servers=aws.listed(**more), **fault)
+        assert "pillar/prod.sls:9:5: app_servers: ec2: " in text and "nothing was touched" in text, text
+
+    error = "<Response><Errors><Error><Code>{}</Code><Message>no</Message></Error></Errors></Response>"
+    listed(["no running instance matches ec2 us-east-2 (profile shop) tag:Role=web"], region="us-east-2")
+    listed(["profile 'nosuch'", "there: shop"], profile="nosuch")
+    old = {"AWS_ACCESS_KEY_ID": "AKIDOLD", "AWS_SECRET_ACCESS_KEY": "old", "AWS_SESSION_TOKEN": "tok"}
+    aws.world(key=["AKIDOLD", "old", "tok", "expired"])
+    listed(["ExpiredToken", "the environment have expired"], profile=None, env=old)
+    listed(["this machine's clock is 10m", "behind AWS's"], skew=600)
+    listed(["must allow ec2:DescribeInstances"], fault_status=403, body=error.format("UnauthorizedOperation"))
+    listed(["RequestLimitExceeded", "asked "], fault_status=503, body=error.format("RequestLimitExceeded"), times=1000,
+           timeout="2s")
+    listed(["AWS answered 500: <html>", "asked "], fault_status=500, body="<html>x</html>", times=1000, timeout="2s")
+    listed(["a page in HTML"], fault_status=200, body="<html><body>Sign in</body></html>")
+    listed(["longer than 8 MiB"], fault_status=200, body="x" * 1000, repeat=100000)
+    url, cert = aws.tls("other.example")
+    listed(["certificate"], endpoint=f'"{url}"', env={"AWS_CA_BUNDLE": cert})
+    says(fleet, aws, ["certificate"], aws.block(endpoint=f'"{url}"'), env={"AWS_CA_BUNDLE": cert})
+    aws.tag("app2", "Name", "app1")
+    listed([aws.ids["app1"], aws.ids["app2"], "are both called 'app1' by their tag Name"])
+    aws.tag("app2", "Name", "app2")
+    # app3's instance is replaced between a look and the release: the new one is no target, and the old one no node.
+    before, after = aws.ids["app3"], aws.instance(fleet.node("app3"), host=f"{fleet.net}.200")
+    aws.boto("ec2", "stop_instances", InstanceIds=[before])
+    text = says(fleet, aws, ["has no target", after], args=("run", "--rev", fleet.revs["v2"], "--yes", "prod"), servers=aws.listed())
+    assert f"not running: {before} stopp" in run(fleet, "nodes", "prod").stdout, text

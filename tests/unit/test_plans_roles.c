@@ -318,7 +318,8 @@ static void mistakes_have_place_role_and_way_out(void **state)
          "pillar/prod.sls:12:3: release: app_servers stands beside roles: (pillar/prod.sls:13:3)"},
         {"  roles: [w]\n", "pillar/prod.sls:12:3: release: roles: wanted {worker:"},
         {"  roles: {}\n", "pillar/prod.sls:12:3: release: roles: wanted {worker:"},
-        {"  roles: {w: {app_servers: {command: [x]}}}\n", "no program is asked who is in a role"},
+        {"  roles: {w: {app_servers: {command: [bin/none]}}}\n",
+         "pillar/prod.sls:12:38: nodes of prod by command bin/none: cannot start bin/none"},
         {"  roles: {w: {app_servers: [a]}, v: {app_servers: [b], plan: in-place}}\n", "have the same"},
         {"  roles: {a: {app_servers: [1a]}, b: {app_servers: [2a]}, c: {app_servers: [3a]}, d: {app_servers: [4a]}, "
          "e: {app_servers: [5a]}, f: {app_servers: [6a]}, g: {app_servers: [7a]}, h: {app_servers: [8a]}, i: "

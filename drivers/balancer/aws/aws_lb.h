@@ -28,6 +28,14 @@ const char *const *aws_lb_asked(struct lb *lb, size_t *ret_n);
 const char *aws_lb_known(struct lb *lb, size_t peer, const char *kind, const char *name);
 void aws_lb_learnt(struct lb *lb, size_t peer, const char *kind, const char *name, const char *value);
 
+/* What CloudWatch counts by: cloudwatch.c. */
+struct aws_counted {
+    const char *pool;     /* its name here */
+    const char *balancer; /* "app/site/50dc6c495c0c9188"; of a classic one its name */
+    const char *group;    /* "targetgroup/site/73e2d6bc24d8a067"; NULL: a classic balancer */
+};
+bool aws_lb_count(struct lb *lb, size_t peer, const struct aws_counted *c, struct lb_pool_traffic *ret);
+
 bool aws_name_valid(const char *name);     /* instance or address, perhaps with a port */
 bool aws_group_valid(const char *name);    /* a group's name, or its ARN */
 bool aws_instance_valid(const char *name); /* i-0123... */
@@ -47,6 +55,7 @@ const char *target_name(struct arena *a, const struct aws_target *t, int own_por
 struct target_group {
     const char *name, *arn, *type;
     int port;
+    const char *balancer; /* ARN of the (first) load balancer that uses it; "" */
 };
 /* Of DescribeTargetGroups. */
 bool parse_target_groups(const struct xml *result, struct arena *a, struct target_group **ret, size_t *ret_n,
@@ -69,6 +78,8 @@ struct scaling_group {
 };
 bool parse_scaling_groups(const struct xml *result, struct arena *a, struct scaling_group *ret_groups,
                           size_t *ret_n, size_t max, struct lb_table *io, struct err *err);
+/* Of GetMetricData, as cloudwatch.c asks it. */
+bool parse_metric_data(const struct xml *result, struct lb_traffic *ret, struct err *err);
 /* The value of an attribute as ELB lists them; NULL: not there. */
 const char *parse_attribute(const struct xml *result, const char *key);
 bool parse_seconds(const char *text, int64_t *ret);
@@ -84,6 +95,11 @@ bool parse_seconds(const char *text, int64_t *ret);
     {                                                                                                        \
         .name = "drain_timeout", .type = PARAM_DURATION, .deflt = "60s",                                     \
         .help = "how long to wait until nothing drains any more; must be longer than the group's own delay"  \
+    }
+#define AWS_P_CLOUDWATCH                                                                                     \
+    {                                                                                                        \
+        .name = "cloudwatch", .type = PARAM_BOOL, .deflt = "no",                                             \
+        .help = "`release lb` asks CloudWatch what went through each group, too"                             \
     }
 #define AWS_FLEET_PARAMS                                                                                     \
     AWS_P_REGION, AWS_P_PROFILE, AWS_P_ENDPOINT,                                                             \

@@ -76,6 +76,18 @@ static bool elb_fits(struct lb *lb, size_t peer)
     return true;
 }
 
+static bool elb_count_pools(struct lb *lb, size_t peer, struct lb_pool_traffic *ret, size_t *ret_n)
+{
+    *ret_n = 0;
+    for (size_t i = 0; op_arg_bool(lb->op, "cloudwatch") && i < lb->n_pools; i++) {
+        const struct aws_counted c = {.pool = lb->pools[i], .balancer = lb->pools[i]};
+        if (!aws_lb_count(lb, peer, &c, &ret[*ret_n]))
+            return false;
+        (*ret_n)++;
+    }
+    return true;
+}
+
 static const struct balancer elb_balancer = {
     .name = "elb",
     .can = LB_CAN_FORGET | LB_CAN_MEMBERSHIP | LB_CAN_LAG,
@@ -98,6 +110,7 @@ static const struct balancer elb_balancer = {
     .put = elb_put,
     .fits = elb_fits,
     .count = aws_lb_draining,
+    .count_pools = elb_count_pools,
 };
 
 #define P_NAME                                                                                               \
@@ -108,7 +121,7 @@ static const struct balancer elb_balancer = {
 
 static const struct param node_params[] = {P_NAME,         AWS_P_REGION,        LB_P_SERVER, AWS_P_PROFILE,
                                            AWS_P_ENDPOINT, AWS_P_DRAIN_TIMEOUT, PARAM_END};
-static const struct param fleet_params[] = {P_NAME, AWS_FLEET_PARAMS};
+static const struct param fleet_params[] = {P_NAME, AWS_P_CLOUDWATCH, AWS_FLEET_PARAMS};
 
 static const struct verb verbs[] = {
     {AWS_OBSERVE_ROW("elb"), LB_OF(elb_balancer, node_params),

@@ -291,6 +291,39 @@ static bool elbv2_fits(struct lb *lb, size_t peer)
     return true;
 }
 
+/* ---- what CloudWatch counts ------------------------------------------------- */
+
+/* Behind "loadbalancer/" or as it is called: what the dimensions of its metrics are. */
+static const char *tail_of(const char *arn, const char *head, bool with_head)
+{
+    const char *at = strstr(arn, head);
+    return !at ? NULL : with_head ? at : at + strlen(head);
+}
+
+/* Groups of application load balancers: the others forward bytes, and nobody counts requests there. */
+static bool elbv2_count_pools(struct lb *lb, size_t peer, struct lb_pool_traffic *ret, size_t *ret_n)
+{
+    struct groups *g = learnt(lb, peer);
+    *ret_n = 0;
+    if (!op_arg_bool(lb->op, "cloudwatch"))
+        return true;
+    for (size_t i = 0; i < lb->n_pools; i++)
+        g->list[i].arn = NULL; /* what was kept does not say which balancer */
+    if (!learn_some(lb, peer, false) || !learn_some(lb, peer, true))
+        return false;
+    for (size_t i = 0; i < lb->n_pools; i++) {
+        struct aws_counted c = {.pool = lb->pools[i],
+                                .balancer = tail_of(g->list[i].balancer, ":loadbalancer/", false),
+                                .group = tail_of(g->list[i].arn, "targetgroup/", true)};
+        if (!c.balancer || !c.group || !str_starts(c.balancer, "app/"))
+            continue;
+        if (!aws_lb_count(lb, peer, &c, &ret[*ret_n]))
+            return false;
+        (*ret_n)++;
+    }
+    return true;
+}
+
 /* ---- table ----------------------------------------------------------------- */
 
 /* Of a group or of a target: the one has no [], the other no '/'. */
@@ -321,6 +354,7 @@ static const struct balancer elbv2_balancer = {
     .put = elbv2_put,
     .fits = elbv2_fits,
     .count = aws_lb_draining,
+    .count_pools = elbv2_count_pools,
 };
 
 #define P_TARGET_GROUP                                                                                       \
@@ -339,7 +373,7 @@ static const struct param node_params[] = {
     AWS_P_DRAIN_TIMEOUT,
     PARAM_END,
 };
-static const struct param fleet_params[] = {P_TARGET_GROUP, AWS_FLEET_PARAMS};
+static const struct param fleet_params[] = {P_TARGET_GROUP, AWS_P_CLOUDWATCH, AWS_FLEET_PARAMS};
 
 static const struct verb verbs[] = {
     {AWS_OBSERVE_ROW("elbv2"), LB_OF(elbv2_balancer, node_params),

@@ -132,7 +132,8 @@ bool parse_target_groups(const struct xml *result, struct arena *a, struct targe
     for (const struct xml *x = xml_get(list, "member"); x; x = xml_next(x)) {
         struct target_group g = {.name = xml_text(x, "TargetGroupName"),
                                  .arn = xml_text(x, "TargetGroupArn"),
-                                 .type = xml_text(x, "TargetType")};
+                                 .type = xml_text(x, "TargetType"),
+                                 .balancer = xml_text(x, "LoadBalancerArns/member")};
         bool has_port = *xml_text(x, "Port") != '\0';
         if (!aws_group_valid(g.name) || !aws_group_valid(g.arn) ||
             (has_port && !port_of(xml_text(x, "Port"), &g.port)))
