@@ -38,56 +38,64 @@ static bool kept_by_hand(const struct lb *lb, const struct lb_place *p)
     return lb_place_state(p) == LB_MAINT && !op_recall(lb->op, LB_FACT_MAINT);
 }
 
-/* The shares below 100 %, in order. */
-static bool ramp_read(const char *const *texts, size_t n, int64_t step_ms, int64_t left_ms,
-                      int ret_percent[RAMP_MAX], size_t *ret_n, struct err *err)
+/* The shares below 100 %, in order, and how long each is kept. */
+struct ramp {
+    int64_t step_ms;
+    int percent[RAMP_MAX];
+    size_t n;
+};
+
+/* io->step_ms is the caller's. */
+static bool ramp_read(const char *const *texts, size_t n, int64_t left_ms, struct ramp *io, struct err *err)
 {
-    *ret_n = 0;
+    io->n = 0;
     for (size_t i = 0; i < n; i++) {
         char *end;
         long v = strtol(texts[i], &end, 10);
         if (end == texts[i] || strcmp(end, "%") != 0 || v < 1 || v > 100)
             return err_set(err, E_CONFIG, "weight_ramp: \"%s\" is not a percentage between 1%% and 100%%",
                            texts[i]);
-        if (*ret_n == RAMP_MAX)
+        if (io->n == RAMP_MAX)
             return err_set(err, E_CONFIG, "weight_ramp: more than %d shares", RAMP_MAX);
         if (v < 100)
-            ret_percent[(*ret_n)++] = (int)v;
+            io->percent[io->n++] = (int)v;
     }
-    return *ret_n == 0 || (int64_t)*ret_n * step_ms < left_ms ||
+    return io->n == 0 || (int64_t)io->n * io->step_ms < left_ms ||
            err_set(err, E_CONFIG,
                    "weight_ramp: %zu steps do not fit the step's deadline; give enable a longer `timeout`",
-                   *ret_n);
+                   io->n);
 }
 
 bool lb_check_ramp(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
 {
     const char *texts[RAMP_MAX + 2] = {NULL};
-    int percent[RAMP_MAX];
-    int64_t step_ms;
-    size_t n_texts = 0, used;
+    struct ramp ramp;
+    size_t n_texts = 0;
     json_t *list = NULL, *one;
-    must(duration_parse(LB_RAMP_STEP, &step_ms));
+    must(duration_parse(LB_RAMP_STEP, &ramp.step_ms));
     for (size_t i = 0; i < n; i++)
         if (strcmp(args[i].name, "weight_ramp") == 0)
             list = json_loads(args[i].value, 0, NULL);
         else if (strcmp(args[i].name, "ramp_step") == 0)
-            must(duration_parse(args[i].value, &step_ms)); /* it was read as one */
+            must(duration_parse(args[i].value, &ramp.step_ms)); /* it was read as one */
     size_t k;
     json_array_foreach(list, k, one) if (n_texts <= RAMP_MAX) /* one more than is taken: it is said */
         texts[n_texts++] = json_string_value(one) ? json_string_value(one) : "";
-    bool ok = ramp_read(texts, n_texts, step_ms, timeout_ms, percent, &used, err);
+    bool ok = ramp_read(texts, n_texts, timeout_ms, &ramp, err);
     json_decref(list);
     return ok;
 }
 
 static size_t ramp_of(struct op *op, int ret_percent[RAMP_MAX])
 {
-    size_t n, used;
+    size_t n;
     struct err err;
+    struct ramp ramp = {.step_ms = op_arg_ms(op, "ramp_step")};
     const char *const *texts = op_arg_list(op, "weight_ramp", &n);
-    if (ramp_read(texts, n, op_arg_ms(op, "ramp_step"), op_left_ms(op), ret_percent, &used, &err))
-        return used;
+    if (ramp_read(texts, n, op_left_ms(op), &ramp, &err)) {
+        memcpy(ret_percent, ramp.percent, ramp.n * sizeof(ramp.percent[0]));
+        return ramp.n;
+    }
     op_refused(op, E_CONFIG, "%s", err.text);
     return 0;
 }

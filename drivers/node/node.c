@@ -188,17 +188,26 @@ static void read_kill(struct op *op, const struct target *t, const struct feed *
 
 /* The script's own last word is its status: libssh2 says 0 when none ever came, and ssh says 255 for a
  * signal. */
-static enum link_end read_judge(struct op *op, const struct target *t, const struct node_cmd *cmd,
-                                struct feed *feed, const struct call_end *end, struct node_result *ret,
+/* A command that was read to its end: where, what, and what came back. */
+struct read_back {
+    const struct target *target;
+    const struct node_cmd *cmd;
+    struct feed *feed;
+    struct call_end end;
+};
+
+static enum link_end read_judge(struct op *op, const struct read_back *r, struct node_result *ret,
                                 struct err *err)
 {
+    struct feed *feed = r->feed;
+    const struct call_end *end = &r->end;
     const char *status = feed_line(feed, "status", op_arena(op));
     if (feed_line(feed, "cwd", op_arena(op))) {
-        err_set(err, E_NOTFOUND, "%s: there is no directory %s", t->id, cmd->cwd);
+        err_set(err, E_NOTFOUND, "%s: there is no directory %s", r->target->id, r->cmd->cwd);
         return LINK_REFUSED;
     }
     if (!status && end->status == 0) {
-        err_set(err, E_NET, "%s: the command ended without a status", t->id);
+        err_set(err, E_NET, "%s: the command ended without a status", r->target->id);
         return LINK_LOST;
     }
     ret->status = status ? atoi(status) : end->status;
@@ -230,7 +239,7 @@ bool target_read(struct op *op, const struct target *t, const struct node_cmd *c
     for (int attempt = 0; attempt < 2 && end == LINK_LOST && !op->unreached; attempt++) {
         struct taken taken;
         struct feed feed;
-        struct call_end call_end = {0};
+        struct read_back now = {.target = t, .cmd = cmd, .feed = &feed};
         auto_buf struct buf command = BUF_INIT(COMMAND_MAX);
         taken_init(&taken, op, cmd);
         feed_init(&feed, &taken);
@@ -241,10 +250,10 @@ bool target_read(struct op *op, const struct target *t, const struct node_cmd *c
             end = LINK_REFUSED;
         } else {
             end = node_call(op, t, &(struct call_text){.command = buf_str(&command), .input = &input}, &feed,
-                            &call_end, &err);
+                            &now.end, &err);
         }
         if (end == LINK_OK)
-            end = read_judge(op, t, cmd, &feed, &call_end, ret, &err);
+            end = read_judge(op, &now, ret, &err);
         else if (end == LINK_LATE)
             read_kill(op, t, &feed);
         feed_fini(&feed);

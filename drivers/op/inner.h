@@ -42,7 +42,11 @@ enum outcome op_fail_wait(struct op *op, enum wait why);
 
 /* Non-blocking, close-on-exec, TCP_NODELAY, with a bound of its own. family: AF_INET, AF_INET6 or AF_UNSPEC.
  * LINK_LOST: err says why. */
-enum link_end net_connect(struct op *op, const char *host, int port, int family, int64_t bound_ms,
-                          int *ret_fd, struct err *err);
+struct net_address {
+    const char *host;
+    int port, family;
+};
+enum link_end net_connect(struct op *op, const struct net_address *to, int64_t bound_ms, int *ret_fd,
+                          struct err *err);
 
 #endif

@@ -57,17 +57,17 @@ static void freeaddrinfo_fn(struct addrinfo **list)
         freeaddrinfo(*list);
 }
 
-enum link_end net_connect(struct op *op, const char *host, int port, int family, int64_t bound_ms,
-                          int *ret_fd, struct err *err)
+enum link_end net_connect(struct op *op, const struct net_address *to, int64_t bound_ms, int *ret_fd,
+                          struct err *err)
 {
     char service[16];
-    snprintf(service, sizeof(service), "%d", port);
-    struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    snprintf(service, sizeof(service), "%d", to->port);
+    struct addrinfo hints = {.ai_family = to->family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     __attribute__((cleanup(freeaddrinfo_fn))) struct addrinfo *list = NULL;
     /* A name is looked up here and may take the resolver's own time; plans are frozen with addresses. */
-    int rc = getaddrinfo(host, service, &hints, &list);
+    int rc = getaddrinfo(to->host, service, &hints, &list);
     if (rc != 0) {
-        err_set(err, E_NET, "%s: no address for this name (%s); check `host` in the pillar", host,
+        err_set(err, E_NET, "%s: no address for this name (%s); check `host` in the pillar", to->host,
                 rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
         return LINK_LOST;
     }
@@ -89,7 +89,7 @@ enum link_end net_connect(struct op *op, const char *host, int port, int family,
             return LINK_OK;
         }
     }
-    err_set(err, E_NET, "%s port %d: cannot connect: %s", host, port, strerror(error));
+    err_set(err, E_NET, "%s port %d: cannot connect: %s", to->host, to->port, strerror(error));
     return LINK_LOST;
 }
 
@@ -105,7 +105,8 @@ int op_connect_tcp(struct op *op, const char *host, int port)
 {
     struct err err;
     int fd = -1;
-    enum link_end end = net_connect(op, host, port, AF_UNSPEC, CLOCK_NEVER, &fd, &err);
+    const struct net_address to = {.host = host, .port = port, .family = AF_UNSPEC};
+    enum link_end end = net_connect(op, &to, CLOCK_NEVER, &fd, &err);
     if (end != LINK_OK)
         connect_fail(op, end, &err);
     return fd;

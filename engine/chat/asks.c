@@ -365,8 +365,9 @@ const char *answer_refused(const struct ask *a, enum ask_reply answer, const str
 /* Compare-and-set first, then the order: of two clicks one starts it, and a crash between them starts
  * nothing. */
 static bool start(struct serve *s, const struct ask *a, const char *approved_by, struct said *out,
-                  struct arena *arena, struct err *err)
+                  struct err *err)
 {
+    auto_arena struct arena arena = {0};
     struct order_wish w;
     struct ask now = *a;
     const struct ask_step begins = {
@@ -384,8 +385,8 @@ static bool start(struct serve *s, const struct ask *a, const char *approved_by,
     if (!moved)
         return err_set(err, E_STATE, "%s was answered a moment ago", a->code);
     waits_changed(s, a->env);
-    ok = wish_load(&now, arena, &w) ? serve_order(s, &w, &order, err)
-                                    : err_set(err, E_STATE, "%s cannot be read", a->code);
+    ok = wish_load(&now, &arena, &w) ? serve_order(s, &w, &order, err)
+                                     : err_set(err, E_STATE, "%s cannot be read", a->code);
     struct err ignored;
     writer = serve_writer(s, &ignored);
     if (writer) {
@@ -441,38 +442,39 @@ static bool cancel(struct serve *s, const struct ask *a, struct said *out, struc
 }
 
 /* `release resume` takes no number: what is unfinished now must be what was asked about. */
-static bool still_about(struct store *store, const struct ask *a, struct arena *arena, struct err *err)
+static bool still_about(struct reader r, const struct ask *a, struct err *err)
 {
     struct order_wish w;
-    struct release_info *r = NULL;
-    if (a->verb != WISH_RESUME || !wish_load(a, arena, &w) || w.release == 0)
+    struct release_info *open = NULL;
+    if (a->verb != WISH_RESUME || !wish_load(a, r.arena, &w) || w.release == 0)
         return true;
-    if (!release_unfinished(reader(store, arena), a->env, &r, err))
+    if (!release_unfinished(r, a->env, &open, err))
         return false;
-    return (r && r->id == w.release) ||
+    return (open && open->id == w.release) ||
            err_set(err, E_STATE, "release %" PRId64 " of %s is not the unfinished one any more; ask again",
                    w.release, a->env);
 }
 
-bool ask_answer(struct serve *s, struct store *store, const char *code, enum ask_reply answer,
-                const struct asker *who, struct said *out, struct arena *arena, struct err *err)
+bool ask_answer(struct serve *s, struct reader r, const struct ask_answer *answer, struct said *out,
+                struct err *err)
 {
     struct ask *a;
     struct consent consent;
-    if (!ask_find(reader(store, arena), code, &a, err))
+    if (!ask_find(r, answer->code, &a, err))
         return false;
     if (!a)
-        return err_set(err, E_NOTFOUND, "there is no open question %s (it was answered, or it lapsed)", code);
-    const char *refused = answer_refused(a, answer, who, clock_wall_ms(), arena);
+        return err_set(err, E_NOTFOUND, "there is no open question %s (it was answered, or it lapsed)",
+                       answer->code);
+    const char *refused = answer_refused(a, answer->reply, answer->who, clock_wall_ms(), r.arena);
     if (refused)
         return err_set(err, E_STATE, "%s", refused);
-    if (answer == ANSWER_CANCEL)
+    if (answer->reply == ANSWER_CANCEL)
         return cancel(s, a, out, err);
-    if (!still_about(store, a, arena, err))
+    if (!still_about(r, a, err))
         return false;
-    if (answer == ANSWER_APPROVE)
-        return start(s, a, who->who, out, arena, err);
+    if (answer->reply == ANSWER_APPROVE)
+        return start(s, a, answer->who->who, out, err);
     if (!consent_of(serve_root(s), a->env, &consent, err))
         return false;
-    return consent.second ? wait_for_second(s, a, out, err) : start(s, a, NULL, out, arena, err);
+    return consent.second ? wait_for_second(s, a, out, err) : start(s, a, NULL, out, err);
 }

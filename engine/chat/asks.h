@@ -66,7 +66,12 @@ enum ask_reply { ANSWER_CONFIRM, ANSWER_CANCEL, ANSWER_APPROVE };
 const char *answer_refused(const struct ask *a, enum ask_reply answer, const struct asker *who,
                            int64_t now_ms, struct arena *arena);
 /* Does it. The sentence of the result is in `out`; false: nothing was done, err has the sentence. */
-bool ask_answer(struct serve *s, struct store *store, const char *code, enum ask_reply answer,
-                const struct asker *who, struct said *out, struct arena *arena, struct err *err) MUST_CHECK;
+struct ask_answer {
+    const char *code;
+    enum ask_reply reply;
+    const struct asker *who;
+};
+bool ask_answer(struct serve *s, struct reader r, const struct ask_answer *answer, struct said *out,
+                struct err *err) MUST_CHECK;
 
 #endif

@@ -177,7 +177,7 @@ static void change(const struct visit *v, const struct chat_words *w, struct sai
     }
     if (stands_in_the_way(v, w, out))
         return;
-    if (w->verb == CHAT_ROLLBACK && !back_way_ok(v->store, w->env, &way, v->arena, &named, &err)) {
+    if (w->verb == CHAT_ROLLBACK && !back_way_ok(reader(v->store, v->arena), w->env, &way, &named, &err)) {
         sorry(out, &err);
         return;
     }
@@ -258,19 +258,19 @@ static bool each_env(const struct visit *v, const struct chat_words *w, struct s
 
 static bool status_of(const struct visit *v, const char *env, bool apart, struct said *out, struct err *err)
 {
-    return tell_status(out, v->store, env, apart, v->arena, err);
+    return tell_status(out, reader(v->store, v->arena), env, apart, err);
 }
 
 static bool history_of(const struct visit *v, const char *env, bool apart, struct said *out, struct err *err)
 {
     (void)apart;
-    return tell_history(out, v->store, env, 3, v->arena, err);
+    return tell_history(out, reader(v->store, v->arena), env, 3, err);
 }
 
 static bool queue_of(const struct visit *v, const char *env, bool apart, struct said *out, struct err *err)
 {
     say_text(out, "%s: ", env_title(v->store, env, apart, v->arena));
-    return tell_queue(out, v->store, env, v->arena, err);
+    return tell_queue(out, reader(v->store, v->arena), env, err);
 }
 
 static bool where_of(const struct visit *v, const char *env, bool apart, struct said *out, struct err *err)
@@ -298,8 +298,9 @@ static void look_at(const struct visit *v, const struct chat_words *w, struct sa
     struct err err;
     bool ok = consent_of(serve_root(v->serve), w->env, &consent, &err);
     if (ok)
-        ok = w->verb == CHAT_STATUS ? tell_status(out, v->store, w->env, live_apart(v), v->arena, &err)
-                                    : tell_history(out, v->store, w->env, 10, v->arena, &err);
+        ok = w->verb == CHAT_STATUS
+                 ? tell_status(out, reader(v->store, v->arena), w->env, live_apart(v), &err)
+                 : tell_history(out, reader(v->store, v->arena), w->env, 10, &err);
     if (!ok)
         sorry(out, &err);
     out->link = arena_printf(v->arena, "%s/env/%s", serve_url(v->serve), w->env);
@@ -326,7 +327,8 @@ static void answer(const struct visit *v, enum ask_reply what, const char *code,
             return;
         }
     }
-    if (ask_answer(v->serve, v->store, code, what, &v->asker, out, v->arena, &err)) {
+    const struct ask_answer answer = {.code = code, .reply = what, .who = &v->asker};
+    if (ask_answer(v->serve, reader(v->store, v->arena), &answer, out, &err)) {
         out->in_channel = true;
         return;
     }

@@ -144,7 +144,7 @@ static bool do_queue(const struct visit *v, struct store *writer, const struct c
     else
         say_text(out, "%s: %zu before you", w->env, ahead);
     say_text(out, "; ");
-    return tell_queue(out, writer, w->env, v->arena, err);
+    return tell_queue(out, reader(writer, v->arena), w->env, err);
 }
 
 static bool do_leave(const struct visit *v, struct store *writer, const struct chat_words *w,

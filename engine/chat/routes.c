@@ -280,7 +280,8 @@ static void api_answer(struct request *r, struct reply *reply, enum ask_reply wh
                     "%s is a bot and has not said who answers: header X-Release-On-Behalf-Of", r->actor.name);
     else if (!code || !ask_code_valid(code))
         reply_error(reply, 400, "usage", "code: wanted the question's code, like K7Q2");
-    else if (!ask_answer(r->serve, r->store, code, what, &who, &out, r->arena, &err))
+    else if (!ask_answer(r->serve, reader(r->store, r->arena),
+                         &(struct ask_answer){.code = code, .reply = what, .who = &who}, &out, &err))
         reply_error(reply, err.code == E_NOTFOUND ? 404 : 409, err_code_name(err.code), "%s", err.text);
     else
         reply_json(reply, 200, json_pack("{s:s}", "text", buf_str(&out.text)));

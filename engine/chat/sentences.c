@@ -51,33 +51,31 @@ void tell_end(struct said *s, const struct release_info *r)
 
 /* ---- one environment */
 
-static bool put_lock(struct said *s, struct store *store, const char *env, struct arena *arena,
-                     struct err *err)
+static bool put_lock(struct said *s, struct reader r, const char *env, struct err *err)
 {
     struct lock_info lock;
-    if (!lock_get(reader(store, arena), env, &lock, err))
+    if (!lock_get(r, env, &lock, err))
         return false;
     if (lock.held)
-        say_quote(s, lock_text(&lock, arena));
+        say_quote(s, lock_text(&lock, r.arena));
     else
         say_text(s, "free");
     return true;
 }
 
-static bool put_last(struct said *s, struct store *store, const char *env, struct arena *arena,
-                     struct err *err)
+static bool put_last(struct said *s, struct reader r, const char *env, struct err *err)
 {
     struct release_info *list, *open;
     size_t n;
-    if (!release_list(reader(store, arena), &(struct newest){.env = env, .limit = 1}, &list, &n, err) ||
-        !release_unfinished(reader(store, arena), env, &open, err))
+    if (!release_list(r, &(struct newest){.env = env, .limit = 1}, &list, &n, err) ||
+        !release_unfinished(r, env, &open, err))
         return false;
     if (n == 0)
         say_text(s, "\nnothing was released yet");
     if (n > 0) {
         say_text(s, "\nlast: ");
         tell_release(s, &list[0]);
-        say_text(s, ", %s: ", tell_time(list[0].started_ms, arena));
+        say_text(s, ", %s: ", tell_time(list[0].started_ms, r.arena));
         tell_end(s, &list[0]);
     }
     if (open && open->exit_status >= 0)
@@ -87,12 +85,11 @@ static bool put_last(struct said *s, struct store *store, const char *env, struc
 }
 
 /* Who is out through us, also of those that left the pillar since; and who left it. */
-static bool put_nodes(struct said *s, struct store *store, const char *env, struct arena *arena,
-                      struct err *err)
+static bool put_nodes(struct said *s, struct reader r, const char *env, struct err *err)
 {
     struct env_state st;
     size_t owed = 0;
-    if (!env_state_read(store, env, arena, &st, err))
+    if (!env_state_read(r.store, env, r.arena, &st, err))
         return false;
     for (size_t i = 0; i < st.n_nodes; i++) {
         if (!st.nodes[i].debt)
@@ -104,55 +101,52 @@ static bool put_nodes(struct said *s, struct store *store, const char *env, stru
     }
     if (st.n_gone) {
         say_text(s, "\n");
-        say_quote(s, env_gone_text(&st, arena));
+        say_quote(s, env_gone_text(&st, r.arena));
     }
     return true;
 }
 
-static bool put_queue(struct said *s, struct store *store, const char *env, const char *lead,
-                      struct arena *arena, struct err *err)
+static bool put_queue(struct said *s, struct reader r, const char *env, const char *lead, struct err *err)
 {
     struct waiter *places;
     size_t n;
-    if (!queue_list(reader(store, arena), env, &places, &n, err))
+    if (!queue_list(r, env, &places, &n, err))
         return false;
     for (size_t i = 0; i < n; i++) {
         say_text(s, "%s", i ? ", " : lead);
         say_quote(s, places[i].who);
         if (places[i].offered_ms)
             say_text(s, " (it is their turn until %s)",
-                     tell_time(places[i].offered_ms + places[i].lapse_ms, arena));
+                     tell_time(places[i].offered_ms + places[i].lapse_ms, r.arena));
     }
     return true;
 }
 
-bool tell_status(struct said *s, struct store *store, const char *env, bool apart, struct arena *arena,
-                 struct err *err)
+bool tell_status(struct said *s, struct reader r, const char *env, bool apart, struct err *err)
 {
-    say_text(s, "%s: ", env_title(store, env, apart, arena));
-    return put_lock(s, store, env, arena, err) && put_queue(s, store, env, "\nwaiting: ", arena, err) &&
-           put_last(s, store, env, arena, err) && put_nodes(s, store, env, arena, err);
+    say_text(s, "%s: ", env_title(r.store, env, apart, r.arena));
+    return put_lock(s, r, env, err) && put_queue(s, r, env, "\nwaiting: ", err) && put_last(s, r, env, err) &&
+           put_nodes(s, r, env, err);
 }
 
-bool tell_queue(struct said *s, struct store *store, const char *env, struct arena *arena, struct err *err)
+bool tell_queue(struct said *s, struct reader r, const char *env, struct err *err)
 {
     size_t before = s->text.len;
-    if (!put_queue(s, store, env, "", arena, err))
+    if (!put_queue(s, r, env, "", err))
         return false;
     if (s->text.len == before)
         say_text(s, "nobody");
     return true;
 }
 
-bool tell_history(struct said *s, struct store *store, const char *env, size_t limit, struct arena *arena,
-                  struct err *err)
+bool tell_history(struct said *s, struct reader r, const char *env, size_t limit, struct err *err)
 {
     struct release_info *list;
     size_t n;
-    if (!release_list(reader(store, arena), &(struct newest){.env = env, .limit = limit}, &list, &n, err))
+    if (!release_list(r, &(struct newest){.env = env, .limit = limit}, &list, &n, err))
         return false;
     for (size_t i = 0; i < n; i++) {
-        say_text(s, "%s%s ", i ? "\n" : "", tell_time(list[i].started_ms, arena));
+        say_text(s, "%s%s ", i ? "\n" : "", tell_time(list[i].started_ms, r.arena));
         tell_release(s, &list[i]);
         say_text(s, ": ");
         tell_end(s, &list[i]);

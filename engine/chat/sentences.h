@@ -9,12 +9,9 @@
 
 /* "prod: held by ann@ctl1 since ..."; who waits; what ran last; what is unfinished or owed, and who left. With
  * `apart` "prod of shop". */
-bool tell_status(struct said *s, struct store *store, const char *env, bool apart, struct arena *arena,
-                 struct err *err) MUST_CHECK;
-bool tell_history(struct said *s, struct store *store, const char *env, size_t limit, struct arena *arena,
-                  struct err *err) MUST_CHECK;
-bool tell_queue(struct said *s, struct store *store, const char *env, struct arena *arena,
-                struct err *err) MUST_CHECK;
+bool tell_status(struct said *s, struct reader r, const char *env, bool apart, struct err *err) MUST_CHECK;
+bool tell_history(struct said *s, struct reader r, const char *env, size_t limit, struct err *err) MUST_CHECK;
+bool tell_queue(struct said *s, struct reader r, const char *env, struct err *err) MUST_CHECK;
 /* "release 41 of prod to f5d9859f5d98 (main) by slack:ann" */
 void tell_release(struct said *s, const struct release_info *r);
 /* "done and verified after 3m12s" */

@@ -94,13 +94,20 @@ static void keep(struct room_sink *k, const struct sink_marks *m)
         k->saved = *m;
 }
 
-static bool wanted(const struct room_sink *k, unsigned events, int64_t at_ms)
+/* What one thing was, for those who hear of some things only, and when it was. */
+struct announced {
+    unsigned events;
+    int64_t at_ms;
+};
+
+static bool wanted(const struct room_sink *k, const struct announced *a)
 {
-    return (events & k->events) && clock_wall_ms() - at_ms <= OLD_MS;
+    return (a->events & k->events) && clock_wall_ms() - a->at_ms <= OLD_MS;
 }
 
-/* What is new, of each sort. */
+/* What is new, of each sort; it lives in `arena`. */
 struct news {
+    struct arena *arena;
     struct row *rows;
     struct lock_event *locks;
     struct notice *notices;
@@ -111,7 +118,7 @@ static bool news_read(const struct room_sink *k, const struct sink_marks *m, str
                       struct news *ret)
 {
     struct err err;
-    *ret = (struct news){0};
+    *ret = (struct news){.arena = arena};
     return (!k->rows ||
             journal_told(reader(k->store, arena), &(struct since){.after = m->row, .limit = PAGE_ROWS},
                          &ret->rows, &ret->n_rows, &err)) &&
@@ -124,7 +131,7 @@ static bool news_read(const struct room_sink *k, const struct sink_marks *m, str
 /* The earliest of the three, as far as clocks can tell: after an outage the story comes in its order. false:
  * no more. */
 static bool news_next(struct room_sink *k, struct news *n, struct sink_marks *m, struct said *out,
-                      unsigned *events, int64_t *at_ms, struct arena *arena)
+                      struct announced *ret)
 {
     int64_t row = n->row < n->n_rows ? n->rows[n->row].at_ms : INT64_MAX;
     int64_t lock = n->lock < n->n_locks ? n->locks[n->lock].at_ms : INT64_MAX;
@@ -132,17 +139,17 @@ static bool news_next(struct room_sink *k, struct news *n, struct sink_marks *m,
     if (row == INT64_MAX && lock == INT64_MAX && notice == INT64_MAX)
         return false;
     if (row <= lock && row <= notice) {
-        *at_ms = row;
+        ret->at_ms = row;
         m->row = n->rows[n->row].seq;
-        *events = announce_row(out, k->store, &n->rows[n->row++], serve_url(k->serve), arena);
+        ret->events = announce_row(out, k->store, &n->rows[n->row++], serve_url(k->serve), n->arena);
     } else if (lock <= notice) {
-        *at_ms = lock;
+        ret->at_ms = lock;
         m->lock = n->locks[n->lock].id;
-        *events = announce_lock(out, &n->locks[n->lock++]);
+        ret->events = announce_lock(out, &n->locks[n->lock++]);
     } else {
-        *at_ms = notice;
+        ret->at_ms = notice;
         m->notice = n->notices[n->notice].id;
-        *events = announce_notice(out, k->store, &n->notices[n->notice++], arena);
+        ret->events = announce_notice(out, k->store, &n->notices[n->notice++], n->arena);
     }
     return true;
 }
@@ -156,10 +163,9 @@ bool sink_turn(struct room_sink *k, struct sink_marks *m)
     while (more) {
         auto_said struct said out = SAID_INIT;
         struct sink_marks before = *m;
-        unsigned events = 0;
-        int64_t at_ms = 0;
-        more = news_next(k, &news, m, &out, &events, &at_ms, &arena);
-        if (!more || !wanted(k, events, at_ms))
+        struct announced what = {0};
+        more = news_next(k, &news, m, &out, &what);
+        if (!more || !wanted(k, &what))
             continue;
         if (!k->send(k, &out)) {
             *m = before;

@@ -245,7 +245,7 @@ static int rollback(struct session *s)
     struct back_way way = {.to = cli_opt(s->cli, "to")};
     struct err err;
     if (!number_of(s, "release", &way.release, &err) || !number_of(s, "before", &way.before, &err) ||
-        !back_way_ok(s->store, s->env, &way, &s->cli->arena, &named, &err) ||
+        !back_way_ok(reader(s->store, &s->cli->arena), s->env, &way, &named, &err) ||
         !release_unfinished(reader(s->store, &s->cli->arena), s->env, &open, &err))
         return say_err(&err);
     if (open && by_its_own_plan(s, open, &way))

@@ -140,7 +140,7 @@ static bool back_ok(const struct request *r, const struct order_wish *w, struct 
     struct release_info *named;
     struct err err;
     const struct back_way way = {.release = w->release, .to = w->to, .before = w->before};
-    return !serve_wish_is_back(w) || back_way_ok(r->store, w->env, &way, r->arena, &named, &err) ||
+    return !serve_wish_is_back(w) || back_way_ok(reader(r->store, r->arena), w->env, &way, &named, &err) ||
            reply_err(reply, &err);
 }
 

@@ -7,32 +7,48 @@
 
 /* ---- patterns */
 
-static bool piece_matches(const char *pattern, size_t pn, const char *path, size_t n, struct arena *a,
-                          const char **vars, size_t *n_vars)
+/* What stands between two slashes. */
+struct path_piece {
+    const char *text;
+    size_t n;
+};
+/* What the path has where the pattern has {}: its pieces, in order. */
+struct path_vars {
+    struct arena *arena;
+    const char **list;
+    size_t n;
+};
+
+static struct path_piece piece_at(const char *path)
 {
-    if (pn < 2 || pattern[0] != '{')
-        return pn == n && memcmp(pattern, path, n) == 0;
-    if (n == 0 || *n_vars == REQUEST_VARS_MAX)
+    return (struct path_piece){.text = path, .n = strcspn(path, "/")};
+}
+
+static bool piece_matches(struct path_piece pattern, struct path_piece path, struct path_vars *vars)
+{
+    if (pattern.n < 2 || pattern.text[0] != '{')
+        return pattern.n == path.n && memcmp(pattern.text, path.text, path.n) == 0;
+    if (path.n == 0 || vars->n == REQUEST_VARS_MAX)
         return false;
-    vars[(*n_vars)++] = arena_strndup(a, path, n);
+    vars->list[vars->n++] = arena_strndup(vars->arena, path.text, path.n);
     return true;
 }
 
 bool route_matches(const char *pattern, const char *path, struct arena *a, const char *vars[REQUEST_VARS_MAX])
 {
-    size_t n_vars = 0;
+    struct path_vars taken = {.arena = a, .list = vars};
     while (*pattern == '/' && *path == '/') {
         pattern++;
         path++;
         if (strcmp(pattern, "{*}") == 0) {
-            vars[n_vars] = arena_strdup(a, path);
+            vars[taken.n] = arena_strdup(a, path);
             return *path != '\0';
         }
-        size_t pn = strcspn(pattern, "/"), n = strcspn(path, "/");
-        if (!piece_matches(pattern, pn, path, n, a, vars, &n_vars))
+        struct path_piece want = piece_at(pattern), got = piece_at(path);
+        if (!piece_matches(want, got, &taken))
             return false;
-        pattern += pn;
-        path += n;
+        pattern += want.n;
+        path += got.n;
     }
     return *pattern == '\0' && *path == '\0';
 }

@@ -66,19 +66,19 @@ static bool one_way(const struct back_way *way, struct err *err)
     return true;
 }
 
-static bool is_of(struct store *store, const char *env, int64_t id, struct release_info *r,
-                  struct arena *arena, struct err *err)
+static bool is_of(struct reader r, const char *env, int64_t id, const struct release_info *it,
+                  struct err *err)
 {
-    if (!r)
+    if (!it)
         return err_set(err, E_USAGE,
                        "rollback: there is no release %" PRId64
                        "; 'release history %s' lists them; nothing was touched",
                        id, env);
-    return env_same(reader(store, arena), r->env, env) ||
+    return env_same(r, it->env, env) ||
            err_set(err, E_USAGE,
                    "rollback: release %" PRId64
                    " is of %s, not of %s; 'release history %s' lists them; nothing was touched",
-                   id, r->env, env, env);
+                   id, it->env, env, env);
 }
 
 static bool was_finished(const struct release_info *r, struct err *err)
@@ -92,8 +92,8 @@ static bool was_finished(const struct release_info *r, struct err *err)
                    kind_name(r->kind), r->id, r->exit_status, end_text(r), r->id);
 }
 
-bool back_way_ok(struct store *store, const char *env, const struct back_way *way, struct arena *arena,
-                 struct release_info **ret, struct err *err)
+bool back_way_ok(struct reader r, const char *env, const struct back_way *way, struct release_info **ret,
+                 struct err *err)
 {
     int64_t id = way->release ? way->release : way->before;
     *ret = NULL;
@@ -101,7 +101,7 @@ bool back_way_ok(struct store *store, const char *env, const struct back_way *wa
         return false;
     if (id == 0)
         return true;
-    return release_get(reader(store, arena), id, ret, err) && is_of(store, env, id, *ret, arena, err) &&
+    return release_get(r, id, ret, err) && is_of(r, env, id, *ret, err) &&
            (way->before || was_finished(*ret, err));
 }
 

@@ -46,8 +46,8 @@ struct back_way {
 };
 /* Two of them, or a release that is none of this environment or cannot be taken back: E_USAGE. *ret is the
  * release that is named, NULL when none is. */
-bool back_way_ok(struct store *store, const char *env, const struct back_way *way, struct arena *arena,
-                 struct release_info **ret, struct err *err) MUST_CHECK;
+bool back_way_ok(struct reader r, const char *env, const struct back_way *way, struct release_info **ret,
+                 struct err *err) MUST_CHECK;
 /* "every node to v7", "takes back release 9 (v7 3fa9c1d20b44)": what is said yes to. `named` is what
  * back_way_ok gave. */
 const char *back_way_text(const struct back_way *way, const struct release_info *named, struct arena *arena);

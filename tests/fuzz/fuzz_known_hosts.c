@@ -16,7 +16,7 @@ static enum known ask(const char *file, size_t n, const char *name, struct arena
     const struct known_key *key = NULL;
     int len = base64_decode(key_text, sizeof(key_text) - 1, blob);
     must(len == 51);
-    known_hosts_parse("known_hosts", file, n, name, arena, &known);
+    known_hosts_parse(&(struct hosts_file){.name = "known_hosts", .text = file, .n = n}, name, arena, &known);
     known_hosts_types(&known, arena);
     enum known verdict = known_hosts_check(&known, blob, (size_t)len, &key);
     must(verdict == KNOWN_MISSING || key != NULL);

@@ -74,7 +74,7 @@ static void who_left_is_told_and_who_is_owed_all_the_same(void **state)
     assert_true(!st.left[0] && st.left[1]);
     assert_string_equal(env_gone_text(&st, &a), "app2: no nodes of prod any more since release 2");
     assert_string_equal(env_title(s, "prod", false, &a), "prod");
-    ok(tell_status(&out, s, "prod", true, &a, &err));
+    ok(tell_status(&out, reader(s, &a), "prod", true, &err));
     const char *text = buf_str(&out.text);
     assert_non_null(strstr(text, "prod of shop: free"));
     assert_non_null(strstr(text, "out of rotation through us: app3 (left the pillar)"));
@@ -111,7 +111,7 @@ static void a_way_back_is_refused_by_name(void **state)
         {{.to = "f5d9859f5d9859f5d9859f5d9859f5d9859f5d98"}, "every node to f5d9859f5d98", true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        bool good_way = back_way_ok(s, "prod", &rows[i].way, &a, &named, &err);
+        bool good_way = back_way_ok(reader(s, &a), "prod", &rows[i].way, &named, &err);
         assert_int_equal(good_way, rows[i].is_good);
         const char *said = good_way ? back_way_text(&rows[i].way, named, &a) : err.text;
         if (good_way ? strcmp(said, rows[i].said) != 0 : !strstr(said, rows[i].said))

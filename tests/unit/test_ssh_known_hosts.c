@@ -21,7 +21,7 @@ static enum known judge(const char *name, const char *shown, const char *text, s
     const struct known_key *key = NULL;
     assert_true(n > 0);
     *ret = (struct known_hosts){0};
-    known_hosts_parse("kh", text, strlen(text), name, &arena, ret);
+    known_hosts_parse(&(struct hosts_file){.name = "kh", .text = text, .n = strlen(text)}, name, &arena, ret);
     return known_hosts_check(ret, blob, (size_t)n, &key);
 }
 

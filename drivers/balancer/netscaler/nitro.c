@@ -147,9 +147,15 @@ static bool is_busy(int status)
     return status == 408 || status == 429 || (status >= 500 && status < 599);
 }
 
-static enum end judge(struct lb *lb, const char *url, const char *token, const struct http_res *res,
+/* What is asked of a node, and by which session (token NULL: by none yet). */
+struct nitro_call {
+    const char *url, *path, *body, *token;
+};
+
+static enum end judge(struct lb *lb, const struct nitro_call *call, const struct http_res *res,
                       struct answer *ret, struct err *err)
 {
+    const char *url = call->url, *token = call->token;
     int64_t code = 0;
     struct err why = {0};
     if (res->end != HTTP_ANSWERED)
@@ -195,12 +201,12 @@ static const char *cookie_of(struct lb *lb, const struct http_res *res)
 }
 
 /* body NULL: GET. */
-static enum end request(struct lb *lb, const char *url, const char *path, const char *body, const char *token,
-                        struct answer *ret, struct err *err)
+static enum end request(struct lb *lb, const struct nitro_call *call, struct answer *ret, struct err *err)
 {
+    const char *body = call->body, *token = call->token;
     struct arena *a = op_arena(lb->op);
     struct op_pair headers[3];
-    struct http_req req = {.url = arena_printf(a, "%s/nitro/v1/%s", url, path),
+    struct http_req req = {.url = arena_printf(a, "%s/nitro/v1/%s", call->url, call->path),
                            .body = body,
                            .body_len = body ? strlen(body) : 0,
                            .headers = headers,
@@ -214,13 +220,13 @@ static enum end request(struct lb *lb, const char *url, const char *path, const 
     if (token)
         headers[req.n_headers++] = (struct op_pair){"Cookie", arena_printf(a, "NITRO_AUTH_TOKEN=%s", token)};
     *ret = (struct answer){.root = NULL};
-    op_asking(lb->op, url);
+    op_asking(lb->op, call->url);
     bool made = http_call(lb->op, &req, &res);
     op_asking(lb->op, NULL);
     if (!made)
         return END_OP;
     ret->cookie = cookie_of(lb, &res);
-    return judge(lb, url, token, &res, ret, err);
+    return judge(lb, call, &res, ret, err);
 }
 
 /* ---- logging in ------------------------------------------------------------ */
@@ -240,7 +246,8 @@ static enum end login(struct lb *lb, struct nitro_session *s, struct err *err)
         err_set(err, E_CONFIG, "%s: user or password is not text in UTF-8", s->url);
         return END_REFUSED;
     }
-    enum end end = request(lb, s->url, "config/login", text, NULL, &got, err);
+    enum end end =
+        request(lb, &(struct nitro_call){.url = s->url, .path = "config/login", .body = text}, &got, err);
     explicit_bzero(text, strlen(text));
     const char *token = got.cookie ? got.cookie : json_string_value(json_object_get(got.root, "sessionid"));
     if (end == END_DONE && token_valid(token)) {
@@ -281,22 +288,20 @@ static enum end token_of(struct lb *lb, struct nitro_session *s, const char *old
     return end;
 }
 
-static enum end ask(struct lb *lb, const char *url, const char *path, const char *body, struct answer *ret,
-                    struct err *err)
+static enum end ask(struct lb *lb, struct nitro_call call, struct answer *ret, struct err *err)
 {
-    struct nitro_session *s = session_of(lb, url);
-    const char *token = NULL;
-    enum end end = token_of(lb, s, NULL, &token, err);
+    struct nitro_session *s = session_of(lb, call.url);
+    enum end end = token_of(lb, s, NULL, &call.token, err);
     if (end != END_DONE)
         return end;
-    end = request(lb, url, path, body, token, ret, err);
+    end = request(lb, &call, ret, err);
     if (end != END_SESSION)
         return end;
     json_decref(ret->root);
     ret->root = NULL;
-    end = token_of(lb, s, token, &token, err);
+    end = token_of(lb, s, call.token, &call.token, err);
     if (end == END_DONE)
-        end = request(lb, url, path, body, token, ret, err);
+        end = request(lb, &call, ret, err);
     return end == END_SESSION ? END_REFUSED : end; /* new, and over already */
 }
 
@@ -313,7 +318,7 @@ static enum end primary_is(struct lb *lb, const char *url, struct buf *why, stru
     auto_answer struct answer got = {.root = NULL};
     enum nitro_ha ha = NITRO_NEITHER;
     const char *says = "";
-    enum end end = ask(lb, url, "stat/hanode", NULL, &got, err);
+    enum end end = ask(lb, (struct nitro_call){.url = url, .path = "stat/hanode"}, &got, err);
     if (end == END_DONE && !nitro_ha_of(got.root, op_arena(lb->op), &ha, &says, err))
         end = END_FAILED;
     if (end == END_DONE && ha == NITRO_PRIMARY)
@@ -372,7 +377,7 @@ json_t *nitro_get(struct lb *lb, size_t peer, const char *path, bool *ret_missin
     if (!node_known(lb, peer))
         return NULL;
     const char *url = peer_of(lb, peer)->node;
-    enum end end = ask(lb, url, path, NULL, &got, &err);
+    enum end end = ask(lb, (struct nitro_call){.url = url, .path = path}, &got, &err);
     if (end == END_DONE)
         return json_incref(got.root);
     if (end == END_MISSING && ret_missing)
@@ -393,7 +398,8 @@ bool nitro_act(struct lb *lb, size_t peer, const char *path, json_t *body, const
     auto_free char *text = json_dumps(all, JSON_COMPACT);
     if (!node_known(lb, peer))
         return false;
-    enum end end = ask(lb, peer_of(lb, peer)->node, path, text, &got, &err);
+    enum end end =
+        ask(lb, (struct nitro_call){.url = peer_of(lb, peer)->node, .path = path, .body = text}, &got, &err);
     if (end == END_REFUSED || end == END_MISSING)
         *ret_refusal = arena_strdup(op_arena(lb->op), err.text);
     else if (end != END_DONE && end != END_OP)

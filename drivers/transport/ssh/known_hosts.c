@@ -163,9 +163,17 @@ static void bad_line(struct known_hosts *k, struct arena *arena, const char *fil
     k->bad_why = why;
 }
 
-static void line_parse(const char *file, int number, const char *p, const char *end, const char *name,
-                       struct arena *arena, struct known_hosts *k)
+/* One line of a file, from p to end. */
+struct host_line {
+    const char *file, *p, *end;
+    int number;
+};
+
+static void line_parse(const struct host_line *line, const char *name, struct arena *arena,
+                       struct known_hosts *k)
 {
+    const char *file = line->file, *p = line->p, *end = line->end;
+    int number = line->number;
     struct host_word hosts = word_next(&p, end);
     struct known_key key = {.file = file, .line = number};
     if (hosts.n == 0 || hosts.p[0] == '#')
@@ -197,17 +205,18 @@ static void line_parse(const char *file, int number, const char *p, const char *
     *tail = copy;
 }
 
-void known_hosts_parse(const char *file, const char *text, size_t n, const char *name, struct arena *arena,
+void known_hosts_parse(const struct hosts_file *file, const char *name, struct arena *arena,
                        struct known_hosts *ret)
 {
-    const char *p = text, *end = text + n;
+    const char *p = file->text, *end = file->text + file->n;
     for (int number = 1; p < end; number++) {
         const char *eol = memchr(p, '\n', (size_t)(end - p));
         const char *stop = eol ? eol : end;
         const char *next = eol ? eol + 1 : end;
         if (stop > p && stop[-1] == '\r')
             stop--;
-        line_parse(file, number, p, stop, name, arena, ret);
+        line_parse(&(struct host_line){.file = file->name, .p = p, .end = stop, .number = number}, name,
+                   arena, ret);
         p = next;
     }
 }
@@ -234,7 +243,8 @@ void known_hosts_load(const char *const *files, const char *name, struct arena *
             ret->bad_why = "is longer than 8 MiB";
             ret->n_bad++;
         }
-        known_hosts_parse(*files, buf_str(&text), text.len, name, arena, ret);
+        const struct hosts_file file = {.name = *files, .text = buf_str(&text), .n = text.len};
+        known_hosts_parse(&file, name, arena, ret);
     }
 }
 

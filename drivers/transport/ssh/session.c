@@ -279,7 +279,8 @@ static enum link_end first_hop(struct op *op, struct ssh_session *s, const struc
         s->proxy = proxy_start(set->proxy_command, op_arena(op), &s->fd, err);
         return s->proxy ? LINK_OK : (err_wrap(err, "%s", set->name), LINK_REFUSED);
     }
-    enum link_end end = net_connect(op, set->host, set->port, families[set->family], bound_ms, &s->fd, err);
+    const struct net_address to = {.host = set->host, .port = set->port, .family = families[set->family]};
+    enum link_end end = net_connect(op, &to, bound_ms, &s->fd, err);
     if (end == LINK_LOST)
         err_wrap(err, "%s", set->name);
     return end;

@@ -116,7 +116,11 @@ struct known_hosts {
  * from one to the other. A missing file is an empty one. */
 void known_hosts_load(const char *const *files, const char *name, struct arena *arena,
                       struct known_hosts *ret);
-void known_hosts_parse(const char *file, const char *text, size_t n, const char *name, struct arena *arena,
+struct hosts_file {
+    const char *name, *text;
+    size_t n;
+};
+void known_hosts_parse(const struct hosts_file *file, const char *name, struct arena *arena,
                        struct known_hosts *ret);
 enum known known_hosts_check(const struct known_hosts *k, const unsigned char *blob, size_t len,
                              const struct known_key **ret_key);
