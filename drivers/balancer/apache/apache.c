@@ -196,7 +196,7 @@ static bool apache_count(struct lb *lb, int64_t *ret)
 
 static const struct balancer apache_balancer = {
     .name = "apache",
-    .can = LB_CAN_MAINT | LB_CAN_COUNTS | LB_CAN_FORGET,
+    .can = LB_CAN_MAINT | LB_CAN_COUNTS | LB_CAN_FORGET | LB_TELLS_REQUESTS,
     .peers_param = "manager",
     .pools_param = "balancer",
     .server_param = "server",

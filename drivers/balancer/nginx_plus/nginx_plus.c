@@ -245,7 +245,7 @@ static bool plus_count(struct lb *lb, int64_t *ret)
 
 static const struct balancer plus_balancer = {
     .name = "nginx-plus",
-    .can = LB_CAN_MAINT | LB_CAN_WEIGHT | LB_CAN_COUNTS | LB_CAN_FORGET,
+    .can = LB_CAN_MAINT | LB_CAN_WEIGHT | LB_CAN_COUNTS | LB_CAN_FORGET | LB_TELLS_ALL,
     .peers_param = "api",
     .pools_param = "upstream",
     .server_param = "server",
