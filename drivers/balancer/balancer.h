@@ -121,6 +121,7 @@ struct lb {
     size_t n;
     bool lags;        /* LB_CAN_LAG: a write was taken and is not shown yet */
     const char *told; /* LB_FACT_TOLD as this op reported it; NULL: not yet */
+    void *own;        /* the kind's */
 };
 
 /* The kind. Functions return false when op_fail or op_refused was called. A write is told what the balancer

@@ -28,6 +28,8 @@ static struct lb_before wanted(const struct lb *lb, const struct lb_place *p)
         b.state = as_it_stands(lb, p);
     if (b.weight < 0 && (lb->can & LB_CAN_WEIGHT))
         b.weight = lb_place_weight(p);
+    b.agent = b.agent &&
+              lb->kind->agent; /* an older version may have written down what this kind holds off nowhere */
     return b;
 }
 
@@ -151,6 +153,8 @@ static bool give_back(struct lb *lb, struct lb_place *p, int percent, bool *io_c
         return false;
     if (refusal)
         lb_refused(lb, p, lb_word(lb, want.state), refusal);
+    else if (kept_by_hand(lb, p)) /* it was hidden by what we told */
+        say_kept(lb, p, &want);
     *io_changed = *io_changed || differs;
     return !refusal;
 }

@@ -356,13 +356,15 @@ static pid_t start_front(void)
     proxy_admin = port_pick(), proxy_front = port_pick();
     rig_write(
         rig_path("front.cfg"),
-        "global\n  stats socket ipv4@127.0.0.1:%d level user\n"
+        "global\n  stats socket ipv4@127.0.0.1:%d level admin\n"
         "defaults\n  mode http\n  timeout connect 1s\n  timeout client 5s\n  timeout server 5s\n  timeout "
         "check 3s\n  retries 0\n"
         "listen web\n  bind 127.0.0.1:%d\n  option httpchk GET /health\n  default-server inter 100 fall 2 "
         "rise 2\n"
-        "  server v1 127.0.0.1:%d check\n  server v2 127.0.0.1:%d check\n",
-        proxy_admin, proxy_front, one.http, two.http);
+        "  server v1 127.0.0.1:%d check\n  server v2 127.0.0.1:%d check\n"
+        "backend blind\n  server v2 127.0.0.1:%d check inter 100\n"
+        "backend none\n  server v2 127.0.0.1:%d\n",
+        proxy_admin, proxy_front, one.http, two.http, two.http, two.http);
     pid_t pid = rig_spawn((const char *const[]){"haproxy", "-db", "-f", rig_path("front.cfg"), NULL});
     rig_until(both_up());
     return pid;
@@ -536,22 +538,177 @@ static void a_vcl_switched_back_by_hand_is_noticed(void **state)
     stop_varnish(&two);
 }
 
-static void two_commands_instead_of_the_vcl(void **state)
+/* Varnish two behind a HAProxy that knows it in three backends; the place of its runtime API. */
+static const char *service_up(void)
 {
-    (void)state;
-    auto_call struct call drain, broken;
-    char sockets[64], down[300];
+    static char sockets[64];
     start_varnish(&two, "two", behind());
     front = start_front();
     snprintf(sockets, sizeof sockets, "tcp://127.0.0.1:%d", proxy_admin);
-    snprintf(down, sizeof down, "echo 'it'\\''s down' > '%s/flag'", rig_dir);
-    RUN(&broken, "varnish-service.drain", LEAVING, {"down_cmd", "exit 3"}, {"up_cmd", "true"});
-    assert_int_equal(broken.r->outcome, OUT_FAILED);
-    RUN(&drain, "varnish-service.drain", LEAVING, {"down_cmd", down}, {"up_cmd", "true"});
-    assert_ok(&drain);
-    assert_int_equal(access(rig_path("flag"), F_OK), 0);
+    return sockets;
+}
+
+static void service_down(void)
+{
     rig_stop(&front, SIGKILL);
     stop_varnish(&two);
+}
+
+static bool runs_own_vcl(void)
+{
+    char list[16384];
+    snprintf(list, sizeof list, "\n%s", adm(&two, "vcl.list"));
+    char *active = strstr(list, "\nactive ");
+    assert_non_null(active);
+    active[1 + strcspn(active + 1, "\n")] = '\0';
+    return strstr(active, " boot") != NULL;
+}
+
+#define UNTIL_READY(verb, ...)                                                                               \
+    rig_until(({                                                                                             \
+        auto_call struct call c;                                                                             \
+        RUN(&c, verb, __VA_ARGS__);                                                                          \
+        assert_ok(&c);                                                                                       \
+        assert_false(c.r->lost);                                                                             \
+        c.r->ready;                                                                                          \
+    }))
+
+/* Nobody but the balancers can say whether a command did it: that is waited for, and not taken for a lost drain. */
+static void two_commands_instead_of_the_vcl(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, broken, again, enable;
+    const char *sockets = service_up();
+    char down[300], up[300];
+    rig_write(rig_path("gone.vcl"), "vcl 4.1;\nbackend none none;\nsub vcl_recv { return (synth(503)); }\n");
+    snprintf(down, sizeof down, "vcl.load gone %s", rig_path("gone.vcl"));
+    adm(&two, down);
+    snprintf(down, sizeof down, "varnishadm -n '%s' vcl.use gone && echo 'it'\\''s' >> '%s/flag'", two.name,
+             rig_dir);
+    snprintf(up, sizeof up, "varnishadm -n '%s' vcl.use boot", two.name);
+#define COMMANDS {"down_cmd", down}, {"up_cmd", up}
+    RUN(&before, "varnish-service.observe", LEAVING, COMMANDS);
+    assert_ok(&before);
+    assert_false(before.r->ready);
+    RUN(&broken, "varnish-service.drain", LEAVING, {"down_cmd", "exit 3"}, {"up_cmd", "true"});
+    assert_int_equal(broken.r->outcome, OUT_FAILED);
+    assert_says(broken.r->err.text, "down_cmd ended with status 3");
+    RUN(&drain, "varnish-service.drain", LEAVING, COMMANDS);
+    assert_ok(&drain);
+    UNTIL_READY("varnish-service.observe", LEAVING, COMMANDS);
+    UNTIL_READY("varnish-service.wait_idle", LEAVING, COMMANDS);
+    adm(&two, "vcl.use boot"); /* somebody's hand */
+    rig_until(({
+        auto_call struct call c;
+        RUN(&c, "varnish-service.guard", LEAVING, COMMANDS);
+        c.r->outcome == OUT_OK &&c.r->lost;
+    }));
+    RUN(&again, "varnish-service.drain", LEAVING,
+        COMMANDS); /* the same step of the same release: told anew */
+    assert_ok(&again);
+    UNTIL_READY("varnish-service.observe", LEAVING, COMMANDS);
+    RUN(&enable, "varnish-service.enable", LEAVING, COMMANDS);
+    assert_ok(&enable);
+    assert_true(runs_own_vcl());
+    UNTIL_READY("varnish-service.enabled", LEAVING, COMMANDS);
+    UNTIL_READY("varnish-service.wait_up", LEAVING, COMMANDS);
+    service_down();
+}
+
+/* Maintenance at a balancer is an operator's: it stays, and the node leaves no more all the same. */
+static void maintenance_of_a_service_stays(void **state)
+{
+    (void)state;
+    auto_call struct call drain, enable, before, nothing, kept;
+    const char *sockets = service_up();
+    RUN(&drain, "varnish-service.drain", LEAVING);
+    assert_ok(&drain);
+    assert_false(runs_own_vcl());
+    rig_talk(proxy_admin, "set server web/v2 state maint\n");
+    RUN(&enable, "varnish-service.enable", LEAVING);
+    assert_ok(&enable);
+    assert_string_equal(rig_fact(&enable, "kept"), "maint");
+    assert_true(runs_own_vcl());
+    UNTIL_READY("varnish-service.enabled", LEAVING);
+    UNTIL_READY("varnish-service.wait_up", LEAVING);
+    rig_forget(); /* the next release finds it so */
+    RUN(&before, "varnish-service.observe", LEAVING);
+    assert_ok(&before);
+    assert_says(rig_fact(&before, "lb.before"), "web/v2=maint");
+    RUN(&nothing, "varnish-service.drain", LEAVING);
+    assert_ok(&nothing);
+    assert_false(nothing.r->changed);
+    assert_true(runs_own_vcl());
+    RUN(&kept, "varnish-service.enable", LEAVING);
+    assert_ok(&kept);
+    assert_string_equal(rig_fact(&kept, "kept"), "maint");
+    assert_says(rig_state(proxy_admin, "v2"), " 1 ");
+    service_down();
+}
+
+/* What an operator or a later step does to the node meanwhile, and what an older version wrote down. */
+static void a_service_whose_varnish_is_gone(void **state)
+{
+    (void)state;
+    auto_call struct call drain, guard, unknown, enable;
+    const char *sockets = service_up();
+    char before[160];
+    snprintf(before, sizeof before, "%s web/v2=ready,w1,agent", sockets);
+    rig_remember(&(struct op_pair){"lb.before", before});
+    RUN(&drain, "varnish-service.drain", LEAVING);
+    assert_ok(&drain);
+    UNTIL_READY("varnish-service.wait_idle", LEAVING);
+    stop_varnish(&two);
+    RUN(&guard, "varnish-service.guard", LEAVING);
+    assert_ok(&guard);
+    assert_true(guard.r->ready && !guard.r->lost);
+    /* asked again until the step's deadline: a Varnish that is not there says nothing about the node */
+    RUN(&unknown, "varnish-service.enable", LEAVING);
+    assert_int_equal(unknown.r->outcome, OUT_UNKNOWN);
+    start_varnish(&two, "two", behind());
+    RUN(&enable, "varnish-service.enable", LEAVING);
+    assert_ok(&enable);
+    UNTIL_READY("varnish-service.enabled", LEAVING);
+    UNTIL_READY("varnish-service.wait_up", LEAVING);
+    stop_varnish(&two);
+    rig_forget();
+    rig_until(!both_up());
+    auto_call struct call late;
+    RUN(&late, "varnish-service.drain", LEAVING);
+    assert_int_equal(late.r->outcome, OUT_UNKNOWN);
+    service_down();
+}
+
+/* What a release would stumble over is said by the first look. */
+static void a_service_that_cannot_leave_is_told_before(void **state)
+{
+    (void)state;
+    auto_call struct call labels, blind, none, survey, capacity;
+    const char *sockets = service_up();
+    char shared[120];
+#define IN(pool) {"sockets", sockets}, {"backend", pool}, {"server", "v2"}, {"admin", two.text}, SECRET
+    rig_until(strstr(rig_talk(proxy_admin, "show stat blind 4 -1\n"), "L4OK"));
+    RUN(&blind, "varnish-service.observe", IN("blind"));
+    assert_int_equal(blind.r->outcome, OUT_FAILED);
+    assert_says(blind.r->err.text,
+                "blind/v2: its checks (L4OK) never see the node leave; wanted HTTP checks of /health");
+    RUN(&none, "varnish-service.observe", IN("none"));
+    assert_int_equal(none.r->outcome, OUT_FAILED);
+    assert_says(none.r->err.text, "none/v2: its checks (none) never see the node leave");
+    RUN(&survey, "varnish-service.survey", {"sockets", sockets}, {"backend", "web"});
+    assert_ok(&survey);
+    snprintf(shared, sizeof shared, "lb.at.%s 127.0.0.1:%d", sockets, two.http);
+    assert_non_null(rig_fact(&survey, shared));
+    assert_says(rig_fact(&survey, shared), "blind/v2");
+    RUN(&capacity, "varnish-service.capacity", {"sockets", sockets}, {"backend", "web"},
+        {"servers", "[\"v1\",\"v2\"]"});
+    assert_ok(&capacity);
+    assert_int_equal(capacity.r->gauge, 2);
+    adm(&two, "vcl.label mine boot");
+    RUN(&labels, "varnish-service.observe", LEAVING);
+    assert_int_equal(labels.r->outcome, OUT_FAILED);
+    assert_says(labels.r->err.text, "uses VCL labels");
+    service_down();
 }
 
 #define T(f) cmocka_unit_test_setup(f, each_setup)
@@ -570,6 +727,9 @@ int main(void)
         T(ban_is_seen_afterwards),
         T(a_vcl_switched_back_by_hand_is_noticed),
         T(two_commands_instead_of_the_vcl),
+        T(maintenance_of_a_service_stays),
+        T(a_service_whose_varnish_is_gone),
+        T(a_service_that_cannot_leave_is_told_before),
         T(a_service_leaves_without_losing_a_request),
         T(stopping_it_at_once_does_lose_requests),
     };

@@ -22,6 +22,7 @@ bool hap_socket_parse(const char *text, struct arena *a, struct hap_socket *ret,
 
 /* Names of backends and servers go into a command line: [A-Za-z0-9._:-] only (docs/promises.md#s20). */
 bool hap_name_valid(const char *s);
+#define HAP_NAME_WANTED "letters, digits and ._:-, at most 200, none of -# first"
 
 struct hap_server {
     const char *backend, *name;

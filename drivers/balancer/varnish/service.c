@@ -4,44 +4,48 @@
  * session is left may a later step stop anything. Stopping Varnish first, and letting the probe find out,
  * costs every request in flight (docs/protocols.md#varnish: 8 of 120).
  *
- * How the probe is made to fail: a VCL of our own becomes active. It answers the probed path with 503 and
- * hands everything else, through a label, to the VCL that was active before; that one keeps its backends and
- * what their probes know, so nothing starts cold, neither now nor on the way back. Or two commands of the
- * pillar do it. */
+ * So the servers are those that HAProxy lists, and a put is told to the node: by a VCL of ours (leave.c), or by two
+ * commands of the pillar. Ours is out as long as it leaves: what an administrator says of it at a balancer is never
+ * written, only read. */
 #include "drivers/balancer/haproxy/haproxy.h"
 #include "drivers/balancer/varnish/varnish.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/auto.h"
 #include "base/clock.h"
-#include "base/str.h"
 #include "drivers/node/node.h"
 
-#define DOWN_PREFIX "release_down_"
-#define UP_PREFIX   "release_up_"
+/* The balancers have this long to see what the node was told, where only they show it. */
+#define CHANGE_MS 60000
 
 /* "$1" is a command of the pillar, run as one by the node's shell: that is its meaning. */
 static const char command_script[] = "exec sh -c \"$1\"\n";
 
-/* A VCL of ours, as a VCL string cannot hold quotes or percent signs. */
-static const char down_vcl[] = "vcl 4.1;\n"
-                               "backend release_none none;\n"
-                               "sub vcl_recv {\n"
-                               "  if (req.url == \"%s\" || req.url ~ \"^%s[?]\") {\n"
-                               "    return (synth(%d, \"leaving rotation\"));\n"
-                               "  }\n"
-                               "  return (vcl(%s));\n"
-                               "}\n";
+struct service {
+    struct varnish_admin admin;
+    struct vcli cli;    /* of the node's own Varnish; fd -1: not asked yet */
+    enum lb_state told; /* the node, by this op: for all places at once. LB_UNKNOWN: nothing */
+};
 
 static bool by_command(struct op *op)
 {
     return op_arg(op, "down_cmd") != NULL;
 }
 
-/* ---- the VCL ------------------------------------------------------------------------------------- */
+static bool service_open(struct lb *lb)
+{
+    struct service *s = arena_alloc(op_arena(lb->op), sizeof *s);
+    *s = (struct service){.cli.fd = -1};
+    lb->own = s;
+    return haproxy_balancer.open(lb);
+}
+
+static void service_close(struct lb *lb)
+{
+    if (lb->own)
+        vcli_close(&((struct service *)lb->own)->cli);
+}
 
 static const char *admin_text(struct op *op)
 {
@@ -52,289 +56,185 @@ static const char *admin_text(struct op *op)
                                 v6 ? "]" : "");
 }
 
-static bool open_vcli(struct op *op, struct vcli *ret, struct varnish_admin *admin)
+/* NULL: op failed. */
+static struct vcli *own_cli(struct lb *lb)
 {
+    struct service *s = lb->own;
     struct err err = {0};
-    *ret = (struct vcli){.op = op, .fd = -1};
-    if (varnish_admin_parse(admin_text(op), op_arena(op), admin, &err))
-        return vcli_open(op, admin, ret);
-    op_refused(op, err.code, "%s", err.text);
-    return false;
-}
-
-static const char *label_target(const struct varnish_vcls *v, const char *suffix)
-{
-    for (size_t i = 0; i < v->n; i++) {
-        const struct varnish_vcl *row = &v->rows[i];
-        if (row->label && str_starts(row->name, UP_PREFIX) && !strcmp(row->name + strlen(UP_PREFIX), suffix))
-            return row->target;
-    }
+    if (s->cli.fd >= 0)
+        return &s->cli;
+    if (varnish_admin_parse(admin_text(lb->op), op_arena(lb->op), &s->admin, &err))
+        return vcli_open(lb->op, &s->admin, &s->cli) ? &s->cli : NULL;
+    op_refused(lb->op, err.code, "%s", err.text);
     return NULL;
 }
 
-static bool is_down(const struct varnish_vcls *v)
+/* ---- list ------------------------------------------------------------------ */
+
+/* Told, and not seen by this balancer: out, whatever became of its Varnish meanwhile (a later step may have stopped
+ * it). Where requests come, its Varnish says whether it leaves; a command has left no trace to ask for. */
+static bool node_leaves(struct lb *lb, const struct lb_place *p, const struct lb_server *s, bool *ret)
 {
-    return str_starts(v->active, DOWN_PREFIX);
+    enum lb_state told = ((struct service *)lb->own)->told;
+    *ret = !s->serving && (told == LB_DRAIN || (told == LB_UNKNOWN && lb_was_told(lb, p)));
+    if (*ret || lb_state_is_out(s->state) || by_command(lb->op))
+        return true;
+    struct vcli *c = own_cli(lb);
+    return c && varnish_leaves(c, ret);
 }
 
-/* return(vcl(label)) works from the active VCL only: where the user's VCL does the same, ours cannot stand
- * before it. */
-static bool labels_of_others(const struct varnish_vcls *v)
+static bool mark(struct lb *lb, const struct lb_place *p, enum lb_ask ask, struct lb_server *io)
 {
-    for (size_t i = 0; i < v->n; i++) {
-        if (v->rows[i].label && !str_starts(v->rows[i].name, UP_PREFIX))
-            return true;
-    }
-    return false;
-}
-
-/* A path as a VCL string and a regular expression holds it without escapes. */
-static bool probe_path_valid(const char *s)
-{
-    if (!s || s[0] != '/' || strlen(s) > 200)
+    bool leaves;
+    if (!node_leaves(lb, p, io, &leaves))
         return false;
-    for (; *s; s++) {
-        if (!isascii((unsigned char)*s) || !(isalnum((unsigned char)*s) || strchr("/._~-", *s)))
+    if (!leaves)
+        return true;
+    io->leaving = io->serving;
+    io->state = LB_DRAIN;
+    if (io->leaving && ask == LB_ASK_COUNTS)
+        op_say(lb->op, "%s: still %s on %s (wanted DOWN)", lb->server, io->status ? io->status : "serving",
+               lb->peers[p->peer].text);
+    return true;
+}
+
+/* An agent check is the balancer's own matter: nothing that it says makes the probe succeed. */
+static bool service_list(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_table *ret)
+{
+    if (!haproxy_balancer.list(lb, peer, ask, ret))
+        return false;
+    for (size_t i = 0; i < ret->n; i++)
+        ret->rows[i].agent = false;
+    for (size_t k = 0; k < lb->n; k++) {
+        const struct lb_place *p = &lb->at[k];
+        struct lb_server *ours = p->peer == peer ? lb_table_find(ret, p->pool, lb->server) : NULL;
+        if (ours && !mark(lb, p, ask, ours))
             return false;
     }
     return true;
 }
 
-/* One word of a CLI command. */
-static const char *cli_quote(struct op *op, const char *text)
+/* A check that does not ask Varnish never sees the node leave: better said before anything is begun. */
+static bool sees_it_leave(struct lb *lb, size_t peer, const struct lb_server *s)
 {
-    auto_buf struct buf b = BUF_INIT(8192);
-    buf_puts(&b, "\"");
-    for (; *text; text++) {
-        if (*text == '\n')
-            buf_puts(&b, "\\n");
-        else
-            buf_printf(&b, "%s%c", *text == '"' || *text == '\\' ? "\\" : "", *text);
-    }
-    buf_puts(&b, "\"");
-    return arena_strdup(op_arena(op), buf_str(&b));
-}
-
-static bool load_down(struct vcli *c, const char *up, const char *down, const char *active)
-{
-    struct op *op = c->op;
-    char *body;
-    const char *path = op_arg(op, "probe_path");
-    if (!probe_path_valid(path)) {
-        op_refused(op, E_CONFIG, "varnish-service: probe_path \"%s\" is not a plain path", path ? path : "");
-        return false;
-    }
-    const char *vcl =
-        arena_printf(op_arena(op), down_vcl, path, path, (int)op_arg_int(op, "down_status"), up);
-    op_sending(op);
-    return vcli_want(c, &body, "vcl.label %s %s", up, active) &&
-           vcli_want(c, &body, "vcl.inline %s %s", down, cli_quote(op, vcl));
-}
-
-/* Drops what earlier drains left: down VCLs first, they refer to the labels. An error is no harm: a busy one
- * goes next time. */
-static void clean_up(struct vcli *c, const struct varnish_vcls *v)
-{
-    int status;
-    char *body;
-    static const char *const prefixes[] = {DOWN_PREFIX, UP_PREFIX};
-    for (int p = 0; p < 2; p++) {
-        for (size_t i = 0; i < v->n; i++) {
-            if (str_starts(v->rows[i].name, prefixes[p]) && !v->rows[i].active &&
-                !vcli_ask(c, &status, &body, "vcl.discard %s", v->rows[i].name))
-                return;
-        }
-    }
-}
-
-static bool use(struct vcli *c, const char *vcl)
-{
-    char *body;
-    struct varnish_vcls now;
-    op_sending(c->op);
-    if (!vcli_want(c, &body, "vcl.use %s", vcl) || !vcli_vcls(c, &now))
-        return false;
-    if (!strcmp(now.active, vcl))
+    const char *check = s->check ? s->check : "";
+    bool none = s->status && !strcmp(s->status, "no check");
+    bool blind = !by_command(lb->op) && (strstr(check, "L4OK") || strstr(check, "L6OK"));
+    if (!none && !blind)
         return true;
-    op_refused(c->op, E_STATE, "%s: took vcl.use %s but %s is active", c->admin->text, vcl, now.active);
+    op_refused(
+        lb->op, E_CONFIG,
+        "%s: %s/%s: its checks (%s) never see the node leave; wanted HTTP checks of %s there (`option httpchk`)",
+        lb->peers[peer].text, s->pool, s->name, none ? "none" : check, op_arg(lb->op, "probe_path"));
     return false;
 }
 
-static enum outcome leave_by_vcl(struct op *op)
+static bool service_fits(struct lb *lb, size_t peer)
 {
-    auto_vcli struct vcli c;
-    struct varnish_admin admin;
-    struct varnish_vcls now;
-    if (!open_vcli(op, &c, &admin) || !vcli_vcls(&c, &now))
-        return op_end(op);
-    op_changed(op, !is_down(&now));
-    if (is_down(&now))
-        return OUT_OK;
-    if (labels_of_others(&now))
-        return op_refused(
-            op, E_STATE,
-            "%s: this Varnish uses VCL labels, so a VCL of ours cannot stand before %s; give down_cmd and "
-            "up_cmd",
-            admin.text, now.active);
-    clean_up(&c, &now);
-    const char *suffix = arena_printf(op_arena(op), "%" PRIx64, (uint64_t)clock_wall_ms());
-    const char *up = arena_printf(op_arena(op), UP_PREFIX "%s", suffix);
-    const char *down = arena_printf(op_arena(op), DOWN_PREFIX "%s", suffix);
-    if (!load_down(&c, up, down, now.active) || !use(&c, down))
-        return op_end(op);
-    op_say(op, "%s: the probe of %s now gets %d", admin.text, op_arg(op, "probe_path"),
-           (int)op_arg_int(op, "down_status"));
-    return OUT_OK;
-}
-
-static enum outcome return_by_vcl(struct op *op)
-{
-    auto_vcli struct vcli c;
-    struct varnish_admin admin;
-    struct varnish_vcls now;
-    op_sending(op); /* row 22: a Varnish that cannot be asked says nothing about the revision */
-    if (!open_vcli(op, &c, &admin) || !vcli_vcls(&c, &now))
-        return op_end(op);
-    op_changed(op, is_down(&now));
-    if (!is_down(&now)) /* restarted meanwhile, or somebody's hand: it serves by its own VCL */
-        return OUT_OK;
-    const char *target = label_target(&now, now.active + strlen(DOWN_PREFIX));
-    if (!target)
-        return op_refused(op, E_STATE,
-                          "%s: which VCL was active before %s is not known; `vcl.use` the right one by hand",
-                          admin.text, now.active);
-    if (!use(&c, target))
-        return op_end(op);
-    if (vcli_vcls(&c, &now))
-        clean_up(&c, &now);
-    return op_end(op);
-}
-
-/* ---- verbs --------------------------------------------------------------------------------------- */
-
-static enum outcome run_command(struct op *op, const char *param)
-{
-    const char *const args[] = {op_arg(op, param), NULL};
-    const struct node_cmd cmd = {.script = command_script, .args = args, .step_key = param};
-    struct node_result r;
-    if (!args[0])
-        return op_refused(op, E_CONFIG, "varnish-service: down_cmd is given, so up_cmd is needed too");
-    if (!node_change(op, &cmd, &r))
-        return op_end(op);
-    if (r.status != 0)
-        return op_refused(op, E_STATUS, "varnish-service: %s ended with status %d", param, r.status);
-    return OUT_OK;
-}
-
-static enum outcome run_drain(struct op *op)
-{
-    auto_lb struct lb lb;
-    if (!lb_open(op, &lb) || !lb_see(&lb, LB_ASK_STATE))
-        return op_end(op);
-    op_fact(op, LB_FACT_DEBT, "varnish-service %s fails its probe, before: %s", lb_place_text(&lb, &lb.at[0]),
-            lb_text(&lb));
-    return by_command(op) ? run_command(op, "down_cmd") : leave_by_vcl(op);
-}
-
-static enum outcome run_enable(struct op *op)
-{
-    return by_command(op) ? run_command(op, "up_cmd") : return_by_vcl(op);
-}
-
-/* Is the node leaving as we told it? A Varnish that does not answer its CLI (a later step may have stopped
- * it) is judged by the balancers alone. */
-static bool still_leaving(struct lb *lb, bool *ret)
-{
-    auto_vcli struct vcli c = {.fd = -1};
-    struct varnish_admin admin;
-    struct varnish_vcls now;
-    struct err err = {0};
-    *ret = !lb_any_serving(lb);
-    if (by_command(lb->op) || !varnish_admin_parse(admin_text(lb->op), op_arena(lb->op), &admin, &err))
-        return true;
-    if (*ret) /* out in the eyes of every balancer: no more needs to be known */
-        return true;
-    if (!vcli_open(lb->op, &admin, &c) || !vcli_vcls(&c, &now))
+    struct lb_table t;
+    const char *refusal = NULL;
+    if (!haproxy_balancer.list(lb, peer, LB_ASK_COUNTS, &t))
         return false;
-    *ret = is_down(&now);
+    for (size_t i = 0; i < t.n; i++) {
+        if (!strcmp(t.rows[i].name, lb->server) && !sees_it_leave(lb, peer, &t.rows[i]))
+            return false;
+    }
+    if (by_command(lb->op))
+        return true;
+    struct vcli *c = own_cli(lb);
+    if (!c || !varnish_can_leave(c, &refusal))
+        return false;
+    if (refusal)
+        op_refused(lb->op, E_STATE, "%s", refusal);
+    return !refusal;
+}
+
+/* ---- put ------------------------------------------------------------------- */
+
+/* Safe to repeat, and repeated when it was forgotten: so each run is a job of its own. */
+static bool run_command(struct lb *lb, const char *param, const char **ret_refusal)
+{
+    struct op *op = lb->op;
+    const char *const args[] = {op_arg(op, param), NULL};
+    const struct node_cmd cmd = {
+        .script = command_script,
+        .args = args,
+        .step_key = arena_printf(op_arena(op), "%s-%" PRIx64, param, (uint64_t)clock_wall_ms())};
+    struct node_result r;
+    if (!node_change(op, &cmd, &r))
+        return false;
+    if (r.status != 0)
+        *ret_refusal = arena_printf(op_arena(op), "%s ended with status %d", param, r.status);
     return true;
 }
 
-static enum outcome run_observe(struct op *op)
+static bool put_by_vcl(struct lb *lb, enum lb_state want, const char **ret_refusal)
 {
-    auto_lb struct lb lb;
-    bool leaving;
-    if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_STATE))
-        return op_end(op);
-    op_fact(op, LB_FACT_STATE, "%s", lb_text(&lb));
-    op_fact(op, "in_rotation", "%s", lb_all_serving(&lb) ? "yes" : "no");
-    if (!lb_report_before(&lb))
-        return op_end(op);
-    if (!still_leaving(&lb, &leaving))
-        return op_end(op);
-    op_ready(op, leaving);
-    return OUT_OK;
+    struct op *op = lb->op;
+    struct vcli *c = own_cli(lb);
+    if (!c)
+        return false;
+    return want == LB_DRAIN
+               ? varnish_leave(c, op_arg(op, "probe_path"), (int)op_arg_int(op, "down_status"), ret_refusal)
+               : varnish_return(c, ret_refusal);
 }
 
-static enum outcome run_wait_idle(struct op *op)
+/* The node leaves every pool of every balancer at once. */
+static bool service_put(struct lb *lb, const struct lb_place *p, enum lb_state want, const char **ret_refusal)
 {
-    auto_lb struct lb lb;
-    bool leaving;
-    int64_t left;
-    if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_COUNTS))
-        return op_end(op);
-    if (!lb_idle_sum(&lb, &left))
-        return op_end(op);
-    bool seen = !lb_any_serving(&lb);
-    if (!seen && !still_leaving(&lb, &leaving))
-        return op_end(op);
-    if (!seen && !leaving) {
-        op_lost(op);
-        op_say(op, "%s: its own VCL is active again, so it does not leave", lb.server);
-    }
-    for (size_t i = 0; i < lb.n; i++) {
-        if (lb_place_serving(&lb.at[i]))
-            op_say(op, "%s: still %s on %s (wanted DOWN)", lb.server, lb.at[i].rows[0].status,
-                   lb.peers[lb.at[i].peer].text);
-    }
-    op_ready(op, seen && left == 0);
-    return OUT_OK;
+    struct service *s = lb->own;
+    (void)p;
+    if (s->told == want)
+        return true;
+    s->told = LB_UNKNOWN;
+    if (!(by_command(lb->op) ? run_command(lb, want == LB_DRAIN ? "down_cmd" : "up_cmd", ret_refusal)
+                             : put_by_vcl(lb, want, ret_refusal)))
+        return false;
+    if (!*ret_refusal)
+        s->told = want;
+    return true;
 }
 
-static enum outcome run_guard(struct op *op)
-{
-    auto_lb struct lb lb;
-    if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_STATE))
-        return op_end(op);
-    bool out = !lb_any_serving(&lb);
-    op_ready(op, out);
-    if (!out) {
-        op_lost(op);
-        op_say(op, "%s: a balancer sends it requests again", lb.server);
-    }
-    return OUT_OK;
-}
+/* The words are HAProxy's, which is asked: so are those of journals and debts. */
+static const struct balancer service_balancer = {
+    .name = "varnish-service",
+    .can = LB_CAN_COUNTS | LB_CAN_FORGET | LB_CAN_LAG,
+    .peers_param = "sockets",
+    .pools_param = "backend",
+    .server_param = "server",
+    .words = {[LB_READY] = "ready", [LB_DRAIN] = "drain", [LB_MAINT] = "maint"},
+    .pool_noun = "backend",
+    .server_noun = "server",
+    .deed = "fails its probe",
+    .up_words = "UP and ready",
+    .many = "balancers",
+    .forgets = ", another VCL or somebody's hand",
+    .stuck = "",
+    .name_valid = hap_name_valid,
+    .name_wanted = HAP_NAME_WANTED,
+    .open = service_open,
+    .close = service_close,
+    .list = service_list,
+    .put = service_put,
+    .fits = service_fits,
+};
 
-static enum outcome run_enabled(struct op *op)
-{
-    auto_vcli struct vcli c = {.fd = -1};
-    struct varnish_admin admin;
-    struct varnish_vcls now;
-    auto_lb struct lb lb = {.op = op};
-    op_sending(op); /* as lb_open_read */
-    if (by_command(op)) {
-        if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_STATE))
-            return op_end(op);
-        op_ready(op, lb_any_serving(&lb) || !lb_was_in(&lb));
-        return OUT_OK;
-    }
-    if (!open_vcli(op, &c, &admin) || !vcli_vcls(&c, &now))
-        return op_end(op);
-    op_ready(op, !is_down(&now));
-    return OUT_OK;
-}
+/* ---- table ----------------------------------------------------------------- */
 
-/* ---- table --------------------------------------------------------------------------------------- */
+static bool service_check(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
+{
+    const char *down = op_pair_value(args, n, "down_cmd"), *up = op_pair_value(args, n, "up_cmd");
+    const char *path = op_pair_value(args, n, "probe_path");
+    (void)timeout_ms;
+    if ((down != NULL) != (up != NULL))
+        return err_set(err, E_CONFIG, "%s is given, so %s is needed, too", down ? "down_cmd" : "up_cmd",
+                       down ? "up_cmd" : "down_cmd");
+    return !path || varnish_probe_path_valid(path) ||
+           err_set(
+               err, E_CONFIG,
+               "probe_path \"%s\" is not a plain path; wanted / and letters, digits and /._~-, at most 200",
+               path);
+}
 
 #define P_SOCKETS                                                                                            \
     {                                                                                                        \
@@ -365,8 +265,8 @@ static const struct param params[] = {
      .help = "what the probe gets while the node leaves"},
     {.name = "down_cmd",
      .type = PARAM_STR,
-     .help = "instead of the VCL: a command on the node that fails the probe"},
-    {.name = "up_cmd", .type = PARAM_STR, .help = "the command that undoes down_cmd"},
+     .help = "instead of the VCL: a command on the node that fails the probe; safe to repeat"},
+    {.name = "up_cmd", .type = PARAM_STR, .help = "the command that undoes down_cmd; safe to repeat"},
     PARAM_END,
 };
 static const struct param fleet_params[] = {
@@ -377,97 +277,46 @@ static const struct param fleet_params[] = {
      .help = "servers of the plan's nodes; default: all of the backend"},
     PARAM_END,
 };
+static const struct param survey_params[] = {
+    P_SOCKETS,
+    P_BACKEND,
+    {.name = "ignore_backends",
+     .type = PARAM_LIST,
+     .help =
+         "backends that may go on sending to a node while it is out; others that the pillar does not name "
+         "are refused"},
+    PARAM_END,
+};
+
+#define K          "varnish-service"
+#define OF(params) LB_OF(service_balancer, params)
 
 static const struct verb verbs[] = {
-    {.name = "varnish-service.observe",
+    {LB_OBSERVE_ROW(K), OF(params),
      .help =
-         "does the node fail the balancers' probe, as we told it? records what they say before the release",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_BALANCER,
-     .default_timeout_ms = 15000,
-     LB_OF(haproxy_balancer, params),
-     .run = run_observe},
-    {.name = "varnish-service.drain",
-     .help = "makes the balancers' probe see the node leave; it goes on serving",
-     .effect = EFFECT_CHANGE,
-     .scope = SCOPE_BALANCER,
-     .does = DOES_DRAIN,
-     .deadline = "",
-     .counts = "sessions left",
-     .observe = "varnish-service.observe",
-     .record_before = true,
-     .default_timeout_ms = 30000,
-     LB_OF(haproxy_balancer, params),
-     .run = run_drain},
-    {.name = "varnish-service.wait_idle",
-     .help = "waits until every balancer says DOWN and has no session left on the node",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_BALANCER,
-     .does = DOES_IDLE,
-     .deadline = LB_DEADLINE,
-     .counts = "sessions left",
-     .waits = true,
-     .default_timeout_ms = 60000,
-     .interval_ms = 500,
-     LB_OF(haproxy_balancer, params),
-     .run = run_wait_idle},
-    {.name = "varnish-service.enable",
-     .help = "lets the probe succeed again",
-     .effect = EFFECT_CHANGE,
-     .scope = SCOPE_BALANCER,
-     .does = DOES_ENABLE,
-     .observe = "varnish-service.enabled",
-     .default_timeout_ms = 30000,
-     LB_OF(haproxy_balancer, params),
-     .run = run_enable},
-    {.name = "varnish-service.enabled",
-     .help = "does the node's Varnish serve by its own VCL again?",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_BALANCER,
-     .default_timeout_ms = 15000,
-     LB_OF(haproxy_balancer, params),
-     .run = run_enabled},
-    {.name = "varnish-service.wait_up",
-     .help = "waits until every balancer says UP",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_BALANCER,
-     .does = DOES_WAIT_UP,
-     .waits = true,
-     .default_timeout_ms = 60000,
-     .interval_ms = 250,
-     LB_OF(haproxy_balancer, params),
-     .run = lb_run_wait_up},
-    {.name = "varnish-service.guard",
-     .help = "does no balancer send the node that we hold requests?",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_BALANCER,
-     .default_timeout_ms = 15000,
-     LB_OF(haproxy_balancer, params),
-     .run = run_guard},
-    {.name = "varnish-service.capacity",
-     .help = "how many Varnishes get requests from every balancer",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_FLEET,
-     .default_timeout_ms = 15000,
-     LB_OF(haproxy_balancer, fleet_params),
-     .run = lb_run_capacity},
-    {.name = "varnish-service.show",
-     .help = "every server of the backend as each balancer sees it",
-     .effect = EFFECT_READ,
-     .scope = SCOPE_FLEET,
-     .default_timeout_ms = 15000,
-     LB_OF(haproxy_balancer, fleet_params),
-     .run = lb_run_show},
+         "does the node fail the balancers' probe, as we told it? records what they say before the release"},
+    {LB_CHANGE_ROW(K, drain, "observe", CHANGE_MS), OF(params), .check = service_check, .does = DOES_DRAIN,
+     .counts = "sessions left", .deadline = "", .record_before = true,
+     .help = "makes the balancers' probe see the node leave; it goes on serving"},
+    {LB_WAIT_IDLE_ROW(K, 500), OF(params),
+     .help = "waits until every balancer says DOWN and has no session left on the node"},
+    {LB_ENABLE_ROW(K, CHANGE_MS), OF(params), .help = "lets the probe succeed again"},
+    {LB_ENABLED_ROW(K), OF(params), .help = "does the node's Varnish serve by its own VCL again?"},
+    {LB_WAIT_UP_ROW(K), OF(params), .help = "waits until every balancer says UP"},
+    {LB_GUARD_ROW(K), OF(params), .help = "does the node that we hold still leave? its own VCL forgets it"},
+    {LB_CAPACITY_ROW(K), OF(fleet_params), .help = "how many Varnishes get requests from every balancer"},
+    {LB_SHOW_ROW(K), OF(fleet_params), .help = "every server of the backend as each balancer sees it"},
+    {LB_SURVEY_ROW(K), OF(survey_params),
+     .help = "addresses that more than one server stands for, over all backends of each balancer"},
     {0},
 };
 
 extern const struct driver varnish_service_driver;
 const struct driver varnish_service_driver = {
-    .name = "varnish-service",
-    .help = "Nodes whose own Varnish is probed by HAProxies in front: the node leaves by failing that probe, "
-            "through "
-            "a VCL of ours over Varnish's CLI (6.0 and later, VCL 4.1) or two commands of the pillar; the "
-            "balancers "
-            "are only read.",
+    .name = K,
+    .help =
+        "Nodes whose own Varnish is probed by HAProxies in front: the node leaves by failing that probe, "
+        "through a VCL of ours over Varnish's CLI (6.0 and later, VCL 4.1) or two commands of the pillar; "
+        "the balancers are only read.",
     .verbs = verbs,
 };

@@ -75,6 +75,17 @@ bool vcli_want(struct vcli *c, char **ret_body, const char *fmt, ...) __attribut
 bool vcli_vcls(struct vcli *c, struct varnish_vcls *ret);
 bool vcli_backends(struct vcli *c, struct varnish_backends *ret);
 
+/* ---- a Varnish that fails its probe: leave.c ---------------------------------------------------------- */
+
+/* A path as a VCL string and a regular expression holds it without escapes. */
+bool varnish_probe_path_valid(const char *s);
+/* Could it leave? As `put` of a balancer: false: op failed; *ret_refusal: why not. */
+bool varnish_can_leave(struct vcli *c, const char **ret_refusal);
+bool varnish_leaves(struct vcli *c, bool *ret);
+/* The probe of `path` gets `status`, everything else what it got before; and back. Already so is nothing to do. */
+bool varnish_leave(struct vcli *c, const char *path, int status, const char **ret_refusal);
+bool varnish_return(struct vcli *c, const char **ret_refusal);
+
 /* ---- the kind: varnish.c, count.c, ban.c ------------------------------------------------------------- */
 
 extern const struct balancer varnish_balancer;
