@@ -17,7 +17,7 @@ static struct core_kept *keep_core(struct core *core)
 void readings_forget(struct core *core)
 {
     for (uint32_t g = 0; g < core->plan->n_groups; g++) {
-        core->readings[g].valid = false;
+        reading_ends(&core->readings[g]);
         core->readings[g].short_since = -1;
     }
 }
@@ -61,7 +61,8 @@ static void step_reset(struct node *n)
     k->unknown = false;
     k->inflight = ROLE_NONE;
     k->inflight_step = CORE_NO_STEP;
-    n->settling = n->escalated = n->killed = n->last_unknown = n->lost_here = false;
+    n->stance = STANCE_BEGINS;
+    n->last_unknown = n->lost_here = false;
     n->seen_in = SEEN_NOT_YET;
     n->ready_count = n->looks = 0;
     n->started = -1;
@@ -80,7 +81,50 @@ static void walk_again(const struct core *core, struct node *n, uint16_t step)
     if (k->before_of > core->phase_first[PHASE_CHANGE])
         k->before_of = 0; /* other pids by now; what balancers are owed stays as it was first seen */
     k->walk++;
-    k->may_be_in = !k->drained;
+    k->hold = node_drained(n) ? HOLD_OUT : HOLD_MAY_BE_IN;
+}
+
+/* In the walk from drain to enable: only there do its phases say what is so between it and its balancer. A run-once step
+ * of one of them is undone when the walk is over. */
+static bool walks(const struct node_kept *k)
+{
+    return k->state == NODE_OUT || k->state == NODE_BACK;
+}
+
+/* It was told to leave, or is known to have left: where it was judged to be, it is no more. */
+static void told_out(struct node *n)
+{
+    struct node_kept *k = keep(n);
+    if (k->hold == HOLD_MAY_BE_IN)
+        k->hold = HOLD_HELD;
+    else if (k->hold == HOLD_UNSEEN)
+        k->hold = HOLD_OUT;
+    n->stale = false;
+}
+
+/* Given back, or forgotten. */
+static void drain_ends(struct node *n)
+{
+    struct node_kept *k = keep(n);
+    if (k->hold == HOLD_OUT)
+        k->hold = HOLD_HELD;
+    else if (k->hold == HOLD_UNSEEN)
+        k->hold = HOLD_MAY_BE_IN;
+}
+
+static void walk_intent(struct node *n, const struct core_step_def *def)
+{
+    struct node_kept *k = keep(n);
+    if (k->hold == HOLD_ADMITTED)
+        k->hold = HOLD_HELD;
+    if (def->phase == PHASE_DRAIN) {
+        k->debt = true;
+        told_out(n);
+    }
+    if (def->phase == PHASE_ENABLE) {
+        drain_ends(n);
+        k->returned = true;
+    }
 }
 
 static void apply_intent(struct core *core, struct node *n, const struct record *row)
@@ -90,7 +134,8 @@ static void apply_intent(struct core *core, struct node *n, const struct record 
     if (row->role == ROLE_GUARD) /* the drain again, beside the node's own step */
         return;
     const struct core_step_def *def = &core->plan->steps[row->step];
-    k->fresh = false;
+    if (walks(k))
+        walk_intent(n, def);
     k->inflight = row->role;
     k->step = k->inflight_step = row->step;
     if (row->role == ROLE_RUN || row->role == ROLE_UNDO) {
@@ -99,22 +144,27 @@ static void apply_intent(struct core *core, struct node *n, const struct record 
     }
     if (def->takes_out)
         k->debt = true;
-    if (def->phase == PHASE_DRAIN) {
-        k->debt = true;
-        k->may_be_in = n->stale = false;
-    }
     if (def->phase == PHASE_CHANGE)
         k->touched = true;
-    if (def->phase == PHASE_ENABLE) {
-        k->drained = false;
-        k->returned = true;
-    }
     if (def->once != ONCE_NO && row->role == ROLE_RUN) {
         c->once_state[row->step] = ONCE_RUNNING;
         c->once_node[row->step] = row->node;
     } else if (def->once != ONCE_NO && row->role == ROLE_UNDO) {
         c->once_state[row->step] = ONCE_UNDOING;
     }
+}
+
+static void walk_done(const struct core *core, struct node *n, uint16_t step)
+{
+    const struct core_step_def *def = &core->plan->steps[step];
+    struct node_kept *k = keep(n);
+    if (k->hold == HOLD_ADMITTED)
+        k->hold = HOLD_HELD;
+    if (def->phase == PHASE_DRAIN)
+        told_out(n);
+    if (def->phase == PHASE_DRAIN && def->effect == EFFECT_CHANGE &&
+        step >= way_of(core, (uint32_t)(n - core->nodes))->drain_step)
+        k->hold = HOLD_OUT;
 }
 
 static void step_done(struct core *core, struct node *n, const struct record *row)
@@ -126,11 +176,8 @@ static void step_done(struct core *core, struct node *n, const struct record *ro
         c->once_state[row->step] = row->back ? ONCE_FREE : ONCE_DONE;
         c->once_walk[row->step] += row->back;
     }
-    if (def->phase == PHASE_DRAIN && def->effect == EFFECT_CHANGE)
-        k->drained = true;
-    if (def->phase == PHASE_DRAIN)
-        k->may_be_in = n->stale = false;
-    k->fresh = false;
+    if (walks(k))
+        walk_done(core, n, row->step);
     step_reset(n);
     k->step = (uint16_t)(row->step + 1);
 }
@@ -198,8 +245,7 @@ static void apply_admit(struct core *core, struct node *n)
         walk_again(core, n, core->phase_first[PHASE_DRAIN]);
     step_reset(n);
     k->step = core->phase_first[PHASE_DRAIN];
-    k->may_be_in = false; /* the floor was looked at for it just now */
-    k->fresh = true;
+    k->hold = HOLD_ADMITTED; /* the floor was looked at for it just now */
 }
 
 /* a = 1: found before anything of it was stopped, by a controller that took over: as if never drained. */
@@ -210,7 +256,7 @@ static void apply_lost(struct core *core, struct node *n, const struct record *r
     keep_core(core)->n_lost++;
     if (row->a == 1) {
         uint8_t losses = k->losses;
-        k->drained = false;
+        drain_ends(n);
         walk_again(core, n, core->phase_first[PHASE_DRAIN]);
         k->losses = losses;
         return;
@@ -220,7 +266,7 @@ static void apply_lost(struct core *core, struct node *n, const struct record *r
     if (node_step(core, n) >= core->phase_first[PHASE_CHANGE] || k->state == NODE_LEFT)
         return;
     step_reset(n);
-    k->drained = false;
+    drain_ends(n);
     k->step = way_of(core, (uint32_t)(n - core->nodes))->drain_step;
 }
 
@@ -230,7 +276,7 @@ static void apply_node_in(struct core *core, struct node *n, bool still_out)
     set_state(core, n, k->state == NODE_OUT ? NODE_DONE : NODE_UNDONE);
     step_reset(n);
     k->debt = still_out;
-    k->drained = false;
+    k->hold = HOLD_NOT;
     n->soak_fails = 0;
     n->due = CORE_NEVER;
     n->guard_due = 0;
@@ -246,11 +292,17 @@ static void apply_failed(struct core *core, const struct record *row)
     core->scan = 0; /* others may wait for it */
 }
 
+static uint8_t left_from(const struct node_kept *k)
+{
+    return k->state == NODE_BACK                              ? LEFT_FROM_WAY_BACK
+           : k->state == NODE_DONE || k->state == NODE_UNDONE ? LEFT_FROM_ROTATION
+                                                              : LEFT_FROM_WALK;
+}
+
 static void apply_left(struct core *core, struct node *n, const struct record *row)
 {
     struct node_kept *k = keep(n);
-    k->left_back = row->back;
-    k->left_in = k->state == NODE_DONE || k->state == NODE_UNDONE;
+    k->left_from = left_from(k);
     /* It ran nothing before: out of rotation it is as undone as it can be. */
     set_state(core, n, row->a == WHY_NOTHING_BEFORE ? NODE_GONE : NODE_LEFT);
     step_reset(n);
@@ -295,7 +347,6 @@ static void apply_note(struct core *core, struct node *n, const struct record *r
     case NOTE_NODE_FAILED: apply_failed(core, row); break;
     case NOTE_NODE_TURN:
         set_state(core, n, NODE_BACK);
-        k->fresh = false;
         walk_again(core, n, (uint16_t)row->a);
         break;
     case NOTE_NODE_IN: apply_node_in(core, n, false); break;
@@ -339,7 +390,8 @@ static void take_up_left(struct core *core, struct node *n)
 {
     struct core_kept *c = keep_core(core);
     struct node_kept *k = keep(n);
-    bool judged = k->step >= core->phase_first[PHASE_ENABLE] && k->left_back == c->back;
+    bool judged =
+        k->step >= core->phase_first[PHASE_ENABLE] && (k->left_from == LEFT_FROM_WAY_BACK) == c->back;
     set_state(core, n, c->back ? NODE_BACK : NODE_OUT);
     if (!judged) {
         walk_again(core, n, core->phase_first[PHASE_DRAIN]);
@@ -354,15 +406,22 @@ static void take_up_left(struct core *core, struct node *n)
 static void let_go(struct core *core, struct node *n)
 {
     struct node_kept *k = keep(n);
-    if (k->state != NODE_LEFT && k->state != NODE_GONE) {
-        k->left_back = k->state == NODE_BACK;
-        k->left_in = k->state == NODE_DONE || k->state == NODE_UNDONE;
-    }
+    if (k->state != NODE_LEFT && k->state != NODE_GONE)
+        k->left_from = left_from(k);
     set_state(core, n, NODE_GONE);
     set_sick(core, n, false);
     step_reset(n);
-    k->fresh = k->suspect = false;
+    if (k->hold == HOLD_ADMITTED)
+        k->hold = HOLD_NOT;
+    k->suspect = false;
     n->due = CORE_NEVER;
+}
+
+/* It waits for its admission, or for what judges it. */
+static void let_be(struct core *core, struct node *n, enum node_state state)
+{
+    set_state(core, n, state);
+    keep(n)->hold = HOLD_NOT;
 }
 
 /* Where a node takes up again after an order. One that is in rotation has to wait for its admission like any
@@ -380,22 +439,21 @@ static void take_up(struct core *core, struct node *n)
     if (k->state == NODE_GONE && c->back && !was_given_up)
         return; /* left out for good */
     bool left = k->state == NODE_LEFT || k->state == NODE_GONE;
-    if (k->fresh) {
+    if (k->hold == HOLD_ADMITTED) {
         k->suspect = k->touched && k->state == NODE_OUT;
-        set_state(core, n, k->touched ? NODE_DONE : NODE_PENDING);
-        k->fresh = false;
+        let_be(core, n, k->touched ? NODE_DONE : NODE_PENDING);
         step_reset(n);
         n->due = CORE_NEVER;
     } else if (k->state == NODE_FAILED || (left && !held)) {
-        set_state(core, n, NODE_PENDING);
+        let_be(core, n, NODE_PENDING);
         k->walk++;
-    } else if (left && k->left_in) {
-        set_state(core, n, NODE_DONE);
+    } else if (left && k->left_from == LEFT_FROM_ROTATION) {
+        let_be(core, n, NODE_DONE);
         step_reset(n);
     } else if (left) {
         take_up_left(core, n);
     } else if (k->state == NODE_UNDONE && !c->back) {
-        set_state(core, n, NODE_PENDING);
+        let_be(core, n, NODE_PENDING);
         k->touched = false;
         k->walk++;
         step_reset(n);
@@ -406,7 +464,7 @@ static void take_up(struct core *core, struct node *n)
     /* Its drain may have been forgotten while no controller looked. */
     if ((k->state == NODE_OUT || k->state == NODE_BACK) &&
         node_step(core, n) < core->phase_first[PHASE_CHANGE])
-        k->may_be_in = true;
+        k->hold = node_drained(n) ? HOLD_UNSEEN : HOLD_MAY_BE_IN;
     /* The order is a new chance. What ended well and has no effect yet is asked for anew, not for its old
      * answer. */
     if (k->attempt > 0 && k->inflight == ROLE_NONE && !k->unknown)

@@ -24,8 +24,12 @@ static enum invariant check_node(const struct core *core, uint32_t i)
 {
     const struct node *n = &core->nodes[i];
     bool held = n->kept.state == NODE_OUT || n->kept.state == NODE_BACK;
+    bool settled = n->kept.state != NODE_LEFT && n->kept.state != NODE_GONE;
+    if (settled && held != (n->kept.hold != HOLD_NOT))
+        return INVARIANT_HOLD;
     const uint32_t *counts = core->kept.counts, *mine = core->kept.of_group[core_group_of(core->plan, i)];
-    if (held && n->kept.fresh && counts[NODE_OUT] + counts[NODE_BACK] > mine[NODE_OUT] + mine[NODE_BACK])
+    if (held && n->kept.hold == HOLD_ADMITTED &&
+        counts[NODE_OUT] + counts[NODE_BACK] > mine[NODE_OUT] + mine[NODE_BACK])
         return INVARIANT_GROUPS;
     if ((n->kept.state == NODE_DONE || n->kept.state == NODE_UNDONE || n->kept.state == NODE_PENDING) &&
         n->kept.debt && way_of(core, i)->gives_back && !way_of(core, i)->takes_elsewhere)

@@ -21,17 +21,19 @@ static void find_way(struct core *core, uint32_t g)
 {
     const struct core_plan *plan = core->plan;
     struct way *w = &core->ways[g];
+    bool takes_out = false;
     *w = (struct way){CORE_NO_STEP, core->phase_first[PHASE_CHECK], CORE_NO_STEP, CORE_NO_STEP,
                       .gives_back = false};
     for (uint16_t i = (uint16_t)plan->n_steps; i-- > 0;) {
         const struct core_step_def *def = &plan->steps[i];
-        if (def->group != 0 && def->group != g + 1)
+        if (!step_is_of(def, g))
             continue;
         w->gives_back |= def->gives_back || (def->phase == PHASE_ENABLE && def->effect != EFFECT_READ);
         w->takes_elsewhere |= def->takes_out && def->phase != PHASE_DRAIN;
         w->changes |= def->phase == PHASE_CHANGE;
-        if (def->phase == PHASE_DRAIN && def->effect == EFFECT_CHANGE)
+        if (def->phase == PHASE_DRAIN && def->effect == EFFECT_CHANGE && (def->takes_out || !takes_out))
             w->drain_step = i;
+        takes_out |= def->phase == PHASE_DRAIN && def->takes_out;
         if (def->phase == PHASE_CHANGE)
             w->change_step = i;
         if (def->phase == PHASE_ENABLE && def->waits)
@@ -131,7 +133,7 @@ static void find_min_due(struct core *core)
         const struct node *n = &core->nodes[i];
         if (!n->op && n->due > core->now)
             core->min_due = least(core->min_due, n->due);
-        if (!n->side_op && n->kept.drained && n->guard_due > core->now)
+        if (!n->side_op && node_drained(n) && n->guard_due > core->now)
             core->min_due = least(core->min_due, n->guard_due);
         if (core->kept.soaking && !core->kept.stop && n->kept.state == NODE_DONE && !n->op &&
             n->due <= core->now && way_of(core, i)->soak_step != CORE_NO_STEP)
@@ -177,7 +179,7 @@ void core_step(struct core *core, const struct event *ev, struct update *ret)
         life_pump(core, ret);
     }
     for (uint32_t g = 0; !core->more && g < core->plan->n_groups; g++)
-        core->readings[g].valid = false; /* a reading serves the admissions of one moment */
+        reading_ends(&core->readings[g]); /* it serves the admissions of one moment */
     find_min_due(core);
 }
 

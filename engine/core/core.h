@@ -172,6 +172,7 @@ uint32_t core_lost(const struct core *core);
     X(DEBT, "a node counted in rotation still has a balancer debt")                                          \
     X(UNTOUCHED, "a node that was never touched is going back")                                              \
     X(STAGE, "a node of a later stage is out")                                                               \
+    X(HOLD, "a node's place in the release and its place to its balancer contradict each other")             \
     X(GROUPS, "a node was admitted while one of another group is out")                                       \
     X(ENDED, "an op is in flight after the end")                                                             \
     X(ORPHAN, "a node is out but nothing will move it")

@@ -21,35 +21,63 @@
 #define CORE_DECISION_OPS     4
 #define LOSSES_MAX            5 /* then the balancer, or somebody behind it, does not want this node out */
 
+/* ---- where a node stands. What is one state is one enumeration, and where each may lead is a table: walk.c, for these
+ * two and for enum node_state. A decision that leads elsewhere stops the program. */
+
+/* In its walk from drain to enable: what is so between it and its balancer, as far as rows say. */
+enum hold {
+    HOLD_NOT,       /* not in a walk: its balancer has it as it found it, or as it gave it back */
+    HOLD_ADMITTED,  /* nothing of its walk begun */
+    HOLD_HELD,      /* no drain in force: not yet, or it is being given back, or its plan has none */
+    HOLD_OUT,       /* our drain is in force: the guard looks after it */
+    HOLD_UNSEEN,    /* ... as the controller before this one left it: it may have been forgotten since */
+    HOLD_MAY_BE_IN, /* its walk began anew while it may be in rotation: look, and mind the floor */
+    HOLD_COUNT
+};
+
+/* In its step, as this controller has it; anew with each step. */
+enum stance {
+    STANCE_BEGINS,    /* nothing of it is in force */
+    STANCE_SETTLES,   /* a change was taken, and its effect is waited for */
+    STANCE_ESCALATED, /* a wait that went on to harder means */
+    STANCE_KILLED,    /* ... and to the hardest */
+    STANCE_COUNT
+};
+
+/* From where a node was left for a person, or let go. */
+enum left_from { LEFT_FROM_WALK, LEFT_FROM_ROTATION, LEFT_FROM_WAY_BACK };
+
+/* What this controller itself learnt of a node whose drain is in force by the journal. */
+enum guarded { GUARD_NEVER_ASKED, GUARD_ASKED, GUARD_SAW_IT_OUT };
+
 /* ---- what the journal's rows make, and nothing else. Written by apply.c alone: everybody else has it as
  * const, and a replayed core has the same bytes here as the live one (core_same). No padding, so that bytes
  * can be compared. */
 
+/* Flags are what is true beside all of these, and beside each other: what was done to the node in this release and is
+ * not undone by its place (debt, touched, returned), what is known of its present step (unknown: whatever its place),
+ * and what was found while it is in rotation (sick, suspect). */
 struct node_kept {
     uint16_t step;          /* next step of its walk, as far as rows say; skipping is node_step()'s */
     uint16_t before_of;     /* 1 + the step whose state before is in the journal; 0 = none in this walk */
     uint16_t inflight_step; /* of the intent without outcome */
     uint16_t walk;          /* how often its walk was begun anew */
     uint8_t state;          /* enum node_state */
+    uint8_t hold;           /* enum hold */
+    uint8_t left_from;      /* enum left_from */
     uint8_t inflight;       /* role of an intent without outcome */
     uint8_t attempt;        /* runs of the present step */
     uint8_t losses;         /* how often its balancer forgot the drain of this walk */
     bool debt;              /* its balancer was touched and is owed its earlier state */
-    bool drained;           /* our drain is in force: the guard looks after it */
     bool touched;           /* a change step was begun: it may no longer be what it was */
-    bool fresh;             /* admitted, and nothing of its walk begun */
     bool returned; /* to be given back to its balancer by this release at least once: it may be in rotation */
     bool unknown;  /* the present step's outcome is unknown: observe before anything else */
     bool gang_done;   /* through the present parallel phase */
-    bool left_in;     /* it was in rotation when it was left for a person */
-    bool left_back;   /* ... on its way back */
-    bool may_be_in;   /* its walk began anew while it may be in rotation: look, and mind the floor */
     bool sick;        /* unhealthy while its stage was judged: in rotation, and no use there */
     uint8_t given_up; /* enum given_up */
-    bool spare;
-    bool suspect; /* in rotation, and certainly not running what it should: a resume walks it again */
+    bool suspect;     /* in rotation, and certainly not running what it should: a resume walks it again */
 };
-_Static_assert(sizeof(struct node_kept) == 4 * sizeof(uint16_t) + 18,
+_Static_assert(sizeof(struct node_kept) == 4 * sizeof(uint16_t) + 14,
                "bytes that nobody writes would be compared");
 
 struct core_kept {
@@ -78,13 +106,13 @@ struct node {
 
     /* Volatile: timers and counters, anew after a resume. */
     uint8_t op_role, side_role, ready_count, soak_fails, looks;
-    bool settling, escalated, killed;
+    uint8_t stance;  /* enum stance */
+    uint8_t guarded; /* enum guarded */
+    uint8_t seen_in; /* enum seen_in: what the looks at one that may be in rotation found */
+    /* Each may be so in every stance. */
     bool last_unknown; /* the last look could not find out */
     bool stale;        /* what its admission was judged by is old, and its drain not begun: judge it anew */
-    bool lost_here;  /* its drain was forgotten while the first change step was tried: sessions may be back */
-    bool seen_out;   /* this controller itself saw that the drain holds */
-    bool asked_out;  /* it asked, whatever the answer */
-    uint8_t seen_in; /* enum seen_in: what the looks at one that may be in rotation found */
+    bool lost_here; /* its drain was forgotten while the first change step was tried: sessions may be back */
     uint16_t op_step;
     uint32_t op, side_op;   /* op numbers in flight, 0 = none */
     int64_t op_at, side_at; /* when they were sent */
@@ -108,7 +136,7 @@ enum once_state { ONCE_FREE, ONCE_RUNNING, ONCE_DONE, ONCE_FAILED, ONCE_UNDOING 
 
 /* Constant: what the plan's steps are to the nodes of a group. */
 struct way {
-    /* The first drain, the first change, the first wait for the balancer's "up", the check repeated while soaking. */
+    /* The first drain (of a plan that takes nodes out by commands alone, the first of these), the first change, the first wait for the balancer's "up", the check repeated while soaking. */
     uint16_t drain_step, change_step, up_step, soak_step;
     bool gives_back;      /* the plan gives back what it takes out */
     bool takes_elsewhere; /* nodes are taken out by other steps than those of PHASE_DRAIN */
@@ -116,8 +144,9 @@ struct way {
 };
 
 /* The floor of a group as it was read last. */
+enum read { READ_NOT, READ_WELL, READ_FAILED };
 struct reading {
-    bool valid, unknown; /* unknown: the last one failed */
+    uint8_t read; /* enum read */
     int64_t avail, undrained, most, asked, due, short_since;
 };
 
@@ -144,10 +173,23 @@ struct core {
     struct node nodes[]; /* n_nodes + 1: the last belongs to no server (hooks, capacity) */
 };
 
+/* That the last one failed is so until the next. */
+static inline void reading_ends(struct reading *r)
+{
+    if (r->read == READ_WELL)
+        r->read = READ_NOT;
+}
+
+/* Our drain is in force, by the rows. */
+static inline bool node_drained(const struct node *n)
+{
+    return n->kept.hold == HOLD_OUT || n->kept.hold == HOLD_UNSEEN;
+}
+
 /* Held, and in rotation all the same as far as we know. */
 static inline bool node_may_be_in(const struct node *n)
 {
-    return n->kept.may_be_in || n->stale;
+    return n->kept.hold == HOLD_UNSEEN || n->kept.hold == HOLD_MAY_BE_IN || n->stale;
 }
 
 /* A rule that is wrong must stop, not act. Text and files are not the core's. */
@@ -167,6 +209,11 @@ enum whereabouts where_walked(const struct core *core, uint32_t i);
 void emit_note(struct core *core, struct update *up, enum note code, uint32_t node, uint16_t step, int64_t a,
                int64_t b);
 bool has_room(struct core *core, const struct update *up);
+
+/* walk.c: which place leads to which. */
+bool walk_state_leads(enum node_state from, enum node_state to);
+bool walk_hold_leads(enum hold from, enum hold to);
+void walk_stance(struct node *n, enum stance to);
 
 /* life.c: the release as a whole. */
 bool life_gang_phase(enum life life, enum phase *ret_phase);
@@ -192,6 +239,11 @@ static inline const struct way *way_of(const struct core *core, uint32_t i)
 static inline const struct core_group *group_of(const struct core *core, uint32_t i)
 {
     return &core->plan->groups[core_group_of(core->plan, i)];
+}
+
+static inline bool step_is_of(const struct core_step_def *def, uint32_t g)
+{
+    return def->group == 0 || def->group == g + 1;
 }
 
 static inline const struct core_step_def *step_def(const struct core *core, uint16_t step)

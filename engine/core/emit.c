@@ -3,34 +3,18 @@
  * program before anything of it is durable or done. */
 #include "core/core_priv.h"
 
-/* Where a node may go from where it is, by a decision about it; only an order takes up anew what has ended. */
-static bool may_become(enum node_state from, enum node_state to)
-{
-#define TO(state) (1u << NODE_##state)
-    static const uint16_t next[NODE_STATE_COUNT] = {
-        [NODE_PENDING] = TO(OUT) | TO(FAILED) | TO(LEFT),
-        [NODE_OUT] = TO(DONE) | TO(BACK) | TO(LEFT),
-        [NODE_DONE] = TO(OUT) | TO(BACK) | TO(LEFT), /* OUT: suspect, walked again */
-        [NODE_BACK] = TO(UNDONE) | TO(LEFT) | TO(GONE),
-        [NODE_UNDONE] = TO(LEFT),
-        [NODE_FAILED] = TO(LEFT), /* like the next: what it ran once could not be undone */
-        [NODE_GONE] = TO(LEFT),
-        [NODE_LEFT] = 0,
-    };
-#undef TO
-    return from == to || (next[from] >> to & 1u);
-}
-
 /* A decision; rows of a journal go to core_apply alone, so that an old one stays readable whatever is legal now. */
 void emit(struct core *core, struct update *up, struct record row)
 {
     core_must(row.node <= core->plan->n_nodes);
     const struct node_kept *k = &core->nodes[row.node].kept;
-    enum node_state from = (enum node_state)k->state;
+    enum node_state state = (enum node_state)k->state;
+    enum hold hold = (enum hold)k->hold;
     core_must(up->n_records <
               CORE_RECORDS_MAX); /* what is applied and not written, a resume would not know */
     core_apply(core, &row);
-    core_must(may_become(from, (enum node_state)k->state));
+    core_must(walk_state_leads(state, (enum node_state)k->state));
+    core_must(walk_hold_leads(hold, (enum hold)k->hold));
     up->records[up->n_records++] = row;
 }
 

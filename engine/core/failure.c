@@ -6,8 +6,8 @@ static void leave(struct core *core, struct update *up, uint32_t i, uint16_t ste
 {
     const struct node_kept *k = &core->nodes[i].kept;
     /* A drain that was certainly refused has moved nobody. */
-    bool refused =
-        step == way_of(core, i)->drain_step && step != CORE_NO_STEP && why == WHY_BACK_FAILED && !k->drained;
+    bool refused = step == way_of(core, i)->drain_step && step != CORE_NO_STEP && why == WHY_BACK_FAILED &&
+                   !node_drained(&core->nodes[i]);
     bool serves =
         where_walked(core, i) == WHERE_IT_WAS || k->state == NODE_DONE || k->state == NODE_UNDONE || refused;
     emit_note(core, up, NOTE_NODE_LEFT, i, step, why, serves ? WHERE_IT_WAS : WHERE_TOLD);
@@ -19,7 +19,7 @@ void node_turn(struct core *core, struct update *up, uint32_t i, enum why why)
 {
     const struct node *n = &core->nodes[i];
     bool has_before = core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE;
-    if (n->kept.touched && !has_before && n->kept.drained)
+    if (n->kept.touched && !has_before && node_drained(n))
         emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_CHANGE], why);
     else if (n->kept.touched)
         emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_DRAIN], why);

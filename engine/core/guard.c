@@ -17,9 +17,10 @@ static bool guarded(const struct core *core, const struct node *n)
 {
     bool held = n->kept.state == NODE_OUT || n->kept.state == NODE_BACK;
     bool let_go = n->kept.state == NODE_GONE && !n->kept.given_up;
-    bool left = (n->kept.state == NODE_LEFT || let_go) && !n->kept.left_in && acts_on_others(core);
+    bool left = (n->kept.state == NODE_LEFT || let_go) && n->kept.left_from != LEFT_FROM_ROTATION &&
+                acts_on_others(core);
     uint32_t i = (uint32_t)(n - core->nodes);
-    return group_of(core, i)->has_guard && n->kept.drained && (held || left) &&
+    return group_of(core, i)->has_guard && node_drained(n) && (held || left) &&
            way_of(core, i)->drain_step != CORE_NO_STEP && !core->kept.abort;
 }
 
@@ -27,9 +28,10 @@ static bool guarded(const struct core *core, const struct node *n)
  */
 bool guard_unsure(const struct core *core, const struct node *n)
 {
-    if (!guarded(core, n) || n->seen_out)
+    if (!guarded(core, n) || n->guarded == GUARD_SAW_IT_OUT)
         return false;
-    return !n->asked_out || node_step(core, n) == way_of(core, (uint32_t)(n - core->nodes))->change_step;
+    return n->guarded == GUARD_NEVER_ASKED ||
+           node_step(core, n) == way_of(core, (uint32_t)(n - core->nodes))->change_step;
 }
 
 void guard_look(struct core *core, struct update *up, uint32_t i)
@@ -70,10 +72,12 @@ void guard_outcome(struct core *core, struct update *up, uint32_t i, const struc
     }
     bool told = !was_drain && ev->outcome == OUT_OK, lost = told && (ev->lost || !ev->ready);
     bool stale = core->now - n->side_at > STALE_MS;
-    bool unsure = !n->seen_out;
-    n->asked_out |= !was_drain;
-    n->seen_out |= told && !lost && !stale;
-    if (n->seen_out && unsure)
+    bool unsure = n->guarded != GUARD_SAW_IT_OUT;
+    if (unsure && told && !lost && !stale)
+        n->guarded = GUARD_SAW_IT_OUT;
+    else if (unsure && !was_drain)
+        n->guarded = GUARD_ASKED;
+    if (unsure && n->guarded == GUARD_SAW_IT_OUT)
         n->started = -1; /* its step had to wait for this */
     if (lost && unsure && n->kept.state != NODE_LEFT && n->kept.state != NODE_GONE &&
         node_step(core, n) >= core->phase_first[PHASE_CHANGE] &&

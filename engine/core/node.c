@@ -100,7 +100,7 @@ static bool step_skipped(const struct core *core, uint32_t i, uint16_t step)
     const struct core_step_def *def = step_def(core, step);
     if (core->kept.life == LIFE_BACK_ONCE)
         return !node_owes_undo_of(core, i, step);
-    if (def->group != 0 && def->group != core_group_of(core->plan, i) + 1)
+    if (!step_is_of(def, core_group_of(core->plan, i)))
         return true;
     if (node_stays_out(core, i) && def->phase == PHASE_CHANGE && !def->stops)
         return true;
@@ -213,18 +213,19 @@ static bool wait_is_late(struct core *core, struct update *up, uint32_t i, uint1
     const struct core_step_def *def = step_def(core, step);
     int64_t spent = core->now - n->started;
     bool draining = def->phase == PHASE_DRAIN;
-    if (def->has_escalate && !n->escalated && def->escalate_ms > 0 && spent >= def->escalate_ms &&
-        spent < def->timeout_ms) {
-        n->escalated = true;
+    if (def->has_escalate && n->stance == STANCE_BEGINS && def->escalate_ms > 0 &&
+        spent >= def->escalate_ms && spent < def->timeout_ms) {
+        walk_stance(n, STANCE_ESCALATED);
         emit_note(core, up, NOTE_ESCALATE, i, step, n->gauge, spent);
         node_send(core, up, i, step, ROLE_ESCALATE);
         return true;
     }
-    if (spent < def->timeout_ms || (n->killed && core->now < n->kill_until))
+    if (spent < def->timeout_ms || (n->stance == STANCE_KILLED && core->now < n->kill_until))
         return false;
     emit_note(core, up, NOTE_DEADLINE, i, step, n->gauge, spent);
-    if (draining && !n->last_unknown && def->on_timeout == ON_TIMEOUT_KILL && def->has_kill && !n->killed) {
-        n->killed = true;
+    if (draining && !n->last_unknown && def->on_timeout == ON_TIMEOUT_KILL && def->has_kill &&
+        n->stance != STANCE_KILLED) {
+        walk_stance(n, STANCE_KILLED);
         n->kill_until = core->now + KILL_GRACE_MS;
         node_send(core, up, i, step, ROLE_KILL);
     } else if (draining && !n->last_unknown && def->on_timeout == ON_TIMEOUT_PROCEED) {
@@ -272,7 +273,7 @@ static bool seen_long_ago(const struct core *core, uint32_t i)
 {
     const struct reading *r = &core->readings[core_group_of(core->plan, i)];
     bool pausing = r->due > core->now;
-    return !pausing && core->nodes[i].seen_at < (r->valid ? r->asked : core->now);
+    return !pausing && core->nodes[i].seen_at < (r->read == READ_WELL ? r->asked : core->now);
 }
 
 /* It is held and may be in rotation: seen whether it is, then whether everywhere, then it may leave inside the
@@ -326,14 +327,14 @@ static void step_go(struct core *core, struct update *up, uint32_t i, uint16_t s
 
     /* What the floor was judged by is too old to drain by. */
     bool recorded = !def->record_before || n->kept.before_of == step + 1;
-    if (step == way_of(core, i)->drain_step && recorded && !n->kept.drained &&
+    if (step == way_of(core, i)->drain_step && recorded && !node_drained(n) &&
         core->now - n->judged_at > JUDGED_MS)
         n->stale = true;
 
     /* What may be done already is looked at, never done again unseen. */
     bool drains_again = node_drains_again(core, n, step);
     bool once_open = def->once != ONCE_NO && !back && core->kept.once_state[step] == ONCE_RUNNING;
-    if (!drains_again && (n->kept.unknown || n->settling || once_open)) {
+    if (!drains_again && (n->kept.unknown || n->stance == STANCE_SETTLES || once_open)) {
         node_send(core, up, i, step, ROLE_OBSERVE);
         return;
     }

@@ -31,8 +31,8 @@ static void step_done(struct core *core, struct update *up, uint32_t i, const st
     emit_outcome(core, up, i, ev, true);
     if (def->once != ONCE_NO)
         core->scan = 0; /* others wait for it */
-    if (def->phase == PHASE_DRAIN && n->kept.drained) {
-        n->seen_out = true;
+    if (def->phase == PHASE_DRAIN && node_drained(n)) {
+        n->guarded = GUARD_SAW_IT_OUT;
         guard_again(core, n);
     }
     node_advance(core, up, i);
@@ -55,7 +55,7 @@ static void retry_or_fail(struct core *core, struct update *up, uint32_t i, uint
         return;
     }
     emit_note(core, up, NOTE_RETRY, i, step, n->kept.attempt, pause);
-    n->settling = false;
+    walk_stance(n, STANCE_BEGINS);
     node_due(core, n, core->now + pause);
 }
 
@@ -126,7 +126,7 @@ static void outcome_change(struct core *core, struct update *up, uint32_t i, con
     }
     emit_outcome(core, up, i, ev, false);
     if (ev->outcome == OUT_OK) {
-        n->settling = true;
+        walk_stance(n, STANCE_SETTLES);
         node_due(core, n, core->now + interval(core, step));
     } else if (ev->outcome == OUT_FAILED) {
         retry_or_fail(core, up, i, step);
@@ -142,6 +142,7 @@ static void outcome_observe(struct core *core, struct update *up, uint32_t i, co
 {
     struct node *n = &core->nodes[i];
     uint16_t step = n->op_step;
+    bool settles = n->stance == STANCE_SETTLES;
     if (ev->outcome == OUT_OK && ev->ready) {
         step_done(core, up, i, ev);
     } else if (ev->outcome == OUT_UNKNOWN) {
@@ -149,17 +150,14 @@ static void outcome_observe(struct core *core, struct update *up, uint32_t i, co
     } else if (ev->outcome == OUT_FAILED) {
         emit_outcome(core, up, i, ev, false);
         retry_or_fail(core, up, i, step);
-    } else if (n->settling && core->now < step_deadline(core, n, step)) {
+    } else if (settles && core->now < step_deadline(core, n, step)) {
         node_due(core, n, core->now + interval(core, step));
-    } else if (n->settling || n->kept.attempt >= step_def(core, step)->retries + RERUNS_MAX) {
+    } else if (settles || n->kept.attempt >= step_def(core, step)->retries + RERUNS_MAX) {
         emit_note(core, up, NOTE_DEADLINE, i, step, ev->gauge, core->now - n->started);
         node_failed(core, up, i, step, false);
     } else {
-        /* Observed: it was not done. So doing it (again) is safe. A run-once step observed as not done is
-         * free. */
+        /* Observed: it was not done. So doing it (again) is safe. */
         n->started = -1;
-        if (step_def(core, step)->once != ONCE_NO)
-            n->settling = false;
         if (node_drains_again(core, n, step)) {
             n->seen_in = way_of(core, i)->up_step == CORE_NO_STEP ? SEEN_ALL : SEEN_SOMEWHERE;
             node_advance(core, up, i);

@@ -114,7 +114,7 @@ static void ask_capacity(struct core *core, struct update *up, uint32_t g)
         bool held = ours && (!node_may_be_in(n) || n->seen_in == SEEN_SOME) &&
                     node_step(core, n) < core->phase_first[PHASE_ENABLE];
         r->most += was_up && !held;
-        r->undrained += was_up && ours && !node_may_be_in(n) && !n->kept.drained &&
+        r->undrained += was_up && ours && !node_may_be_in(n) && !node_drained(n) &&
                         node_step(core, n) < core->phase_first[PHASE_CHANGE];
         /* Left for a person while its guard drained it again. */
         r->undrained += n->kept.state == NODE_LEFT && n->side_op && n->side_role == ROLE_RUN;
@@ -129,8 +129,7 @@ static void ask_capacity(struct core *core, struct update *up, uint32_t g)
 void roll_capacity_outcome(struct core *core, const struct event *ev)
 {
     struct reading *r = &core->readings[core->asks];
-    r->valid = ev->outcome == OUT_OK;
-    r->unknown = ev->outcome != OUT_OK;
+    r->read = ev->outcome == OUT_OK ? READ_WELL : READ_FAILED;
     r->avail = ev->outcome == OUT_OK ? ev->gauge - r->undrained : 0;
     if (r->avail > r->most)
         r->avail = r->most;
@@ -160,7 +159,7 @@ static void floor_short(struct core *core, struct update *up, uint32_t g)
         r->short_since = core->now;
         emit_note(core, up, NOTE_FLOOR_WAIT, none, CORE_NO_STEP, r->avail, min_up);
     }
-    if (!r->unknown && others_come(core, g))
+    if (r->read != READ_FAILED && others_come(core, g))
         r->short_since = core->now;
     r->due = core->now + CAPACITY_AGAIN_MS;
     if (r->due < core->min_due)
@@ -169,7 +168,8 @@ static void floor_short(struct core *core, struct update *up, uint32_t g)
         return;
     emit_note(core, up, NOTE_FLOOR_STOP, none, CORE_NO_STEP, r->avail, min_up);
     if (!core->kept.stop)
-        emit_note(core, up, NOTE_STOPPING, none, CORE_NO_STEP, 0, r->unknown ? WHY_BALANCER : WHY_FLOOR);
+        emit_note(core, up, NOTE_STOPPING, none, CORE_NO_STEP, 0,
+                  r->read == READ_FAILED ? WHY_BALANCER : WHY_FLOOR);
 }
 
 /* May node i leave rotation now? true: yes. false: a reading was asked for, or there are too few. */
@@ -185,14 +185,14 @@ static bool floor_allows(struct core *core, struct update *up, uint32_t i)
     if (!group->has_capacity) {
         r->avail = (int64_t)group->end - first_of_group(core, g) - out_of_group(core, g) -
                    core->kept.of_group[g][NODE_LEFT];
-        r->valid = true;
+        r->read = READ_WELL;
     }
-    if (r->unknown && r->due > core->now) {
+    if (r->read == READ_FAILED && r->due > core->now) {
         if (r->short_since < 0 || core->now - r->short_since >= core->plan->floor_wait_ms)
             floor_short(core, up, g);
         return false;
     }
-    if (!r->valid) {
+    if (r->read != READ_WELL) {
         ask_capacity(core, up, g);
         return false;
     }
@@ -230,7 +230,7 @@ static void admit(struct core *core, struct update *up, uint32_t i)
      */
     bool counted = serves(core, i);
     struct reading *r = reading_of(core, i);
-    bool known = r->valid && r->avail >= 0; /* not asked for a node that serves nobody */
+    bool known = r->read == READ_WELL && r->avail >= 0; /* not asked for a node that serves nobody */
     int64_t read = where_walked(core, i) == WHERE_IT_WAS ? ADMIT_NO_BALANCER
                    : known                               ? r->avail
                                                          : ADMIT_UNREAD;

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Do the simulator and the explorer notice a broken rule? Each row breaks one rule of engine/core in a copy, builds the harnesses
-with it, and wants at least one of them to fail; each row of PARTS breaks a driver, the plans or the journal, and wants its unit
-test to fail. Not part of ctest: it compiles what it breaks once for each row.
+with it, and wants at least one of them to fail; so do the rows of LOOP with engine/loop, for whose unit test it is that must fail. Each row
+of PARTS breaks a driver, the plans or the journal, and wants its unit test to fail. Not part of ctest: it compiles what it breaks once
+for each row.
 
-    python3 tests/sim/mutants.py [--build FOLDER] [--only core|parts] [FIRST ROW]    (a Release build with tests is the fastest)
+    python3 tests/sim/mutants.py [--build FOLDER] [--only core|loop|parts] [FIRST ROW [LAST ROW]]    (a Release build with tests is the fastest)
     python3 tests/sim/mutants.py --rows    only whether each row still finds what it breaks (this is part of ctest)
 """
 import argparse
@@ -39,8 +40,8 @@ MUTANTS = [
     ("left nodes do not count in the exit status", "life.c",
      "if (counts[NODE_LEFT] + counts[NODE_OUT] + counts[NODE_BACK] > 0)", "if (counts[NODE_OUT] + counts[NODE_BACK] > 0)"),
     ("the window is one too wide", "roll.c", "return out < core->plan->groups[g].window", "return out <= core->plan->groups[g].window"),
-    ("a resume takes left nodes out at once", "apply.c", "} else if (left && k->left_in) {", "} else if (false) {"),
-    ("walks have no number", "apply.c", "    k->walk++;\n    k->may_be_in", "    k->may_be_in"),
+    ("a resume takes left nodes out at once", "apply.c", "} else if (left && k->left_from == LEFT_FROM_ROTATION) {", "} else if (false) {"),
+    ("walks have no number", "apply.c", "    k->walk++;\n    k->hold =", "    k->hold ="),
     ("a node that may be in rotation is drained unseen", "node.c", "return node_may_be_in(n) &&", "return false &&"),
     ("the soak asks the first check", "core.c", "def->waits && w->soak_step == CORE_NO_STEP)", "plan->steps[i].waits)"),
     ("a soak look loses the node", "roll.c", "if (n->kept.state == NODE_OUT || n->kept.state == NODE_BACK) { /* admitted", "if (false) { /* admitted"),
@@ -49,13 +50,13 @@ MUTANTS = [
     ("the way back takes nothing else with it", "roll.c", "if (core->nodes[core->admit_hint - 1].kept.state == NODE_DONE &&", "if (false &&"),
     ("decisions depend on what is not in the journal", "apply.c", "    case NOTE_STOPPING:\n        c->stop = true;",
      "    case NOTE_STOPPING:\n        c->stop = core->now > 0;"),
-    ("an admission of before a crash is kept", "apply.c", "    if (k->fresh) {", "    if (false) {"),
+    ("an admission of before a crash is kept", "apply.c", "    if (k->hold == HOLD_ADMITTED) {\n        k->suspect", "    if (false) {\n        k->suspect"),
     ("nodes left for a person are not guarded", "guard.c", "(held || left)", "held"),
-    ("a resume believes what the journal says of a drain", "guard.c", "    if (!guarded(core, n) || n->seen_out)\n        return false;", "    return false;"),
+    ("a resume believes what the journal says of a drain", "guard.c", "    if (!guarded(core, n) || n->guarded == GUARD_SAW_IT_OUT)\n        return false;", "    return false;"),
     ("a run-once step is undone while nodes are left", "life.c", "if (core->kept.counts[NODE_LEFT] > 0 || core->nodes[i].kept.given_up)", "if (core->nodes[i].kept.given_up)"),
     ("nobody undoes what no walk undid", "life.c", "each_node(core, i) if (owes_undo(core, i)) return true;", ""),
     ("an old look at the floor is good enough", "node.c", "core->now - n->judged_at > JUDGED_MS", "false"),
-    ("the wait for the floor runs while nodes are out", "roll.c", "if (!r->unknown && others_come(core, g))", "if (false)"),
+    ("the wait for the floor runs while nodes are out", "roll.c", "if (r->read != READ_FAILED && others_come(core, g))", "if (false)"),
     ("what was seen of a held node stays true", "node.c", "(n->seen_in == SEEN_SOMEWHERE || seen_long_ago(core, i))",
      "n->seen_in == SEEN_SOMEWHERE"),
     ("nodes that were out before make room", "roll.c", "r->most += was_up && !held;", "r->most += !held;"),
@@ -74,7 +75,7 @@ MUTANTS = [
     ("nodes of another role leave while one is out", "roll.c", " && out == nodes_out(core);", ";"),
     ("a way back begins with the first role", "roll.c", "while (g > 0 && core->kept.of_group[g][NODE_DONE] == 0)\n        g--;",
      "for (g = 0; g + 1 < core->plan->n_groups && core->kept.of_group[g][NODE_DONE] == 0;)\n        g++;"),
-    ("a node walks the steps of other roles", "node.c", "if (def->group != 0 && def->group != core_group_of(core->plan, i) + 1)", "if (false)"),
+    ("a node walks the steps of other roles", "node.c", "if (!step_is_of(def, core_group_of(core->plan, i)))", "if (false)"),
     ("all roles have the window of the first", "roll.c", "return out < core->plan->groups[g].window", "return out < core->plan->groups[0].window"),
     ("all roles have the floor of the first", "roll.c", "if (group->min_up > 0 && r->avail - !uncounted < (int64_t)group->min_up)",
      "if (core->plan->groups[0].min_up > 0 && r->avail - !uncounted < (int64_t)core->plan->groups[0].min_up)"),
@@ -83,6 +84,33 @@ MUTANTS = [
     ("what two roles run once overlaps", "node.c", "waits_its_turn(core, i) ||", ""),
     ("a role goes out without what the one before it was to run once", "roll.c", "&& life_once_failed(core, g)", "&& false"),
     ("a run-once step of a role is the first node's", "life.c", "has_any ? first_in_state(core, owner, state)", "has_any ? first_in_state(core, 0, state)"),
+]
+# Rules of engine/loop, by tests/unit/test_loop.c in milliseconds: what is broken, text, instead
+LOOP = [
+    ("a commit that failed dispatches all the same", "    if (!l->ports->commit(l->ctx))\n        return LOOP_BROKEN;",
+     "    bool broken = !l->ports->commit(l->ctx);"),
+    ("what was decided is dispatched before it is durable", "static enum loop_state commit_and_dispatch(struct loop *l)\n{\n",
+     "static enum loop_state commit_and_dispatch(struct loop *l)\n{\n    for (size_t i = 0; i < l->room->n_ops; i++)\n"
+     "        l->ports->dispatch(l->ctx, &l->room->ops[i]);\n    l->room->n_ops = 0;\n"),
+    ("ops are dispatched twice", "    l->room->n_ops = 0;\n    return LOOP_GOES_ON;", "    return LOOP_GOES_ON;"),
+    ("who stood still asks nobody", "    if (!l->paused)\n        return true;", "    return true;"),
+    ("an answer to the question whose nodes they are is not heard", "    return ours;", "    return true;"),
+    ("a standstill is asked about for ever", "    l->paused = false;\n    bool ours", "    bool ours"),
+    ("the asking counts as a standstill", "    l->beat_at = now_of(l); /* the asking is no standstill */", ""),
+    ("a slow commit is no standstill", "    beat(l);               /* a disk may keep us as long as a debugger does */", ""),
+    ("a wait that took too long is no standstill", "    } while (!came && now_of(l) < until);\n    beat(l);", "    } while (!came && now_of(l) < until);\n    l->beat_at = now_of(l);"),
+    ("a long wait is one sleep", "next < until ? next : until", "until"),
+    ("a release that is over asks whose its nodes are", "    if (core_ended(l->core, &status, &why))\n        return LOOP_ENDED;", "    if (!l->paused && core_ended(l->core, &status, &why))\n        return LOOP_ENDED;"),
+    ("a lost lock is not noticed", "case NEWS_LOST: return false;", "case NEWS_LOST: break;"),
+    ("a second signal is nothing", "    } else if (l->signals == 2) {", "    } else if (false) {"),
+    ("each signal after the second aborts again", "    } else if (l->signals == 2) {", "    } else {"),
+    ("who is asked to terminate waits for ever", "        if (terminate)\n            l->abort_at = now_of(l) + LOOP_TERM_ABORT_MS;", ""),
+    ("timers come early", "if (now_of(l) >= core_due(l->core))", "if (true)"),
+    ("nobody wakes for the end of a termination", "    if (l->abort_at < until)\n        until = l->abort_at;", ""),
+    ("what comes with a signal is taken a turn later", "        case NEWS_INTERRUPT: take_signal(l, false); break;",
+     "        case NEWS_INTERRUPT: take_signal(l, false); return true;"),
+    ("a signal that changed nothing is in the exit status", "l->signals > 0 && why == WHY_OPERATOR && (status", "l->signals > 0 && (status"),
+    ("a termination exits as an interrupt", "l->terminated ? EXIT_SIGTERM : EXIT_SIGINT", "EXIT_SIGINT"),
 ]
 # The same for other parts, by their unit tests: what is broken, file, text, instead, test
 PARTS = [
@@ -180,21 +208,21 @@ def broken_text(path, text, instead):
     return source.replace(text, instead)
 
 
-def parts(build, first):
+def parts(build, rows):
     survivors = 0
-    for what, name, text, instead, test in PARTS[first:]:
+    for what, name, text, instead, test in rows:
         source = broken_text(found(name), text, instead)
         with tempfile.TemporaryDirectory() as scratch:
             caught = part_caught(build, found(name), test, source, pathlib.Path(scratch))
         survivors += not caught
         print(f"{'caught by ' + test if caught else 'SURVIVES':45} {what}", flush=True)
-    print(f"{len(PARTS[first:])} broken parts, {survivors} not noticed")
+    print(f"{len(rows)} broken parts, {survivors} not noticed")
     return survivors
 
 
-def rules(build, first):
+def rules(build, rows):
     survivors = 0
-    for what, name, text, instead in MUTANTS[first:]:
+    for what, name, text, instead in rows:
         with tempfile.TemporaryDirectory() as scratch:
             core = pathlib.Path(scratch) / "engine" / "core"
             shutil.copytree(ROOT / "engine/core", core)
@@ -203,13 +231,26 @@ def rules(build, first):
             by = list(caught_by(pathlib.Path(scratch)))
             survivors += not by
             print(f"{'caught by ' + ', '.join(by) if by else 'SURVIVES':45} {what}", flush=True)
-    print(f"{len(MUTANTS[first:])} broken rules, {survivors} not noticed")
+    print(f"{len(rows)} broken rules, {survivors} not noticed")
+    return survivors
+
+
+def loop_rules(build, rows):
+    survivors, path = 0, ROOT / "engine/loop/loop.c"
+    for what, text, instead in rows:
+        with tempfile.TemporaryDirectory() as scratch:
+            caught = part_caught(build, path, "test_loop", broken_text(path, text, instead), pathlib.Path(scratch))
+        survivors += not caught
+        print(f"{'caught by test_loop' if caught else 'SURVIVES':45} {what}", flush=True)
+    print(f"{len(rows)} broken rules of the loop, {survivors} not noticed")
     return survivors
 
 
 def rows_fit():
     for _, name, text, instead in MUTANTS:
         broken_text(ROOT / "engine/core" / name, text, instead)
+    for _, text, instead in LOOP:
+        broken_text(ROOT / "engine/loop/loop.c", text, instead)
     for _, name, text, instead, test in PARTS:
         broken_text(found(name), text, instead)
         if not (ROOT / f"tests/unit/{test}.c").exists():
@@ -221,13 +262,17 @@ def main():
     args = argparse.ArgumentParser()
     args.add_argument("--build", type=pathlib.Path, default=ROOT / "build/asan")
     args.add_argument("--rows", action="store_true")
-    args.add_argument("--only", choices=["core", "parts"])
+    args.add_argument("--only", choices=["core", "loop", "parts"])
     args.add_argument("first", type=int, nargs="?", default=0)
+    args.add_argument("last", type=int, nargs="?", help="the row behind the last one")
     want = args.parse_args()
     if want.rows:
         return rows_fit()
-    survivors = 0 if want.only == "parts" else rules(want.build.resolve(), want.first)
-    survivors += 0 if want.only == "core" else parts(want.build.resolve(), want.first)
+    groups = {"core": (rules, MUTANTS), "loop": (loop_rules, LOOP), "parts": (parts, PARTS)}
+    survivors = 0
+    for name, (run, rows) in groups.items():
+        if want.only in (None, name):
+            survivors += run(want.build.resolve(), rows[want.first:want.last])
     return 1 if survivors else 0
 
 

@@ -405,9 +405,54 @@ static void a_drain_is_owed_wherever_it_stands(void **state)
     assert_true(v.debt);
 }
 
+/* A plan may do something before it takes a node out of its balancers. That is no drain: what the floor was judged by is
+ * judged anew behind it, and nothing is counted as out by it. */
+static void a_command_before_the_drain_takes_nobody_out(void **state)
+{
+    static struct world w;
+    (void)state;
+    memset(&w, 0, sizeof(w));
+    make_plan(&w, 4, 1, true);
+    w.plan.steps[S_FETCH] = w.plan.steps[S_STOP];
+    w.plan.steps[S_FETCH].phase = PHASE_DRAIN; /* the command, before S_DRAIN */
+    w.plan.steps[S_DRAIN].takes_out = true;
+    core_init(w.core, &w.plan);
+    core_init(w.twin, &w.plan);
+    int64_t ended = -1, judged = -1;
+    feed(&w, (struct event){.kind = EV_START});
+    for (int k = 0; k < 200; k++) {
+        if (w.n_ops == 0) {
+            w.now = core_due(w.core);
+            feed(&w, (struct event){.kind = EV_TIMER});
+            continue;
+        }
+        struct op_req op = w.ops[0];
+        if (op.step == S_DRAIN && op.role == ROLE_RUN)
+            break;
+        w.now += op.step == S_FETCH && op.role == ROLE_RUN ? 30000 : 10;
+        if (op.step == S_FETCH && op.role == ROLE_RUN)
+            ended = w.now;
+        if (op.role == ROLE_CAPACITY)
+            judged = w.now;
+        w.ops[0] = w.ops[--w.n_ops];
+        feed(&w, (struct event){.kind = EV_OUTCOME,
+                                .op = op.op,
+                                .node = op.node,
+                                .outcome = OUT_OK,
+                                .ready = op.role != ROLE_OBSERVE || op.step == S_WAITUP,
+                                .changed = true,
+                                .gauge = 4});
+        assert_int_not_equal(op.role, ROLE_GUARD); /* there is no drain to look after */
+    }
+    assert_int_equal(w.ops[0].step, S_DRAIN);
+    assert_true(ended > 0 && judged >= ended);
+    world_free(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_command_before_the_drain_takes_nobody_out),
         cmocka_unit_test(released_everywhere_when_nothing_fails),
         cmocka_unit_test(random_worlds_end_and_resume),
         cmocka_unit_test(a_drain_is_owed_wherever_it_stands),
