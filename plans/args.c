@@ -278,10 +278,10 @@ static const char *standing_value(struct making *m, const struct param *p)
     return NULL;
 }
 
-/* The application's block also serves the verbs that ask whether it runs the right revision. */
+/* The application's block also serves the verb that asks whether it runs the right revision. */
 static const struct driver_block *app_block(struct making *m, const char *name)
 {
-    if (strcmp(m->driver, "release") != 0 && strcmp(m->driver, "git") != 0)
+    if (m->verb->does != DOES_VERIFY)
         return NULL;
     for (size_t i = 0; i < m->c->b.n_apps; i++)
         if (block_may_hold(m->c, &m->c->b.apps[i], name) &&

@@ -150,28 +150,38 @@ static struct item item_of(struct compiler *c, const struct item *line, const st
     return one;
 }
 
+/* Some lines are for those blocks alone that say what they are about. Which they are, the kind that has the verb knows: a
+ * kind without it has such a block as well, and is left out, too. */
+static bool left_out(struct compiler *c, const struct item *item, const char *word)
+{
+    for (const struct driver *const *d = c->table; *d != NULL; d++) {
+        const struct verb *verb = table_verb(c->table, arena_printf(c->r.arena, "%s.%s", (*d)->name, word));
+        if (verb != NULL && verb->only_with != NULL && map_get(item->block->map, verb->only_with) == NULL)
+            return strcmp((*d)->name, item->block->driver) == 0 || table_verb(c->table, item->verb) == NULL;
+    }
+    return false;
+}
+
 static void balancer_line(struct steps_walk *w, struct item *item, const char *verb)
 {
     struct compiler *c = w->c;
     for (size_t i = 0; i < c->b.n_balancers; i++) {
         struct item one = item_of(c, item, &c->b.balancers[i]);
-        /* A cache is emptied only where the pillar says what of it. */
-        if (strcmp(verb, "ban") == 0 && map_get(one.block->map, "ban") == NULL)
-            continue;
         one.verb = arena_printf(c->r.arena, "%s.%s", one.block->driver, verb);
-        step_add(c, &one);
+        if (!left_out(c, &one, verb))
+            step_add(c, &one);
     }
 }
 
-/* `reread: no`, a service by commands, or a driver that reads nothing anew: the word is for those that do. */
+/* `reread: no`, or a driver that reads nothing anew: the word is for those that do. */
 static bool never_rereads(struct compiler *c, const struct item *item, const char *verb)
 {
-    const struct value *says = map_get(item->block->map, "reread");
-    if (strcmp(verb, "reread") != 0)
+    const char *word = does_name(DOES_REREAD);
+    const struct value *says = map_get(item->block->map, word);
+    if (strcmp(verb, word) != 0)
         return false;
     return table_verb(c->table, item->verb) == NULL ||
-           (!value_is_null(says) && says->kind == VALUE_SCALAR && strcmp(says->text, "no") == 0) ||
-           (strcmp(item->block->driver, "service") == 0 && map_get(item->block->map, "name") == NULL);
+           (!value_is_null(says) && says->kind == VALUE_SCALAR && strcmp(says->text, "no") == 0);
 }
 
 static void app_line(struct steps_walk *w, struct item *item, const char *verb)
@@ -185,7 +195,7 @@ static void app_line(struct steps_walk *w, struct item *item, const char *verb)
     for (size_t i = 0; i < c->b.n_apps; i++) {
         struct item one = item_of(c, item, &c->b.apps[i]);
         one.verb = arena_printf(c->r.arena, "%s.%s", one.block->driver, verb);
-        if (!never_rereads(c, &one, verb))
+        if (!left_out(c, &one, verb) && !never_rereads(c, &one, verb))
             step_add(c, &one);
     }
 }

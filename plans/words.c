@@ -167,7 +167,7 @@ void step_words_set(struct making *m, struct plan_step *step)
         waiting_set(m, &w, step);
     const struct template_place where = {.at = m->item->at, .no_node = m->where.no_node};
     step->undo_cmd = w.undo == NULL ? NULL : template_text(m->c, w.undo, &where);
-    if (w.undo != NULL && (step->once == ONCE_NO || strcmp(m->driver, "cmd") != 0)) {
+    if (w.undo != NULL && (step->once == ONCE_NO || m->verb->undo_arg == NULL)) {
         m->ok = false;
         problem_at(m->c->r.problems, map_entry(m->args, "undo")->at,
                    "%s: undo: only a cmd.* step that runs once names its own way back; others are undone by "

@@ -100,7 +100,7 @@ static const struct verb verbs[] = {
      .help = "systemctl reload, or the command: it takes its configuration in and stays up"},
     {APP_RELOADED_ROW("service"), APP_OF(service_app, reload_params),
      .help = "are the processes that were told still up? else: how did that step end on the node?"},
-    {APP_REREAD_ROW("service"), APP_OF(service_app, params),
+    {APP_REREAD_ROW("service"), APP_OF(service_app, params), .only_with = "name", /* not one by commands */
      .help = "take in the unit that the revision brings: systemctl daemon-reload"},
     {APP_REREAD_DONE_ROW("service"), APP_OF(service_app, params),
      .help = "has systemd taken in the service's files?"},

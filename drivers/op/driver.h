@@ -68,6 +68,7 @@ enum scope { SCOPE_NODE, SCOPE_BALANCER, SCOPE_CONTROLLER, SCOPE_FLEET };
 #define DOES_LIST(X)                                                                                         \
     X(OTHER, "other")                                                                                        \
     X(FETCH, "fetch")       /* the revision's objects come to the node */                                    \
+    X(READABLE, "readable") /* could they? for preflight */                                                  \
     X(UNPACK, "unpack")     /* its tree is written beside the one that runs */                               \
     X(CHECKOUT, "checkout") /* its tree is written over the one that runs */                                 \
     X(BUILD, "build")                                                                                        \
@@ -114,12 +115,16 @@ struct verb {
     const char *counts;        /* a waiting verb's gauge, for people: "sessions left"; NULL = it has none */
     const char *on_controller; /* the verb that does the same there, which hooks take; NULL = none */
     const char *observe;       /* verb name; required when effect is CHANGE */
-    const char *undo;          /* verb name, or NULL: the backward walk of the plan brings the effect back */
-    const char *escalate;      /* for waiting verbs: the verb of ROLE_ESCALATE, or NULL */
-    const char *kill;          /* for waiting verbs: the verb of ROLE_KILL, or NULL */
-    bool waits;                /* READ verb repeated until ready (wait_idle, wait_up, http.check) */
-    bool record_before;        /* run `observe` first and journal its facts before the first touch (drain) */
-    bool forward_only;         /* never run on the way back (fetch, clean, notify) */
+    const char
+        *undo_arg; /* the argument in whose place a step's own `undo:` stands; NULL: it takes none, the plan's
+                                  way back brings its effect back */
+    const char
+        *only_with;       /* a line that stands for a step of each block leaves out blocks without this key */
+    const char *escalate; /* for waiting verbs: the verb of ROLE_ESCALATE, or NULL */
+    const char *kill;     /* for waiting verbs: the verb of ROLE_KILL, or NULL */
+    bool waits;           /* READ verb repeated until ready (wait_idle, wait_up, http.check) */
+    bool record_before;   /* run `observe` first and journal its facts before the first touch (drain) */
+    bool forward_only;    /* never run on the way back (fetch, clean, notify) */
     const char *deadline; /* what the pillar calls its deadline; NULL: VERB_timeout, "": it has no name */
     int64_t default_timeout_ms; /* deadline of the step; the pillar's `timeout:` overrides */
     int64_t interval_ms;        /* between repeats of a waiting verb or of settling; 0 = 500 */

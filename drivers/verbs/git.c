@@ -227,6 +227,7 @@ static const struct verb verbs[] = {
      .help = "can the node read the repository, where it does not have the commit? Asked by preflight",
      .effect = EFFECT_READ,
      .scope = SCOPE_NODE,
+     .does = DOES_READABLE,
      .default_timeout_ms = 30000,
      .params = node_params,
      .run = git_readable},

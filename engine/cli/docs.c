@@ -41,8 +41,8 @@ static void put_facts(struct buf *out, const struct verb *v, const char *sep)
     buf_printf(out, "%s; %s", effect_name(v->effect), scope_text(v->scope));
     if (v->observe)
         buf_printf(out, "%sobserved by %s", sep, v->observe);
-    if (v->undo)
-        buf_printf(out, "%sundone by %s", sep, v->undo);
+    if (v->undo_arg)
+        buf_printf(out, "%s`undo` in the place of `%s` takes it back", sep, v->undo_arg);
     if (v->escalate)
         buf_printf(out, "%shalf-way to the deadline %s", sep, v->escalate);
     if (v->kill)

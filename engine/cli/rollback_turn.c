@@ -88,9 +88,10 @@ static void keep_nodes_with_past(struct arena *arena, struct plan *plan, const b
 static const struct op_pair *with_command(struct arena *arena, const struct plan_step *step)
 {
     struct op_pair *args = arena_array(arena, step->n_args + 1, sizeof *args);
+    const struct verb *verb = verb_find(step->verb, NULL);
     for (size_t i = 0; i < step->n_args; i++) {
         args[i] = step->args[i];
-        if (strcmp(args[i].name, "cmd") == 0)
+        if (verb && verb->undo_arg && strcmp(args[i].name, verb->undo_arg) == 0)
             args[i].value = step->undo_cmd;
     }
     return args;

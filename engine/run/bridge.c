@@ -368,8 +368,8 @@ static struct job *step_job(const struct job_basis *a, const struct plan_step *s
     bool back = req->back && req->role != ROLE_UNDO;
     auto_arena struct arena scratch = {0};
     struct plan_step undo = *step;
-    if (req->role == ROLE_UNDO && step->undo_cmd) {
-        undo.args = with_pair(&scratch, step->args, &undo.n_args, "cmd", step->undo_cmd);
+    if (req->role == ROLE_UNDO && step->undo_cmd && verb->undo_arg) {
+        undo.args = with_pair(&scratch, step->args, &undo.n_args, verb->undo_arg, step->undo_cmd);
         step = &undo;
     }
     struct job *job = job_new(a, &(struct step_call){.step = step, .verb = verb, .node = node}, back);

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Preflight of git: the controller has named the revision; can the nodes bring it? */
-#include <string.h>
-
 #include "run/preflight_priv.h"
+
+/* NULL: its driver has no such question. */
+static const struct verb *readable(const struct plan_step *fetch)
+{
+    const struct driver *driver = NULL;
+    return verb_find(fetch->verb, &driver) ? driver_verb(driver, DOES_READABLE) : NULL;
+}
 
 static const struct plan_step *fetch_step(const struct plan *plan, const struct plan_node *node)
 {
     for (size_t s = 0; s < plan->n_steps; s++)
-        if (plan_takes(&plan->steps[s], node) && strcmp(plan->steps[s].verb, "git.fetch") == 0)
+        if (plan_takes(&plan->steps[s], node) && verb_does(plan->steps[s].verb) == DOES_FETCH)
             return &plan->steps[s];
     return NULL;
 }
@@ -34,9 +39,8 @@ void preflight_git(struct preflight *p)
     struct batch *b = batch_new(plan, p->opt);
     for (size_t i = 0; i < plan->n_nodes; i++) {
         const struct plan_step *step = fetch_step(plan, &plan->nodes[i]);
-        jobs[i] = step && preflight_good(p->asked[i].node)
-                      ? batch_add(b, step, verb_find("git.readable", NULL), &plan->nodes[i])
-                      : NULL;
+        const struct verb *verb = step ? readable(step) : NULL;
+        jobs[i] = verb && preflight_good(p->asked[i].node) ? batch_add(b, step, verb, &plan->nodes[i]) : NULL;
     }
     batch_wait(b);
     for (size_t i = 0; i < plan->n_nodes && !b->canceled; i++)

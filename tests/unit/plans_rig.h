@@ -130,6 +130,7 @@ static const struct verb haproxy_verbs[] = {
      .waits = true,
      .params = lb_params},
     {.name = "haproxy.ban",
+     .only_with = "ban",
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_BALANCER,
      .observe = "haproxy.observe",
@@ -179,11 +180,16 @@ static const struct verb cmd_verbs[] = {
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_NODE,
      .on_controller = "cmd.local",
+     .undo_arg = "cmd",
      .observe = "cmd.ran",
      .default_timeout_ms = 600000,
      .params = run_params},
     {.name = "cmd.ran", .effect = EFFECT_READ, .scope = SCOPE_NODE, .params = run_params},
-    {.name = "cmd.local", .effect = EFFECT_ONEWAY, .scope = SCOPE_CONTROLLER, .params = run_params},
+    {.name = "cmd.local",
+     .undo_arg = "cmd",
+     .effect = EFFECT_ONEWAY,
+     .scope = SCOPE_CONTROLLER,
+     .params = run_params},
     {.name = NULL}};
 static const struct driver cmd_fake = {.name = "cmd", .verbs = cmd_verbs};
 

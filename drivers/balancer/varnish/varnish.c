@@ -200,6 +200,7 @@ static const struct verb verbs[] = {
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_FLEET,
      .observe = "varnish.banned",
+     .only_with = "ban", /* a cache is emptied only where the pillar says what of it */
      .default_timeout_ms = 30000,
      LB_OF(varnish_balancer, ban_params),
      .run = varnish_run_ban},
