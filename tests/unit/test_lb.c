@@ -163,25 +163,6 @@ static void add_row(struct buf *b, const char *name, unsigned can)
     buf_puts(b, "\n");
 }
 
-/* A kind that lends its list to another driver does not lend it its verbs. */
-static unsigned can_of(const struct driver *d)
-{
-    static const struct {
-        const char *verb;
-        unsigned can;
-    } rows[] = {{"maint", LB_CAN_MAINT}, {"kill", LB_CAN_KILL}};
-    unsigned can = driver_verb(d, DOES_DRAIN)->balancer->can;
-    bool ramps = false;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char name[80];
-        snprintf(name, sizeof name, "%s.%s", d->name, rows[i].verb);
-        can &= verb_find(name, NULL) ? ~0u : ~rows[i].can;
-    }
-    for (const struct param *p = driver_verb(d, DOES_ENABLE)->params; p->name; p++)
-        ramps = ramps || strcmp(p->name, "weight_ramp") == 0;
-    return ramps ? can : can & ~(unsigned)LB_CAN_WEIGHT;
-}
-
 /* Made of the drivers' own tables; test_balancer_kinds.c looks that these are true of the real ones. */
 static void the_page_says_what_each_kind_can(void **state)
 {
@@ -196,7 +177,7 @@ static void the_page_says_what_each_kind_can(void **state)
     buf_puts(&made, MATRIX_HEAD);
     for (const struct driver *const *d = driver_table; *d; d++) {
         if (driver_verb(*d, DOES_DRAIN))
-            add_row(&made, (*d)->name, can_of(*d));
+            add_row(&made, (*d)->name, driver_verb(*d, DOES_DRAIN)->balancer->can);
     }
     buf_puts(&made, "\n"); /* and no further row */
     if (!strstr(buf_str(&file), buf_str(&made)))

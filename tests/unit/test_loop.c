@@ -495,6 +495,55 @@ static void fails(struct rig *r, size_t k, bool unreached, bool late)
         assert_int_equal(loop_turn(&r->loop), LOOP_GOES_ON);
 }
 
+/* Turn by turn to the end where the first drain is refused, with a signal behind all that comes in that turn: -1, none.
+ * Gives the turn that was the last. */
+static int refused_to_the_end(struct rig *r, int signal_in)
+{
+    loop_begin(&r->loop, ORDER_START);
+    for (int turn = 0;; turn++) {
+        for (; r->n_answered < r->n_ops; r->n_answered++)
+            op_ends(r, r->n_answered, r->ops[r->n_answered].step == S_DRAIN ? OUT_FAILED : OUT_OK);
+        if (turn == signal_in)
+            comes(r, NEWS_INTERRUPT, (struct event){0});
+        if (loop_turn(&r->loop) != LOOP_GOES_ON)
+            return turn;
+    }
+}
+
+/* What ended by itself ended so, whoever pressed ctrl-C meanwhile. */
+static void a_signal_behind_the_end_is_not_why_it_stopped(void **state)
+{
+    struct rig *r = *state, *again;
+    void *other = NULL;
+    int last = refused_to_the_end(r, -1);
+    assert_int_equal(loop_exit(&r->loop), EXIT_STOPPED);
+    begin(&other);
+    again = other;
+    assert_int_equal(refused_to_the_end(again, last), last);
+    assert_int_equal(again->loop.signals, 1);
+    assert_int_equal(loop_exit(&again->loop), EXIT_STOPPED);
+    end(&other);
+}
+
+/* Nothing is left to be done: whose the nodes are by now is nothing to it, however long the last commit took. */
+static void a_release_that_is_over_asks_nobody(void **state)
+{
+    struct rig *r = *state, *again;
+    void *other = NULL;
+    loop_begin(&r->loop, ORDER_START);
+    assert_int_equal(to_the_end(r), LOOP_ENDED);
+    begin(&other);
+    again = other;
+    again->late_at = r->n_commits;
+    again->late_ms = LOOP_PAUSED_MS + 1;
+    again->taken_over = true;
+    loop_begin(&again->loop, ORDER_START);
+    assert_int_equal(to_the_end(again), LOOP_ENDED);
+    assert_int_equal(again->n_commits, again->late_at);
+    assert_int_equal(again->n_asked, 0);
+    end(&other);
+}
+
 static void a_look_that_found_nobody_looks_again(void **state)
 {
     struct rig *r = *state;
@@ -558,6 +607,8 @@ int main(void)
         TEST(its_time_is_over_when_all_are_done),
         TEST(what_was_terminated_says_so),
         TEST(a_signal_at_the_end_changes_nothing),
+        TEST(a_signal_behind_the_end_is_not_why_it_stopped),
+        TEST(a_release_that_is_over_asks_nobody),
         TEST(a_look_that_found_nobody_looks_again),
         TEST(a_look_that_says_no_is_believed),
         TEST(a_silent_check_has_failed_and_one_not_reached_has_not),

@@ -198,7 +198,7 @@ static bool service_put(struct lb *lb, const struct lb_place *p, enum lb_state w
 /* The words are HAProxy's, which is asked: so are those of journals and debts. */
 static const struct balancer service_balancer = {
     .name = "varnish-service",
-    .can = LB_CAN_COUNTS | LB_CAN_FORGET | LB_CAN_LAG,
+    .can = LB_CAN_COUNTS | LB_CAN_FORGET | LB_CAN_LAG | LB_TELLS_ALL,
     .peers_param = "sockets",
     .pools_param = "backend",
     .server_param = "server",
