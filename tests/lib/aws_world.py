@@ -138,10 +138,10 @@ class World:
 
     # ---- one request
 
-    def fault(self, action):
+    def fault(self, action, region=""):
         with self.lock:
             for f in self.faults:
-                if f.get("action") in (None, action) and f.get("times", 1) > 0:
+                if f.get("action") in (None, action) and f.get("region", region) == region and f.get("times", 1) > 0:
                     f["times"] = f.get("times", 1) - 1
                     return f
         return None
@@ -156,8 +156,8 @@ class World:
         self.log.append({"action": action, "form": form, "agent": environ.get("HTTP_USER_AGENT", ""), "refused": bool(judged)})
         if judged:
             return judged
-        f = self.fault(action)
-        if f:
+        f = self.fault(action, (environ.get("HTTP_AUTHORIZATION", "").split("/") + [""] * 3)[2])
+        if f and not f.get("does"):
             time.sleep(f.get("after", 0))
             return f["status"], f["body"] * f.get("repeat", 1)
         environ = dict(environ, **{"wsgi.input": io.BytesIO(body)})
@@ -171,7 +171,7 @@ class World:
                 root = ElementTree.fromstring(text)
                 got = {e.tag.partition("}")[2] or e.tag: e.text for e in root.iter()}
                 KEYS[got["AccessKeyId"]] = (got["SecretAccessKey"], got["SessionToken"], None)
-        return status, text
+        return (f["status"], f["body"]) if f else (status, text)  # done, and what is answered does not tell it
 
     def ask_moto(self, environ):
         kept = {}
@@ -185,16 +185,18 @@ class World:
         except Exception as e:  # the log has it; the client gets what a broken service gives
             print(f"{e!r}", file=sys.stderr, flush=True)
             status, text = 500, f"<html>{e!r}</html>"
-        start_response(f"{status} X", [("Content-Type", "text/xml"), ("Date", format_datetime(self.now(), usegmt=True))])
-        return [text.encode() if isinstance(text, str) else text]
+        data = text.encode() if isinstance(text, str) else text
+        length = [("Content-Length", str(len(data)))] if environ["PATH_INFO"] == "/_world" else []  # else in chunks, as AWS may
+        start_response(f"{status} X", [("Content-Type", "text/xml"), ("Date", format_datetime(self.now(), usegmt=True))] + length)
+        return [data]
 
     # ---- what tests say
 
     def control(self, q):
-        """{boto: [service, method, arguments]} | {fault: [...]} | {log: true} | {skew: s} | {lag: s} | {key: [...]} | {health: {...}} | {delay: {...}} | {front: [...]} | {tls: [...]}"""
+        """{boto: [service, method, arguments, region]} | {fault: [...]} | {log: true} | {skew: s} | {lag: s} | {key: [...]} | {health: {...}} | {delay: {...}} | {front: [...]} | {tls: [...]}"""
         if "boto" in q:
-            service, method, arguments = q["boto"]
-            got = getattr(client(service), method)(**arguments)
+            service, method, arguments, *where = q["boto"]
+            got = getattr(client(service, *where), method)(**arguments)
             got.pop("ResponseMetadata", None)
             return got
         if "fault" in q:
@@ -222,8 +224,8 @@ class World:
 WHERE = []
 
 
-def client(service):
-    return boto3.client(service, region_name="eu-west-1", endpoint_url=f"http://{WHERE[0]}:{WHERE[1]}", aws_access_key_id="AKIDWORLD",
+def client(service, region="eu-west-1"):
+    return boto3.client(service, region_name=region, endpoint_url=f"http://{WHERE[0]}:{WHERE[1]}", aws_access_key_id="AKIDWORLD",
                         aws_secret_access_key=KEYS["AKIDWORLD"][0])
 
 
