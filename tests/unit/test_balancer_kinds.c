@@ -10,6 +10,7 @@
 #include "unit/kind_haproxy.h"
 #include "unit/kind_netscaler.h"
 #include "unit/kind_nginx.h"
+#include "unit/kind_nginx_plus.h"
 #include "unit/kind_varnish.h"
 
 #define SOON_MS 1500 /* for balancers that cannot be asked: the deadline of a step */
@@ -505,8 +506,9 @@ static const struct {
 };
 #define N_CASES (sizeof cases / sizeof *cases)
 
-static struct kind *const kinds[] = {&haproxy_kind, &varnish_kind, &nginx_kind, &netscaler_kind,
-                                     &command_kind, &elbv2_kind,   &elb_kind,   &asg_kind};
+static struct kind *const kinds[] = {&haproxy_kind,    &varnish_kind,   &nginx_kind,
+                                     &nginx_plus_kind, &netscaler_kind, &command_kind,
+                                     &elbv2_kind,      &elb_kind,       &asg_kind};
 
 static int each_setup(void **state)
 {
