@@ -11,7 +11,7 @@
 #include "drivers/aws/instances.h"
 #include "drivers/op/auto_json.h"
 
-#define PAGE_MAX         "250" /* with 50 tags each they stay below what an answer may have */
+#define PAGE_MAX         "100" /* with 50 tags each they stay far below what an answer may have */
 #define PAGES_MAX        1000
 #define SHOWN_MAX        10
 #define ID               "instance_id"

@@ -52,7 +52,7 @@ static void pages_are_one_list_in_the_order_of_the_names(void **state)
     const char *text = was_asked();
     assert_int_equal(times_asked(text, "Action=DescribeInstances"), 3);
     assert_int_equal(times_asked(text, "Filter.1.Name=tag%3ARole&Filter.1.Value.1=web&Filter.1.Value.2=api&"
-                                       "Filter.2.Name=vpc-id&Filter.2.Value.1=vpc-1&MaxResults=250"),
+                                       "Filter.2.Name=vpc-id&Filter.2.Value.1=vpc-1&MaxResults=100"),
                      3);
 }
 
