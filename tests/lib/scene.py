@@ -33,6 +33,11 @@ def release(fleet, version, *args, status=0, **more):
     return run(fleet, "run", "--rev", fleet.revs[version], "--yes", *args, "prod", status=status, **more)
 
 
+def dies(fleet, version, point):
+    """A release that is killed at a failpoint: "haproxy.drain:1" is when that is done, and no journal knows it."""
+    return release(fleet, version, status=-signal.SIGKILL, env={"RELEASE_FAIL": point})
+
+
 def snapshot(fleet):
     """What "nothing touched" is about: processes, trees, links, the runner's traces, balancers."""
     nodes = {}
