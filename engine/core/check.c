@@ -4,37 +4,43 @@
 
 #include <string.h>
 
+/* Asked after every step of a simulation: nodes of a group stand side by side, so nobody is asked for his. */
 static bool counts_agree(const struct core *core)
 {
-    uint32_t counts[NODE_STATE_COUNT] = {0}, of_group[CORE_GROUPS_MAX][NODE_STATE_COUNT] = {{0}};
-    uint32_t inflight = 0;
-    for (uint32_t i = 0; i <= core->plan->n_nodes; i++) {
+    uint32_t counts[NODE_STATE_COUNT] = {0}, of_group[CORE_GROUPS_MAX][NODE_STATE_COUNT];
+    uint32_t g = 0, none = core->plan->n_nodes, n_groups = core->plan->n_groups;
+    uint32_t inflight = (core->nodes[none].op != 0) + (core->nodes[none].side_op != 0);
+    memset(of_group, 0, n_groups * sizeof(of_group[0]));
+    each_node(core, i)
+    {
         const struct node *n = &core->nodes[i];
+        while (g + 1 < n_groups && i >= core->plan->groups[g].end)
+            g++;
         inflight += (n->op != 0) + (n->side_op != 0);
-        if (i == core->plan->n_nodes)
-            break;
         counts[n->kept.state]++;
-        of_group[core_group_of(core->plan, i)][n->kept.state]++;
+        of_group[g][n->kept.state]++;
     }
     return memcmp(counts, core->kept.counts, sizeof(counts)) == 0 &&
-           memcmp(of_group, core->kept.of_group, sizeof(of_group)) == 0 && inflight == core->n_inflight;
+           memcmp(of_group, core->kept.of_group, n_groups * sizeof(of_group[0])) == 0 &&
+           inflight == core->n_inflight;
 }
 
-static enum invariant check_node(const struct core *core, uint32_t i)
+static enum invariant check_node(const struct core *core, uint32_t i, uint32_t g)
 {
     const struct node *n = &core->nodes[i];
+    const struct way *way = &core->ways[g];
     bool held = n->kept.state == NODE_OUT || n->kept.state == NODE_BACK;
     bool settled = n->kept.state != NODE_LEFT && n->kept.state != NODE_GONE;
     if (settled && held != (n->kept.hold != HOLD_NOT))
         return INVARIANT_HOLD;
-    const uint32_t *counts = core->kept.counts, *mine = core->kept.of_group[core_group_of(core->plan, i)];
+    const uint32_t *counts = core->kept.counts, *mine = core->kept.of_group[g];
     if (held && n->kept.hold == HOLD_ADMITTED &&
         counts[NODE_OUT] + counts[NODE_BACK] > mine[NODE_OUT] + mine[NODE_BACK])
         return INVARIANT_GROUPS;
     if ((n->kept.state == NODE_DONE || n->kept.state == NODE_UNDONE || n->kept.state == NODE_PENDING) &&
-        n->kept.debt && way_of(core, i)->gives_back && !way_of(core, i)->takes_elsewhere)
+        n->kept.debt && way->gives_back && !way->takes_elsewhere)
         return INVARIANT_DEBT;
-    if (n->kept.state == NODE_BACK && way_of(core, i)->changes && !n->kept.touched && !n->kept.debt)
+    if (n->kept.state == NODE_BACK && way->changes && !n->kept.touched && !n->kept.debt)
         return INVARIANT_UNTOUCHED;
     if (n->kept.state == NODE_OUT && !core->kept.back && core->kept.life == LIFE_ROLL &&
         i >= core->plan->stage_end[core->kept.stage])
@@ -59,9 +65,12 @@ enum invariant core_check(const struct core *core)
             return INVARIANT_WINDOW;
     if (core->kept.ended && core->n_inflight > 0)
         return INVARIANT_ENDED;
+    uint32_t group = 0;
     each_node(core, i)
     {
-        enum invariant broken = check_node(core, i);
+        while (group + 1 < core->plan->n_groups && i >= core->plan->groups[group].end)
+            group++;
+        enum invariant broken = check_node(core, i, group);
         if (broken != INVARIANT_NONE)
             return broken;
     }

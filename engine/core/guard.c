@@ -20,7 +20,7 @@ static bool guarded(const struct core *core, const struct node *n)
     bool left = (n->kept.state == NODE_LEFT || let_go) && n->kept.left_from != LEFT_FROM_ROTATION &&
                 acts_on_others(core);
     uint32_t i = (uint32_t)(n - core->nodes);
-    return group_of(core, i)->has_guard && node_drained(n) && (held || left) &&
+    return node_drained(n) && (held || left) && group_of(core, i)->has_guard &&
            way_of(core, i)->drain_step != CORE_NO_STEP && !core->kept.abort;
 }
 

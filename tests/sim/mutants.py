@@ -22,7 +22,7 @@ MUTANTS = [
     ("a node counts one too many", "roll.c", "r->avail -= counted;", ""),
     ("nodes on their way out are not subtracted", "roll.c", "ev->gauge - r->undrained", "ev->gauge"),
     ("an unknown change is run again unseen", "apply.c", "k->unknown = true;", "k->unknown = false;"),
-    ("a held node is not guarded", "guard.c", "return group_of(core, i)->has_guard &&", "return false && group_of(core, i)->has_guard &&"),
+    ("a held node is not guarded", "guard.c", "return node_drained(n) && (held", "return false && (held"),
     ("a waiting step is never late", "node.c", "if (spent < def->timeout_ms ||", "if (spent < 0 ||"),
     ("sessions are not waited for", "outcome.c", "n->ready_count = ev->outcome == OUT_OK && ev->ready && !stale",
      "n->ready_count = ev->outcome == OUT_OK && (ev->ready || def->phase == PHASE_DRAIN) && !stale"),
