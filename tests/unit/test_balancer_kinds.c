@@ -5,6 +5,7 @@
  *     CASE='*floor*' test_balancer_kinds [KIND...]          all cases of all kinds */
 #include "unit/kinds.h"
 
+#include "unit/kind_apache.h"
 #include "unit/kind_aws.h"
 #include "unit/kind_command.h"
 #include "unit/kind_haproxy.h"
@@ -506,9 +507,9 @@ static const struct {
 };
 #define N_CASES (sizeof cases / sizeof *cases)
 
-static struct kind *const kinds[] = {&haproxy_kind,    &varnish_kind,   &nginx_kind,
-                                     &nginx_plus_kind, &netscaler_kind, &command_kind,
-                                     &elbv2_kind,      &elb_kind,       &asg_kind};
+static struct kind *const kinds[] = {&apache_kind,     &haproxy_kind,   &varnish_kind, &nginx_kind,
+                                     &nginx_plus_kind, &netscaler_kind, &command_kind, &elbv2_kind,
+                                     &elb_kind,        &asg_kind};
 
 static int each_setup(void **state)
 {

@@ -30,7 +30,9 @@ static bool not_a_list(struct lb *lb, size_t peer, const struct http_res *res, c
     return false;
 }
 
-static bool ask(struct lb *lb, size_t peer, const struct apache_put *put, struct lb_table *ret)
+/* A change that is answered by a no was not made: *ret_refusal. put NULL: a look. */
+static bool ask(struct lb *lb, size_t peer, const struct apache_put *put, struct lb_table *ret,
+                const char **ret_refusal)
 {
     struct op *op = lb->op;
     const struct lb_door *door = lb->peers[peer].own;
@@ -48,6 +50,10 @@ static bool ask(struct lb *lb, size_t peer, const struct apache_put *put, struct
     req.body_len = strlen(form);
     if (!lb_door_ask(lb, peer, &req, "", &res) || !lb_door_answered(lb, peer, &req, &res))
         return false;
+    if (put && res.status >= 400 && res.status < 500) {
+        *ret_refusal = arena_printf(op_arena(op), "status %d", res.status);
+        return true;
+    }
     if (res.status != 200) {
         op_refused(op, E_CONFIG,
                    "%s: answered status %d; wanted balancer-manager there, and that it takes a POST",
@@ -115,7 +121,7 @@ static bool is_named(const struct lb *lb, const char *pool)
 static bool apache_list(struct lb *lb, size_t peer, enum lb_ask want, struct lb_table *ret)
 {
     struct lb_table all;
-    if (!ask(lb, peer, NULL, &all) || !pools_known(lb, peer, &all))
+    if (!ask(lb, peer, NULL, &all, NULL) || !pools_known(lb, peer, &all))
         return false;
     *ret = (struct lb_table){.rows = arena_array(op_arena(lb->op), all.n + 1, sizeof *ret->rows)};
     for (size_t i = 0; i < all.n; i++) {
@@ -145,8 +151,10 @@ static bool put_one(struct lb *lb, size_t peer, struct apache_put put, const cha
 {
     struct lb_table t;
     for (int again = 0; again < 2; again++) {
-        if (!ask(lb, peer, &put, &t))
+        if (!ask(lb, peer, &put, &t, ret_refusal))
             return false;
+        if (*ret_refusal)
+            return true;
         const struct apache_member *now = same_member(&t, put.member);
         if (!now) {
             *ret_refusal = "the member is gone";
