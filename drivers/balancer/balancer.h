@@ -68,11 +68,13 @@ struct lb_server {
     bool absent;         /* not listed (LB_CAN_MEMBERSHIP) */
     bool unused;         /* nobody sends to its pool at all: it says nothing about who serves */
     bool leaving;        /* put out, and the balancer itself says that it is not yet: never idle */
+    bool inherited;      /* its state is that of a server which it follows: it comes back with that one */
     int weight;          /* the one in use now; -1: not told */
     /* With LB_ASK_COUNTS; -1: not told. */
     int64_t sessions, queued;
     const struct lb_traffic *traffic; /* NULL: not told */
     const char *status, *check;       /* for people; NULL: not told */
+    const char *follows;              /* with LB_ASK_COUNTS, whom it follows, for people */
     const char *addr;
     int port;        /* 0: not told */
     const void *own; /* the kind's */
@@ -87,6 +89,7 @@ enum lb_ask {
     LB_ASK_STATE,
     LB_ASK_COUNTS, /* sessions and what the checks say, too */
     LB_ASK_ALL,    /* state, of every pool that the balancer has */
+    LB_ASK_FLOOR,  /* state; serving: it does, or would for the last one that does (a backup) */
 };
 
 #define LB_PEERS_MAX 32
@@ -117,6 +120,7 @@ struct lb {
     size_t n_peers;
     const char *const *pools; /* as the pillar names them; none where they come and go */
     size_t n_pools;
+    bool every; /* the pools are all_pools: one place for each that has the server, once it was looked for */
     struct lb_place *at; /* every pool of every peer, as last seen; none for verbs of the fleet */
     size_t n;
     bool lags;        /* LB_CAN_LAG: a write was taken and is not shown yet */
@@ -134,6 +138,7 @@ struct balancer {
     bool shared_peers;        /* other kinds call theirs the same (a region): facts name the kind, too */
     const char *pools_param;  /* PARAM_LIST: the pools; NULL: they come and go */
     const char *pool;         /* where they do, or none is given: the name that stands for all in facts */
+    const char *all_pools;    /* a name that stands for every pool that has the server; NULL: none */
     const char *server_param; /* PARAM_STR: the server of this node; default lb_server, then the node's id */
     const char *words[LB_STATES]; /* of base/lb.h; NULL: it has no such state */
     /* For sentences: "backend" + pool "has no" "server"; or a place without a name. "drained, before: ..." */
@@ -158,6 +163,8 @@ struct balancer {
     /* Asked by the first `observe` of a release: can a node leave, and be back, as the balancer is set up? NULL: nothing to
      * ask. */
     bool (*fits)(struct lb *lb, size_t peer);
+    /* Asked once before a release, by `survey`: may who asks do all that a release will do? NULL: nothing to ask. */
+    bool (*may)(struct lb *lb, size_t peer);
     /* What runs on our server, where the list does not tell it (or the pillar says otherwise); NULL:
      * lb_idle_sum.
      */

@@ -13,9 +13,11 @@
 /* In or out, and where out, how. Each pool for itself: a server may be in one and out of another. */
 static bool balancers_agree(const struct lb *lb)
 {
-    size_t each = lb->n / lb->n_peers;
-    for (size_t i = each; i < lb->n; i++) {
-        enum lb_state here = lb_place_state(&lb->at[i]), first = lb_place_state(&lb->at[i % each]);
+    for (size_t i = 1; i < lb->n; i++) {
+        size_t k = 0;
+        while (strcmp(lb->at[k].pool, lb->at[i].pool) != 0)
+            k++;
+        enum lb_state here = lb_place_state(&lb->at[i]), first = lb_place_state(&lb->at[k]);
         if (here != first && (lb_state_is_out(here) || lb_state_is_out(first)))
             return false;
     }
@@ -97,12 +99,13 @@ struct touched {
     enum lb_state was;
 };
 
-/* Row 23: one refused after others were drained by this op. They get back what they had; nothing is given back of what was
- * never known. NULL: all are as before; else who is not. */
+/* Row 23: one refused after others were drained by this op. They get back what they had, the last first: what follows another
+ * server was drained before that one, or with it. Nothing is given back of what was never known. NULL: all are as before;
+ * else who is not. */
 static const char *put_back(struct lb *lb, const struct touched *mine)
 {
     const char *left = NULL;
-    for (size_t i = 0; i < lb->n; i++) {
+    for (size_t i = lb->n; i-- > 0;) {
         const char *refusal = NULL, *who = lb->peers[lb->at[i].peer].text;
         if (mine[i].drained && mine[i].was == LB_UNKNOWN)
             left = arena_printf(op_arena(lb->op), "%s stays %s: what it did before was not known", who,

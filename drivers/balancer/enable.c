@@ -159,11 +159,33 @@ static bool give_back(struct lb *lb, struct lb_place *p, int percent, bool *io_c
     return !refusal;
 }
 
+/* Is it out because a server is that it follows, and is it to be in? */
+static bool follows_one_that_is_out(const struct lb *lb, const struct lb_place *p)
+{
+    for (size_t k = 0; k < p->n; k++) {
+        if (p->rows[k].inherited && lb_state_is_out(p->rows[k].state))
+            return lb_state_is_in(wanted(lb, p).state);
+    }
+    return false;
+}
+
+/* First those that follow nobody who is out; with these, others are free to come back. What waits for a server that is
+ * not ours to give back comes last: the balancer's answer says so. */
 static bool give_back_all(struct lb *lb, int percent, bool *io_changed)
 {
-    for (size_t i = 0; i < lb->n; i++) {
-        if (!give_back(lb, &lb->at[i], percent, io_changed))
-            return false;
+    bool *done = arena_array(op_arena(lb->op), lb->n, sizeof *done);
+    size_t left = lb->n;
+    for (bool some = true; left > 0;) {
+        bool any = !some;
+        some = false;
+        for (size_t i = 0; i < lb->n; i++) {
+            if (done[i] || (!any && follows_one_that_is_out(lb, &lb->at[i])))
+                continue;
+            if (!give_back(lb, &lb->at[i], percent, io_changed))
+                return false;
+            done[i] = some = true;
+            left--;
+        }
     }
     return true;
 }

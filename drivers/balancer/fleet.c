@@ -20,7 +20,7 @@ static bool serves(const struct lb *lb, const struct lb_table *t, const char *na
     bool all = true, some = false;
     size_t pools = lb->n_pools ? lb->n_pools : 1;
     for (size_t k = 0; k < pools; k++) {
-        const char *pool = lb->n_pools ? lb->pools[k] : NULL;
+        const char *pool = lb->n_pools && !lb->every ? lb->pools[k] : NULL;
         if (!lb_table_find(t, pool, name) && !(lb->can & LB_CAN_MEMBERSHIP))
             *ret_missing = pool ? pool : "";
         if (!lb_table_find(t, pool, name))
@@ -42,7 +42,7 @@ static bool count_serving(struct lb *lb, size_t peer, char *serving, int64_t *re
     size_t n;
     const char *const *names = op_arg_list(lb->op, "servers", &n);
     *ret = 0;
-    if (!lb->kind->list(lb, peer, LB_ASK_STATE, &t))
+    if (!lb->kind->list(lb, peer, LB_ASK_FLOOR, &t))
         return false;
     for (size_t k = 0; n == 0 && k < t.n; k++)
         *ret += t.rows[k].serving;
@@ -50,9 +50,9 @@ static bool count_serving(struct lb *lb, size_t peer, char *serving, int64_t *re
         const char *missing = NULL;
         bool fine = serves(lb, &t, names[k], &missing);
         if (missing) {
-            op_refused(lb->op, E_NOTFOUND, "%s: %s%s%s has no %s \"%s\"; check `lb_server:` of the pillar",
-                       lb->peers[peer].text, lb->kind->pool_noun, *missing ? " " : "", missing,
-                       lb->kind->server_noun, names[k]);
+            op_refused(lb->op, E_NOTFOUND, "%s: %s%s%s%s has %s %s \"%s\"; check `lb_server:` of the pillar",
+                       lb->peers[peer].text, lb->every ? "no " : "", lb->kind->pool_noun, *missing ? " " : "",
+                       missing, lb->every ? "a" : "no", lb->kind->server_noun, names[k]);
             return false;
         }
         *ret += fine;
@@ -160,7 +160,7 @@ static void show_server(struct lb *lb, size_t peer, const struct lb_server *s)
     json_object_set_new(row, "serving", json_boolean(s->serving));
     /* The same name in several pools is several rows. */
     show_row(op,
-             lb->n_pools > 1 || !lb->kind->pools_param
+             lb->n_pools > 1 || lb->every || !lb->kind->pools_param
                  ? arena_printf(op_arena(op), LB_FACT_SHOW "%s.%s/%s", lb->peers[peer].text, pool, name)
                  : arena_printf(op_arena(op), LB_FACT_SHOW "%s.%s", lb->peers[peer].text, name),
              row);
@@ -228,6 +228,8 @@ enum outcome lb_run_survey(struct op *op)
         return op_end(op);
     for (size_t i = 0; i < lb.n_peers; i++) {
         struct lb_table t;
+        if (lb.kind->may && !lb.kind->may(&lb, i))
+            return op_end(op);
         if (!lb.kind->list(&lb, i, LB_ASK_ALL, &t))
             return op_end(op);
         qsort(t.rows, t.n, sizeof *t.rows, by_address);

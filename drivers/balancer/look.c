@@ -57,7 +57,8 @@ static bool open_pools(struct lb *lb)
                    lb->kind->pools_param, LB_POOLS_MAX);
         return false;
     }
-    for (size_t i = 0; i < lb->n_pools; i++) {
+    lb->every = lb->kind->all_pools && lb->n_pools == 1 && strcmp(lb->pools[0], lb->kind->all_pools) == 0;
+    for (size_t i = 0; i < lb->n_pools && !lb->every; i++) {
         if (!name_fits(lb, lb->pools[i], lb->kind->pool_noun))
             return false;
     }
@@ -67,6 +68,8 @@ static bool open_pools(struct lb *lb)
 static void open_places(struct lb *lb)
 {
     size_t each = lb->n_pools ? lb->n_pools : 1;
+    if (lb->every)
+        return;
     lb->at = arena_array(op_arena(lb->op), lb->n_peers * each, sizeof *lb->at);
     for (; lb->n < lb->n_peers * each; lb->n++)
         lb->at[lb->n] = (struct lb_place){.peer = lb->n / each,
@@ -138,14 +141,15 @@ static void unknown_server(struct lb *lb, const struct lb_place *p, const struct
 {
     auto_buf struct buf names = BUF_INIT(NAMES_MAX);
     for (size_t i = 0; i < t->n; i++) {
-        if (!lb->n_pools || !strcmp(t->rows[i].pool, p->pool))
+        if (!lb->n_pools || lb->every || !strcmp(t->rows[i].pool, p->pool))
             buf_printf(&names, "%s%s", names.len ? ", " : "", lb_first_line(lb->op, t->rows[i].name));
     }
-    const char *where = !lb->n_pools && lb->kind->pools_param ? "it" : lb->kind->pool_noun;
-    op_refused(lb->op, E_NOTFOUND,
-               "%s: %s%s%s has no %s \"%s\" (it has %s%s); check `lb_server:` of the pillar",
-               lb->peers[p->peer].text, where, lb->n_pools ? " " : "", lb->n_pools ? p->pool : "",
-               lb->kind->server_noun, lb->server, buf_str(&names), names.cut ? "..." : "");
+    const char *where = lb->every ? "no" : !lb->n_pools && lb->kind->pools_param ? "it" : lb->kind->pool_noun;
+    const char *which = lb->every ? lb->kind->pool_noun : lb->n_pools ? p->pool : "";
+    op_refused(lb->op, E_NOTFOUND, "%s: %s%s%s has %s %s \"%s\" (%s %s%s); check `lb_server:` of the pillar",
+               lb->peers[p->peer].text, where, *which ? " " : "", which, lb->every ? "a" : "no",
+               lb->kind->server_noun, lb->server, lb->every ? "there are" : "it has", buf_str(&names),
+               names.cut ? "..." : "");
 }
 
 /* Listed before this release, and not any more: out. */
@@ -176,6 +180,36 @@ static bool take_rows(struct lb *lb, struct lb_place *p, const struct lb_table *
     return p->n > 0;
 }
 
+static void add_place(struct lb *lb, size_t peer, const char *pool)
+{
+    struct lb_place *grown = arena_array(op_arena(lb->op), lb->n + 1, sizeof *grown);
+    if (lb->n)
+        memcpy(grown, lb->at, lb->n * sizeof *grown);
+    grown[lb->n++] = (struct lb_place){.peer = peer, .pool = pool};
+    lb->at = grown;
+}
+
+/* lb->every: the pools of this balancer that have our server. */
+static bool find_places(struct lb *lb, size_t peer, enum lb_ask ask)
+{
+    struct lb_table t = {.n = 0};
+    size_t from = lb->n;
+    if (!lb->kind->list(lb, peer, ask, &t))
+        return false;
+    for (size_t i = 0; i < t.n; i++) {
+        size_t k = from;
+        while (k < lb->n && strcmp(lb->at[k].pool, t.rows[i].pool) != 0)
+            k++;
+        if (k == lb->n && !strcmp(t.rows[i].name, lb->server))
+            add_place(lb, peer, t.rows[i].pool);
+    }
+    if (lb->n == from)
+        unknown_server(lb, &(struct lb_place){.peer = peer, .pool = lb->pools[0]}, &t);
+    for (size_t k = from; k < lb->n; k++)
+        take_rows(lb, &lb->at[k], &t); /* it has some */
+    return lb->n > from;
+}
+
 bool lb_see_peer(struct lb *lb, size_t peer, enum lb_ask ask)
 {
     struct lb_table t = {.n = 0};
@@ -190,8 +224,9 @@ bool lb_see_peer(struct lb *lb, size_t peer, enum lb_ask ask)
 
 bool lb_see(struct lb *lb, enum lb_ask ask)
 {
+    bool find = lb->every && lb->n == 0;
     for (size_t i = 0; i < lb->n_peers; i++) {
-        if (!lb_see_peer(lb, i, ask))
+        if (find ? !find_places(lb, i, ask) : !lb_see_peer(lb, i, ask))
             return false;
     }
     return true;
@@ -318,16 +353,28 @@ const char *lb_place_text(const struct lb *lb, const struct lb_place *p)
 const char *lb_text(const struct lb *lb)
 {
     auto_buf struct buf b = BUF_INIT(2000);
+    bool named = lb->n_pools > 1 || lb->every;
     buf_printf(&b, "%s ", lb->server);
     for (size_t i = 0; i < lb->n; i++)
         buf_printf(&b, "%s%s%s%s on %s", i ? ", " : "", lb_word(lb, lb_place_state(&lb->at[i])),
-                   lb->n_pools > 1 ? " in " : "", lb->n_pools > 1 ? lb->at[i].pool : "",
-                   lb->peers[lb->at[i].peer].text);
+                   named ? " in " : "", named ? lb->at[i].pool : "", lb->peers[lb->at[i].peer].text);
     return arena_strdup(op_arena(lb->op), buf_str(&b));
 }
 
 /* ---- writing ---------------------------------------------------------------------------------------------
  */
+
+/* It took the command, and shows another state. What follows another server says whom, when it is asked for that. */
+static const char *still_shows(struct lb *lb, struct lb_place *p, size_t row)
+{
+    struct arena *a = op_arena(lb->op);
+    const char *word = lb_word(lb, p->rows[row].state);
+    if (!p->rows[row].inherited || !lb_see_peer(lb, p->peer, LB_ASK_COUNTS) || row >= p->n)
+        return arena_printf(a, "took the command but still shows %s%s", word, lb->kind->stuck);
+    const char *whom = p->rows[row].follows;
+    return arena_printf(a, "took the command, and shows the %s of %s, which it follows: give that back first",
+                        word, whom ? lb_first_line(lb->op, whom) : "another server");
+}
 
 bool lb_put(struct lb *lb, struct lb_place *p, enum lb_state want, const char **ret_refusal)
 {
@@ -345,8 +392,7 @@ bool lb_put(struct lb *lb, struct lb_place *p, enum lb_state want, const char **
         if (lb->can & LB_CAN_LAG)
             lb->lags = true;
         else
-            *ret_refusal = arena_printf(op_arena(lb->op), "took the command but still shows %s%s",
-                                        lb_word(lb, p->rows[i].state), lb->kind->stuck);
+            *ret_refusal = still_shows(lb, p, i);
     }
     return true;
 }

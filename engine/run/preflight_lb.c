@@ -42,6 +42,15 @@ static void add_shared(struct preflight *p, const char *node, const char *socket
             node, n_backend, server, (int)n_socket, socket, n_backend, server, n_backend, server);
 }
 
+/* The pillar may call servers by their addresses. at: "SOCKET ADDRESS:PORT". */
+static bool is_drained_by_address(struct preflight *p, size_t i, const char *server, const char *at, size_t n)
+{
+    size_t n_socket = strcspn(at, " ");
+    const char *name = arena_printf(p->arena, "%.*s/%.*s", (int)strcspn(server, "/"), server,
+                                    (int)(n - n_socket - 1), at + n_socket + 1);
+    return is_drained(&p->asked[i], at, n_socket, name, strlen(name));
+}
+
 /* at: "SOCKET ADDRESS:PORT;...", where each balancer sends what the node gets. */
 static void check_addresses(struct preflight *p, size_t i, const char *at, const struct op_pair *shared,
                             size_t n_shared)
@@ -52,7 +61,8 @@ static void check_addresses(struct preflight *p, size_t i, const char *at, const
         const struct op_pair key = {.name = arena_printf(p->arena, LB_FACT_SHARED "%.*s", n, at)};
         const struct op_pair *found = n_shared ? bsearch(&key, shared, n_shared, sizeof(key), by_name) : NULL;
         for (const char *s = found ? found->value : ""; *s; s += strcspn(s, " "), s += *s == ' ')
-            if (!is_drained(&p->asked[i], at, n_socket, s, strcspn(s, " ")))
+            if (!is_drained(&p->asked[i], at, n_socket, s, strcspn(s, " ")) &&
+                !is_drained_by_address(p, i, s, at, (size_t)n))
                 add_shared(p, p->plan->nodes[i].id, at, n_socket, s);
     }
 }

@@ -25,8 +25,13 @@ static void tables(const uint8_t *data, size_t n)
     struct hap_table t = {0};
     struct hap_table all;
     char *state = fuzz_part(&data, &n, '\x01'), *stat = fuzz_text(data, n);
-    if (hap_parse_state(state, NULL, &arena, &all, &err))
+    if (hap_parse_state(state, NULL, &arena, &all, &err)) {
         check_rows(&all, false);
+        if (hap_parse_stat(stat, NULL, &arena, &all, &err)) {
+            hap_stand_by(&all, data && n % 2);
+            check_rows(&all, true);
+        }
+    }
     err = (struct err){0};
     if (hap_parse_state(state, "web", &arena, &t, &err)) {
         check_rows(&t, false);
@@ -39,6 +44,27 @@ static void tables(const uint8_t *data, size_t n)
     }
     free(state);
     free(stat);
+}
+
+/* Stat, or what a master and old workers say: a PID and a session's id go into a command. */
+static void old_workers(const char *text)
+{
+    auto_arena struct arena arena = {0};
+    struct err err = {0};
+    struct hap_pids old;
+    struct hap_ids ids;
+    int64_t left;
+    if (hap_parse_old_workers(text, &arena, &old, &err))
+        for (size_t i = 0; i < old.n; i++)
+            must(old.pids[i] > 0);
+    else
+        must(err.code != E_NONE && err.text[0]);
+    must(!hap_parse_left(text, (struct hap_key){"web", "app1"}, &arena, &left, &err) || left >= -1);
+    if (!hap_parse_sessions(text, (struct hap_key){"web", "app1"}, &arena, &ids, &err))
+        return;
+    for (size_t i = 0; i < ids.n; i++)
+        must(ids.ids[i][0] == '0' && ids.ids[i][1] == 'x' &&
+             strspn(ids.ids[i] + 2, "0123456789abcdefABCDEF") == strlen(ids.ids[i]) - 2);
 }
 
 static void address(const char *text)
@@ -81,6 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     case 'a': address(text); break;
     case 'n': name(text); break;
     case 'b': before(data + 1, n - 1); break;
+    case 'm': old_workers(text); break;
     default: tables(data + 1, n - 1);
     }
     free(text);

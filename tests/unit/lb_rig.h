@@ -21,6 +21,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -262,6 +263,30 @@ RIG_UNUSED static const char *rig_talk(int port, const char *text)
     out[n] = '\0';
     close(fd);
     return out;
+}
+
+/* Does HAProxy's master answer? It binds its socket, forks its worker and then starts itself anew: who connected before
+ * that is reset or never answered, and a SIGUSR2 then ends it. So neither a socket that is there nor a worker that answers
+ * says anything. */
+RIG_UNUSED static bool rig_master_answers(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    char in[4096];
+    size_t n = 0;
+    ssize_t got;
+    assert_true(strlen(path) < sizeof a.sun_path);
+    strcpy(a.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_usec = 500000}, sizeof(struct timeval));
+    if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
+        send(fd, "show proc\n", 10, MSG_NOSIGNAL) == 10) {
+        shutdown(fd, SHUT_WR);
+        while (n < sizeof in - 1 && (got = read(fd, in + n, sizeof in - 1 - n)) > 0)
+            n += (size_t)got;
+    }
+    in[n] = '\0';
+    close(fd);
+    return strstr(in, "# workers") != NULL;
 }
 
 /* "op admin weight" of a server, read without the driver's code. */

@@ -3,8 +3,6 @@
  * balancers that have just started. */
 #include "unit/lb_rig.h"
 
-#include <sys/un.h>
-
 #include "base/lb.h"
 
 static int port_a, port_b, port_b_read, front_a, app_port, agent_port;
@@ -646,17 +644,6 @@ static void a_socket_that_is_used_up_is_named(void **state)
     assert_null(strstr(relayed.r->err.text, "Traceback"));
 }
 
-static bool unix_open(const char *path)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    assert_true(strlen(path) < sizeof a.sun_path);
-    strcpy(a.sun_path, path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool open = connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
-    close(fd);
-    return open;
-}
-
 static void the_masters_socket_is_not_a_workers(void **state)
 {
     (void)state;
@@ -665,7 +652,7 @@ static void the_masters_socket_is_not_a_workers(void **state)
     snprintf(sock, sizeof sock, "%s", rig_path("master.sock"));
     rig_stop(&proxy_b, SIGKILL);
     master = rig_spawn((const char *const[]){"haproxy", "-W", "-f", cfg, "-S", sock, NULL});
-    rig_until(unix_open(sock) && all_up(port_b));
+    rig_until(all_up(port_b) && rig_master_answers(sock));
     for (size_t i = 0; i < 2; i++) {
         auto_call struct call observe;
         snprintf(list, sizeof list, i == 0 ? "[\"unix://%s\"]" : "[\"unix://%s@127.0.0.1\"]", sock);

@@ -303,6 +303,146 @@ static void a_ramp_is_checked_when_the_plan_is_made(void **state)
     assert_non_null(strstr(ramp_said(buf_str(&many), "1ms", 120000), "more than 20 shares"));
 }
 
+/* ---- versions ----------------------------------------------------------------------------------------------- */
+
+/* Heads and rows as the versions printed them, cut where nothing is read any more. */
+#define STATE_22                                                                                             \
+    "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight "      \
+    "srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state "         \
+    "srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord"
+#define STATE_26 STATE_22 " srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port"
+#define STAT_22                                                                                              \
+    "# pxname,svname,qcur,qmax,scur,smax,slim,stot,bin,bout,dreq,dresp,ereq,econ,eresp,wretr,wredis,status," \
+    "weight,act,bck,chkfail,chkdown,lastchg,downtime,qlimit,pid,iid,sid,throttle,lbtot,tracked,type,rate,"   \
+    "rate_lim,rate_max,check_status,check_code,check_duration,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,"
+#define ROWS_STAT                                                                                            \
+    "bak,web1,0,0,2,0,,0,0,0,,0,,0,0,0,0,no check,1,1,0,,,5,,,1,7,1,,0,,2,0,,0,,,,0,0,0,0,0,\n"              \
+    "bak,web2,0,0,0,0,,0,0,0,,0,,0,0,0,0,DRAIN,1,0,1,,,5,,,1,7,2,,0,site/web2,2,0,,0,,,,0,0,0,0,0,\n\n"
+
+static void tables_of_2_2_to_3_2_are_read_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *state, *stat;
+    } rows[] = {
+        {STATE_22 "\n7 bak 1 web1 127.0.0.1 2 0 1 1 4 1 0 2 0 0 0 0 - 59001 -\n"
+                  "7 bak 2 web2 - 0 32 1 1 4 1 0 0 0 0 0 0 nosuch.invalid 59001 -\n\n",
+         STAT_22 "hrsp_other,hanafail\n" ROWS_STAT},
+        {STATE_26 "\n7 bak 1 web1 127.0.0.1 2 0 1 1 4 1 0 2 0 0 0 0 - 59001 - 0 0 - - 0\n"
+                  "7 bak 2 web2 - 0 32 1 1 4 1 0 0 0 0 0 0 nosuch.invalid 59001 - 0 0 - - 0\n\n",
+         STAT_22 "hrsp_other,uweight,agg_check_status,srid,sess_other,h1sess,proto,-,ssl_sess\n" ROWS_STAT},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        auto_arena struct arena a = {0};
+        struct hap_table t;
+        struct err err = {0};
+        assert_true(hap_parse_state(rows[i].state, NULL, &a, &t, &err));
+        assert_true(hap_parse_stat(rows[i].stat, NULL, &a, &t, &err));
+        assert_int_equal(t.n, 2);
+        assert_true(t.rows[0].sessions == 2 && !t.rows[0].backup && !t.rows[0].tracked);
+        assert_true(hap_is_serving(&t.rows[0]) && !hap_is_serving(&t.rows[1]));
+        assert_int_equal(hap_state_of(&t.rows[1]), LB_READY); /* MAINT (resolution) */
+        assert_int_equal(t.rows[1].port, 0);
+        assert_true(t.rows[1].backup);
+        assert_string_equal(t.rows[1].tracked, "site/web2");
+    }
+}
+
+static void old_workers_of_2_2_to_3_2_are_found(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "#<PID>          <type>          <relative PID>  <reloads>       <uptime>        <version>      \n"
+        "25290           master          0               1               0d00h00m08s     2.2.9\n"
+        "# workers\n26517           worker          1               0               0d00h00m03s     2.2.9\n"
+        "# old workers\n25298           worker          [was: 1]        1               0d00h00m08s     2.2.9\n"
+        "# programs\n\n\n",
+        "#<PID>          <type>          <reloads>       <uptime>        <version>      \n"
+        "3259            master          1 [failed: 0]   0d00h00m05s     2.6.12-1\n"
+        "# workers\n3681            worker          0               0d00h00m02s     2.6.12-1\n"
+        "# old workers\n25298           worker          1               0d00h00m04s     2.6.12-1\n"
+        "# programs\n77              watcher         0               0d00h00m04s     -\n\n\n",
+        "#<PID>          <type>          <reloads>       <uptime>        <version>      \n"
+        "15391           master          1 [failed: 0]   0d00h00m13s     3.2.26-1       \n"
+        "# workers\n17305           worker          0               0d00h00m03s     3.2.26-1       \n"
+        "# old workers\n25298           worker          1               0d00h00m13s     3.2.26-1       \n\n\n",
+    };
+    static const char *const bad[] = {"", "Unknown command\n", "#<PID> <type>\n1 master\n\n",
+                                      "#<PID> <type>\n# workers\n# old workers\nx worker\n\n",
+                                      "#<PID> <type>\n# workers\n# old workers\n-1 worker\n\n"};
+    auto_arena struct arena a = {0};
+    struct hap_pids old;
+    struct err err = {0};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_true(hap_parse_old_workers(rows[i], &a, &old, &err));
+        assert_int_equal(old.n, 1);
+        assert_int_equal(old.pids[0], 25298);
+    }
+    assert_true(hap_parse_old_workers("#<PID> <type>\n1 master\n# workers\n2 worker\n\n", &a, &old, &err));
+    assert_int_equal(old.n, 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(hap_parse_old_workers(bad[i], &a, &old, &err));
+}
+
+/* Cut short it is no answer: the worker ended while it gave it, and what is missing is not nothing. */
+static void what_an_old_worker_has_left(void **state)
+{
+    (void)state;
+    const struct hap_key one = {"bak", "web1"}, none = {"bak", "web9"};
+    auto_arena struct arena a = {0};
+    struct err err = {0};
+    int64_t left;
+    assert_true(hap_parse_left(STAT_22 "x\n" ROWS_STAT, one, &a, &left, &err));
+    assert_int_equal(left, 2);
+    assert_true(hap_parse_left(STAT_22 "x\n" ROWS_STAT, none, &a, &left, &err));
+    assert_int_equal(left, -1);
+    assert_false(hap_parse_left(STAT_22 "x\nbak,web1,0", one, &a, &left, &err));
+    assert_false(hap_parse_left("\n\n", one, &a, &left, &err));
+    assert_false(hap_parse_left(STAT_22 "x\nbak,web1,0,0,many,\n\n", one, &a, &left, &err));
+}
+
+#define SESS_REST                                                                                            \
+    " ts=00 epoch=0 age=6s calls=3 rate=0 cpu=0 lat=0 rq[f=49c40000h,i=0,an=8000h] exp=13s rc=0 c_exp=\n"
+static void sessions_of_a_server_are_found_by_whole_words(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "0x556da7a9bf40: proto=tcpv4 src=127.0.0.1:43396 fe=web be=web srv=web1" SESS_REST
+        "0x556da7bba060: proto=sockpair src=unix:2 fe=GLOBAL be=<NONE> srv=<none>" SESS_REST
+        "0x7f1e64042150: proto=tcpv4 src=127.0.0.1:43400 fe=web be=web srv=web12" SESS_REST
+        "0x7f1e64042151: proto=tcpv4 src=127.0.0.1:43400 fe=web be=web2 srv=web1" SESS_REST
+        "0x7f;shutdown: proto=tcpv4 src=127.0.0.1:43400 fe=web be=web srv=web1" SESS_REST
+        "0x7f1e64042152: proto=tcpv4 src=unix:2 fe=be=web srv=web1" SESS_REST "\n";
+    auto_arena struct arena a = {0};
+    struct err err = {0};
+    struct hap_ids ids;
+    assert_true(hap_parse_sessions(text, (struct hap_key){"web", "web1"}, &a, &ids, &err));
+    assert_int_equal(ids.n, 1);
+    assert_string_equal(ids.ids[0], "0x556da7a9bf40");
+    assert_false(
+        hap_parse_sessions("0x556da7a9bf40: proto", (struct hap_key){"web", "web1"}, &a, &ids, &err));
+}
+
+/* What tracks shows the other's bits beside its own, and neither hides the other. */
+static void bits_of_tracking_and_resolution(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned bits;
+        enum lb_state state;
+        bool inherited;
+    } rows[] = {{0x00, LB_READY, false}, {0x04, LB_READY, false}, {0x08, LB_DRAIN, false},
+                {0x10, LB_DRAIN, true},  {0x18, LB_DRAIN, true},  {0x01, LB_MAINT, false},
+                {0x02, LB_MAINT, true},  {0x0a, LB_MAINT, true},  {0x20, LB_READY, false},
+                {0x28, LB_DRAIN, false}, {0x21, LB_MAINT, false}, {0x40, LB_READY, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct hap_server s = {.op_state = 2, .weight = 1, .admin_bits = rows[i].bits};
+        assert_int_equal(hap_state_of(&s), rows[i].state);
+        assert_int_equal(hap_is_inherited(&s), rows[i].inherited);
+        assert_int_equal(hap_is_serving(&s), rows[i].state == LB_READY && !(rows[i].bits & 0x20));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +459,11 @@ int main(void)
         cmocka_unit_test(rows_of_a_namesake_are_not_ours),
         cmocka_unit_test(up_is_up_in_every_way_that_it_is_written),
         cmocka_unit_test(agent_and_address_come_by_header),
+        cmocka_unit_test(tables_of_2_2_to_3_2_are_read_by_name),
+        cmocka_unit_test(old_workers_of_2_2_to_3_2_are_found),
+        cmocka_unit_test(what_an_old_worker_has_left),
+        cmocka_unit_test(sessions_of_a_server_are_found_by_whole_words),
+        cmocka_unit_test(bits_of_tracking_and_resolution),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/auto.h"
@@ -22,7 +23,7 @@
 /* Runs on the balancer's host: "$1" socket path, "$2" one command. Whatever is there that can talk to a unix
  * socket. */
 static const char relay_script[] =
-    "p=$1 c=$2 t=$3 me=$(id -un 2>/dev/null || echo the login)\n"
+    "p=$1 c=$2 t=$3 half=$4 me=$(id -un 2>/dev/null || echo the login)\n"
     "[ -e \"$p\" ] || { echo \"no such socket, or $me may not look into its directory\" >&2; exit 121; }\n"
     "[ -S \"$p\" ] || { echo 'it is no socket' >&2; exit 121; }\n"
     "[ -w \"$p\" ] || { echo \"$me may not open it (Permission denied); see user, group and mode of its"
@@ -34,6 +35,7 @@ static const char relay_script[] =
     "    s.settimeout(float(sys.argv[3]))\n"
     "    s.connect(sys.argv[1])\n"
     "    s.sendall(sys.argv[2].encode() + b\"\\n\")\n"
+    "    if sys.argv[4]: s.shutdown(1)\n"
     "    while True:\n"
     "        d = s.recv(65536)\n"
     "        sys.stdout.buffer.write(d)\n"
@@ -41,15 +43,16 @@ static const char relay_script[] =
     "except socket.timeout:\n"
     "    sys.exit(124)\n"
     "except OSError as e:\n"
-    "    sys.exit(e.strerror or str(e))' \"$p\" \"$c\" \"$t\"\n"
+    "    sys.exit(e.strerror or str(e))' \"$p\" \"$c\" \"$t\" \"$half\"\n"
     "elif command -v socat >/dev/null 2>&1; then\n"
     "  printf '%s\\n' \"$c\" | socat -t \"$t\" -T \"$t\" - \"UNIX-CONNECT:$p\"\n"
     "elif command -v perl >/dev/null 2>&1; then\n"
     "  exec perl -MIO::Socket::UNIX -e '$SIG{ALRM} = sub { exit 124 }; alarm $ARGV[2];"
     " $s = IO::Socket::UNIX->new($ARGV[0]) or die \"$!\\n\"; $| = 1;"
-    " print $s \"$ARGV[1]\\n\"; $s->flush; print while <$s>;' \"$p\" \"$c\" \"$t\"\n"
+    " print $s \"$ARGV[1]\\n\"; $s->flush; shutdown($s, 1) if $ARGV[3]; print while <$s>;' \"$p\" \"$c\" \"$t\""
+    " \"$half\"\n"
     "elif nc -h 2>&1 | grep -q -e '-U'; then\n"
-    "  printf '%s\\n' \"$c\" | nc -U -w \"$t\" \"$p\"\n"
+    "  printf '%s\\n' \"$c\" | nc -U ${half:+-N} -w \"$t\" \"$p\"\n"
     "else\n"
     "  echo 'none of python3, socat, perl, nc -U is installed there' >&2; exit 122\n"
     "fi\n";
@@ -60,7 +63,11 @@ static const char relay_script[] =
  * other commands and stays open; one whose connections are used up takes a new one and says nothing. */
 static void ask_failed(struct op *op, const struct hap_socket *s, const char *command, const char *got)
 {
-    if (str_starts(got, UNKNOWN_COMMAND))
+    if (str_starts(got, UNKNOWN_COMMAND) && s->master)
+        op_refused(op, E_PROTO,
+                   "%s: answered \"%s\" to \"%s\"; is it a worker's socket? Wanted the master's: haproxy -S",
+                   s->text, lb_first_line(op, got), command);
+    else if (str_starts(got, UNKNOWN_COMMAND))
         op_refused(
             op, E_PROTO,
             "%s: answered \"%s\" to \"%s\"; is it the master's socket (haproxy -S)? Wanted the worker's: "
@@ -80,7 +87,7 @@ static void ask_failed(struct op *op, const struct hap_socket *s, const char *co
 static char *ask_relay(struct op *op, const struct hap_socket *s, const char *command)
 {
     const char *seconds = arena_printf(op_arena(op), "%d", RELAY_MS / 1000);
-    const char *const args[] = {s->path, command, seconds, NULL};
+    const char *const args[] = {s->path, command, seconds, s->master ? "half" : "", NULL};
     const struct node_cmd cmd = {.script = relay_script, .args = args, .max_out = ANSWER_MAX, .quiet = true};
     struct node_result r;
     const struct target *host = op_target_host(op, s->host);
@@ -134,22 +141,30 @@ static char *ask_fd(struct op *op, const struct hap_socket *s, const char *comma
     const char *line = arena_printf(op_arena(op), "%s\n", command);
     if (fd < 0 || !op_write_all(op, fd, line, strlen(line)))
         return NULL;
+    if (s->master)
+        shutdown(fd, SHUT_WR);
     return read_answer(op, fd, s, command);
 }
 
 /* Also after the op failed: what it drained is still put back. */
-char *hap_ask(struct op *op, const struct hap_socket *s, const char *command)
+char *hap_ask_ending(struct op *op, const struct hap_socket *s, const char *command)
 {
     int64_t deadline = op_deadline_cap(op, DIALOG_MS);
     op_asking(op, s->text);
     char *answer = s->path && s->host ? ask_relay(op, s, command) : ask_fd(op, s, command);
     op_asking(op, NULL);
     op_deadline_set(op, deadline);
-    if (answer && *answer && !str_starts(answer, UNKNOWN_COMMAND))
+    if (!answer || !str_starts(answer, UNKNOWN_COMMAND))
         return answer;
-    if (answer && *answer)
-        ask_failed(op, s, command, answer);
-    else if (answer)
-        op_fail(op, E_PROTO, "%s: closed the connection without an answer to \"%s\"", s->text, command);
+    ask_failed(op, s, command, answer);
+    return NULL;
+}
+
+char *hap_ask(struct op *op, const struct hap_socket *s, const char *command)
+{
+    char *answer = hap_ask_ending(op, s, command);
+    if (!answer || *answer)
+        return answer;
+    op_fail(op, E_PROTO, "%s: closed the connection without an answer to \"%s\"", s->text, command);
     return NULL;
 }

@@ -6,41 +6,77 @@
 
 #include "base/str.h"
 
-#define OPERATOR_LEVEL "this socket may only read; give it `level admin` in the balancer's configuration"
+#define ADMIN_WANTED   "give it `level admin` in the balancer's configuration"
+#define OPERATOR_LEVEL "this socket may only read; " ADMIN_WANTED
 
-static const struct hap_socket *socket_of(const struct lb *lb, size_t peer)
+/* One balancer: the socket of its worker, and that of its master when the pillar gives it. */
+struct peer {
+    struct hap_socket worker, master;
+    bool has_master;
+};
+
+static const struct peer *peer_of(const struct lb *lb, size_t peer)
 {
     return lb->peers[peer].own;
 }
 
-static bool hap_open(struct lb *lb)
+static const struct hap_socket *socket_of(const struct lb *lb, size_t peer)
+{
+    return &peer_of(lb, peer)->worker;
+}
+
+static bool open_peer(struct lb *lb, size_t peer, const char *master, struct err *err)
 {
     struct arena *a = op_arena(lb->op);
+    struct peer *own = arena_array(a, 1, sizeof *own);
+    lb->peers[peer].own = own;
+    if (!hap_socket_parse(lb->peers[peer].text, a, &own->worker, err))
+        return false;
+    if (!master)
+        return true;
+    bool good = hap_socket_parse(master, a, &own->master, err);
+    own->has_master = own->master.master = good;
+    return good;
+}
+
+static bool hap_open(struct lb *lb)
+{
+    struct err err = {0};
+    size_t n;
+    const char *const *masters = op_arg_list(lb->op, "master", &n);
+    if (n > 0 && n != lb->n_peers) {
+        op_refused(lb->op, E_CONFIG,
+                   "balancer: %zu in `master`, %zu in `sockets`; wanted one for each, in their order", n,
+                   lb->n_peers);
+        return false;
+    }
     for (size_t i = 0; i < lb->n_peers; i++) {
-        struct hap_socket *s = arena_alloc(a, sizeof *s);
-        struct err err = {0};
-        if (!hap_socket_parse(lb->peers[i].text, a, s, &err)) {
+        if (!open_peer(lb, i, n ? masters[i] : NULL, &err)) {
             op_refused(lb->op, err.code, "%s", err.text);
             return false;
         }
-        lb->peers[i].own = s;
     }
     return true;
 }
 
 /* ---- list ------------------------------------------------------------------ */
 
-static bool add_stat(struct lb *lb, size_t peer, const char *backend, struct hap_table *io)
+static bool add_stat(struct lb *lb, size_t peer, const char *backend, bool floor, struct hap_table *io)
 {
     struct err err = {0};
     if (io->n == 0)
         return true;
     /* By number: a frontend may have the backend's name, and HAProxy would find that first. */
-    const char *command = arena_printf(op_arena(lb->op), "show stat #%d 4 -1", io->rows[0].backend_id);
+    const char *command = backend
+                              ? arena_printf(op_arena(lb->op), "show stat #%d 4 -1", io->rows[0].backend_id)
+                              : "show stat -1 4 -1";
     char *answer = hap_ask(lb->op, socket_of(lb, peer), command);
     if (!answer)
         return false;
-    return hap_parse_stat(answer, backend, op_arena(lb->op), io, &err) || lb_not_understood(lb, peer, &err);
+    if (!hap_parse_stat(answer, backend, op_arena(lb->op), io, &err))
+        return lb_not_understood(lb, peer, &err);
+    hap_stand_by(io, floor);
+    return true;
 }
 
 static bool one_backend(struct lb *lb, size_t peer, const char *backend, enum lb_ask ask,
@@ -60,7 +96,8 @@ static bool one_backend(struct lb *lb, size_t peer, const char *backend, enum lb
     }
     if (!hap_parse_state(answer, backend, a, ret, &err))
         return lb_not_understood(lb, peer, &err);
-    return ask != LB_ASK_COUNTS || add_stat(lb, peer, backend, ret);
+    bool floor = ask == LB_ASK_FLOOR;
+    return (ask != LB_ASK_COUNTS && !floor) || add_stat(lb, peer, backend, floor, ret);
 }
 
 static struct lb_server row_of(const struct hap_server *s)
@@ -71,6 +108,8 @@ static struct lb_server row_of(const struct hap_server *s)
                               .serving = hap_is_serving(s),
                               .up = hap_is_up(s),
                               .agent = s->agent,
+                              .inherited = hap_is_inherited(s),
+                              .follows = s->tracked,
                               .weight = s->weight,
                               .sessions = s->sessions,
                               .queued = s->queued,
@@ -78,15 +117,44 @@ static struct lb_server row_of(const struct hap_server *s)
                               .status = s->status,
                               .check = s->check_status,
                               .addr = s->addr,
-                              .port = s->port};
+                              .port = s->port,
+                              .own = s};
+}
+
+static const char *name_of(const struct lb_server *row)
+{
+    return ((const struct hap_server *)row->own)->name;
+}
+
+static void take_address(struct lb *lb, const char *wanted, struct lb_table *io)
+{
+    if (!wanted || !strchr(wanted, ':') || lb_table_find(io, NULL, wanted))
+        return;
+    for (size_t i = 0; i < io->n; i++) {
+        const struct lb_server *s = &io->rows[i];
+        if (s->port > 0 && !strcmp(wanted, arena_printf(op_arena(lb->op), "%s:%d", s->addr, s->port)))
+            io->rows[i].name = wanted;
+    }
+}
+
+/* The servers of a template, and those that somebody adds at run time, have names that say nothing of a node:
+ * `server: "{host}:{port}"` goes by their address. */
+static void take_addresses(struct lb *lb, struct lb_table *io)
+{
+    size_t n;
+    const char *const *names = op_arg_list(lb->op, "servers", &n);
+    take_address(lb, lb->server, io);
+    for (size_t i = 0; i < n; i++)
+        take_address(lb, names[i], io);
 }
 
 static bool hap_list(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_table *ret)
 {
     struct hap_table tables[LB_POOLS_MAX];
-    size_t n = ask == LB_ASK_ALL ? 1 : lb->n_pools, all = 0;
+    bool every = ask == LB_ASK_ALL || lb->every;
+    size_t n = every ? 1 : lb->n_pools, all = 0;
     for (size_t i = 0; i < n; i++) {
-        if (!one_backend(lb, peer, ask == LB_ASK_ALL ? NULL : lb->pools[i], ask, &tables[i]))
+        if (!one_backend(lb, peer, every ? NULL : lb->pools[i], ask, &tables[i]))
             return false;
         all += tables[i].n;
     }
@@ -94,7 +162,10 @@ static bool hap_list(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_tabl
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < tables[i].n; k++)
             ret->rows[ret->n++] = row_of(&tables[i].rows[k]);
-    return true;
+    take_addresses(lb, ret);
+    const struct peer *own = peer_of(lb, peer);
+    return !own->has_master || !lb->server || ask != LB_ASK_COUNTS ||
+           hap_add_old(lb, &own->master, lb->peers[peer].text, ret);
 }
 
 /* ---- put ------------------------------------------------------------------- */
@@ -113,33 +184,59 @@ static bool tell(struct lb *lb, const struct lb_place *p, const char *command, c
     return true;
 }
 
+/* The same to each of the place's servers: an address may stand in a backend twice. */
+static bool tell_each(struct lb *lb, const struct lb_place *p, const char *before, const char *after,
+                      const char **ret_refusal)
+{
+    for (size_t i = 0; i < p->n && !*ret_refusal; i++) {
+        const char *command = arena_printf(op_arena(lb->op), "%s %s/%s%s", before, p->rows[i].pool,
+                                           name_of(&p->rows[i]), after);
+        if (!tell(lb, p, command, ret_refusal))
+            return false;
+    }
+    return true;
+}
+
 static bool hap_put(struct lb *lb, const struct lb_place *p, enum lb_state want, const char **ret_refusal)
 {
-    return tell(
-        lb, p,
-        arena_printf(op_arena(lb->op), "set server %s/%s state %s", p->pool, lb->server, lb_word(lb, want)),
-        ret_refusal);
+    return tell_each(lb, p, "set server", arena_printf(op_arena(lb->op), " state %s", lb_word(lb, want)),
+                     ret_refusal);
 }
 
 static bool hap_weigh(struct lb *lb, const struct lb_place *p, int weight, const char **ret_refusal)
 {
-    return tell(lb, p,
-                arena_printf(op_arena(lb->op), "set server %s/%s weight %d", p->pool, lb->server, weight),
-                ret_refusal);
+    return tell_each(lb, p, "set server", arena_printf(op_arena(lb->op), " weight %d", weight), ret_refusal);
 }
 
 static bool hap_agent(struct lb *lb, const struct lb_place *p, bool on, const char **ret_refusal)
 {
-    return tell(
-        lb, p,
-        arena_printf(op_arena(lb->op), "%s agent %s/%s", on ? "enable" : "disable", p->pool, lb->server),
-        ret_refusal);
+    return tell_each(lb, p, on ? "enable agent" : "disable agent", "", ret_refusal);
 }
 
 static bool hap_kill(struct lb *lb, const struct lb_place *p, const char **ret_refusal)
 {
-    return tell(lb, p, arena_printf(op_arena(lb->op), "shutdown sessions server %s/%s", p->pool, lb->server),
-                ret_refusal);
+    const struct peer *own = peer_of(lb, p->peer);
+    if (!tell_each(lb, p, "shutdown sessions server", "", ret_refusal))
+        return false;
+    for (size_t i = 0; i < p->n && own->has_master && !*ret_refusal; i++) {
+        const struct hap_key key = {p->rows[i].pool, name_of(&p->rows[i])};
+        if (!hap_kill_old(lb, &own->master, key, ret_refusal))
+            return false;
+    }
+    return true;
+}
+
+/* A socket of another level shows everything, and would refuse the first drain. */
+static bool hap_may(struct lb *lb, size_t peer)
+{
+    const char *level = hap_ask(lb->op, socket_of(lb, peer), "show cli level");
+    if (!level)
+        return false;
+    if (str_starts(level, "admin\n"))
+        return !peer_of(lb, peer)->has_master || hap_master_fits(lb, &peer_of(lb, peer)->master);
+    op_refused(lb->op, E_REFUSED, "%s: a socket of level \"%s\" may look and not drain; " ADMIN_WANTED,
+               lb->peers[peer].text, lb_first_line(lb->op, level));
+    return false;
 }
 
 const struct balancer haproxy_balancer = {
@@ -147,6 +244,7 @@ const struct balancer haproxy_balancer = {
     .can = LB_CAN_MAINT | LB_CAN_KILL | LB_CAN_WEIGHT | LB_CAN_COUNTS | LB_CAN_FORGET | LB_TELLS_ALL,
     .peers_param = "sockets",
     .pools_param = "backend",
+    .all_pools = "*",
     .server_param = "server",
     .words = {[LB_READY] = "ready", [LB_DRAIN] = "drain", [LB_MAINT] = "maint"},
     .pool_noun = "backend",
@@ -155,10 +253,11 @@ const struct balancer haproxy_balancer = {
     .up_words = "UP and ready",
     .many = "balancers",
     .forgets = "",
-    .stuck = " (a tracked server?)",
+    .stuck = "",
     .name_valid = hap_name_valid,
-    .name_wanted = HAP_NAME_WANTED,
+    .name_wanted = HAP_NAME_WANTED " (of backends also \"*\" alone: all)",
     .open = hap_open,
+    .may = hap_may,
     .list = hap_list,
     .put = hap_put,
     .weigh = hap_weigh,
@@ -176,10 +275,17 @@ const struct balancer haproxy_balancer = {
 #define P_BACKEND                                                                                            \
     {                                                                                                        \
         .name = "backend", .type = PARAM_LIST, .required = true,                                             \
-        .help = "backend that holds the servers, or a list of those that each node stands in"                \
+        .help = "backend that holds the servers, a list of those that each node stands in, or \"*\": all"    \
     }
 
-static const struct param node_params[] = {P_SOCKETS, P_BACKEND, LB_P_SERVER, PARAM_END};
+#define P_MASTER                                                                                             \
+    {                                                                                                        \
+        .name = "master", .type = PARAM_LIST,                                                                \
+        .help = "the master's socket (haproxy -S) of each of `sockets`, in their order: sessions that old "  \
+                "workers have after a reload are waited for, too"                                            \
+    }
+
+static const struct param node_params[] = {P_SOCKETS, P_BACKEND, P_MASTER, LB_P_SERVER, PARAM_END};
 static const struct param fleet_params[] = {
     P_SOCKETS,
     P_BACKEND,
@@ -191,6 +297,7 @@ static const struct param fleet_params[] = {
 static const struct param survey_params[] = {
     P_SOCKETS,
     P_BACKEND,
+    P_MASTER,
     {.name = "ignore_backends",
      .type = PARAM_LIST,
      .help =
@@ -201,6 +308,7 @@ static const struct param survey_params[] = {
 static const struct param enable_params[] = {
     P_SOCKETS,
     P_BACKEND,
+    P_MASTER,
     LB_P_SERVER,
     {.name = "weight_ramp",
      .type = PARAM_LIST,
@@ -246,7 +354,7 @@ extern const struct driver haproxy_driver;
 const struct driver haproxy_driver = {
     .name = "haproxy",
     .help =
-        "HAProxy 2.0 and later through its runtime API (`stats socket ... level admin`), over TCP, a local "
+        "HAProxy 2.4 and later through its runtime API (`stats socket ... level admin`), over TCP, a local "
         "socket, or the socket of the balancer's host through SSH (with socat, python3, perl or nc there). "
         "Several balancers are drained and given back together.",
     .verbs = verbs,

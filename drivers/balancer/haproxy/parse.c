@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* HAProxy's answers as data. Pure, so that the tests and the fuzzer can feed it anything. */
-#include "drivers/balancer/haproxy/haproxy.h"
+/* HAProxy's addresses and `show servers state` as data. Pure, so that the tests and the fuzzer can feed it anything. */
+#include "drivers/balancer/haproxy/parse_priv.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -12,15 +12,17 @@
 
 /* include/haproxy/server-t.h. Bit 4 ("disabled" in the configuration) stays set after the server was made
  * ready, so it says nothing. */
-#define ADMIN_MAINT 0x23u /* forced, inherited, by name resolution */
-#define ADMIN_DRAIN 0x18u /* forced, inherited */
+#define ADMIN_MAINT     0x03u /* forced, inherited */
+#define ADMIN_DRAIN     0x18u /* forced, inherited */
+#define ADMIN_INHERITED 0x12u /* of either, by `track` */
+#define ADMIN_UNRESOLVED                                                                                     \
+    0x20u /* shown as MAINT (resolution), and nobody's word: it ends with the next good answer */
 
 /* struct check's state, of the agent check. */
 #define AGENT_CONFIGURED 0x02u
 #define AGENT_ENABLED    0x04u
 
-#define ROWS_MAX    100000
-#define COLUMNS_MAX 256
+#define ROWS_MAX 100000
 
 enum lb_state hap_state_of(const struct hap_server *s)
 {
@@ -36,7 +38,13 @@ bool hap_is_out(const struct hap_server *s)
 
 bool hap_is_serving(const struct hap_server *s)
 {
-    return !hap_is_out(s) && (s->op_state == 1 || s->op_state == 2) && s->weight > 0;
+    return !hap_is_out(s) && !(s->admin_bits & ADMIN_UNRESOLVED) && !s->standby &&
+           (s->op_state == 1 || s->op_state == 2) && s->weight > 0;
+}
+
+bool hap_is_inherited(const struct hap_server *s)
+{
+    return s->admin_bits & ADMIN_INHERITED;
 }
 
 /* "UP 1/2" is a server that the balancer has not made up its mind about: after `ready` on a dead one it shows
@@ -84,7 +92,7 @@ static bool word_of(const char *s, const char *allowed)
     return true;
 }
 
-static bool number(const char *s, long min, long max, int *ret)
+bool hap_number(const char *s, long min, long max, int *ret)
 {
     char *end;
     if (!isdigit((unsigned char)s[0]) && !(s[0] == '-' && isdigit((unsigned char)s[1])))
@@ -100,7 +108,7 @@ static bool number(const char *s, long min, long max, int *ret)
 static bool parse_tcp(const char *rest, struct arena *a, struct hap_socket *ret)
 {
     const char *colon = strrchr(rest, ':');
-    if (!colon || !number(colon + 1, 1, 65535, &ret->port))
+    if (!colon || !hap_number(colon + 1, 1, 65535, &ret->port))
         return false;
     if (rest[0] == '[') {
         if (colon - rest < 3 || colon[-1] != ']')
@@ -139,7 +147,7 @@ bool hap_socket_parse(const char *text, struct arena *a, struct hap_socket *ret,
 /* ---- tables ---------------------------------------------------------------- */
 
 /* The answer's first line, made safe and short, for messages. */
-static bool strange(struct err *err, const char *wanted, const char *text)
+bool hap_strange(struct err *err, const char *wanted, const char *text)
 {
     auto_buf struct buf b = BUF_INIT(300);
     text_visible(&b, text, strnlen(text, strcspn(text, "\r\n") < 80 ? strcspn(text, "\r\n") : 80));
@@ -162,7 +170,7 @@ static size_t split(char *line, char sep, char **cols)
     return n;
 }
 
-static int column(char *const *cols, size_t n, const char *name)
+int hap_column(char *const *cols, size_t n, const char *name)
 {
     for (size_t i = 0; i < n; i++) {
         if (!strcmp(cols[i], name))
@@ -171,7 +179,7 @@ static int column(char *const *cols, size_t n, const char *name)
     return -1;
 }
 
-static char *next_line(char **io)
+char *hap_line(char **io)
 {
     char *line = *io;
     if (!line || !*line)
@@ -219,7 +227,7 @@ static bool state_header(char *line, int *at)
         return false;
     size_t n = split(line + 2, ' ', cols);
     for (int i = 0; i < ST_COLS; i++) {
-        at[i] = column(cols, n, state_cols[i]);
+        at[i] = hap_column(cols, n, state_cols[i]);
         if (at[i] < 0 && i < ST_WANTED)
             return false;
     }
@@ -233,14 +241,17 @@ static bool state_row(char **cols, size_t n, const int *at, struct hap_server *r
         if (at[i] >= 0 && (size_t)at[i] >= n)
             return false;
     }
-    if (!number(cols[at[ST_ID]], 0, INT_MAX, &ret->backend_id) ||
-        !number(cols[at[ST_OP]], 0, 3, &ret->op_state) || !number(cols[at[ST_ADMIN]], 0, 0xffff, &admin) ||
-        !number(cols[at[ST_WEIGHT]], 0, 256, &ret->weight))
+    if (!hap_number(cols[at[ST_ID]], 0, INT_MAX, &ret->backend_id) ||
+        !hap_number(cols[at[ST_OP]], 0, 3, &ret->op_state) ||
+        !hap_number(cols[at[ST_ADMIN]], 0, 0xffff, &admin) ||
+        !hap_number(cols[at[ST_WEIGHT]], 0, 256, &ret->weight))
         return false;
-    if (at[ST_AGENT] >= 0 && !number(cols[at[ST_AGENT]], 0, 0xffff, &agent))
+    if (at[ST_AGENT] >= 0 && !hap_number(cols[at[ST_AGENT]], 0, 0xffff, &agent))
         return false;
-    if (at[ST_PORT] >= 0 && !number(cols[at[ST_PORT]], 0, 65535, &ret->port))
+    if (at[ST_PORT] >= 0 && !hap_number(cols[at[ST_PORT]], 0, 65535, &ret->port))
         return false;
+    if (!strcmp(cols[at[ST_ADDR]], "-")) /* not resolved: many have that */
+        ret->port = 0;
     ret->admin_bits = (unsigned)admin;
     ret->agent = ((unsigned)agent & AGENT_CONFIGURED) && ((unsigned)agent & AGENT_ENABLED);
     ret->backend = cols[at[ST_BACKEND]];
@@ -254,166 +265,20 @@ bool hap_parse_state(const char *text, const char *backend, struct arena *a, str
 {
     char *pos = arena_strdup(a, text);
     int at[ST_COLS];
-    char *version = next_line(&pos);
-    if (!version || strcmp(version, "1") != 0 || !state_header(next_line(&pos), at))
-        return strange(err, "`show servers state`", text);
+    char *version = hap_line(&pos);
+    if (!version || strcmp(version, "1") != 0 || !state_header(hap_line(&pos), at))
+        return hap_strange(err, "`show servers state`", text);
     if (count_lines(text) > ROWS_MAX)
         return err_set(err, E_PROTO, "`show servers state` has more than %d rows", ROWS_MAX);
     *ret = (struct hap_table){.rows = arena_array(a, count_lines(text), sizeof *ret->rows)};
-    for (char *line; (line = next_line(&pos)) && *line;) {
+    for (char *line; (line = hap_line(&pos)) && *line;) {
         char *cols[COLUMNS_MAX];
         size_t n = split(line, ' ', cols);
         struct hap_server row = {.sessions = -1, .queued = -1};
         if (!state_row(cols, n, at, &row))
-            return strange(err, "`show servers state`", line);
+            return hap_strange(err, "`show servers state`", line);
         if (!backend || !strcmp(row.backend, backend))
             ret->rows[ret->n++] = row;
-    }
-    return true;
-}
-
-enum stat_col {
-    SC_PROXY,
-    SC_ID,
-    SC_NAME,
-    SC_QCUR,
-    SC_SCUR,
-    SC_STATUS,
-    SC_CHECK,
-    SC_WANTED, /* from here on: what is not there is not told */
-    SC_TOTAL = SC_WANTED,
-    SC_5XX,
-    SC_ERESP,
-    SC_ECON,
-    SC_TTIME,
-    SC_COLS
-};
-static const char *const stat_cols[SC_COLS] = {
-    [SC_PROXY] = "pxname", [SC_ID] = "iid",        [SC_NAME] = "svname",        [SC_QCUR] = "qcur",
-    [SC_SCUR] = "scur",    [SC_STATUS] = "status", [SC_CHECK] = "check_status", [SC_TOTAL] = "stot",
-    [SC_5XX] = "hrsp_5xx", [SC_ERESP] = "eresp",   [SC_ECON] = "econ",          [SC_TTIME] = "ttime"};
-
-/* One field; quoted ones may hold commas and line ends, and what a health check answered stands in one: so a
- * node must not be able to write rows. Returns the byte that ended it. */
-static char csv_field(char **io, char **ret)
-{
-    char *in = *io, *out = *io;
-    bool quoted = *in == '"';
-    in += quoted;
-    *ret = out;
-    for (; *in; in++) {
-        if (quoted && in[0] == '"' && in[1] == '"')
-            in++;
-        else if (quoted && in[0] == '"')
-            quoted = false;
-        else if (!quoted && (*in == ',' || *in == '\n'))
-            break;
-        else
-            *out++ = *in;
-        if (!quoted && in[0] == '"' && (in[1] == ',' || in[1] == '\n' || !in[1])) {
-            in++;
-            break;
-        }
-    }
-    char end = *in;
-    *io = end ? in + 1 : in;
-    *out = '\0';
-    return end;
-}
-
-/* Number of columns of the next row, 0 at an empty line or the end. */
-static size_t csv_row(char **io, char **cols)
-{
-    size_t n = 0;
-    if (!**io || **io == '\n')
-        return 0;
-    for (char end = ','; end == ',';) {
-        char *field;
-        end = csv_field(io, &field);
-        if (n < COLUMNS_MAX)
-            cols[n++] = field;
-    }
-    return n;
-}
-
-static bool stat_header(char **io, int *at)
-{
-    char *cols[COLUMNS_MAX];
-    if (!str_starts(*io, "# "))
-        return false;
-    *io += 2;
-    size_t n = csv_row(io, cols);
-    for (int i = 0; i < SC_COLS; i++) {
-        at[i] = column(cols, n, stat_cols[i]);
-        if (at[i] < 0 && i < SC_WANTED)
-            return false;
-    }
-    return true;
-}
-
-/* A column that is not there, is empty (5xx of a TCP server) or is no number. */
-static int64_t counted(char **cols, size_t n, int at)
-{
-    char *end = NULL;
-    if (at < 0 || (size_t)at >= n || !isdigit((unsigned char)cols[at][0]))
-        return -1;
-    errno = 0;
-    long long v = strtoll(cols[at], &end, 10);
-    return *end || errno || v > INT64_MAX / 4 ? -1 : v;
-}
-
-/* A 5xx of the application, an answer that broke off, a connection that was not taken. */
-static struct lb_traffic traffic_of(char **cols, size_t n, const int *at)
-{
-    int64_t s5 = counted(cols, n, at[SC_5XX]), resp = counted(cols, n, at[SC_ERESP]);
-    int64_t con = counted(cols, n, at[SC_ECON]);
-    return (struct lb_traffic){.requests = counted(cols, n, at[SC_TOTAL]),
-                               .errors = resp >= 0 && con >= 0 ? (s5 > 0 ? s5 : 0) + resp + con : -1,
-                               .answer_ms = counted(cols, n, at[SC_TTIME])};
-}
-
-static bool stat_row(char **cols, size_t n, const int *at, struct hap_table *io)
-{
-    int scur, qcur = 0, id;
-    for (int i = 0; i < SC_WANTED; i++) {
-        if ((size_t)at[i] >= n)
-            return false;
-    }
-    struct hap_server *s = hap_table_find(io, cols[at[SC_NAME]]);
-    if (!number(cols[at[SC_ID]], 0, INT_MAX, &id))
-        return false;
-    if (!s || s->backend_id != id)
-        return true; /* another kind of row; a missing server is found out below */
-    if (!number(cols[at[SC_SCUR]], 0, INT_MAX, &scur) ||
-        (*cols[at[SC_QCUR]] && !number(cols[at[SC_QCUR]], 0, INT_MAX, &qcur)))
-        return false;
-    s->sessions = scur;
-    s->queued = qcur;
-    s->traffic = traffic_of(cols, n, at);
-    s->status = cols[at[SC_STATUS]];
-    s->check_status = cols[at[SC_CHECK]];
-    return true;
-}
-
-bool hap_parse_stat(const char *text, const char *backend, struct arena *a, struct hap_table *io,
-                    struct err *err)
-{
-    char *pos = arena_strdup(a, text);
-    int at[SC_COLS];
-    if (!stat_header(&pos, at))
-        return strange(err, "`show stat`", text);
-    char *cols[COLUMNS_MAX];
-    for (size_t n; (n = csv_row(&pos, cols)) > 0;) {
-        if ((size_t)at[SC_PROXY] < n && !strcmp(cols[at[SC_PROXY]], backend) && !stat_row(cols, n, at, io))
-            return err_set(
-                err, E_PROTO,
-                "`show stat` has a row for %s with too few columns, or an id or count that is no number",
-                backend);
-    }
-    for (size_t i = 0; i < io->n; i++) {
-        if (!io->rows[i].status)
-            return err_set(err, E_PROTO, "`show stat` has no row for %s/%s, `show servers state` has one",
-                           backend, io->rows[i].name);
     }
     return true;
 }
