@@ -157,6 +157,22 @@ static void each_cache_is_banned_once(void **state)
     }
 }
 
+/* Written twice by its anchor, it runs twice, though both were written in one place. */
+static void a_line_that_is_named_again_runs_again(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    size_t n = 0;
+    compile(&r,
+            COMMON "  min_up: 0\n  supervisor: {programs: [x]}\n  roles:\n"
+                   "    api: {app_servers: [w1], build: [&s {cmd.run: {cmd: again, once: before}}, *s]}\n"
+                   "    web: {app_servers: [a1]}\n",
+            &plain);
+    for (size_t i = 0; i < r.plan->n_steps; i++)
+        n += r.plan->steps[i].once == ONCE_BEFORE && r.plan->steps[i].role == 1;
+    assert_int_equal(n, 2);
+}
+
 /* Who works for no role logs in as the release says, whichever roles are in the plan. */
 static void a_role_logs_in_its_own_way(void **state)
 {
@@ -394,6 +410,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_role_has_its_own_limits_and_balancer, setup, teardown),
         cmocka_unit_test_setup_teardown(a_role_says_its_own_user_and_recipe, setup, teardown),
         cmocka_unit_test_setup_teardown(each_cache_is_banned_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_line_that_is_named_again_runs_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_role_logs_in_its_own_way, setup, teardown),
         cmocka_unit_test_setup_teardown(only_role_leaves_the_others_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(reversed_the_last_role_is_first, setup, teardown),
