@@ -11,6 +11,7 @@
 #include "unit/kind_haproxy.h"
 #include "unit/kind_netscaler.h"
 #include "unit/kind_nginx.h"
+#include "unit/kind_service.h"
 #include "unit/kind_nginx_plus.h"
 #include "unit/kind_varnish.h"
 
@@ -299,7 +300,7 @@ static void maintenance_by_hand_meanwhile_stays(void **state)
     }
     k->hand(k->peers - 1, one, SEEN_MAINT);
     assert_string_not_equal(fact_of(k, "enable", one, "kept"), "");
-    assert_true(is_ready(k, "enabled", one) && is_ready(k, "wait_up", one));
+    rig_until(is_ready(k, "enabled", one) && is_ready(k, "wait_up", one));
     assert_int_equal(k->shows(k->peers - 1, one), SEEN_MAINT);
     for (size_t i = 0; i + 1 < k->peers; i++)
         assert_int_equal(k->shows(i, one), SEEN_IN);
@@ -507,9 +508,9 @@ static const struct {
 };
 #define N_CASES (sizeof cases / sizeof *cases)
 
-static struct kind *const kinds[] = {&apache_kind,     &haproxy_kind,   &varnish_kind, &nginx_kind,
-                                     &nginx_plus_kind, &netscaler_kind, &command_kind, &elbv2_kind,
-                                     &elb_kind,        &asg_kind};
+static struct kind *const kinds[] = {&apache_kind, &haproxy_kind,    &varnish_kind,   &service_kind,
+                                     &nginx_kind,  &nginx_plus_kind, &netscaler_kind, &command_kind,
+                                     &elbv2_kind,  &elb_kind,        &asg_kind};
 
 static int each_setup(void **state)
 {
