@@ -42,6 +42,7 @@ void plan_consent(const struct plan *plan, char ret[65])
     copy.rev_typed = plan->rev;
     copy.resolve_step = (struct plan_step){0};
     copy.override = NULL;
+    copy.overrides = 0;
     copy.n_rendered =
         0; /* values that the plan has no use for may change in a rendered pillar every minute */
     free(plan_encode(&copy)); /* it also writes the digest */

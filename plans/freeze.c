@@ -199,6 +199,15 @@ static json_t *texts_json(const char *const *texts, size_t n)
     return list;
 }
 
+static json_t *overrides_json(uint8_t overrides)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < OVERRIDE_COUNT; i++)
+        if (overrides >> i & 1)
+            must(json_array_append_new(list, text(override_name((enum override)i))) == 0);
+    return list;
+}
+
 static json_t *times_json(const struct plan_times *times)
 {
     json_t *o = json_object(), *freezes = json_array();
@@ -241,6 +250,8 @@ char *plan_encode(struct plan *plan)
         put(o, "times", times_json(plan->times));
     if (plan->override != NULL)
         put_text(o, "override", plan->override);
+    if (plan->overrides != 0)
+        put(o, "overrides", overrides_json(plan->overrides));
     char *json = json_dumps(o, JSON_SORT_KEYS | JSON_COMPACT);
     must(json != NULL);
     json_decref(o);

@@ -117,7 +117,8 @@ struct plan {
     const struct op_pair *rendered;
     size_t n_rendered;
     const struct plan_times *times; /* when it may be released (plans/times.h); NULL = always */
-    const char *override; /* why it was begun outside of them; NULL = it was not. No yes is about it */
+    uint8_t overrides; /* bits of enum override: what was overridden when it began. No yes is about these */
+    const char *override; /* why; NULL = nothing was */
     char digest[65];
 };
 
@@ -141,6 +142,8 @@ const struct target *plan_ssh(const struct plan *plan, const struct plan_step *s
 void plan_role_mark(struct plan_role *role, size_t number, struct arena *arena);
 /* Roles without a node are no part of the plan, nor are their steps. */
 void plan_roles_drop_empty(struct plan *plan, struct arena *arena);
+/* "window, allow: the shop burns"; "" = nothing was overridden. */
+const char *plan_overrides_text(const struct plan *plan, struct arena *arena);
 /* The widest of the roles' limits become the plan's. */
 void plan_roles_widest(struct plan *plan);
 /* The last role first, as a way back wants it. */

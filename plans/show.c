@@ -151,6 +151,17 @@ static void args(struct buf *out, const struct plan *p, const struct plan_step *
     }
 }
 
+const char *plan_overrides_text(const struct plan *plan, struct arena *arena)
+{
+    auto_buf struct buf out = BUF_INIT(4096);
+    for (int i = 0; i < OVERRIDE_COUNT; i++)
+        if (plan->overrides >> i & 1)
+            buf_printf(&out, "%s%s", out.len > 0 ? ", " : "", override_name((enum override)i));
+    if (plan->override != NULL)
+        buf_printf(&out, ": %s", plan->override);
+    return arena_strdup(arena, buf_str(&out));
+}
+
 static void step(struct buf *out, const struct plan *p, const struct plan_step *s)
 {
     char timeout[DURATION_TEXT_MAX];

@@ -298,6 +298,20 @@ static const struct plan_times *times(struct thaw *t, const json_t *o)
     return ret;
 }
 
+static uint8_t overrides(struct thaw *t, const json_t *list)
+{
+    uint8_t ret = 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        int bit = name == NULL ? -1 : override_from_name(name);
+        if (bit >= 0)
+            ret |= (uint8_t)(1u << bit);
+        else if (t->bad == NULL)
+            t->bad = "overrides";
+    }
+    return ret;
+}
+
 static void rest(struct thaw *t, const json_t *o, struct plan *p)
 {
     p->capacity_step = maybe_step(t, o, "capacity_step");
@@ -314,6 +328,7 @@ static void rest(struct thaw *t, const json_t *o, struct plan *p)
     p->rendered = pairs(t, o, "rendered", &p->n_rendered);
     p->times = times(t, json_object_get(o, "times"));
     p->override = maybe_text(t, o, "override");
+    p->overrides = overrides(t, json_object_get(o, "overrides"));
 }
 
 static bool thaw(struct thaw *t, const json_t *o, struct plan *p, struct err *err)

@@ -3,6 +3,7 @@
  *
  * Nothing that was typed reaches a node: git.resolve turns it once into 40 hex digits, and everything else
  * takes those (docs/promises.md#s1). How git is tamed is in drivers/node/sh/gitlib.sh (S2). */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -53,6 +54,17 @@ static const struct param resolve_params[] = {
      .deflt = "refuse",
      .help = "a revision with files by git-lfs: they are not fetched"},
     {.name = "shared", .type = PARAM_LIST, .help = "paths: which of them does the revision hold?"},
+    {.name = "allow",
+     .type = PARAM_LIST,
+     .help = "branches, also as in release/*: the revision must be on one of them"},
+    {.name = "max_age", .type = PARAM_DURATION, .help = "the commit must not be older"},
+    {.name = "keyring",
+     .type = PARAM_STR,
+     .help =
+         "file of OpenPGP public keys: the commit, or the tag that was typed, must be signed by one of them"},
+    {.name = "signers",
+     .type = PARAM_STR,
+     .help = "the same by ssh keys: an allowed_signers file (ssh-keygen(1))"},
     PATH_PARAM,
     PARAM_END,
 };
@@ -158,6 +170,23 @@ static const char *shared_path(struct op *op, const char *word)
     return arena_strndup(op_arena(op), path, n > 0 && path[n - 1] == '/' ? n - 1 : n);
 }
 
+static const char *lines_of(struct op *op, const char *param)
+{
+    size_t n = 0;
+    const char *const *items = op_arg_list(op, param, &n);
+    auto_buf struct buf out = BUF_INIT(65536);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&out, "%s%s", i == 0 ? "" : "\n", items[i]);
+    return arena_strdup(op_arena(op), buf_str(&out));
+}
+
+/* "" when it is not given. */
+static const char *seconds_of(struct op *op, const char *param)
+{
+    int64_t ms = op_arg(op, param) ? op_arg_ms(op, param) : 0;
+    return ms > 0 ? arena_printf(op_arena(op), "%" PRId64, ms / 1000) : "";
+}
+
 static enum outcome git_resolve(struct op *op)
 {
     const char *repo = arg_or_var(op, "repo"), *rev = op_arg(op, "rev");
@@ -168,6 +197,10 @@ static enum outcome git_resolve(struct op *op)
         return op_refused(op, E_USAGE,
                           "'%.60s' is not a revision; write a hash of 4 to 40 digits, a branch or a tag",
                           rev ? rev : "");
+    const char *keyring = op_arg_text(op, "keyring"), *signers = op_arg_text(op, "signers");
+    if ((*keyring && !want_path(op, "git: keyring", keyring)) ||
+        (*signers && !want_path(op, "git: signers", signers)))
+        return op_end(op);
     size_t n = 0;
     const char *const *shared = op_arg_list(op, "shared", &n);
     const char *fixed[] = {"resolve",
@@ -177,7 +210,11 @@ static enum outcome git_resolve(struct op *op)
                            rev,
                            op_arg(op, "submodules"),
                            op_arg(op, "lfs"),
-                           subdir};
+                           subdir,
+                           lines_of(op, "allow"),
+                           seconds_of(op, "max_age"),
+                           keyring,
+                           signers};
     size_t n_fixed = sizeof fixed / sizeof *fixed;
     const char **args = arena_array(op_arena(op), n + n_fixed + 1, sizeof *args);
     memcpy(args, fixed, sizeof fixed);

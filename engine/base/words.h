@@ -32,6 +32,9 @@
     X(HOOK_AFTER, "hook-after")                                                                              \
     X(HOOK_FAILURE, "hook-failure")
 
+/* What a person may override with a reason: the times, and what git: asks of a revision. */
+#define OVERRIDE_LIST(X) X(WINDOW, "window") X(ALLOW, "allow") X(MAX_AGE, "max_age") X(SIGNED, "signed")
+
 /* once: how often a step runs in one release. */
 #define ONCE_LIST(X) X(NO, "no") X(BEFORE, "before") X(FIRST, "first") X(AFTER, "after")
 
@@ -126,6 +129,7 @@
 #define WORDS_ENUM_QUEUED(n, t) QUEUED_##n,
 #define WORDS_ENUM_NOTICE(n, t) NOTICE_##n,
 #define WORDS_ENUM_DIR(n, t)    DIRECTION_##n,
+#define WORDS_ENUM_OVER(n, t)   OVERRIDE_##n,
 
 enum outcome { OUTCOME_LIST(WORDS_ENUM_OUT) OUT_COUNT };
 enum effect { EFFECT_LIST(WORDS_ENUM_EFFECT) EFFECT_COUNT };
@@ -144,6 +148,7 @@ enum lock_event_kind { LOCK_EVENT_LIST(WORDS_ENUM_LOCK) LOCK_EVENT_COUNT };
 enum queued { QUEUED_LIST(WORDS_ENUM_QUEUED) QUEUED_COUNT };
 enum notice_kind { NOTICE_LIST(WORDS_ENUM_NOTICE) NOTICE_COUNT };
 enum direction { DIRECTION_LIST(WORDS_ENUM_DIR) DIRECTION_COUNT };
+enum override { OVERRIDE_LIST(WORDS_ENUM_OVER) OVERRIDE_COUNT };
 
 /* Implemented in engine/base/words.c; the core never needs the texts. */
 const char *outcome_name(enum outcome v);
@@ -163,6 +168,7 @@ const char *lock_event_name(enum lock_event_kind v);
 const char *queued_name(enum queued v);
 const char *notice_name(enum notice_kind v);
 const char *direction_name(enum direction v);
+const char *override_name(enum override v);
 /* The reverse: -1 when the text is none of them. */
 int phase_from_name(const char *text);
 int once_from_name(const char *text);
@@ -179,6 +185,7 @@ int ask_state_from_name(const char *text);
 int lock_event_from_name(const char *text);
 int notice_from_name(const char *text);
 int direction_from_name(const char *text);
+int override_from_name(const char *text);
 
 /* On the controller, once for the release: of no node, and of no role. */
 #define PHASE_IS_HOOK(phase)                                                                                 \

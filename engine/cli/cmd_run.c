@@ -98,17 +98,16 @@ static int run(struct cli *cli)
         return EXIT_USAGE;
     if ((status = cli_plan(cli, env, &pillar, &plan)))
         return status;
-    if (cli_flag(cli, "dry-run"))
-        opening_tell(cli, env, plan);
-    else if ((status = opening_ask(cli, env, plan)))
+    if ((status = opening_ask(cli, env, plan, cli_flag(cli, "dry-run"))))
         return status;
     if ((status = session_begin(&s, cli, env, STORE_WRITE)))
         return session_end(&s, status, "");
     s.pillar = pillar;
     pillar = NULL;
+    const char *overrides = plan_overrides_text(plan, &cli->arena);
     const char *why =
         arena_printf(&cli->arena, "releasing %s%s%s", plan->rev_typed ? plan->rev_typed : plan->name,
-                     plan->override ? " outside its windows: " : "", plan->override ? plan->override : "");
+                     *overrides ? ", overriding " : "", overrides);
     if (!(status = session_refuse_unfinished(&s)) && !(status = session_lock(&s, why, 0, false)))
         status = run_locked(&s, plan);
     return session_end(&s, status, "run ended");

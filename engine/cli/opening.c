@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/opening.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "plans/times.h"
+
+static bool has_override(const struct plan *plan, enum override which)
+{
+    return plan->overrides >> which & 1;
+}
 
 static struct times_now now_of(struct cli *cli, const struct plan *plan)
 {
@@ -38,23 +44,54 @@ int opening_refuse(struct cli *cli, const char *env, const struct plan *plan)
     return EXIT_PREFLIGHT;
 }
 
-int opening_ask(struct cli *cli, const char *env, struct plan *plan)
+/* The words of --override, and --override-window. */
+static int overrides_read(struct cli *cli, uint8_t *ret)
+{
+    char name[32];
+    const char *list = cli_opt(cli, "override");
+    *ret = cli_flag(cli, "override-window") ? 1u << OVERRIDE_WINDOW : 0;
+    for (size_t n; list && *list; list += n + (list[n] == ',')) {
+        n = strcspn(list, ",");
+        snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name - 1), list);
+        int which = override_from_name(name);
+        if (which < 0) {
+            say_error("%s: --override: there is no '%s' (wanted: window, allow, max_age or signed)",
+                      cli->command->name, name);
+            return EXIT_USAGE;
+        }
+        *ret |= (uint8_t)(1u << which);
+    }
+    return 0;
+}
+
+int opening_ask(struct cli *cli, const char *env, struct plan *plan, bool looks)
 {
     struct times_now now;
     const char *reason = cli_opt(cli, "reason");
-    bool overrides = cli_flag(cli, "override-window");
-    if (overrides != (reason != NULL && *reason != '\0')) {
+    uint8_t overrides;
+    int status = overrides_read(cli, &overrides);
+    if (status)
+        return status;
+    if ((overrides != 0) != (reason != NULL && *reason != '\0')) {
         say_error(
-            "%s: --override-window and --reason TEXT go together: who looks later wants to know why it could not wait",
+            "%s: what is overridden needs --reason TEXT, and a reason something to override (--override-window, "
+            "--override): who looks later wants to know why it could not wait",
             cli->command->name);
         return EXIT_USAGE;
     }
-    if (plan->override != NULL || !is_closed(cli, plan, &now))
+    if (overrides) {
+        plan->overrides |= overrides;
+        plan->override = reason;
+    }
+    if (!is_closed(cli, plan, &now))
         return 0;
-    if (!overrides)
+    if (!has_override(plan, OVERRIDE_WINDOW) && !looks)
         return opening_refuse(cli, env, plan);
-    plan->override = reason;
-    say_note("%s is not released now (%s), and is all the same: %s", env, now.why, reason);
+    if (!has_override(plan, OVERRIDE_WINDOW)) {
+        opening_tell(cli, env, plan);
+        return 0;
+    }
+    say_note("%s is not released now (%s), and is all the same: %s", env, now.why, plan->override);
     return 0;
 }
 
@@ -68,7 +105,8 @@ void opening_tell(struct cli *cli, const char *env, const struct plan *plan)
 /* A way back is never kept waiting, and a task is not what the windows are about. */
 bool opening_pauses(const struct plan *plan)
 {
-    return plan->kind == KIND_RELEASE && plan->times != NULL && plan->times->pauses && plan->override == NULL;
+    return plan->kind == KIND_RELEASE && plan->times != NULL && plan->times->pauses &&
+           !has_override(plan, OVERRIDE_WINDOW);
 }
 
 int64_t opening_stop_at(struct cli *cli, const struct plan *plan)

@@ -426,10 +426,10 @@ int session_continue(struct session *s, const struct release_info *r, enum order
     if ((status = stored_plan(cli, s->store, r->id, &plan)))
         return status;
     bool paused = order == ORDER_RESUME && opening_pauses(plan);
-    if (paused && (status = opening_ask(cli, s->env, plan)))
+    if (paused && (status = opening_ask(cli, s->env, plan, false)))
         return status;
     if (paused && plan->override)
-        why = arena_printf(&cli->arena, "%s outside its windows: %s", why, plan->override);
+        why = arena_printf(&cli->arena, "%s, overriding %s", why, plan_overrides_text(plan, &cli->arena));
     if ((status = choose_nodes(s, plan, &give_up)) || (status = session_secrets(s, plan)) ||
         (status = session_lock(s, why, r->id, true)) || (status = session_claim_again(s, plan)))
         return status;

@@ -284,7 +284,7 @@ static void tell(struct run *l, const char *event, const char *what)
                (long long)l->release, plan->rev && *plan->rev ? ", revision " : "",
                plan->rev ? plan->rev : "", l->opt->who, what);
     if (plan->override && strcmp(event, "started") == 0)
-        buf_printf(&text, ", outside its windows: %.500s", plan->override);
+        buf_printf(&text, "; overridden: %s", plan_overrides_text(plan, &l->arena));
     const struct job_basis basis = basis_of(l);
     struct job *job = notify_jobs(&basis, event, buf_str(&text));
     for (struct job *next; job; job = next) {

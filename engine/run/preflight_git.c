@@ -28,6 +28,26 @@ static void path_judge(struct preflight *p)
                      p->plan->rev, trouble);
 }
 
+/* What git: wants of a revision (allow, max_age, keyring and signers), unless a person overrode it with a reason. */
+static void guards_judge(struct preflight *p)
+{
+    for (int i = 0; i < OVERRIDE_COUNT; i++) {
+        const char *name = override_name((enum override)i);
+        const char *trouble = preflight_fact(p->resolve, arena_printf(p->arena, "guard.%s", name));
+        if (!trouble)
+            continue;
+        if (!(p->plan->overrides >> i & 1))
+            problems_add(
+                p->problems,
+                "revision %.12s %s; 'release run --override %s --reason TEXT' takes it all the same, and that is "
+                "recorded",
+                p->plan->rev, trouble, name);
+        else if (p->opt->warnings)
+            problems_add(p->opt->warnings, "revision %.12s %s; --override %s, because '%s'", p->plan->rev,
+                         trouble, name, p->plan->override);
+    }
+}
+
 void preflight_git(struct preflight *p)
 {
     const struct plan *plan = p->plan;
@@ -35,6 +55,7 @@ void preflight_git(struct preflight *p)
     if (plan->kind != KIND_RELEASE || !preflight_good(p->resolve) || !plan->rev)
         return;
     path_judge(p);
+    guards_judge(p);
     struct job **jobs = arena_array(p->arena, plan->n_nodes + 1, sizeof(struct job *));
     struct batch *b = batch_new(plan, p->opt);
     for (size_t i = 0; i < plan->n_nodes; i++) {

@@ -25,7 +25,7 @@ def test_a_frozen_environment_is_not_released(fleet):
     args = "run", "--rev", fleet.revs["v2"], "--yes", "prod"
     refused(fleet, args, 6, "prod is not released now", why, "it opens", f"{day(3)} 00:00", "--override-window --reason TEXT prod")
     refused(fleet, ("plan", "--brief", "--rev", fleet.revs["v2"], "prod"), 6, why, "run --override-window")
-    refused(fleet, args + ("--override-window",), 2, "--reason TEXT go together")
+    refused(fleet, args + ("--override-window",), 2, "needs --reason TEXT")
     looks = run(fleet, "check", "--rev", fleet.revs["v2"], "prod")
     assert why in looks.stdout + looks.stderr, told(looks)
 
@@ -38,6 +38,17 @@ def test_with_a_reason_it_is(fleet):
     assert '"times":' in frozen and "override" not in frozen
     run(fleet, "rollback", "--yes", "prod")
     expect_world(fleet, "v1")
+
+
+def test_a_revision_must_be_as_git_wants_it(fleet):
+    fleet.write_pillar(extra='  git: {allow: ["release/*"], max_age: 1s}\n')
+    args = "run", "--rev", fleet.revs["v2"], "--yes", "prod"
+    refused(fleet, args, 6, "is on main and on none of 'release/*'", "hours old (committed 2026-01-01",
+            "--override allow --reason TEXT", "--override max_age --reason TEXT")
+    refused(fleet, (*args, "--override", "alow", "--reason", "x"), 2, "there is no 'alow'")
+    refused(fleet, (*args, "--override", "allow", "--reason", "it burns"), 6, "--override max_age --reason TEXT")
+    goes = run(fleet, *args, "--override", "allow,max_age", "--reason", "it burns", "--dry-run")
+    assert "is on main and on none of 'release/*'" in goes.stderr and "--override max_age, because 'it burns'" in goes.stderr, told(goes)
 
 
 def test_a_release_pauses_when_it_closes(fleet):

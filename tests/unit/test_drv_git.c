@@ -294,6 +294,96 @@ static void submodules_and_lfs_are_refused_by_name(void **state)
         WANT(ans, strcmp(ans.facts[i].name, "holds.1") != 0);
 }
 
+static struct answer resolve_wanting(const char *rev, const char *what, const char *value)
+{
+    return rig_ask(
+        &(struct ask){.verb = "git.resolve", .args = PAIRS({"repo", origin}, {"rev", rev}, {what, value})});
+}
+
+/* The fact that says why not; NULL: it is as wanted. */
+static const char *unwanted(const struct answer *ans, const char *guard)
+{
+    for (size_t i = 0; i < ans->n_facts; i++)
+        if (strcmp(ans->facts[i].name, guard) == 0)
+            return ans->facts[i].value;
+    return NULL;
+}
+
+static void a_revision_must_be_on_a_branch_that_is_allowed(void **state)
+{
+    (void)state;
+    sh("cd $D/work && git checkout -q -b release/1.2 %s && echo r >r && git add r && git commit -qm r && git push -q "
+       "$D/origin.git release/1.2 && git checkout -q -b idea && echo i >i && git add i && git commit -qm i && git push -q "
+       "$D/origin.git idea && git checkout -qf main",
+       rev1);
+    const char *idea = text("%s", sh("git --git-dir=$D/origin.git rev-parse idea"));
+    struct answer ans = resolve_wanting("release/1.2", "allow", "[\"main\",\"release/*\"]");
+    WANT_OK(ans);
+    WANT(ans, unwanted(&ans, "guard.allow") == NULL);
+    ans = resolve_wanting(idea, "allow", "[\"main\",\"release/*\"]");
+    WANT_OK(ans);
+    WANT(ans, strcmp(unwanted(&ans, "guard.allow"), "is on idea and on none of 'main release/*'") == 0);
+    /* Merged since: the commit was known before, the branch's new place was not. */
+    sh("git --git-dir=$D/origin.git update-ref refs/heads/release/1.2 %s", idea);
+    ans = resolve_wanting(idea, "allow", "[\"main\",\"release/*\"]");
+    WANT(ans, unwanted(&ans, "guard.allow") == NULL);
+    ans = resolve_wanting("idea", "allow", "[\"release\"]"); /* a pattern is of the whole name */
+    WANT(ans, unwanted(&ans, "guard.allow") != NULL);
+}
+
+static void a_revision_may_be_too_old(void **state)
+{
+    (void)state;
+    sh("cd $D/work && git checkout -q -b aged %s && echo o >o && git add o && GIT_COMMITTER_DATE=\"$(date -d '-49 hours' +%%s) +0000\" "
+       "git commit -qm o && git push -q $D/origin.git aged && git checkout -qf main",
+       rev1);
+    struct answer ans = resolve_wanting("aged", "max_age", "50h");
+    WANT_OK(ans);
+    WANT(ans, unwanted(&ans, "guard.max_age") == NULL);
+    ans = resolve_wanting("aged", "max_age", "48h");
+    WANT(ans, str_starts(unwanted(&ans, "guard.max_age"), "is 2 days and 1 hours old (committed "));
+}
+
+/* By ssh and by OpenPGP, the commit or the tag that was named; by nobody, by a stranger, changed since. */
+static void a_revision_must_be_signed_by_one_of_ours(void **state)
+{
+    (void)state;
+    sh("cd $D && ssh-keygen -q -t ed25519 -N '' -C '' -f ours && ssh-keygen -q -t ed25519 -N '' -C '' -f stranger && "
+       "printf 'ann@example.org %%s\n' \"$(cat ours.pub)\" >signers && "
+       "cd work && signed() { git -c gpg.format=ssh -c user.signingkey=$D/$1 \"$2\" \"$3\" \"$4\" \"$5\"; } && "
+       "git checkout -q -b by-ours %s && echo 1 >s && git add s && signed ours commit -S -q -mours && "
+       "git checkout -q -b by-stranger %s && echo 2 >s && git add s && signed stranger commit -S -q -mstranger && "
+       "git checkout -q -b by-nobody %s && echo 3 >s && git add s && git commit -q -mnobody && "
+       "signed ours tag -s v9 -mnine && git push -q $D/origin.git by-ours by-stranger by-nobody v9 && git checkout -qf main",
+       rev1, rev1, rev1);
+    const char *signers = text("%s/signers", rig_dir);
+    struct answer ans = resolve_wanting("by-ours", "signers", signers);
+    WANT_OK(ans);
+    WANT(ans, unwanted(&ans, "guard.signed") == NULL);
+    ans = resolve_wanting("v9", "signers", signers);
+    WANT(ans, unwanted(&ans, "guard.signed") == NULL);
+    ans = resolve_wanting("by-stranger", "signers", signers);
+    WANT(ans, str_starts(unwanted(&ans, "guard.signed"), "has no signature that counts: "));
+    ans = resolve_wanting("by-nobody", "signers", signers);
+    WANT(ans, strcmp(unwanted(&ans, "guard.signed"), "has no signature that counts: it is not signed") == 0);
+    WANT_REFUSED(resolve_wanting("by-ours", "signers", "/nowhere/signers"), "cannot read /nowhere/signers");
+    WANT_REFUSED(resolve_wanting("by-ours", "keyring", signers), "git: keyring: ");
+
+    sh("mkdir -m 700 $D/gnupg && cd $D && export GNUPGHOME=$D/gnupg && gpg --batch -q --passphrase '' --quick-gen-key ann@example.org "
+       "ed25519 sign never 2>/dev/null && gpg --batch --export >keyring && cd work && git checkout -q -b by-pgp %s && echo 4 >s && git "
+       "add s && git -c user.signingkey=ann@example.org commit -S -q -mpgp && git push -q $D/origin.git by-pgp && git checkout -qf "
+       "main; gpgconf --kill all",
+       rev1);
+    const char *keyring = text("%s/keyring", rig_dir);
+    ans = resolve_wanting("by-pgp", "keyring", keyring);
+    WANT_OK(ans);
+    WANT(ans, unwanted(&ans, "guard.signed") == NULL);
+    ans = resolve_wanting("by-ours", "keyring", keyring);
+    WANT(ans, unwanted(&ans, "guard.signed") != NULL);
+    ans = resolve_wanting("by-pgp", "signers", signers);
+    WANT(ans, unwanted(&ans, "guard.signed") != NULL);
+}
+
 static struct answer resolve_path(const char *rev, const char *path)
 {
     return rig_ask(&(struct ask){
@@ -638,6 +728,9 @@ int main(void)
         cmocka_unit_test(files_changed_by_hand_are_kept),
         cmocka_unit_test(locks_of_a_killed_git_are_removed),
         cmocka_unit_test(submodules_and_lfs_are_refused_by_name),
+        cmocka_unit_test(a_revision_must_be_on_a_branch_that_is_allowed),
+        cmocka_unit_test(a_revision_may_be_too_old),
+        cmocka_unit_test(a_revision_must_be_signed_by_one_of_ours),
         cmocka_unit_test(a_directory_of_the_repository_is_looked_at_alone),
         cmocka_unit_test(a_slow_first_fetch_is_not_lost),
         cmocka_unit_test(what_git_writes_itself_is_no_change_by_hand),

@@ -137,7 +137,7 @@ static struct plan *any_plan(struct arena *a)
     if (dice(2))
         p->times = &times;
     if (dice(2))
-        p->override = "it burns";
+        p->override = "it burns", p->overrides = 1u << OVERRIDE_WINDOW | 1u << OVERRIDE_SIGNED;
     return p;
 }
 
@@ -182,6 +182,7 @@ static void every_member_is_in_the_encoding(void **state)
                      .nodes = &n,
                      .n_nodes = 1,
                      .override = "it burns",
+                     .overrides = 1u << OVERRIDE_MAX_AGE,
                      .capacity_step = none};
     struct plan_step also = {.verb = "also.this", .label = "", .where = ""};
     s.retries = 7;
@@ -201,6 +202,7 @@ static void every_member_is_in_the_encoding(void **state)
                                           "\"needs_rev\":false",
                                           "\"verb\":\"also.this\"",
                                           "\"override\":\"it burns\"",
+                                          "\"overrides\":[\"max_age\"]",
                                           "\"tz\":\"Asia/Tokyo\"",
                                           "\"windows\":[\"(M,1-2)\"]",
                                           "\"pauses\":true"};

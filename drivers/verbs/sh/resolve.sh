@@ -2,8 +2,10 @@
 # needs: lib gitlib
 # On the controller: what a typed revision means, and what lies between two revisions, out of a bare mirror in the
 # user's cache.
-#   resolve KEY REPO SECONDS TYPED SUBMODULES LFS SUBDIR PATH... | log KEY REPO SECONDS FROM TO SUBDIR | pack KEY REPO SECONDS REV HAVE...
+#   resolve KEY REPO SECONDS TYPED SUBMODULES LFS SUBDIR ALLOW MAX_AGE KEYRING SIGNERS PATH... | log KEY REPO SECONDS FROM TO SUBDIR | pack KEY REPO SECONDS REV HAVE...
 # SUBMODULES, LFS: refuse or ignore. SUBDIR: the application is this directory of the repository; empty: all of it. PATHs: which of them does the revision hold?
+# ALLOW: patterns of branches, one a line; MAX_AGE: seconds; KEYRING, SIGNERS: files. What the revision is not as they want is a
+# fact (guard.NAME): the release decides. Empty: nothing is wanted.
 # SECONDS: how long this may take.
 act=$1 key=$2 repo=$3 seconds=$4
 case $act in
@@ -107,7 +109,62 @@ want_plain() {
     [ -z "$plain_pointer" ] ||
         refuse config "this revision holds files by git-lfs (${plain_pointer% }), which are not fetched: pointers would stand in their place. If the application does without, write \`git: {lfs: ignore}\`; else fetch them in a build step (git lfs is then to be told the repository), or commit the files themselves"
 }
+branches_of() {
+    g --git-dir="$git_dir" for-each-ref --contains="$1" --format='%(refname:lstrip=2)' refs/heads
+}
+on_allowed() {
+    while IFS= read -r allowed_branch; do
+        while IFS= read -r allowed_pattern; do
+            # shellcheck disable=SC2254
+            case $allowed_branch in $allowed_pattern) return 0 ;; esac
+        done <<PATTERNS
+$allow
+PATTERNS
+    done <<BRANCHES
+$(branches_of "$1")
+BRANCHES
+    return 1
+}
+guard_allow() {
+    # A whole hash may have been known without asking the repository: a branch can have come to it since.
+    on_allowed "$1" || { refresh && on_allowed "$1"; } && return
+    guard_wanted=$(printf '%s' "$allow" | tr '\n' ' ')
+    guard_on=$(branches_of "$1" | head -n 5 | tr '\n' ' ')
+    report "fact guard.allow is on ${guard_on:-no branch }and on none of '$guard_wanted'"
+}
+guard_age() {
+    guard_old=$(($(date +%s) - $(g --git-dir="$git_dir" log -1 --format=%ct "$1" --)))
+    [ "$guard_old" -le "$max_age" ] ||
+        report "fact guard.max_age is $((guard_old / 86400)) days and $((guard_old % 86400 / 3600)) hours old (committed $(g --git-dir="$git_dir" log -1 --format=%cI "$1" --))"
+}
+signature_of() {
+    g -c gpg.ssh.allowedSignersFile="${signers:-/dev/null}" --git-dir="$git_dir" "$@" 2>&1
+}
+# With a keyring of its own and no other: keys that whoever releases may have do not count.
+guard_signed() {
+    for guard_file in "$keyring" "$signers"; do
+        [ -z "$guard_file" ] || [ -r "$guard_file" ] || refuse config "git: cannot read $guard_file, which says whose signatures count"
+    done
+    GNUPGHOME=$(mktemp -d) || refuse io 'cannot make a directory for the keyring'
+    export GNUPGHOME
+    trap 'rm -rf "$GNUPGHOME"' EXIT
+    if [ -n "$keyring" ]; then
+        command -v gpg >/dev/null || refuse not-found 'git: keyring: there is no gpg on this machine; install gnupg'
+        guard_said=$(gpg --batch --quiet --no-autostart --import "$keyring" 2>&1) || refuse config "git: keyring: $keyring: $(printf '%s\n' "$guard_said" | tail_line)"
+    fi
+    guard_said=$(signature_of verify-commit "$1") && return
+    guard_tag=refs/tags/${typed#refs/tags/}
+    [ "$(g --git-dir="$git_dir" cat-file -t "$guard_tag" 2>/dev/null)" != tag ] || [ "$(by_name "$guard_tag")" != "$1" ] ||
+        { guard_said=$(signature_of verify-tag "$guard_tag") && return; }
+    report "fact guard.signed has no signature that counts: $(printf '%s\n' "${guard_said:-it is not signed}" | tail_line)"
+}
+guards() {
+    [ -z "$allow" ] || guard_allow "$1"
+    [ -z "$max_age" ] || guard_age "$1"
+    [ -z "$keyring$signers" ] || guard_signed "$1"
+}
 found() {
+    guards "$1"
     found_trouble=''
     [ -z "$subdir" ] || found_trouble=$(subdir_trouble "$1")
     if [ -n "$found_trouble" ]; then report "fact path_trouble $found_trouble"; else want_plain "$1"; fi
@@ -232,6 +289,8 @@ case $act in
 resolve)
     typed=$5 submodules=$6 lfs=$7 subdir=$8
     shift 8
+    allow=$1 max_age=$2 keyring=$3 signers=$4
+    shift 4
     found_paths=$(printf '%s\n' "$@")
     if printf '%s\n' "$typed" | grep -qxE '[0-9a-f]{4,40}'; then
         resolve_hash
