@@ -42,21 +42,21 @@ static void start_proxy(pid_t *pid, const char *name, int admin, int reader, int
     rig_until(all_up(admin));
 }
 
-static int each_setup(void **state)
-{
-    (void)state;
-    rig_forget();
-    start_proxy(&proxy_a, "a.cfg", port_a, port_pick(), front_a);
-    start_proxy(&proxy_b, "b.cfg", port_b, port_b_read, port_pick());
-    return 0;
-}
-
 static int each_teardown(void **state)
 {
     (void)state;
     rig_stop(&proxy_a, SIGKILL);
     rig_stop(&proxy_b, SIGKILL);
     rig_stop(&master, SIGTERM); /* a killed one leaves its worker behind */
+    return 0;
+}
+
+static int each_setup(void **state)
+{
+    (void)each_teardown(state); /* of a case whose setup failed: two HAProxies would share the ports */
+    rig_forget();
+    start_proxy(&proxy_a, "a.cfg", port_a, port_pick(), front_a);
+    start_proxy(&proxy_b, "b.cfg", port_b, port_b_read, port_pick());
     return 0;
 }
 

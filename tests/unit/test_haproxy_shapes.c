@@ -42,22 +42,22 @@ static bool checked_up(void)
     return n == 3;
 }
 
+static int each_teardown(void **state)
+{
+    (void)state;
+    rig_stop(&proxy, SIGTERM); /* a killed one leaves its workers behind */
+    return 0;
+}
+
 static int each_setup(void **state)
 {
     char cfg[160];
-    (void)state;
+    (void)each_teardown(state); /* of a case whose setup failed: two HAProxies would share the ports */
     rig_forget();
     snprintf(cfg, sizeof cfg, "%s", rig_path("shapes.cfg"));
     write_config(cfg, port, port_read, front);
     proxy = rig_spawn((const char *const[]){"haproxy", "-W", "-S", master_path, "-f", cfg, NULL});
     rig_until(checked_up() && rig_master_answers(master_path));
-    return 0;
-}
-
-static int each_teardown(void **state)
-{
-    (void)state;
-    rig_stop(&proxy, SIGTERM); /* a killed one leaves its workers behind */
     return 0;
 }
 
