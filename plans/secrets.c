@@ -67,13 +67,17 @@ static bool read_file(const char *path, char **ret, struct err *err)
         return err_errno(err, E_CONFIG, "secret %s", path);
     if (!private_file(fd, path, err))
         return false;
-    char *text = xcalloc(1, SECRET_BYTES_MAX + 1);
+    char *text = *ret = xcalloc(1, SECRET_BYTES_MAX + 2);
     size_t n = 0;
-    for (ssize_t got; n < SECRET_BYTES_MAX && (got = read(fd, text + n, SECRET_BYTES_MAX - n)) > 0;)
+    ssize_t got = 1;
+    while (n <= SECRET_BYTES_MAX && (got = read(fd, text + n, SECRET_BYTES_MAX + 1 - n)) > 0)
         n += (size_t)got;
+    if (got < 0)
+        return err_errno(err, E_CONFIG, "secret %s", path);
+    if (n > SECRET_BYTES_MAX)
+        return err_set(err, E_CONFIG, "secret %s: more than %d KiB", path, SECRET_BYTES_MAX / 1024);
     while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
         text[--n] = '\0';
-    *ret = text;
     if (n > 0 && strlen(text) == n)
         return true;
     return err_set(err, E_CONFIG, "secret %s: %s", path, n == 0 ? "the file is empty" : "a NUL byte in it");

@@ -60,8 +60,7 @@ static const struct param resolve_params[] = {
     {.name = "max_age", .type = PARAM_DURATION, .help = "the commit must not be older"},
     {.name = "keyring",
      .type = PARAM_STR,
-     .help =
-         "file of OpenPGP public keys: the commit, or the tag that was typed, must be signed by one of them"},
+     .help = "file of OpenPGP public keys: the commit, or a tag of it, must be signed by one of them"},
     {.name = "signers",
      .type = PARAM_STR,
      .help = "the same by ssh keys: an allowed_signers file (ssh-keygen(1))"},

@@ -11,7 +11,7 @@ static const struct option_def options[] = {
     ANY_TREE_OPTION,
     CHOOSE_OPTIONS,
     APPROVED_OPTION,
-    OVERRIDE_OPTIONS,
+    OVERRIDE_WINDOW_OPTIONS,
     OPTION_END,
 };
 

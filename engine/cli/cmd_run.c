@@ -67,9 +67,15 @@ static int outdated(struct session *s, struct plan **plan)
         *plan = NULL;
         return 0;
     }
-    return n_left == (*plan)->n_nodes
-               ? 0
-               : cli_plan_only(cli, s->env, s->pillar, arena_strdup(&cli->arena, buf_str(&only)), plan);
+    const struct plan *all = *plan;
+    if (n_left == all->n_nodes)
+        return 0;
+    status = cli_plan_only(cli, s->env, s->pillar, arena_strdup(&cli->arena, buf_str(&only)), plan);
+    if (!status) {
+        (*plan)->overrides = all->overrides;
+        (*plan)->override = all->override;
+    }
+    return status;
 }
 
 static int run_locked(struct session *s, struct plan *plan)

@@ -64,21 +64,34 @@ static int overrides_read(struct cli *cli, uint8_t *ret)
     return 0;
 }
 
+static int words_read(struct cli *cli, uint8_t *ret, const char **ret_reason)
+{
+    const char *reason = *ret_reason = cli_opt(cli, "reason");
+    int status = overrides_read(cli, ret);
+    if (status || (*ret != 0) == (reason != NULL && *reason != '\0'))
+        return status;
+    say_error(
+        "%s: what is overridden needs --reason TEXT, and a reason something to override (--override-window, "
+        "--override): who looks later wants to know why it could not wait",
+        cli->command->name);
+    return EXIT_USAGE;
+}
+
+int opening_words(struct cli *cli)
+{
+    uint8_t overrides;
+    const char *reason;
+    return words_read(cli, &overrides, &reason);
+}
+
 int opening_ask(struct cli *cli, const char *env, struct plan *plan, bool looks)
 {
     struct times_now now;
-    const char *reason = cli_opt(cli, "reason");
+    const char *reason;
     uint8_t overrides;
-    int status = overrides_read(cli, &overrides);
+    int status = words_read(cli, &overrides, &reason);
     if (status)
         return status;
-    if ((overrides != 0) != (reason != NULL && *reason != '\0')) {
-        say_error(
-            "%s: what is overridden needs --reason TEXT, and a reason something to override (--override-window, "
-            "--override): who looks later wants to know why it could not wait",
-            cli->command->name);
-        return EXIT_USAGE;
-    }
     if (overrides) {
         plan->overrides |= overrides;
         plan->override = reason;

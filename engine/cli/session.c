@@ -85,30 +85,66 @@ int session_begin(struct session *s, struct cli *cli, const char *env, enum stor
     return status ? status : name_env(s, env, mode);
 }
 
-/* Where an unfinished release was: the last step that the journal knows, as "app3/stop". */
-static const char *last_place(struct session *s, int64_t release)
+/* Each row of a release, oldest first. */
+static void rows_each(struct session *s, int64_t release, void (*take)(void *ctx, const struct row *row),
+                      void *ctx)
 {
     struct row *rows;
     size_t n;
     struct err err;
-    struct plan *plan;
-    const char *json, *place = "its beginning";
     int64_t seq = 0;
-    if (!release_plan(reader(s->store, &s->cli->arena), release, &json, &err) || !json ||
-        !plan_decode(&s->cli->arena, json, &plan, &err))
-        return place;
     do {
         if (!journal_read(reader(s->store, &s->cli->arena),
                           &(struct row_range){.release = release, .after = seq, .limit = 1000}, &rows, &n,
                           &err))
-            return place;
+            return;
         for (size_t i = 0; i < n; i++) {
             seq = rows[i].seq;
-            if (rows[i].node[0] && rows[i].step >= 0 && rows[i].step < (int)plan->n_steps)
-                place = arena_printf(&s->cli->arena, "%s/%s", rows[i].node, plan->steps[rows[i].step].label);
+            take(ctx, &rows[i]);
         }
     } while (n == 1000);
-    return place;
+}
+
+struct place_seen {
+    const struct plan *plan;
+    struct arena *arena;
+    const char *text;
+};
+
+static void take_place(void *ctx, const struct row *row)
+{
+    struct place_seen *at = ctx;
+    if (row->node[0] && row->step >= 0 && row->step < (int)at->plan->n_steps)
+        at->text = arena_printf(at->arena, "%s/%s", row->node, at->plan->steps[row->step].label);
+}
+
+/* Where an unfinished release was: the last step that the journal knows, as "app3/stop". */
+static const char *last_place(struct session *s, int64_t release)
+{
+    struct err err;
+    struct plan *plan;
+    const char *json;
+    struct place_seen at = {.arena = &s->cli->arena, .text = "its beginning"};
+    if (!release_plan(reader(s->store, &s->cli->arena), release, &json, &err) || !json ||
+        !plan_decode(&s->cli->arena, json, &plan, &err))
+        return at.text;
+    at.plan = plan;
+    rows_each(s, release, take_place, &at);
+    return at.text;
+}
+
+static void take_turn(void *ctx, const struct row *row)
+{
+    if (row->kind == ROW_NOTE && strcmp(row->code, note_name(NOTE_LIFE)) == 0 && row->a == LIFE_BACK)
+        *(bool *)ctx = true;
+}
+
+/* Is it on its way back? */
+static bool has_turned(struct session *s, int64_t release)
+{
+    bool turned = false;
+    rows_each(s, release, take_turn, &turned);
+    return turned;
 }
 
 int session_refuse_unfinished(struct session *s)
@@ -425,8 +461,8 @@ int session_continue(struct session *s, const struct release_info *r, enum order
     bool *give_up = NULL;
     if ((status = stored_plan(cli, s->store, r->id, &plan)))
         return status;
-    bool paused = order == ORDER_RESUME && opening_pauses(plan);
-    if (paused && (status = opening_ask(cli, s->env, plan, false)))
+    bool paused = order == ORDER_RESUME && opening_pauses(plan) && !has_turned(s, r->id);
+    if ((status = paused ? opening_ask(cli, s->env, plan, false) : opening_words(cli)))
         return status;
     if (paused && plan->override)
         why = arena_printf(&cli->arena, "%s, overriding %s", why, plan_overrides_text(plan, &cli->arena));

@@ -90,7 +90,7 @@ static void take_time(struct loop *l)
 {
     if (l->stop_at != CORE_NEVER && now_of(l) >= l->stop_at) {
         l->stop_at = CORE_NEVER;
-        if (core_life(l->core) <= LIFE_ROLL)
+        if (core_life(l->core) <= LIFE_ROLL && core_count(l->core, NODE_PENDING) > 0)
             order(l, ORDER_STOP);
     }
     if (l->abort_at != CORE_NEVER && now_of(l) >= l->abort_at) {

@@ -6,7 +6,7 @@ static struct varn_world {
     int http[2], admin[2], app_port, loads;
     pid_t daemon[2], app;
     struct middle middle[2];
-    char admins[120], stats[200], name[2][100];
+    char admins[120], stats[220], name[2][100];
 } varn;
 
 static const char *varn_adm(size_t peer, const char *command)

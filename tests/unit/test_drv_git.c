@@ -327,6 +327,10 @@ static void a_revision_must_be_on_a_branch_that_is_allowed(void **state)
     sh("git --git-dir=$D/origin.git update-ref refs/heads/release/1.2 %s", idea);
     ans = resolve_wanting(idea, "allow", "[\"main\",\"release/*\"]");
     WANT(ans, unwanted(&ans, "guard.allow") == NULL);
+    /* And gone from it again. */
+    sh("git --git-dir=$D/origin.git update-ref refs/heads/release/1.2 %s", rev1);
+    ans = resolve_wanting(idea, "allow", "[\"main\",\"release/*\"]");
+    WANT(ans, unwanted(&ans, "guard.allow") != NULL);
     ans = resolve_wanting("idea", "allow", "[\"release\"]"); /* a pattern is of the whole name */
     WANT(ans, unwanted(&ans, "guard.allow") != NULL);
 }
@@ -354,7 +358,9 @@ static void a_revision_must_be_signed_by_one_of_ours(void **state)
        "git checkout -q -b by-ours %s && echo 1 >s && git add s && signed ours commit -S -q -mours && "
        "git checkout -q -b by-stranger %s && echo 2 >s && git add s && signed stranger commit -S -q -mstranger && "
        "git checkout -q -b by-nobody %s && echo 3 >s && git add s && git commit -q -mnobody && "
-       "signed ours tag -s v9 -mnine && git push -q $D/origin.git by-ours by-stranger by-nobody v9 && git checkout -qf main",
+       "signed ours tag -s v9 -mnine && git checkout -q -b nobody-at-all && echo 4 >s && git commit -qamall && git tag plain && "
+       "signed stranger tag -s v8 -meight && "
+       "git push -q $D/origin.git by-ours by-stranger by-nobody nobody-at-all v9 v8 plain && git checkout -qf main",
        rev1, rev1, rev1);
     const char *signers = text("%s/signers", rig_dir);
     struct answer ans = resolve_wanting("by-ours", "signers", signers);
@@ -362,9 +368,13 @@ static void a_revision_must_be_signed_by_one_of_ours(void **state)
     WANT(ans, unwanted(&ans, "guard.signed") == NULL);
     ans = resolve_wanting("v9", "signers", signers);
     WANT(ans, unwanted(&ans, "guard.signed") == NULL);
+    ans = resolve_wanting(fact(&ans, "rev"), "signers", signers); /* as a room's yes gives the order */
+    WANT(ans, unwanted(&ans, "guard.signed") == NULL);
     ans = resolve_wanting("by-stranger", "signers", signers);
     WANT(ans, str_starts(unwanted(&ans, "guard.signed"), "has no signature that counts: "));
-    ans = resolve_wanting("by-nobody", "signers", signers);
+    ans = resolve_wanting("v8", "signers", signers);
+    WANT(ans, unwanted(&ans, "guard.signed") != NULL);
+    ans = resolve_wanting(rev1, "signers", signers);
     WANT(ans, strcmp(unwanted(&ans, "guard.signed"), "has no signature that counts: it is not signed") == 0);
     WANT_REFUSED(resolve_wanting("by-ours", "signers", "/nowhere/signers"), "cannot read /nowhere/signers");
     WANT_REFUSED(resolve_wanting("by-ours", "keyring", signers), "git: keyring: ");

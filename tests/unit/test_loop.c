@@ -446,7 +446,23 @@ static void its_time_is_over_as_by_a_first_signal(void **state)
     assert_int_equal(r->n_stops, 1);
 }
 
-/* When all nodes are through, or on their way back, it is too late to stop. */
+/* When the last node has left, all are through, or on their way back, it is too late to stop. */
+static void its_time_is_over_when_the_last_has_left(void **state)
+{
+    struct rig *r = *state;
+    loop_begin(&r->loop, ORDER_START);
+    while (core_count(r->core, NODE_PENDING) > 0) {
+        for (; r->n_answered < r->n_ops; r->n_answered++)
+            op_ends(r, r->n_answered, OUT_OK);
+        assert_int_equal(loop_turn(&r->loop), LOOP_GOES_ON);
+    }
+    assert_int_equal(core_life(r->core), LIFE_ROLL);
+    r->loop.stop_at = r->now;
+    assert_int_equal(to_the_end(r), LOOP_ENDED);
+    assert_int_equal(r->n_stops, 0);
+    assert_int_equal(loop_exit(&r->loop), EXIT_RELEASED);
+}
+
 static void its_time_is_over_when_all_are_done(void **state)
 {
     struct rig *r = *state;
@@ -604,6 +620,7 @@ int main(void)
         TEST(an_order_comes_with_the_last_answer),
         TEST(a_second_signal_aborts_and_a_third_is_nothing),
         TEST(its_time_is_over_as_by_a_first_signal),
+        TEST(its_time_is_over_when_the_last_has_left),
         TEST(its_time_is_over_when_all_are_done),
         TEST(what_was_terminated_says_so),
         TEST(a_signal_at_the_end_changes_nothing),

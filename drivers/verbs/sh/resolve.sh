@@ -34,13 +34,14 @@ fetched_so_far() {
 }
 # A fetch has a session of its own and keeps the lock: when whoever asked gives up, what came so far would be lost with it,
 # and the next attempt would begin anew. The first one of a large repository takes as long as it takes.
+refreshed=''
 refresh() {
     unlock_stale "$git_dir" "$git_dir"
     (
         git_alone=yes
         g --git-dir="$git_dir" fetch --progress --prune --no-write-fetch-head -- "$repo" '+refs/heads/*:refs/heads/*' '+refs/tags/*:refs/tags/*'
     ) >"$mirror_base/$key.fetch" 2>&1 </dev/null &
-    refresh_pid=$!
+    refresh_pid=$! refreshed=yes
     trap : ALRM
     read -r refresh_self refresh_rest </proc/self/stat # $$ is another shell's, where this one is a part of it
     (
@@ -126,8 +127,9 @@ BRANCHES
     return 1
 }
 guard_allow() {
-    # A whole hash may have been known without asking the repository: a branch can have come to it since.
-    on_allowed "$1" || { refresh && on_allowed "$1"; } && return
+    # A whole hash may have been known without asking the repository: branches may have come to it, or gone from it, since.
+    [ -n "$refreshed" ] || refresh
+    ! on_allowed "$1" || return
     guard_wanted=$(printf '%s' "$allow" | tr '\n' ' ')
     guard_on=$(branches_of "$1" | head -n 5 | tr '\n' ' ')
     report "fact guard.allow is on ${guard_on:-no branch }and on none of '$guard_wanted'"
@@ -153,9 +155,10 @@ guard_signed() {
         guard_said=$(gpg --batch --quiet --no-autostart --import "$keyring" 2>&1) || refuse config "git: keyring: $keyring: $(printf '%s\n' "$guard_said" | tail_line)"
     fi
     guard_said=$(signature_of verify-commit "$1") && return
-    guard_tag=refs/tags/${typed#refs/tags/}
-    [ "$(g --git-dir="$git_dir" cat-file -t "$guard_tag" 2>/dev/null)" != tag ] || [ "$(by_name "$guard_tag")" != "$1" ] ||
-        { guard_said=$(signature_of verify-tag "$guard_tag") && return; }
+    # A tag vouches for its commit, whichever of the two was named: who said yes to the tag is given the commit.
+    for guard_tag in $(g --git-dir="$git_dir" for-each-ref --points-at="$1" --format='%(objecttype) %(objectname)' refs/tags | sed -n 's/^tag //p'); do
+        guard_said=$(signature_of verify-tag "$guard_tag") && return
+    done
     report "fact guard.signed has no signature that counts: $(printf '%s\n' "${guard_said:-it is not signed}" | tail_line)"
 }
 guards() {
