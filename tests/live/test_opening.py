@@ -3,11 +3,12 @@
 the way back never waits."""
 import datetime
 import os
+import signal
 import time
 
 from scene import expect_world, refused, release, run, told
 
-FLEET = {"varnish": None, "n_nodes": 3}
+FLEET = {"varnish": None, "n_nodes": 2}
 
 
 def day(days):
@@ -47,8 +48,21 @@ def test_a_revision_must_be_as_git_wants_it(fleet):
             "--override allow --reason TEXT", "--override max_age --reason TEXT")
     refused(fleet, (*args, "--override", "alow", "--reason", "x"), 2, "there is no 'alow'")
     refused(fleet, (*args, "--override", "allow", "--reason", "it burns"), 6, "--override max_age --reason TEXT")
-    goes = run(fleet, *args, "--override", "allow,max_age", "--reason", "it burns", "--dry-run")
+    override = "--override", "allow,max_age", "--reason", "it burns"
+    run(fleet, *args, "--only", "app1", *override)
+    goes = run(fleet, *args, "--only-outdated", *override, "--dry-run")
     assert "is on main and on none of 'release/*'" in goes.stderr and "--override max_age, because 'it burns'" in goes.stderr, told(goes)
+    run(fleet, "rollback", "--yes", "prod")
+    expect_world(fleet, "v1")
+
+
+def test_a_way_back_does_not_wait(fleet):
+    """The controller dies on the way back, and a day later, by its clock, the environment is frozen."""
+    freeze(fleet, day(1), day(3))
+    release(fleet, "v3", status=-signal.SIGKILL, env={"RELEASE_FAIL": "release.switch:2"})
+    back = run(fleet, "resume", "prod", status=1, env={"TZ": "TST-24"})
+    assert "is not released now" not in back.stderr, told(back)
+    expect_world(fleet, "v1")
 
 
 def test_a_release_pauses_when_it_closes(fleet):
