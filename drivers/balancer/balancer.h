@@ -61,15 +61,17 @@ struct lb_pool_traffic {
 /* One server of one pool, as one balancer shows it now. Strings live as long as the op. */
 struct lb_server {
     const char *pool, *name;
-    enum lb_state state; /* an administrator's word, never the checks' */
-    bool serving;        /* gets new requests now */
-    bool up;             /* its checks have made up their mind that it is fine, or it has none */
-    bool agent;          /* something on the balancer's side runs that changes its state by itself */
-    bool absent;         /* not listed (LB_CAN_MEMBERSHIP) */
-    bool unused;         /* nobody sends to its pool at all: it says nothing about who serves */
-    bool leaving;        /* put out, and the balancer itself says that it is not yet: never idle */
-    bool inherited;      /* its state is that of a server which it follows: it comes back with that one */
-    int weight;          /* the one in use now; -1: not told */
+    enum lb_state state; /* an administrator's word of this very server, never the checks' */
+    /* LB_DRAIN, LB_MAINT: it follows a server that is so, and gets nothing whatever its own state is. Nothing of it is ours to
+     * record, to put or to give back. LB_UNKNOWN: it follows none that is out. */
+    enum lb_state inherited;
+    bool serving; /* gets new requests now */
+    bool up;      /* its checks have made up their mind that it is fine, or it has none */
+    bool agent;   /* something on the balancer's side runs that changes its state by itself */
+    bool absent;  /* not listed (LB_CAN_MEMBERSHIP) */
+    bool unused;  /* nobody sends to its pool at all: it says nothing about who serves */
+    bool leaving; /* put out, and the balancer itself says that it is not yet: never idle */
+    int weight;   /* the one in use now; -1: not told */
     /* With LB_ASK_COUNTS; -1: not told. */
     int64_t sessions, queued;
     const struct lb_traffic *traffic; /* NULL: not told */
@@ -198,6 +200,10 @@ enum outcome lb_refused(struct lb *lb, const struct lb_place *p, const char *wan
 /* Out only when every row says so; else the state of the first that does not. */
 enum lb_state lb_place_state(const struct lb_place *p);
 bool lb_place_is(const struct lb_place *p, enum lb_state s); /* every row */
+/* What it follows is out, in some row: how; LB_UNKNOWN: in none. */
+enum lb_state lb_place_inherited(const struct lb_place *p);
+/* As far out as its own word or another's has it, for people. */
+enum lb_state lb_server_shown(const struct lb_server *s);
 bool lb_place_serving(const struct lb_place *p);
 bool lb_place_up(const struct lb_place *p);
 bool lb_place_agent(const struct lb_place *p);

@@ -54,6 +54,7 @@ bool lb_report_before(struct lb *lb)
         if (lb_recall(lb, p, &was))
             continue;
         was = (struct lb_before){.state = lb_place_state(p),
+                                 .behind = lb_place_inherited(p) != LB_UNKNOWN,
                                  .weight = lb->can & LB_CAN_WEIGHT ? lb_place_weight(p) : -1,
                                  .agent = lb_place_agent(p)};
         lb_before_add(&b, who(lb, p), p->pool, lb->server, lb_word(lb, was.state), &was);

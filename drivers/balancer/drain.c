@@ -99,13 +99,12 @@ struct touched {
     enum lb_state was;
 };
 
-/* Row 23: one refused after others were drained by this op. They get back what they had, the last first: what follows another
- * server was drained before that one, or with it. Nothing is given back of what was never known. NULL: all are as before;
- * else who is not. */
+/* Row 23: one refused after others were drained by this op. They get back what they had; who refused comes last, and may take
+ * what is left of the time. Nothing is given back of what was never known. NULL: all are as before; else who is not. */
 static const char *put_back(struct lb *lb, const struct touched *mine)
 {
     const char *left = NULL;
-    for (size_t i = lb->n; i-- > 0;) {
+    for (size_t i = 0; i < lb->n; i++) {
         const char *refusal = NULL, *who = lb->peers[lb->at[i].peer].text;
         if (mine[i].drained && mine[i].was == LB_UNKNOWN)
             left = arena_printf(op_arena(lb->op), "%s stays %s: what it did before was not known", who,

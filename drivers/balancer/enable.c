@@ -159,33 +159,11 @@ static bool give_back(struct lb *lb, struct lb_place *p, int percent, bool *io_c
     return !refusal;
 }
 
-/* Is it out because a server is that it follows, and is it to be in? */
-static bool follows_one_that_is_out(const struct lb *lb, const struct lb_place *p)
-{
-    for (size_t k = 0; k < p->n; k++) {
-        if (p->rows[k].inherited && lb_state_is_out(p->rows[k].state))
-            return lb_state_is_in(wanted(lb, p).state);
-    }
-    return false;
-}
-
-/* First those that follow nobody who is out; with these, others are free to come back. What waits for a server that is
- * not ours to give back comes last: the balancer's answer says so. */
 static bool give_back_all(struct lb *lb, int percent, bool *io_changed)
 {
-    bool *done = arena_array(op_arena(lb->op), lb->n, sizeof *done);
-    size_t left = lb->n;
-    for (bool some = true; left > 0;) {
-        bool any = !some;
-        some = false;
-        for (size_t i = 0; i < lb->n; i++) {
-            if (done[i] || (!any && follows_one_that_is_out(lb, &lb->at[i])))
-                continue;
-            if (!give_back(lb, &lb->at[i], percent, io_changed))
-                return false;
-            done[i] = some = true;
-            left--;
-        }
+    for (size_t i = 0; i < lb->n; i++) {
+        if (!give_back(lb, &lb->at[i], percent, io_changed))
+            return false;
     }
     return true;
 }
@@ -276,15 +254,38 @@ enum outcome lb_run_enabled(struct op *op)
     return OUT_OK;
 }
 
+/* It has its own state back, and what it follows is out: as before this release, or in somebody's maintenance. */
+static bool stays_behind(const struct lb *lb, const struct lb_place *p)
+{
+    struct lb_before was;
+    enum lb_state other = lb_place_inherited(p);
+    if (other == LB_UNKNOWN || !lb_place_is(p, wanted(lb, p).state))
+        return false;
+    return (other == LB_MAINT && !op_recall(lb->op, LB_FACT_MAINT)) || (lb_recall(lb, p, &was) && was.behind);
+}
+
 static void say_not_up(struct lb *lb, const struct lb_place *p)
 {
     for (size_t k = 0; k < p->n; k++) {
         const struct lb_server *s = &p->rows[k];
-        if (!s->up)
+        const char *who = lb->peers[p->peer].text;
+        if (!s->up && s->inherited != LB_UNKNOWN)
+            op_say(lb->op, "%s: waits on %s for %s, which it follows and which is in %s: give that back",
+                   lb_place_text(lb, p), who,
+                   s->follows ? lb_first_line(lb->op, s->follows) : "another server",
+                   lb_word(lb, s->inherited));
+        else if (!s->up)
             op_say(lb->op, "%s: status %s, state %s on %s (last check %s); wanted %s", lb->server,
-                   s->status && *s->status ? s->status : "not told", lb_word(lb, s->state),
-                   lb->peers[p->peer].text, s->check && *s->check ? s->check : "none", lb->kind->up_words);
+                   s->status && *s->status ? s->status : "not told", lb_word(lb, s->state), who,
+                   s->check && *s->check ? s->check : "none", lb->kind->up_words);
     }
+}
+
+/* Nothing of ours is left to come: what an operator took out stays out. */
+static bool is_fine(const struct lb *lb, const struct lb_place *p)
+{
+    return lb_state_is_out(wanted(lb, p).state) || kept_by_hand(lb, p) || lb_place_up(p) ||
+           stays_behind(lb, p);
 }
 
 enum outcome lb_run_wait_up(struct op *op)
@@ -295,7 +296,7 @@ enum outcome lb_run_wait_up(struct op *op)
         return op_end(op);
     for (size_t i = 0; i < lb.n; i++) {
         const struct lb_place *p = &lb.at[i];
-        bool fine = lb_state_is_out(wanted(&lb, p).state) || kept_by_hand(&lb, p) || lb_place_up(p);
+        bool fine = is_fine(&lb, p);
         up += fine;
         if (!fine)
             say_not_up(&lb, p);

@@ -150,7 +150,7 @@ static void show_server(struct lb *lb, size_t peer, const struct lb_server *s)
     set_text(op, row, "backend", pool);
     set_text(op, row, "server", name);
     set_text(op, row, "state", s->status);
-    set_text(op, row, "admin", lb_word(lb, s->state));
+    set_text(op, row, "admin", lb_word(lb, lb_server_shown(s)));
     set_number(row, "sessions", s->sessions);
     set_number(row, "queued", s->queued);
     set_number(row, "weight", s->weight);
@@ -210,7 +210,7 @@ static void report_shared(struct lb *lb, size_t peer, const struct lb_server *ro
     auto_buf struct buf names = BUF_INIT(8192);
     size_t used = 0;
     for (size_t k = 0; k < n; k++) {
-        if (rows[k].state == LB_MAINT || is_ignored(lb->op, rows[k].pool))
+        if (lb_server_shown(&rows[k]) == LB_MAINT || is_ignored(lb->op, rows[k].pool))
             continue;
         buf_printf(&names, "%s%s/%s", used++ ? " " : "", rows[k].pool, rows[k].name);
     }

@@ -253,6 +253,21 @@ bool lb_place_is(const struct lb_place *p, enum lb_state s)
     return true;
 }
 
+enum lb_state lb_place_inherited(const struct lb_place *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->rows[i].inherited != LB_UNKNOWN)
+            return p->rows[i].inherited;
+    }
+    return LB_UNKNOWN;
+}
+
+enum lb_state lb_server_shown(const struct lb_server *s)
+{
+    bool other = s->inherited == LB_MAINT || (s->inherited == LB_DRAIN && s->state != LB_MAINT);
+    return other ? s->inherited : s->state;
+}
+
 bool lb_place_serving(const struct lb_place *p)
 {
     for (size_t i = 0; i < p->n; i++) {
@@ -355,26 +370,19 @@ const char *lb_text(const struct lb *lb)
     auto_buf struct buf b = BUF_INIT(2000);
     bool named = lb->n_pools > 1 || lb->every;
     buf_printf(&b, "%s ", lb->server);
-    for (size_t i = 0; i < lb->n; i++)
-        buf_printf(&b, "%s%s%s%s on %s", i ? ", " : "", lb_word(lb, lb_place_state(&lb->at[i])),
-                   named ? " in " : "", named ? lb->at[i].pool : "", lb->peers[lb->at[i].peer].text);
+    for (size_t i = 0; i < lb->n; i++) {
+        enum lb_state other = lb_place_inherited(&lb->at[i]);
+        buf_printf(&b, "%s%s", i ? ", " : "", lb_word(lb, lb_place_state(&lb->at[i])));
+        if (other != LB_UNKNOWN)
+            buf_printf(&b, " (what it follows: %s)", lb_word(lb, other));
+        buf_printf(&b, "%s%s on %s", named ? " in " : "", named ? lb->at[i].pool : "",
+                   lb->peers[lb->at[i].peer].text);
+    }
     return arena_strdup(op_arena(lb->op), buf_str(&b));
 }
 
 /* ---- writing ---------------------------------------------------------------------------------------------
  */
-
-/* It took the command, and shows another state. What follows another server says whom, when it is asked for that. */
-static const char *still_shows(struct lb *lb, struct lb_place *p, size_t row)
-{
-    struct arena *a = op_arena(lb->op);
-    const char *word = lb_word(lb, p->rows[row].state);
-    if (!p->rows[row].inherited || !lb_see_peer(lb, p->peer, LB_ASK_COUNTS) || row >= p->n)
-        return arena_printf(a, "took the command but still shows %s%s", word, lb->kind->stuck);
-    const char *whom = p->rows[row].follows;
-    return arena_printf(a, "took the command, and shows the %s of %s, which it follows: give that back first",
-                        word, whom ? lb_first_line(lb->op, whom) : "another server");
-}
 
 bool lb_put(struct lb *lb, struct lb_place *p, enum lb_state want, const char **ret_refusal)
 {
@@ -392,7 +400,8 @@ bool lb_put(struct lb *lb, struct lb_place *p, enum lb_state want, const char **
         if (lb->can & LB_CAN_LAG)
             lb->lags = true;
         else
-            *ret_refusal = still_shows(lb, p, i);
+            *ret_refusal = arena_printf(op_arena(lb->op), "took the command but still shows %s%s",
+                                        lb_word(lb, p->rows[i].state), lb->kind->stuck);
     }
     return true;
 }

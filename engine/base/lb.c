@@ -57,7 +57,17 @@ static bool weight_of(const char *s, size_t n, int *ret)
     return true;
 }
 
-/* "ready,w100,agent". A word that nobody knows is LB_UNKNOWN, a form that nobody knows is none. */
+static bool cut_word(const char **io, size_t *io_left, const char *word)
+{
+    size_t n = strlen(word);
+    if (*io_left < n || memcmp(*io, word, n) != 0)
+        return false;
+    *io += n;
+    *io_left -= n;
+    return true;
+}
+
+/* "ready,w100,agent,behind". A word that nobody knows is LB_UNKNOWN, a form that nobody knows is none. */
 static bool was_of(const char *s, size_t n, struct lb_before *ret)
 {
     size_t word = 0;
@@ -72,8 +82,11 @@ static bool was_of(const char *s, size_t n, struct lb_before *ret)
         weight++;
     if (!weight_of(more, weight, &ret->weight))
         return false;
-    ret->agent = left - weight == strlen(",agent") && memcmp(more + weight, ",agent", left - weight) == 0;
-    return weight == left || ret->agent;
+    more += weight;
+    left -= weight;
+    ret->agent = cut_word(&more, &left, ",agent");
+    ret->behind = cut_word(&more, &left, ",behind");
+    return left == 0;
 }
 
 static bool entry_of(const char *text, size_t n, struct lb_entry *ret)
@@ -126,7 +139,7 @@ void lb_before_add(struct buf *out, const char *balancer, const char *pool, cons
     must(lb_state_of_word(word, strlen(word)) == was->state);
     buf_printf(out, "%s%s %s/%s=%s", out->len ? ";" : "", balancer, pool, server, word);
     if (was->weight >= 0)
-        buf_printf(out, ",w%d%s", was->weight, was->agent ? ",agent" : "");
+        buf_printf(out, ",w%d%s%s", was->weight, was->agent ? ",agent" : "", was->behind ? ",behind" : "");
 }
 
 bool lb_can_has(const char *fact, const char *word)
@@ -143,7 +156,7 @@ bool lb_before_returns(const char *fact)
     struct lb_entry e;
     size_t n = 0;
     for (; lb_entry_next(&fact, &e); n++)
-        if (!lb_state_is_in(e.was.state))
+        if (!lb_state_is_in(e.was.state) || e.was.behind)
             return false;
     return n > 0;
 }

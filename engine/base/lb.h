@@ -65,11 +65,12 @@ bool lb_state_is_in(enum lb_state s);
 #define LB_OURS        "ours"
 #define LB_WORD_KILL   "kill" /* in LB_FACT_CAN: it ends sessions */
 
-/* One entry of lb.before: "BALANCER POOL/SERVER=ready,w100,agent"; entries are parted by ';'. */
+/* One entry of lb.before: "BALANCER POOL/SERVER=ready,w100,agent,behind"; entries are parted by ';'. */
 struct lb_before {
     enum lb_state state;
-    int weight; /* -1: not known */
-    bool agent; /* something on the balancer's side ran that changes its state or weight */
+    int weight;  /* -1: not known */
+    bool agent;  /* something on the balancer's side ran that changes its state or weight */
+    bool behind; /* it followed a server that was out: somebody else's, or ours of another block */
 };
 struct lb_entry {
     const char *balancer, *server; /* not terminated: into the text; server is "POOL/SERVER" */

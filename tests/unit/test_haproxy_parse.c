@@ -423,23 +423,26 @@ static void sessions_of_a_server_are_found_by_whole_words(void **state)
         hap_parse_sessions("0x556da7a9bf40: proto", (struct hap_key){"web", "web1"}, &a, &ids, &err));
 }
 
-/* What tracks shows the other's bits beside its own, and neither hides the other. */
+/* What tracks shows the other's bits beside its own: only its own are its state, and either keeps it from serving. */
 static void bits_of_tracking_and_resolution(void **state)
 {
     (void)state;
     static const struct {
         unsigned bits;
-        enum lb_state state;
-        bool inherited;
-    } rows[] = {{0x00, LB_READY, false}, {0x04, LB_READY, false}, {0x08, LB_DRAIN, false},
-                {0x10, LB_DRAIN, true},  {0x18, LB_DRAIN, true},  {0x01, LB_MAINT, false},
-                {0x02, LB_MAINT, true},  {0x0a, LB_MAINT, true},  {0x20, LB_READY, false},
-                {0x28, LB_DRAIN, false}, {0x21, LB_MAINT, false}, {0x40, LB_READY, false}};
+        enum lb_state own, inherited;
+    } rows[] = {{0x00, LB_READY, LB_UNKNOWN}, {0x04, LB_READY, LB_UNKNOWN}, {0x08, LB_DRAIN, LB_UNKNOWN},
+                {0x10, LB_READY, LB_DRAIN},   {0x18, LB_DRAIN, LB_DRAIN},   {0x01, LB_MAINT, LB_UNKNOWN},
+                {0x02, LB_READY, LB_MAINT},   {0x0a, LB_DRAIN, LB_MAINT},   {0x12, LB_READY, LB_MAINT},
+                {0x20, LB_READY, LB_UNKNOWN}, {0x28, LB_DRAIN, LB_UNKNOWN}, {0x21, LB_MAINT, LB_UNKNOWN},
+                {0x40, LB_READY, LB_UNKNOWN}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const struct hap_server s = {.op_state = 2, .weight = 1, .admin_bits = rows[i].bits};
-        assert_int_equal(hap_state_of(&s), rows[i].state);
-        assert_int_equal(hap_is_inherited(&s), rows[i].inherited);
-        assert_int_equal(hap_is_serving(&s), rows[i].state == LB_READY && !(rows[i].bits & 0x20));
+        const struct hap_server s = {.op_state = 2, .weight = 1, .status = "UP", .admin_bits = rows[i].bits};
+        bool in = rows[i].own == LB_READY && rows[i].inherited == LB_UNKNOWN;
+        assert_int_equal(hap_state_of(&s), rows[i].own);
+        assert_int_equal(hap_inherited_of(&s), rows[i].inherited);
+        assert_int_equal(hap_is_out(&s), !in);
+        assert_int_equal(hap_is_up(&s), in);
+        assert_int_equal(hap_is_serving(&s), in && !(rows[i].bits & 0x20));
     }
 }
 

@@ -160,7 +160,7 @@ static void every_backend_of_the_fleet(void **state)
     assert_says(rig_fact(&show, fact), "\"weight\":30");
 }
 
-/* What tracks comes back with the one that it tracks, in whichever order the pillar names them. */
+/* Each has its own state back, and what tracks serves with the one that it tracks, in whichever order the pillar names them. */
 static void tracking_servers_in_any_order(void **state)
 {
     (void)state;
@@ -186,7 +186,7 @@ static void tracking_servers_in_any_order(void **state)
     }
 }
 
-/* A drain that another balancer refuses, too: what tracks cannot come back before the other. */
+/* A drain that another balancer refuses, too. */
 static void a_refusal_puts_tracking_servers_back(void **state)
 {
     (void)state;
@@ -207,22 +207,98 @@ static void a_refusal_puts_tracking_servers_back(void **state)
     rig_stop(&second, SIGKILL);
 }
 
-/* Somebody drains the server that ours tracks, and that the pillar does not name: it is told whose drain is left. */
+/* A block for each backend: the second looks when the first has drained already. Nothing of that is the second's. */
+static void tracking_servers_with_a_block_each(void **state)
+{
+    (void)state;
+    static const char *const blocks[] = {"site", "tracks", "chain"};
+    for (size_t i = 0; i < 3; i++) {
+        auto_call struct call before, drain;
+        RUN(&before, "haproxy.observe", AT(blocks[i], "web1"));
+        assert_ok(&before);
+        assert_false(before.r->ready);
+        assert_says(rig_fact(&before, "lb.state"),
+                    i == 0 ? "web1 ready on" : "ready (what it follows: drain)");
+        RUN(&drain, "haproxy.drain", AT(blocks[i], "web1"));
+        assert_ok(&drain);
+    }
+    assert_string_equal(is("chain", "web1"), "24 1");
+    for (size_t i = 3; i-- > 0;) {
+        auto_call struct call enable;
+        RUN(&enable, "haproxy.enable", AT(blocks[i], "web1"));
+        assert_ok(&enable);
+    }
+    assert_string_equal(is("site", "web1"), "0 50");
+    assert_string_equal(is("tracks", "web1"), "0 1");
+    assert_string_equal(is("chain", "web1"), "0 1");
+    for (size_t i = 0; i < 3; i++) {
+        auto_call struct call up;
+        RUN(&up, "haproxy.wait_up", AT(blocks[i], "web1"));
+        assert_true(up.r->ready);
+    }
+}
+
+/* Somebody drains the server that ours tracks, and that the pillar does not name: who is waited for is told. */
 static void a_tracked_server_that_is_out_is_named(void **state)
 {
     (void)state;
-    auto_call struct call before, drain, enable, again;
+    auto_call struct call before, drain, enable, enabled, waits, up;
     RUN(&before, "haproxy.observe", AT("tracks", "web1"));
     RUN(&drain, "haproxy.drain", AT("tracks", "web1"));
     rig_talk(port, "set server site/web1 state drain\n");
     assert_string_equal(is("tracks", "web1"), "24 1");
     RUN(&enable, "haproxy.enable", AT("tracks", "web1"));
-    assert_int_equal(enable.r->outcome, OUT_FAILED);
-    assert_says(enable.r->err.text, "shows the drain of site/web1, which it follows");
+    assert_ok(&enable);
+    assert_string_equal(is("tracks", "web1"), "16 1");
+    RUN(&enabled, "haproxy.enabled", AT("tracks", "web1"));
+    assert_true(enabled.r->ready);
+    RUN(&waits, "haproxy.wait_up", AT("tracks", "web1"));
+    assert_false(waits.r->ready);
+    assert_says(waits.said, "for site/web1, which it follows and which is in drain");
     rig_talk(port, "set server site/web1 state ready\n");
-    RUN(&again, "haproxy.enable", AT("tracks", "web1"));
-    assert_ok(&again);
     assert_string_equal(is("tracks", "web1"), "0 1");
+    RUN(&up, "haproxy.wait_up", AT("tracks", "web1"));
+    assert_true(up.r->ready);
+}
+
+/* An operator's drain of it, from before: it ends when the operator ends it, or stays, and neither is ours. */
+static void a_tracked_server_that_was_out_leaves_nothing(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        auto_call struct call before, drain, guard, enable, up;
+        rig_forget();
+        rig_talk(port, "set server site/web1 state drain\n");
+        RUN(&before, "haproxy.observe", AT("tracks", "web1"));
+        assert_says(rig_fact(&before, "lb.before"), "tracks/web1=ready,w1,behind");
+        assert_string_equal(rig_fact(&before, "in_rotation"), "no");
+        RUN(&drain, "haproxy.drain", AT("tracks", "web1"));
+        if (i == 1)
+            rig_talk(port, "set server site/web1 state ready\n");
+        RUN(&guard, "haproxy.guard", AT("tracks", "web1"));
+        assert_true(guard.r->ready); /* held by our own word */
+        RUN(&enable, "haproxy.enable", AT("tracks", "web1"));
+        assert_ok(&enable);
+        assert_string_equal(is("tracks", "web1"), i == 0 ? "16 1" : "0 1");
+        RUN(&up, "haproxy.wait_up", AT("tracks", "web1"));
+        assert_true(up.r->ready);
+    }
+}
+
+/* Maintenance by hand stays there, too, and with it what follows. */
+static void maintenance_of_a_tracked_server_stays(void **state)
+{
+    (void)state;
+    auto_call struct call before, drain, enable, up;
+    RUN(&before, "haproxy.observe", AT("[\"site\",\"tracks\"]", "web1"));
+    RUN(&drain, "haproxy.drain", AT("[\"site\",\"tracks\"]", "web1"));
+    rig_talk(port, "set server site/web1 state maint\n");
+    RUN(&enable, "haproxy.enable", AT("[\"site\",\"tracks\"]", "web1"));
+    assert_ok(&enable);
+    assert_string_equal(rig_fact(&enable, "kept"), "maint");
+    assert_string_equal(is("tracks", "web1"), "2 1");
+    RUN(&up, "haproxy.wait_up", AT("[\"site\",\"tracks\"]", "web1"));
+    assert_true(up.r->ready);
 }
 
 /* The slots of a template have names of their own: by the address they are the node's. */
@@ -477,7 +553,10 @@ int main(void)
         T(every_backend_of_the_fleet),
         T(tracking_servers_in_any_order),
         T(a_refusal_puts_tracking_servers_back),
+        T(tracking_servers_with_a_block_each),
         T(a_tracked_server_that_is_out_is_named),
+        T(a_tracked_server_that_was_out_leaves_nothing),
+        T(maintenance_of_a_tracked_server_stays),
         T(templates_by_name_and_by_address),
         T(servers_that_are_added_and_deleted_at_run_time),
         T(backups_are_counted_when_they_serve),

@@ -47,8 +47,13 @@ static void before_is_found_by_balancer_and_server(void **state)
     assert_false(lb_before_find(fact, "tcp://a:1", "web", "w11", &b));
     assert_false(lb_before_find(NULL, "tcp://a:1", "web", "w1", &b));
     assert_true(lb_before_find("tcp://a:1 web/w1=drain,w7,agent", "tcp://a:1", "web", "w1", &b));
-    assert_true(b.agent && b.weight == 7 && b.state == LB_DRAIN);
-    static const char *const bad[] = {"asleep", "ready,x9", "drain,w7,agents", "drain,w7,", "drain,w", ""};
+    assert_true(b.agent && b.weight == 7 && b.state == LB_DRAIN && !b.behind);
+    assert_true(lb_before_find("tcp://a:1 web/w1=ready,w7,agent,behind", "tcp://a:1", "web", "w1", &b));
+    assert_true(b.agent && b.behind && b.weight == 7 && b.state == LB_READY);
+    assert_true(lb_before_find("tcp://a:1 web/w1=ready,w7,behind", "tcp://a:1", "web", "w1", &b));
+    assert_true(!b.agent && b.behind);
+    static const char *const bad[] = {
+        "asleep", "ready,x9", "drain,w7,behind,agent", "drain,w7,agents", "drain,w7,", "drain,w", ""};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         auto_buf struct buf text = BUF_INIT(100);
         buf_printf(&text, "tcp://a:1 web/w1=%s", bad[i]);
@@ -61,9 +66,12 @@ static void what_is_written_is_read(void **state)
     (void)state;
     auto_buf struct buf text = BUF_INIT(1000);
     struct lb_before b;
-    lb_before_add(&text, "tcp://a:1", "web", "w1", "drain", &(struct lb_before){LB_DRAIN, 7, true});
-    lb_before_add(&text, "tcp://v:1", "varnish", "w1", "healthy", &(struct lb_before){LB_FORCED, -1, false});
-    assert_string_equal(buf_str(&text), "tcp://a:1 web/w1=drain,w7,agent;tcp://v:1 varnish/w1=healthy");
+    lb_before_add(&text, "tcp://a:1", "web", "w1", "drain", &(struct lb_before){LB_DRAIN, 7, true, false});
+    lb_before_add(&text, "tcp://a:1", "web", "w2", "ready", &(struct lb_before){LB_READY, 1, false, true});
+    lb_before_add(&text, "tcp://v:1", "varnish", "w1", "healthy",
+                  &(struct lb_before){LB_FORCED, -1, false, false});
+    assert_string_equal(buf_str(&text), "tcp://a:1 web/w1=drain,w7,agent;tcp://a:1 web/w2=ready,w1,behind;"
+                                        "tcp://v:1 varnish/w1=healthy");
     assert_true(lb_before_find(buf_str(&text), "tcp://v:1", "varnish", "w1", &b));
     assert_true(b.state == LB_FORCED && b.weight == -1);
 }
@@ -77,6 +85,7 @@ static void only_who_was_in_everywhere_comes_back(void **state)
         bool returns;
     } rows[] = {
         {"tcp://a:1 web/w1=ready,w100", true},
+        {"tcp://a:1 web/w1=ready,w100,behind", false},
         {"tcp://a:1 web/w1=ready,w100;tcp://v:1 varnish/w1=probe;tcp://v:2 varnish/w1=healthy", true},
         {"tcp://a:1 web/w1=ready,w100;tcp://b:1 web/w1=maint,w1", false},
         {"tcp://a:1 web/drain=ready", true},

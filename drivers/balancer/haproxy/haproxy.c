@@ -108,7 +108,7 @@ static struct lb_server row_of(const struct hap_server *s)
                               .serving = hap_is_serving(s),
                               .up = hap_is_up(s),
                               .agent = s->agent,
-                              .inherited = hap_is_inherited(s),
+                              .inherited = hap_inherited_of(s),
                               .follows = s->tracked,
                               .weight = s->weight,
                               .sessions = s->sessions,

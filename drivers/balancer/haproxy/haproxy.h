@@ -42,14 +42,15 @@ struct hap_server {
     const char *tracked; /* "BACKEND/SERVER"; NULL: none */
     const char *status, *check_status;
 };
+/* What was said of this server itself: it is recorded, put and read back, whatever the one that it tracks is. */
 enum lb_state hap_state_of(const struct hap_server *s);
-/* Out by an administrator's word. A server that is merely DOWN, or whose name the resolvers do not know, comes back by
+/* LB_DRAIN or LB_MAINT: one that it tracks is; put in, it stays out until that one is in. LB_UNKNOWN: neither. */
+enum lb_state hap_inherited_of(const struct hap_server *s);
+/* Out by an administrator's word, of this server or of one that it tracks. A server that is merely DOWN, or whose name the resolvers do not know, comes back by
  * itself: not out. */
 bool hap_is_out(const struct hap_server *s);
 /* Gets new requests now. */
 bool hap_is_serving(const struct hap_server *s);
-/* It is out, or one that it tracks is; put in, it stays out until that one is. */
-bool hap_is_inherited(const struct hap_server *s);
 /* With `show stat`: its checks have made up their mind that it is fine, or it has none. */
 bool hap_is_up(const struct hap_server *s);
 

@@ -12,9 +12,10 @@
 
 /* include/haproxy/server-t.h. Bit 4 ("disabled" in the configuration) stays set after the server was made
  * ready, so it says nothing. */
-#define ADMIN_MAINT     0x03u /* forced, inherited */
-#define ADMIN_DRAIN     0x18u /* forced, inherited */
-#define ADMIN_INHERITED 0x12u /* of either, by `track` */
+#define ADMIN_MAINT           0x01u
+#define ADMIN_DRAIN           0x08u
+#define ADMIN_INHERITED_MAINT 0x02u /* by `track`: the other server's */
+#define ADMIN_INHERITED_DRAIN 0x10u
 #define ADMIN_UNRESOLVED                                                                                     \
     0x20u /* shown as MAINT (resolution), and nobody's word: it ends with the next good answer */
 
@@ -31,20 +32,22 @@ enum lb_state hap_state_of(const struct hap_server *s)
     return s->admin_bits & ADMIN_DRAIN ? LB_DRAIN : LB_READY;
 }
 
+enum lb_state hap_inherited_of(const struct hap_server *s)
+{
+    if (s->admin_bits & ADMIN_INHERITED_MAINT)
+        return LB_MAINT;
+    return s->admin_bits & ADMIN_INHERITED_DRAIN ? LB_DRAIN : LB_UNKNOWN;
+}
+
 bool hap_is_out(const struct hap_server *s)
 {
-    return lb_state_is_out(hap_state_of(s));
+    return lb_state_is_out(hap_state_of(s)) || lb_state_is_out(hap_inherited_of(s));
 }
 
 bool hap_is_serving(const struct hap_server *s)
 {
     return !hap_is_out(s) && !(s->admin_bits & ADMIN_UNRESOLVED) && !s->standby &&
            (s->op_state == 1 || s->op_state == 2) && s->weight > 0;
-}
-
-bool hap_is_inherited(const struct hap_server *s)
-{
-    return s->admin_bits & ADMIN_INHERITED;
 }
 
 /* "UP 1/2" is a server that the balancer has not made up its mind about: after `ready` on a dead one it shows
