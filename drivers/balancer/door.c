@@ -215,17 +215,17 @@ bool lb_door_ask(struct lb *lb, size_t peer, struct http_req *req, const char *p
     return made;
 }
 
-/* Busy, a proxy's word, an error of the server before it: who was asked did not answer. */
+/* Busy, a proxy's word, an error of the server before it or of its own: who was asked did not answer, and may have done it. */
 static bool is_elsewhere(int status)
 {
-    return status == 408 || status == 429 || (status >= 300 && status < 400) || status == 502 ||
-           status == 503 || status == 504;
+    return status == 408 || status == 429 || (status >= 300 && status < 400) || status >= 500;
 }
 
 bool lb_door_answered(struct lb *lb, size_t peer, const struct http_req *req, const struct http_res *res)
 {
     struct op *op = lb->op;
     const char *who = lb->peers[peer].text;
+    bool answered = false;
     if (res->end != HTTP_ANSWERED && res->untrusted)
         op_fail(op, E_NET, "%s: its certificate cannot be trusted (%s); check `ca:` and the name in the URL",
                 who, res->problem);
@@ -242,5 +242,7 @@ bool lb_door_answered(struct lb *lb, size_t peer, const struct http_req *req, co
                    req->user ? req->user : "a request without a user",
                    req->user ? "`user:`, `password:` and what that user may do there"
                              : "who may ask there (`user:` and `password:`, or an address that is let in)");
-    return !op_failed(op);
+    else
+        answered = true;
+    return answered;
 }

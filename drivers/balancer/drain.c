@@ -105,6 +105,7 @@ static const char *put_back(struct lb *lb, const struct touched *mine)
 {
     const char *left = NULL;
     for (size_t i = 0; i < lb->n; i++) {
+        const struct op_failure failure = op_set_aside(lb->op); /* each has a chance of its own */
         const char *refusal = NULL, *who = lb->peers[lb->at[i].peer].text;
         if (mine[i].drained && mine[i].was == LB_UNKNOWN)
             left = arena_printf(op_arena(lb->op), "%s stays %s: what it did before was not known", who,
@@ -113,6 +114,7 @@ static const char *put_back(struct lb *lb, const struct touched *mine)
             left = arena_printf(op_arena(lb->op), "%s could not be put back", who);
         if (mine[i].held_off && (!lb_put_agent(lb, &lb->at[i], true, &refusal) || refusal))
             left = arena_printf(op_arena(lb->op), "%s could not be put back", who);
+        op_take_up(lb->op, &failure);
     }
     return left;
 }
@@ -174,7 +176,9 @@ enum outcome lb_run_drain(struct op *op)
         if (!drain_one(&lb, p, &mine[i], &refusal)) {
             if (refusal)
                 return drain_refused(&lb, i, mine, refusal);
-            put_back(&lb, mine);
+            const char *left = put_back(&lb, mine);
+            if (left)
+                op_say(op, "%s", left);
             return op_end(op);
         }
         changed = true;

@@ -232,6 +232,15 @@ enum outcome op_unknown(struct op *op, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 enum outcome op_end(struct op *op);
 bool op_failed(const struct op *op);
+/* Between the two a failed op acts again as one that has not failed, to undo what it did: what fails there is forgotten, and what was
+ * recorded before stands again. */
+struct op_failure {
+    bool failed;
+    enum outcome outcome;
+    struct err err;
+};
+struct op_failure op_set_aside(struct op *op);
+void op_take_up(struct op *op, const struct op_failure *was);
 const struct err *op_err(const struct op *op);
 
 struct arena *op_arena(struct op *op); /* freed with the op */

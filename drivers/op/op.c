@@ -419,6 +419,21 @@ enum outcome op_end(struct op *op)
     return op->failed ? op->result.outcome : OUT_OK;
 }
 
+struct op_failure op_set_aside(struct op *op)
+{
+    struct op_failure was = {.failed = op->failed, .outcome = op->result.outcome, .err = op->err};
+    op->failed = false;
+    op->err = (struct err){0};
+    return was;
+}
+
+void op_take_up(struct op *op, const struct op_failure *was)
+{
+    op->failed = was->failed;
+    op->result.outcome = was->outcome;
+    op->err = was->err;
+}
+
 bool op_failed(const struct op *op)
 {
     return op->failed;

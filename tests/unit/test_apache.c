@@ -365,6 +365,7 @@ static void whatever_answers_is_not_believed(void **state)
         {"HTTP/1.1 200 OK\r\n\r\n<html><br></html>", "not XML that can be used"},
         {"HTTP/1.1 200 OK\r\n\r\n<a/>", "is not balancer-manager's"},
         {"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "status 503: busy, or broken"},
+        {"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n", "status 500: busy, or broken"},
         {"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", "redirects are not followed"},
         {"SSH-2.0-OpenSSH\r\n", "http://127.0.0.1"},
     };

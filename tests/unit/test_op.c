@@ -164,6 +164,39 @@ static void outcomes_follow_what_was_sent(void **state)
     assert_string_equal(got.err.text, "first");
 }
 
+static enum outcome undoes(struct op *op)
+{
+    op_sending(op);
+    op_fail(op, E_NET, "first");
+    struct op_failure failure = op_set_aside(op);
+    assert_false(op_failed(op));
+    op_refused(op, E_REFUSED, "of the undoing");
+    op_take_up(op, &failure);
+    assert_true(op_failed(op));
+    return op_end(op);
+}
+
+static enum outcome undoes_before_it_tells(struct op *op)
+{
+    struct op_failure failure = op_set_aside(op);
+    op_fail(op, E_NET, "of the undoing");
+    op_take_up(op, &failure);
+    assert_false(op_failed(op));
+    return op_refused(op, E_REFUSED, "no");
+}
+
+/* What fails while something is put back hides neither why, nor that it failed. */
+static void a_failure_is_set_aside_while_it_is_undone(void **state)
+{
+    (void)state;
+    run(undoes, (struct op_spec){.verb = &change_verb});
+    assert_int_equal(got.outcome, OUT_UNKNOWN);
+    assert_string_equal(got.err.text, "first");
+    run(undoes_before_it_tells, (struct op_spec){.verb = &change_verb});
+    assert_int_equal(got.outcome, OUT_FAILED);
+    assert_string_equal(got.err.text, "no");
+}
+
 static enum outcome waits(struct op *op)
 {
     op_wait(op, -1, 0);
@@ -353,6 +386,7 @@ int main(void)
         cmocka_unit_test(deadlines_have_the_names_that_people_write),
         cmocka_unit_test(arguments_are_typed_and_have_defaults),
         cmocka_unit_test(outcomes_follow_what_was_sent),
+        cmocka_unit_test(a_failure_is_set_aside_while_it_is_undone),
         cmocka_unit_test(waiting_ends_at_deadline_and_cancel),
         cmocka_unit_test(a_dripping_peer_does_not_outlive_the_deadline),
         cmocka_unit_test(sockets_connect_write_and_read),
