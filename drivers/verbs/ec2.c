@@ -218,10 +218,21 @@ static bool nodes_of(struct op *op, const struct aws_instances *all, struct ec2_
     return !op_failed(op);
 }
 
-static bool names_differ(struct op *op, struct ec2_node *nodes, size_t n)
+/* By name, and each once: while instances come and go, two pages may have the same one. */
+static void sort_nodes(struct ec2_node *nodes, size_t *io_n)
 {
+    size_t n = *io_n, kept = 0;
     if (n)
         qsort(nodes, n, sizeof *nodes, by_name);
+    for (size_t k = 0; k < n; k++) {
+        if (kept == 0 || strcmp(nodes[kept - 1].i->id, nodes[k].i->id) != 0)
+            nodes[kept++] = nodes[k];
+    }
+    *io_n = kept;
+}
+
+static bool names_differ(struct op *op, const struct ec2_node *nodes, size_t n)
+{
     for (size_t k = 1; k < n; k++) {
         if (strcmp(nodes[k - 1].name, nodes[k].name) != 0)
             continue;
@@ -320,6 +331,7 @@ static enum outcome run_instances(struct op *op)
             op, E_NOTFOUND,
             "no running instance matches %s for the credentials of %s%s%s; check region, profile and filters",
             source, aws.creds.from, *others ? "; not running: " : "", others);
+    sort_nodes(nodes, &n);
     if (names_differ(op, nodes, n))
         report(op, nodes, n, source, others);
     return op_end(op);

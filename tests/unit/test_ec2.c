@@ -56,6 +56,27 @@ static void pages_are_one_list_in_the_order_of_the_names(void **state)
                      3);
 }
 
+/* An instance that two pages have is one. */
+static void one_that_is_listed_twice_is_one(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"instance_id", "tag:Name"};
+    for (size_t i = 0; i < 2; i++) {
+        auto_call struct call c;
+        rule("NextToken=more", 200,
+             ANSWER(RESERVATION(ITEM("i-2", "running", "10.0.0.2", TAGS(TAG("Name", "b")))
+                                    ITEM("i-1", "running", "10.0.0.1", TAGS(TAG("Name", "a")))),
+                    ""));
+        rule("Action=DescribeInstances", 200,
+             ANSWER(RESERVATION(ITEM("i-1", "running", "10.0.0.1", TAGS(TAG("Name", "a")))), NEXT("more")));
+        order();
+        RUN(&c, "ec2.instances", ASK, {"name", names[i]});
+        assert_ok(&c);
+        assert_int_equal(times_asked(rig_fact(&c, NODES_FACT), "\"lb_server\":\"i-1\""), 1);
+        assert_int_equal(times_asked(rig_fact(&c, NODES_FACT), "\"lb_server\":"), 2);
+    }
+}
+
 static void instances_are_called_by_a_tag(void **state)
 {
     auto_call struct call c;
@@ -199,6 +220,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(pages_are_one_list_in_the_order_of_the_names),
+        T(one_that_is_listed_twice_is_one),
         T(instances_are_called_by_a_tag),
         T(what_makes_no_list_is_told),
         T(throttling_is_waited_for),
