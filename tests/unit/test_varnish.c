@@ -556,7 +556,7 @@ static void service_down(void)
 
 static bool runs_own_vcl(void)
 {
-    char list[16384];
+    char list[16384 + 2];
     snprintf(list, sizeof list, "\n%s", adm(&two, "vcl.list"));
     char *active = strstr(list, "\nactive ");
     assert_non_null(active);
