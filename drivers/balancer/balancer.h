@@ -61,6 +61,7 @@ struct lb_pool_traffic {
 /* One server of one pool, as one balancer shows it now. Strings live as long as the op. */
 struct lb_server {
     const char *pool, *name;
+    const char *label;   /* what the balancer calls it, where several may have one name; NULL: the name */
     enum lb_state state; /* an administrator's word of this very server, never the checks' */
     /* LB_DRAIN, LB_MAINT: it follows a server that is so, and gets nothing whatever its own state is. Nothing of it is ours to
      * record, to put or to give back. LB_UNKNOWN: it follows none that is out. */

@@ -24,6 +24,50 @@ static bool balancers_agree(const struct lb *lb)
     return true;
 }
 
+static bool rows_agree(const struct lb *lb, const struct lb_server *a, const struct lb_server *b)
+{
+    bool weighs = (lb->can & LB_CAN_WEIGHT) && a->weight >= 0 && b->weight >= 0 && !a->agent && !b->agent;
+    return (a->state == b->state || (!lb_state_is_out(a->state) && !lb_state_is_out(b->state))) &&
+           (!weighs || a->weight == b->weight);
+}
+
+/* A place is recorded and given back as one: of rows that differ, all but one would come back as something else. Those of different
+ * pools (VCLs that are loaded beside each other) are older and newer forms of one thing. NULL: none does. */
+static const struct lb_server *odd_row(const struct lb *lb, const struct lb_place *p)
+{
+    for (size_t k = 1; k < p->n; k++) {
+        if (!p->rows[k].leaving && !strcmp(p->rows[k].pool, p->rows[0].pool) &&
+            !rows_agree(lb, &p->rows[0], &p->rows[k]))
+            return &p->rows[k];
+    }
+    return NULL;
+}
+
+static const char *row_text(const struct lb *lb, const struct lb_server *s)
+{
+    struct arena *a = op_arena(lb->op);
+    const char *text =
+        arena_printf(a, "%s %s", lb_first_line(lb->op, s->label ? s->label : s->name), lb_word(lb, s->state));
+    return s->weight >= 0 ? arena_printf(a, "%s with weight %d", text, s->weight) : text;
+}
+
+/* false: op failed. */
+static bool rows_fit(const struct lb *lb)
+{
+    for (size_t i = 0; i < lb->n; i++) {
+        const struct lb_place *p = &lb->at[i];
+        const struct lb_server *odd = odd_row(lb, p);
+        if (!odd)
+            continue;
+        op_refused(lb->op, E_STATE,
+                   "%s: %s stands for several that disagree: %s, %s; make them agree by hand, then try again",
+                   lb->peers[p->peer].text, lb_place_text(lb, p), row_text(lb, &p->rows[0]),
+                   row_text(lb, odd));
+        return false;
+    }
+    return true;
+}
+
 /* NULL: each of them is known. Nothing could be given back of what was never known. */
 static const struct lb_place *unknown_place(const struct lb *lb)
 {
@@ -86,6 +130,8 @@ enum outcome lb_run_observe(struct op *op)
     if (!lb_recorded(&lb) && !balancers_agree(&lb))
         return op_refused(op, E_STATE, "%s disagree: %s; make them agree by hand, then try again",
                           lb.kind->many, lb_text(&lb));
+    if (!lb_recorded(&lb) && !rows_fit(&lb))
+        return op_end(op);
     if (!lb_report_before(&lb))
         return op_end(op);
     lb_report_address(&lb);

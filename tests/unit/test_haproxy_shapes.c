@@ -336,6 +336,29 @@ static void templates_by_name_and_by_address(void **state)
     assert_says(unknown.r->err.text, "\"127.0.0.9:80\" (it has app1, app2, other)");
 }
 
+/* What one of them is cannot be recorded for both. */
+static void slots_of_one_address_that_disagree_are_refused(void **state)
+{
+    (void)state;
+    auto_call struct call out, weight, fine;
+    char address[32];
+    snprintf(address, sizeof address, "127.0.0.1:%d", app_port);
+    rig_talk(port, "set server tpl/app2 state maint\n");
+    RUN(&out, "haproxy.observe", AT("tpl", address));
+    assert_int_equal(out.r->outcome, OUT_FAILED);
+    assert_says(out.r->err.text, "disagree: app1 ready with weight 1, app2 maint with weight 1; make them");
+    assert_null(rig_fact(&out, "lb.before"));
+    rig_talk(port, "set server tpl/app2 state ready\n");
+    rig_talk(port, "set server tpl/app2 weight 9\n");
+    RUN(&weight, "haproxy.observe", AT("tpl", address));
+    assert_int_equal(weight.r->outcome, OUT_FAILED);
+    assert_says(weight.r->err.text, "app1 ready with weight 1, app2 ready with weight 9");
+    rig_talk(port, "set server tpl/app1 weight 9\n");
+    RUN(&fine, "haproxy.observe", AT("tpl", address));
+    assert_ok(&fine);
+    assert_string_equal(is("tpl", "app2"), "0 9");
+}
+
 /* It is born in maintenance, which is nobody's of ours; deleted, it is told by name. */
 static void servers_that_are_added_and_deleted_at_run_time(void **state)
 {
@@ -558,6 +581,7 @@ int main(void)
         T(a_tracked_server_that_was_out_leaves_nothing),
         T(maintenance_of_a_tracked_server_stays),
         T(templates_by_name_and_by_address),
+        T(slots_of_one_address_that_disagree_are_refused),
         T(servers_that_are_added_and_deleted_at_run_time),
         T(backups_are_counted_when_they_serve),
         T(a_name_that_does_not_resolve_is_no_maintenance),

@@ -92,6 +92,7 @@ static bool member_parse(const struct xml *x, const struct apache_member *of, st
     bool usable = has_flag(status, "Ok");
     *ret = (struct lb_server){.pool = of->balancer,
                               .name = *route ? route : m->place,
+                              .label = m->url,
                               .state = state_of(status),
                               .serving = usable && state_of(status) == LB_READY,
                               .up = usable && state_of(status) == LB_READY,

@@ -104,6 +104,7 @@ static struct lb_server row_of(const struct hap_server *s)
 {
     return (struct lb_server){.pool = s->backend,
                               .name = s->name,
+                              .label = s->name,
                               .state = hap_state_of(s),
                               .serving = hap_is_serving(s),
                               .up = hap_is_up(s),

@@ -148,6 +148,7 @@ static bool row_of(const char *pool, const json_t *s, const json_t *peer, struct
     bool up = ret->state == LB_READY && !strcmp(state, "up");
     *ret = (struct lb_server){.pool = pool,
                               .name = route && *route ? arena_strdup(a, route) : own->address,
+                              .label = own->address,
                               .state = ret->state,
                               .serving = up,
                               .up = up,
