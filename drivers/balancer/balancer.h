@@ -126,6 +126,7 @@ struct lb {
     bool every; /* the pools are all_pools: one place for each that has the server, once it was looked for */
     struct lb_place *at; /* every pool of every peer, as last seen; none for verbs of the fleet */
     size_t n;
+    bool summing;     /* what runs is summed: others than the balancer are asked, too (old workers) */
     bool lags;        /* LB_CAN_LAG: a write was taken and is not shown yet */
     const char *told; /* LB_FACT_TOLD as this op reported it; NULL: not yet */
     void *own;        /* the kind's */

@@ -251,11 +251,17 @@ static bool drain_lost(struct lb *lb)
     return true;
 }
 
+static bool see_what_runs(struct lb *lb)
+{
+    lb->summing = true;
+    return lb_see(lb, LB_ASK_COUNTS);
+}
+
 enum outcome lb_run_wait_idle(struct op *op)
 {
     auto_lb struct lb lb;
     int64_t left;
-    if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_COUNTS))
+    if (!lb_open_read(op, &lb) || !see_what_runs(&lb))
         return op_end(op);
     bool lost = drain_lost(&lb);
     if (lost && lb.kind->count) /* not worth another question */
@@ -359,7 +365,7 @@ enum outcome lb_run_kill(struct op *op)
     if (!lb_open(op, &lb))
         return op_end(op);
     op_sending(op); /* as drain */
-    if (!lb_see(&lb, LB_ASK_COUNTS))
+    if (!see_what_runs(&lb))
         return op_end(op);
     if (!(lb.can & LB_CAN_KILL))
         return op_refused(op, E_CONFIG,
@@ -375,7 +381,7 @@ enum outcome lb_run_kill(struct op *op)
         op_say(op, "%s: ended %" PRId64 " sessions that did not finish; their clients saw an error",
                lb.server, killed);
     op_changed(op, changed || ends);
-    if (!lb_see(&lb, LB_ASK_COUNTS) || !lb_idle_count(&lb, &left))
+    if (!see_what_runs(&lb) || !lb_idle_count(&lb, &left))
         return op_end(op);
     op_ready(op, left == 0 && !lb_any_leaving(&lb));
     return OUT_OK;
@@ -385,7 +391,7 @@ enum outcome lb_run_killed(struct op *op)
 {
     auto_lb struct lb lb;
     int64_t left;
-    if (!lb_open_read(op, &lb) || !lb_see(&lb, LB_ASK_COUNTS) || !lb_idle_count(&lb, &left))
+    if (!lb_open_read(op, &lb) || !see_what_runs(&lb) || !lb_idle_count(&lb, &left))
         return op_end(op);
     op_ready(op, left == 0 && farthest_everywhere(&lb) && !lb_any_leaving(&lb));
     return OUT_OK;

@@ -555,16 +555,20 @@ static void sessions_of_old_workers_are_ended_by_kill(void **state)
     close(fd);
 }
 
-/* A master that cannot be asked says nothing about what is left. */
+/* A master that cannot be asked says nothing about what is left; who is up needs none. */
 static void a_master_that_is_not_there_is_not_idle(void **state)
 {
     (void)state;
-    auto_call struct call drain, idle;
+    auto_call struct call drain, idle, enable, up;
     RUN(&drain, "haproxy.drain", WITH_MASTER("unix:///nosuch/master.sock"));
     assert_ok(&drain);
     RUN(&idle, "haproxy.wait_idle", WITH_MASTER("unix:///nosuch/master.sock"));
     assert_int_equal(idle.r->outcome, OUT_UNKNOWN);
     assert_says(idle.r->err.text, "/nosuch/master.sock");
+    RUN(&enable, "haproxy.enable", WITH_MASTER("unix:///nosuch/master.sock"));
+    assert_ok(&enable);
+    RUN(&up, "haproxy.wait_up", WITH_MASTER("unix:///nosuch/master.sock"));
+    assert_ok(&up);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, each_setup, each_teardown)

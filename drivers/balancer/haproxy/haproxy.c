@@ -165,7 +165,7 @@ static bool hap_list(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_tabl
             ret->rows[ret->n++] = row_of(&tables[i].rows[k]);
     take_addresses(lb, ret);
     const struct peer *own = peer_of(lb, peer);
-    return !own->has_master || !lb->server || ask != LB_ASK_COUNTS ||
+    return !own->has_master || !lb->server || !lb->summing || ask != LB_ASK_COUNTS ||
            hap_add_old(lb, &own->master, lb->peers[peer].text, ret);
 }
 
