@@ -58,7 +58,6 @@ struct hap_table {
     struct hap_server *rows;
     size_t n;
 };
-struct hap_server *hap_table_find(const struct hap_table *t, const char *name);
 /* `show servers state [BACKEND]`, by its header line; backend NULL: all of them. false: not such an answer,
  * err says what came. */
 bool hap_parse_state(const char *text, const char *backend, struct arena *a, struct hap_table *ret,

@@ -61,15 +61,6 @@ bool hap_is_up(const struct hap_server *s)
            (s->weight == 0 && !strcmp(s->status, "DRAIN"));
 }
 
-struct hap_server *hap_table_find(const struct hap_table *t, const char *name)
-{
-    for (size_t i = 0; i < t->n; i++) {
-        if (!strcmp(t->rows[i].name, name))
-            return &t->rows[i];
-    }
-    return NULL;
-}
-
 bool hap_name_valid(const char *s)
 {
     size_t n = strlen(s);
