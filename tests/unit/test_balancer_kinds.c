@@ -568,9 +568,24 @@ static int run_kind(struct kind *k)
     return failed;
 }
 
+/* Do the words name every kind, and no other? */
+static int check_names(int n, char **names)
+{
+    size_t known = 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (int k = 0; k < n; k++)
+            known += strcmp(names[k], kinds[i]->name) == 0;
+    if (known == sizeof kinds / sizeof *kinds && known == (size_t)n)
+        return 0;
+    print_error("the parts name %zu of %zu kinds by %d words\n", known, sizeof kinds / sizeof *kinds, n);
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     int failed = 0;
+    if (argc > 1 && !strcmp(argv[1], "--all-of"))
+        return check_names(argc - 2, argv + 2);
     if (getenv("CASE"))
         cmocka_set_test_filter(getenv("CASE"));
     rig_open();
