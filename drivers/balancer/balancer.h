@@ -231,8 +231,6 @@ bool lb_not_understood(struct lb *lb, size_t peer, const struct err *err);
 /* What lb.before says of a place; false: nothing. */
 bool lb_recall(const struct lb *lb, const struct lb_place *p, struct lb_before *ret);
 bool lb_recorded(const struct lb *lb);
-/* Was the server in rotation on any balancer before this release? True when nothing was recorded. */
-bool lb_was_in(const struct lb *lb);
 /* Once a release: later looks see our own drain and must not overwrite it. */
 bool lb_report_before(struct lb *lb);
 void lb_report_address(struct lb *lb);

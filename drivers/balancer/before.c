@@ -30,16 +30,6 @@ bool lb_recorded(const struct lb *lb)
     return true;
 }
 
-bool lb_was_in(const struct lb *lb)
-{
-    struct lb_before b;
-    for (size_t i = 0; i < lb->n; i++) {
-        if (!lb_recall(lb, &lb->at[i], &b) || lb_state_is_in(b.state))
-            return true;
-    }
-    return false;
-}
-
 bool lb_report_before(struct lb *lb)
 {
     if (lb_recorded(lb))

@@ -9,14 +9,14 @@ static int port_a, port_b, port_b_read, front_a, app_port, agent_port;
 static pid_t proxy_a, proxy_b, master, app, agent;
 static char socks[256], sock_a[64], sock_b[64];
 
-/* Past its first checks: a server that has just started shows "UP 1/2". */
+/* Past its first checks, all four that are checked: a server that has just started shows "UP 1/2". */
 static bool all_up(int admin)
 {
     int n = 0;
     const char *p = rig_talk(admin, "show stat -1 4 -1\n");
     while ((p = strstr(p, ",UP,")))
         n++, p++;
-    return n == 3;
+    return n == 4;
 }
 
 static void start_proxy(pid_t *pid, const char *name, int admin, int reader, int front)
