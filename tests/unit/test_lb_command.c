@@ -233,6 +233,9 @@ static void unknown_is_not_success(void **state)
          "\"ready\", "
          "\"serving\": true}]}",
          "\"counts\" is in \"can\""},
+        {"say {\"servers\": [{\"pool\": \"shop\", \"server\": \"a b\", \"state\": \"ready\", \"serving\": true}]}",
+         "wanted letters, digits"},
+        {"say \x1b[2J", "is not JSON (line 1: '[' or '{' expected near '\\x1b"},
         {"say {\"can\": [\"counts\"], \"servers\": []}", "pool shop has no server \"app1\""},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -28,15 +28,17 @@ static json_t *load(const char *text, struct err *err)
 {
     json_error_t at;
     json_t *all = json_loads(text, JSON_REJECT_DUPLICATES, &at);
-    auto_buf struct buf shown = BUF_INIT(120);
+    auto_buf struct buf shown = BUF_INIT(120), why = BUF_INIT(JSON_ERROR_TEXT_LENGTH * 4);
     if (json_is_object(all))
         return all;
     text_visible(&shown, text, strnlen(text, strcspn(text, "\r\n") < 80 ? strcspn(text, "\r\n") : 80));
-    if (all)
+    if (all) {
         err_set(err, E_PROTO, "its answer \"%s\" is not a JSON object", buf_str(&shown));
-    else
+    } else {
+        text_visible(&why, at.text, strlen(at.text)); /* it quotes the answer */
         err_set(err, E_PROTO, "its answer \"%s\" is not JSON (line %d: %s)", buf_str(&shown), at.line,
-                at.text);
+                buf_str(&why));
+    }
     json_decref(all);
     return NULL;
 }
@@ -117,6 +119,8 @@ static bool server_of(const json_t *o, bool with_counts, struct arena *a, unsign
     ret->addr = ret->addr ? ret->addr : "";
     if (!f.wrong && (!ret->pool || !ret->name || !json_object_get(o, "serving")))
         f.wrong = "what it needs (wanted \"pool\", \"server\", \"state\" and \"serving\")";
+    if (!f.wrong && (!command_name_valid(ret->pool) || !command_name_valid(ret->name)))
+        f.wrong = "\"pool\" or \"server\" (wanted letters, digits and ._:@~-)";
     if (!f.wrong && ret->serving && lb_state_is_out(ret->state))
         f.wrong = "\"serving\" (true, and the state is not \"ready\")";
     if (!f.wrong && (can & LB_CAN_WEIGHT) && ret->weight < 0)
