@@ -220,6 +220,20 @@ static void secret_files_must_be_private(void **state)
     assert_string_equal(secrets_get(s, reference), "hunter2");
     assert_null(secrets_get(s, "file:/other"));
     secrets_free(s);
+    /* Half of a file is none: it may be a configuration that is put in place for good (shared: from). */
+    char *long_text = xcalloc(1, 65537 + 1);
+    memset(long_text, 'x', 65537);
+    put("pw", long_text);
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_false(secrets_load(&plan, NULL, &s, &err));
+    assert_non_null(strstr(err.text, "more than 64 KiB"));
+    long_text[65536] = '\0';
+    put("pw", long_text);
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_true(secrets_load(&plan, NULL, &s, &err));
+    assert_int_equal(strlen(secrets_get(s, reference)), 65536);
+    secrets_free(s);
+    free(long_text);
     const struct op_pair missing = {.name = "env:RELEASE_NO_SUCH_VARIABLE", .value = ""};
     const struct plan other = {.secrets = &missing, .n_secrets = 1};
     assert_false(secrets_load(&other, NULL, &s, &err));
