@@ -7,7 +7,7 @@
 #define RELEASE_DRIVERS_AWS_H
 
 #include "drivers/aws/creds.h"
-#include "drivers/aws/xml.h"
+#include "drivers/op/xml.h"
 #include "drivers/op/driver.h"
 
 struct aws_service {
@@ -33,8 +33,6 @@ struct aws {
 /* region: by its name. profile, endpoint: arguments of the op, of these names. */
 bool aws_open(struct op *op, const char *region, struct aws *ret);
 bool aws_region_valid(const char *name);
-/* Letters, digits and those of `more` alone, at least one: it stands in requests, and in facts. */
-bool aws_name_of(const char *name, const char *more);
 
 #define AWS_PARAMS_MAX 240
 struct aws_question {

@@ -17,7 +17,6 @@
 
 #define ANSWER_MAX_BYTES ((size_t)8 << 20)
 #define CALL_MS          10000
-#define NAME_MAX_LEN     256
 #define PAUSE_FIRST_MS   200
 #define PAUSE_MAX_MS     5000
 #define SKEW_S           300 /* AWS refuses what is further off */
@@ -74,16 +73,6 @@ bool aws_region_valid(const char *name)
     size_t n = strlen(name);
     return n > 0 && n <= 40 && islower((unsigned char)name[0]) &&
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == n && name[n - 1] != '-';
-}
-
-bool aws_name_of(const char *name, const char *more)
-{
-    size_t n = strlen(name);
-    for (size_t i = 0; i < n; i++) {
-        if (!isascii((unsigned char)name[i]) || (!isalnum((unsigned char)name[i]) && !strchr(more, name[i])))
-            return false;
-    }
-    return n > 0 && n <= NAME_MAX_LEN;
 }
 
 bool aws_open(struct op *op, const char *region, struct aws *ret)

@@ -62,7 +62,7 @@ static bool instance_take(const struct xml *x, struct arena *a, struct aws_insta
                              .vpc = xml_text(x, "vpcId"),
                              .subnet = xml_text(x, "subnetId"),
                              .launched = xml_text(x, "launchTime")};
-    if (!str_starts(i.id, "i-") || !i.id[2] || !aws_name_of(i.id, "-") || !aws_name_of(i.state, "-"))
+    if (!str_starts(i.id, "i-") || !i.id[2] || !word_valid(i.id, "-", 256) || !word_valid(i.state, "-", 256))
         return err_set(err, E_PROTO, "the answer has an instance without a usable id or state");
     if (io->n == AWS_INSTANCES_MAX)
         return err_set(err, E_LIMIT, "more than %d instances match", AWS_INSTANCES_MAX);

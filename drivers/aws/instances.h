@@ -3,7 +3,7 @@
 #ifndef RELEASE_DRIVERS_AWS_INSTANCES_H
 #define RELEASE_DRIVERS_AWS_INSTANCES_H
 
-#include "drivers/aws/xml.h"
+#include "drivers/op/xml.h"
 #include "drivers/op/driver.h"
 
 #define AWS_INSTANCES_MAX 20000

@@ -18,7 +18,7 @@ static bool question_of(struct op *op, struct aws_question *ret)
     const struct op_pair *pairs = op_arg_map(op, "params", &n);
     *ret = (struct aws_question){
         .service = aws_service_find(op_arg(op, "service")), .action = op_arg(op, "action"), .changes = true};
-    if (!ret->service || !aws_name_of(ret->action, "") || n > AWS_PARAMS_MAX) {
+    if (!ret->service || !word_valid(ret->action, "", 256) || n > AWS_PARAMS_MAX) {
         op_refused(
             op, E_CONFIG,
             "aws.call: service '%s' is not one of %s, or the action is no name, or it has more than %d "
@@ -27,7 +27,7 @@ static bool question_of(struct op *op, struct aws_question *ret)
         return false;
     }
     for (size_t i = 0; i < n; i++) {
-        if (!aws_name_of(pairs[i].name, "._-")) {
+        if (!word_valid(pairs[i].name, "._-", 256)) {
             op_refused(op, E_CONFIG, "aws.call: a name in params is none of AWS's: Names.member.1");
             return false;
         }
@@ -97,7 +97,7 @@ static bool call_check(const struct op_pair *args, size_t n, int64_t timeout_ms,
         if (!strcmp(args[i].name, "region") && !aws_region_valid(args[i].value))
             return err_set(err, E_CONFIG, "'%s' cannot be a region of AWS; wanted one like eu-central-1",
                            args[i].value);
-        if (!strcmp(args[i].name, "action") && !aws_name_of(args[i].value, ""))
+        if (!strcmp(args[i].name, "action") && !word_valid(args[i].value, "", 256))
             return err_set(err, E_CONFIG, "'%s' cannot be an action of AWS; wanted one like CreateSnapshot",
                            args[i].value);
     }

@@ -177,6 +177,15 @@ bool name_valid(const char *s, size_t max)
     return n > 0 && s[n] == '\0' && n <= max && s[0] != '-' && s[0] != '.';
 }
 
+bool word_valid(const char *s, const char *signs, size_t max)
+{
+    size_t n = strlen(s);
+    for (size_t i = 0; i < n; i++)
+        if (!isascii((unsigned char)s[i]) || (!isalnum((unsigned char)s[i]) && !strchr(signs, s[i])))
+            return false;
+    return n > 0 && n <= max && s[0] != '-';
+}
+
 bool is_hex(const char *s, size_t n)
 {
     return strspn(s, "0123456789abcdef") >= n;

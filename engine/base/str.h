@@ -44,6 +44,9 @@ void str_keep(char *dst, size_t n, const char *text);
  * plans. */
 bool name_valid(const char *s, size_t max);
 #define NAME_WANTED "wanted letters, digits, '.', '_' and '-', not beginning with '.' or '-'"
+/* ASCII letters, digits and `signs`, 1 to max bytes, not beginning with '-': what other programs call things, fit to be
+ * a word of a command or a question to them. */
+bool word_valid(const char *s, const char *signs, size_t max);
 /* A git revision as typed: [0-9a-f]{4,40}, or a branch/tag by git's own ref rules minus leading '-', "..",
  * "@{", control bytes, spaces, ~^:?*[\ and what is not UTF-8 (docs/promises.md#s1). */
 bool rev_valid(const char *s);

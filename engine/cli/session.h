@@ -103,6 +103,8 @@ int session_begin(struct session *s, struct cli *cli, const char *env, enum stor
 int session_refuse_foreign(struct session *s, const struct release_info *r);
 /* An unfinished release of the environment stands in the way of a new one. */
 int session_refuse_unfinished(struct session *s);
+/* Is that release on its way back? */
+bool session_has_turned(struct session *s, int64_t release);
 int session_lock(struct session *s, const char *why, int64_t release, bool take_over);
 int session_secrets(struct session *s, const struct plan *plan);
 /* Preflight, lock held; problems are said. */

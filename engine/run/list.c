@@ -30,8 +30,9 @@ bool run_list_nodes(const struct listing *listing, struct arena *arena, const st
     if (ok) {
         *ret_facts = pairs_copy(result->facts, result->n_facts, arena);
         *ret_n = result->n_facts;
-    } else
+    } else {
         *err = result->err;
+    }
     op_free(op);
     conns_free(conns);
     return ok;

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+from daemons import wait_for
 from scene import expect_world, refused, release, run, told
 
 FLEET = {"varnish": None, "n_nodes": 2}
@@ -76,7 +77,7 @@ def test_a_release_pauses_when_it_closes(fleet):
     build = f"while [ -e {gate} ]; do sleep 0.1; done; sh build.sh"
     freeze(fleet, begin, end, build=f'[{{cmd.run: {{cmd: "{build}", timeout: 60s}}}}]')
     going = fleet.release_start("run", "--rev", fleet.revs["v2"], "--yes", "prod", env=env)
-    time.sleep(max(0, at.replace(second=0, microsecond=0).timestamp() - ahead + 1 - time.time()))  # the clock's minute, not a race
+    wait_for("the release is told to stop", lambda: "order: stop" in fleet.log("release.out"), seconds=90)
     os.remove(gate)
     assert going.wait(60) == 4, fleet.log("release.err")
     assert "prod is not released now (frozen from" in fleet.log("release.err")

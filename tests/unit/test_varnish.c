@@ -291,6 +291,21 @@ static void capacity_show_and_names(void **state)
     assert_says(rig_fact(&show, key), "\"admin\":\"sick\",\"serving\":false");
 }
 
+/* With very many backends; half of a list is none. */
+static void an_answer_that_is_cut_is_not_believed(void **state)
+{
+    (void)state;
+    auto_call struct call cut, whole;
+    adm(&one, "param.set cli_limit 128b");
+    RUN(&cut, "varnish.observe", ON(&one, "web1"));
+    adm(&one, "param.set cli_limit 64k");
+    assert_int_equal(cut.r->outcome, OUT_FAILED);
+    assert_says(cut.r->err.text, "Varnish cut its answer at 12");
+    assert_says(cut.r->err.text, "param.set cli_limit 8m");
+    RUN(&whole, "varnish.observe", ON(&one, "web1"));
+    assert_ok(&whole);
+}
+
 static void logins(void **state)
 {
     (void)state;
@@ -723,6 +738,7 @@ int main(void)
         T(wait_idle_counts_requests),
         T(connections_can_be_counted_on_the_node),
         T(capacity_show_and_names),
+        T(an_answer_that_is_cut_is_not_believed),
         T(logins),
         T(ban_is_seen_afterwards),
         T(a_vcl_switched_back_by_hand_is_noticed),

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "drivers/aws/xml.h"
+#include "drivers/op/xml.h"
 #include "drivers/balancer/apache/apache.h"
 
 #define ROWS_MAX 100000
@@ -14,14 +14,7 @@
 
 bool apache_name_valid(const char *s)
 {
-    size_t n = strlen(s);
-    if (n == 0 || n > 200 || s[0] == '-')
-        return false;
-    for (; *s; s++) {
-        if (!isascii((unsigned char)*s) || !(isalnum((unsigned char)*s) || strchr("._:@~[]-", *s)))
-            return false;
-    }
-    return true;
+    return word_valid(s, "._:@~[]-", 200);
 }
 
 /* ---- a member -------------------------------------------------------------- */

@@ -10,18 +10,18 @@
 
 bool aws_name_valid(const char *name)
 {
-    return aws_name_of(name, ".:[]-") && name[0] != '-' && name[0] != '.';
+    return word_valid(name, ".:[]-", 256) && name[0] != '.';
 }
 
 bool aws_instance_valid(const char *name)
 {
-    return str_starts(name, "i-") && name[2] && aws_name_of(name, "-");
+    return str_starts(name, "i-") && name[2] && word_valid(name, "-", 256);
 }
 
 /* Neither ';' nor '=' nor a blank, which part entries of lb.before. */
 bool aws_group_valid(const char *name)
 {
-    return aws_name_of(name, "._:/-") && name[0] != '-';
+    return word_valid(name, "._:/-", 256);
 }
 
 bool aws_lb_open(struct lb *lb)

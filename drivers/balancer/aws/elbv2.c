@@ -327,7 +327,7 @@ static bool elbv2_count_pools(struct lb *lb, size_t peer, struct lb_pool_traffic
 /* ---- table ----------------------------------------------------------------- */
 
 /* Of a group or of a target: the one has no [], the other no '/'. */
-static bool word_valid(const char *name)
+static bool target_valid(const char *name)
 {
     return aws_group_valid(name) || aws_name_valid(name);
 }
@@ -347,7 +347,7 @@ static const struct balancer elbv2_balancer = {
     .many = "regions",
     .forgets = " (somebody registered it, or an Auto Scaling group did)",
     .stuck = "",
-    .name_valid = word_valid,
+    .name_valid = target_valid,
     .name_wanted = "letters, digits and ._:/-, or INSTANCE, ADDRESS, [IPV6], or one of them with :PORT",
     .open = elbv2_open,
     .list = elbv2_list,

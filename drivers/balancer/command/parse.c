@@ -3,7 +3,6 @@
  * not understood is none: nothing is guessed, no field is ignored that is there and wrong. */
 #include "drivers/balancer/command/command.h"
 
-#include <ctype.h>
 #include <limits.h>
 #include <string.h>
 
@@ -14,14 +13,7 @@
 
 bool command_name_valid(const char *s)
 {
-    size_t n = strlen(s);
-    if (n == 0 || n > 200 || s[0] == '-')
-        return false;
-    for (; *s; s++) {
-        if (!isascii((unsigned char)*s) || !(isalnum((unsigned char)*s) || strchr("._:@~-", *s)))
-            return false;
-    }
-    return true;
+    return word_valid(s, "._:@~-", 200);
 }
 
 static json_t *load(const char *text, struct err *err)

@@ -63,14 +63,7 @@ bool hap_is_up(const struct hap_server *s)
 
 bool hap_name_valid(const char *s)
 {
-    size_t n = strlen(s);
-    if (n == 0 || n > 200 || s[0] == '-' || s[0] == '#')
-        return false;
-    for (; *s; s++) {
-        if (!isascii((unsigned char)*s) || !(isalnum((unsigned char)*s) || strchr("._:-", *s)))
-            return false;
-    }
-    return true;
+    return word_valid(s, "._:-", 200);
 }
 
 /* ---- socket addresses ------------------------------------------------------ */

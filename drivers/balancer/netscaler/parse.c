@@ -18,14 +18,7 @@
 
 bool nitro_name_valid(const char *s)
 {
-    size_t n = strlen(s);
-    if (n == 0 || n > 127 || s[0] == '-')
-        return false;
-    for (; *s; s++) {
-        if (!isascii((unsigned char)*s) || !(isalnum((unsigned char)*s) || strchr("._:@-", *s)))
-            return false;
-    }
-    return true;
+    return word_valid(s, "._:@-", 127);
 }
 
 /* place: "HOST" or "HOST:PORT", an address of IPv6 in brackets. */

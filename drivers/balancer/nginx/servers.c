@@ -49,14 +49,7 @@ bool nginx_addr_parse(const char *text, struct arena *a, const char **ret_host, 
 
 bool nginx_name_valid(const char *s)
 {
-    size_t n = strlen(s);
-    if (n == 0 || n > 200 || s[0] == '-')
-        return false;
-    for (; *s; s++) {
-        if (!isascii((unsigned char)*s) || !(isalnum((unsigned char)*s) || strchr("._:@~[]-", *s)))
-            return false;
-    }
-    return true;
+    return word_valid(s, "._:@~[]-", 200);
 }
 
 /* ---- one line -------------------------------------------------------------- */

@@ -14,14 +14,7 @@
 
 bool plus_name_valid(const char *s)
 {
-    size_t n = strlen(s);
-    if (n == 0 || n > 200 || s[0] == '-' || !strcmp(s, ".") || !strcmp(s, ".."))
-        return false;
-    for (; *s; s++) {
-        if (!isascii((unsigned char)*s) || !(isalnum((unsigned char)*s) || strchr("._:@~[]-", *s)))
-            return false;
-    }
-    return true;
+    return word_valid(s, "._:@~[]-", 200) && strcmp(s, ".") != 0 && strcmp(s, "..") != 0;
 }
 
 static const char *visible(struct arena *a, const char *text, size_t n)

@@ -104,6 +104,12 @@ bool vcli_want(struct vcli *c, char **ret_body, const char *fmt, ...)
     if (status == VARNISH_UNKNOWN && strstr(*ret_body, "child not running"))
         op_fail(c->op, E_STATE, "%s: Varnish's child process is not running; `start` it first",
                 c->admin->text);
+    else if (status == VARNISH_CUT)
+        op_refused(
+            c->op, E_LIMIT,
+            "%s: %.*s: Varnish cut its answer at %zu bytes, so not all of it is known; raise its limit "
+            "(param.set cli_limit 8m, and varnishd -p cli_limit=8m for its next start)",
+            c->admin->text, (int)strcspn(command, " "), command, strlen(*ret_body));
     else
         op_refused(c->op, E_REFUSED, "%s: %.*s: Varnish said %d %s", c->admin->text,
                    (int)strcspn(command, " "), command, status, lb_first_line(c->op, *ret_body));
@@ -124,6 +130,12 @@ static bool connect_to(struct op *op, const struct varnish_admin *admin, struct 
     return ret->fd >= 0 && dialog(ret, NULL, status, body);
 }
 
+/* A greeting that is cut is one, too. */
+static bool greets(int status)
+{
+    return status == VARNISH_OK || status == VARNISH_CUT;
+}
+
 /* false: op failed, or *ret_no: the secret is not the one. A wrong answer gets an empty frame 500 or 107
  * again, and the connection ends. */
 static bool log_in(struct vcli *c, const char *challenge, const char *secret, bool *ret_no)
@@ -138,7 +150,7 @@ static bool log_in(struct vcli *c, const char *challenge, const char *secret, bo
     varnish_auth(challenge, secret, answer);
     if (!vcli_ask(c, &status, &body, "auth %s", answer))
         return false;
-    *ret_no = status != VARNISH_OK;
+    *ret_no = !greets(status);
     return true;
 }
 
@@ -160,7 +172,7 @@ bool vcli_open(struct op *op, const struct varnish_admin *admin, struct vcli *re
         vcli_close(ret);
         if (!connect_to(op, admin, ret, &status, &body))
             return false;
-        if (status == VARNISH_OK)
+        if (greets(status))
             return true;
         if (status != VARNISH_AUTH || !secret) {
             op_refused(op, E_AUTH,

@@ -13,7 +13,7 @@
 /* ---- pure: parse.c ------------------------------------------------------------------------ */
 
 #define VARNISH_HEAD 13
-enum { VARNISH_UNKNOWN = 101, VARNISH_AUTH = 107, VARNISH_OK = 200 };
+enum { VARNISH_UNKNOWN = 101, VARNISH_AUTH = 107, VARNISH_OK = 200, VARNISH_CUT = 201 };
 /* "200 19      \n". false: not a head, or more than we accept. */
 bool varnish_head_parse(const char head[VARNISH_HEAD], int *ret_status, size_t *ret_len);
 /* 64 hex digits: sha256(challenge "\n" secret challenge "\n"). */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* An XML answer as a tree of names and texts. Attributes, comments and processing instructions are dropped; a
  * document type is refused, so there are no entities but XML's own five. Bounded in depth and number. */
-#ifndef RELEASE_DRIVERS_AWS_XML_H
-#define RELEASE_DRIVERS_AWS_XML_H
+#ifndef RELEASE_DRIVERS_OP_XML_H
+#define RELEASE_DRIVERS_OP_XML_H
 
 #include "base/arena.h"
 #include "base/err.h"

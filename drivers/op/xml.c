@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* XML by expat into a tree in an arena (xml.h). */
-#include "drivers/aws/xml.h"
+#include "drivers/op/xml.h"
 
 #include <expat.h>
 #include <limits.h>
