@@ -142,7 +142,7 @@ const struct target *plan_ssh(const struct plan *plan, const struct plan_step *s
 void plan_role_mark(struct plan_role *role, size_t number, struct arena *arena);
 /* Roles without a node are no part of the plan, nor are their steps. */
 void plan_roles_drop_empty(struct plan *plan, struct arena *arena);
-/* "window, allow: the shop burns"; "" = nothing was overridden. */
+/* "window, allow: the shop burns", safe to show; "" = nothing was overridden. */
 const char *plan_overrides_text(const struct plan *plan, struct arena *arena);
 /* The widest of the roles' limits become the plan's. */
 void plan_roles_widest(struct plan *plan);

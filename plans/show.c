@@ -157,8 +157,10 @@ const char *plan_overrides_text(const struct plan *plan, struct arena *arena)
     for (int i = 0; i < OVERRIDE_COUNT; i++)
         if (plan->overrides >> i & 1)
             buf_printf(&out, "%s%s", out.len > 0 ? ", " : "", override_name((enum override)i));
-    if (plan->override != NULL)
-        buf_printf(&out, ": %s", plan->override);
+    if (plan->override != NULL) {
+        buf_puts(&out, ": ");
+        text_visible(&out, plan->override, strlen(plan->override));
+    }
     return arena_strdup(arena, buf_str(&out));
 }
 

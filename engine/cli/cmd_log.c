@@ -144,7 +144,11 @@ static int run(struct cli *cli)
     const struct watch_plan *w = watching_plan(&cli->arena, NULL, plan, r->id);
     if ((status = find_node(cli, w)) || (status = find_step(cli, w, &step)))
         return status;
-    return cli_flag(cli, "raw") ? raw(cli, store, w, step) : show(cli, store, w, step);
+    if (cli_flag(cli, "raw"))
+        return raw(cli, store, w, step);
+    if (plan->overrides && !cli_flag(cli, "json"))
+        out_printf("overridden: %s\n", plan_overrides_text(plan, &cli->arena));
+    return show(cli, store, w, step);
 }
 
 const struct command command_log = {

@@ -36,6 +36,7 @@ def test_with_a_reason_it_is(fleet):
     done = release(fleet, "v2", "--override-window", "--reason", "the shop burns")
     assert "prod is not released now" in done.stderr and "the shop burns" in done.stderr, told(done)
     expect_world(fleet, "v2")
+    assert run(fleet, "log", "prod").stdout.startswith("overridden: window: the shop burns\n")
     frozen = run(fleet, "plan", "--json", "--rev", fleet.revs["v1"], "prod").stdout
     assert '"times":' in frozen and "override" not in frozen
     run(fleet, "rollback", "--yes", "prod")
