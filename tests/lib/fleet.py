@@ -269,6 +269,11 @@ class Fleet:
         """ROOT/pillar/prod.sls; changes are merged over what the fleet was made with."""
         write_pillar(self, dict(self.pillar_changes, **changes))
 
+    def write_secret(self, name, text):
+        """ROOT/NAME.secret, as the pillar's `file:` wants it."""
+        with open(os.open(f"{self.root}/{name}.secret", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+            f.write(text + "\n")
+
     def stop(self, keep=False):
         """Ends every process of the fleet; removes the directory unless keep."""
         atexit.unregister(self.stop)

@@ -12,7 +12,7 @@ release:
   plan: {plan}
   app_servers:
 {servers}
-  ssh: {{transport: {transport}, user: {user}, key: {key}, known_hosts: {known_hosts}}}
+  ssh: {{{ssh_more}transport: {transport}, user: {user}, key: {key}, known_hosts: {known_hosts}}}
   balancer:
 {balancer}
   supervisor: {{programs: [site], conf: "{dir}/nodes/{{node}}/supervisord.conf"}}
@@ -53,13 +53,14 @@ def balancer_lines(fleet, changes):
 
 def write_pillar(fleet, changes):
     """changes: any key of DEFAULTS (None leaves it out), plan, transport, sockets, drain_timeout, on_timeout,
-    servers, balancer (the lines of app_servers and balancer), extra (more text)."""
+    servers, balancer (the lines of app_servers and balancer), extra (more text), ssh_port (of hosts that are no node: nodes
+    say their own)."""
     servers = changes.get("servers") or "\n".join(
         f"    {n.id}: {{host: {n.host}, port: {n.port}, dir: {n.srv}, ssh: {{port: {n.ssh_port}}}}}" for n in fleet.nodes)
     keys = {k: changes.get(k, v) for k, v in DEFAULTS.items()}
     extra = "".join(f"  {k}: {v}\n" for k, v in keys.items() if v is not None) + changes.get("extra", "")
     text = TEMPLATE.format(
-        origin=fleet.origin, dir=fleet.dir, plan=changes.get("plan", fleet.mode), servers=servers,
+        ssh_more=f"port: {changes['ssh_port']}, " if "ssh_port" in changes else "", origin=fleet.origin, dir=fleet.dir, plan=changes.get("plan", fleet.mode), servers=servers,
         transport=changes.get("transport", fleet.ssh), user=getpass.getuser(), key=fleet.key,
         known_hosts=fleet.known_hosts, balancer=balancer_lines(fleet, changes), extra=extra)
     os.makedirs(f"{fleet.root}/pillar", mode=0o700, exist_ok=True)

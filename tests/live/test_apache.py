@@ -90,25 +90,15 @@ class Edge:
 def edges(fleet):
     if not shutil.which("apache2"):
         pytest.skip("apache2-bin is not installed")
-    secret(fleet, "s3cret-AP")
+    fleet.write_secret("apache", "s3cret-AP")
     found = [Edge(fleet, 1), Edge(fleet, 2, fleet.nodes[0].host)]
     write_pillar(fleet, "\n".join(e.block() for e in found))
     return found
 
 
-def secret(fleet, text):
-    with open(os.open(f"{fleet.root}/apache.secret", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
-        f.write(text + "\n")
-
-
 def write_pillar(fleet, blocks):
-    fleet.write_pillar(balancer=blocks, stages="[100%]",
+    fleet.write_pillar(balancer=blocks, ssh_port=fleet.nodes[0].ssh_port, stages="[100%]",
                        check='{url: "http://{host}:{port}/health", status: 200, expect: "ok", within: 8s}')
-    path = f"{fleet.root}/pillar/prod.sls"
-    with open(path) as f:
-        text = f.read()
-    with open(path, "w") as f:  # for the balancer's host, which is no node
-        f.write(text.replace("  ssh: {", f"  ssh: {{port: {fleet.nodes[0].ssh_port}, ", 1))
 
 
 def load_on(fleet, edges, **more):
@@ -160,9 +150,9 @@ def test_a_reload_that_forgot_the_drain_is_put_right(fleet, edges):
 
 def test_what_is_wrong_is_told_before_anything_is_touched(fleet, edges):
     check = ["run", "--rev", "v2", "--yes", "prod"]
-    secret(fleet, "wrong-pw-0")
+    fleet.write_secret("apache", "wrong-pw-0")
     assert "wrong-pw-0" not in refused(fleet, check, 6, "status 403", "`user:`, `password:`")
-    secret(fleet, "s3cret-AP")
+    fleet.write_secret("apache", "s3cret-AP")
     for blocks, words in (
             (edges[0].block().replace("balancer: site", "balancer: nosuch"), ["no balancer \"nosuch\"", "it has site"]),
             (edges[1].block(', server: "{node}x"'), ["no member \"app1x\"", "app1, app2"]),

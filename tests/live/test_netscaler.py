@@ -24,14 +24,9 @@ def block(site, urls=None, more="", group=GROUP):
             f'servicegroup: {group}, drain_timeout: 20s, wait_up_timeout: 15s{more}}}')
 
 
-def secret(fleet, text):
-    with open(os.open(f"{fleet.root}/ns.secret", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
-        f.write(text + "\n")
-
-
 @pytest.fixture(scope="module")
 def site(fleet):
-    secret(fleet, "s3cret-NS")
+    fleet.write_secret("ns", "s3cret-NS")
     s = Site(fleet)
     wait_for("all members are UP", s.all_up)
     fleet.write_pillar(balancer=block(s))
@@ -104,9 +99,9 @@ def test_what_is_wrong_is_told_before_anything_is_touched(fleet, site):
     node, site_run = site.nodes[1], ["run", "--rev", "v2", "--yes", "prod"]
     told_before = len(told_to(node))
     site.misname(1)
-    secret(fleet, "wrong-pw-0")
+    fleet.write_secret("ns", "wrong-pw-0")
     assert "wrong-pw-0" not in refused(fleet, site_run, 6, "login of \"release\" was refused", "Invalid username or password")
-    secret(fleet, "s3cret-NS")
+    fleet.write_secret("ns", "s3cret-NS")
     for pillar, words in (
             (block(site, group="nosuch"), ["has no service group \"nosuch\""]),
             (block(site, more=', server: "{node}x"'), ["has no server \"app1x\"", "app1, app2"]),

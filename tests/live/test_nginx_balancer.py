@@ -83,13 +83,8 @@ def edges(fleet):
 
 
 def write_pillar(fleet, edges):
-    fleet.write_pillar(balancer="\n".join(e.block() for e in edges), stages="[100%]",
+    fleet.write_pillar(balancer="\n".join(e.block() for e in edges), ssh_port=fleet.nodes[0].ssh_port, stages="[100%]",
                        check='{url: "http://{host}:{port}/health", status: 200, expect: "ok", within: 8s}')
-    path = f"{fleet.root}/pillar/prod.sls"
-    with open(path) as f:
-        text = f.read()
-    with open(path, "w") as f:  # for the balancer's host, which is no node
-        f.write(text.replace("  ssh: {", f"  ssh: {{port: {fleet.nodes[0].ssh_port}, ", 1))
 
 
 def load_on(fleet, edges, **more):

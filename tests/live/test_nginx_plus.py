@@ -56,7 +56,7 @@ class Edge:
 
 @pytest.fixture(scope="module")
 def edges(fleet):
-    secret(fleet, "s3cret-AP")
+    fleet.write_secret("plus", "s3cret-AP")
     found = [Edge(fleet, 1), Edge(fleet, 2, fleet.nodes[0].host)]
     write_pillar(fleet, "\n".join(e.block() for e in found))
     yield found
@@ -64,18 +64,8 @@ def edges(fleet):
         e.stop()
 
 
-def secret(fleet, text):
-    with open(os.open(f"{fleet.root}/plus.secret", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
-        f.write(text + "\n")
-
-
 def write_pillar(fleet, blocks):
-    fleet.write_pillar(balancer=blocks)
-    path = f"{fleet.root}/pillar/prod.sls"
-    with open(path) as f:
-        text = f.read()
-    with open(path, "w") as f:  # for the balancer's host, which is no node
-        f.write(text.replace("  ssh: {", f"  ssh: {{port: {fleet.nodes[0].ssh_port}, ", 1))
+    fleet.write_pillar(balancer=blocks, ssh_port=fleet.nodes[0].ssh_port)
 
 
 def load_on(fleet, edges, **more):
@@ -115,9 +105,9 @@ def test_a_release_loses_no_request(fleet, edges):
 
 def test_what_is_wrong_is_told_before_anything_is_touched(fleet, edges):
     check, before = ["run", "--rev", "v1", "--yes", "prod"], [len(e.told("app1") + e.told("app2")) for e in edges]
-    secret(fleet, "wrong-pw-0")
+    fleet.write_secret("plus", "wrong-pw-0")
     assert "wrong-pw-0" not in refused(fleet, check, 6, "status 401", "`user:`, `password:`")
-    secret(fleet, "s3cret-AP")
+    fleet.write_secret("plus", "s3cret-AP")
     edges[1].plus.write = False
     refused(fleet, check, 6, edges[1].url, "api write=on")
     edges[1].plus.write = True
