@@ -36,7 +36,7 @@ MAY_USE = {
 LIBRARIES = {
     "sqlite3.h": {"state/sqlite"},
     "libssh2.h": {"drivers/transport"},
-    "expat.h": {"drivers/aws"},
+    "expat.h": {"drivers/op"},
     "yaml.h": {"plans"},
     "microhttpd.h": {"engine/serve"},
 }
