@@ -2,6 +2,7 @@
 /* haproxy: HAProxy's servers listed and put by its runtime API. cli.c has the dialog, parse.c the answers. */
 #include "drivers/balancer/haproxy/haproxy.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -127,13 +128,21 @@ static const char *name_of(const struct lb_server *row)
     return ((const struct hap_server *)row->own)->name;
 }
 
-static void take_address(struct lb *lb, const char *wanted, struct lb_table *io)
+static bool is_at(const struct lb_server *s, const char *wanted)
+{
+    char port[16];
+    if (s->port <= 0 || !str_starts(wanted, s->addr))
+        return false;
+    snprintf(port, sizeof port, ":%d", s->port);
+    return !strcmp(wanted + strlen(s->addr), port);
+}
+
+static void take_address(const char *wanted, struct lb_table *io)
 {
     if (!wanted || !strchr(wanted, ':') || lb_table_find(io, NULL, wanted))
         return;
     for (size_t i = 0; i < io->n; i++) {
-        const struct lb_server *s = &io->rows[i];
-        if (s->port > 0 && !strcmp(wanted, arena_printf(op_arena(lb->op), "%s:%d", s->addr, s->port)))
+        if (is_at(&io->rows[i], wanted))
             io->rows[i].name = wanted;
     }
 }
@@ -144,9 +153,9 @@ static void take_addresses(struct lb *lb, struct lb_table *io)
 {
     size_t n;
     const char *const *names = op_arg_list(lb->op, "servers", &n);
-    take_address(lb, lb->server, io);
+    take_address(lb->server, io);
     for (size_t i = 0; i < n; i++)
-        take_address(lb, names[i], io);
+        take_address(names[i], io);
 }
 
 static bool hap_list(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_table *ret)
