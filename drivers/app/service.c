@@ -108,8 +108,23 @@ static const struct verb verbs[] = {
     {0},
 };
 
+static const char proposal[] =
+    "# /etc/systemd/system/{of}.service, then: systemctl daemon-reload; systemctl enable {of}\n"
+    "[Unit]\n"
+    "Description={of}\n"
+    "After=network.target\n"
+    "[Service]\n"
+    "ExecStart=FILL IN: what starts {of} in the foreground{port}\n"
+    "WorkingDirectory={dir}\n"
+    "User={user}\n"
+    "Restart=on-failure\n"
+    "[Install]\n"
+    "WantedBy=multi-user.target\n";
+
 const struct driver service_driver = {
     .name = "service",
     .help = "A service of systemd by name, or by the commands stop, start and status.",
+    .proposal = proposal,
+    .proposal_of = "name",
     .verbs = verbs,
 };

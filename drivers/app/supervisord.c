@@ -128,9 +128,22 @@ static const struct verb verbs[] = {
     {0},
 };
 
+static const char proposal[] = "; /etc/supervisor/conf.d/{of}.conf, then: supervisorctl update\n"
+                               "[program:{of}]\n"
+                               "command=FILL IN: what starts {of} in the foreground{port}\n"
+                               "directory={dir}\n"
+                               "user={user}\n"
+                               "autorestart=true\n"
+                               "stopasgroup=true\n"
+                               "killasgroup=true\n"
+                               "stopwaitsecs=30\n"
+                               "redirect_stderr=true\n";
+
 const struct driver supervisord_driver = {
     .name = "supervisord",
     .help = "supervisord 3.x and 4.x on the node, through supervisorctl, judged by states, processes and the "
             "port.",
+    .proposal = proposal,
+    .proposal_of = "programs",
     .verbs = verbs,
 };

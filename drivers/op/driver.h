@@ -102,6 +102,10 @@ const char *does_name(enum does does);
 #define NODES_FACT        "nodes"
 #define NODES_FACT_SOURCE "nodes.source"
 
+/* A transport that meets a host which nobody knows: HOST_KEY_FACT NAME (as known_hosts writes it) -> "FINGERPRINT TYPE BASE64 FILE",
+ * FILE being where a line "NAME TYPE BASE64" would make it known. */
+#define HOST_KEY_FACT "host_key."
+
 /* Where a plan puts the revision. */
 #define LAYOUT_RELEASES "releases" /* dir holds repo.git, releases/, shared/, current */
 #define LAYOUT_IN_PLACE "in-place" /* dir is the checkout */
@@ -139,9 +143,12 @@ struct verb {
 };
 
 struct driver {
-    const char *name;         /* "haproxy" */
-    const char *help;         /* a paragraph: what it talks to, which versions, what it needs there */
-    const char *layout;       /* LAYOUT_*: its verify verb is for trees that lie so; NULL = for none */
+    const char *name;   /* "haproxy" */
+    const char *help;   /* a paragraph: what it talks to, which versions, what it needs there */
+    const char *layout; /* LAYOUT_*: its verify verb is for trees that lie so; NULL = for none */
+    /* What a node may need so that this driver finds there what it works with: a text with {of} (each of the argument `proposal_of`),
+     * {dir} (where the application starts), {user}, {port}; NULL = it has none to give. */
+    const char *proposal, *proposal_of;
     const struct verb *verbs; /* ends with a zeroed row */
 };
 

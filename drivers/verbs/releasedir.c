@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "drivers/node/report.h"
 #include "drivers/node/running.h"
 #include "drivers/verbs/scripts.h"
@@ -52,6 +53,12 @@ static const struct param probe_params[] = {
      .choices = LAYOUT_RELEASES "|" LAYOUT_IN_PLACE,
      .help = "default: in-place when {release_dir} is {dir}"},
     {.name = "shared", .type = PARAM_LIST, .help = "paths kept in shared/: are they fit?"},
+    PARAM_END,
+};
+
+static const struct param prepare_params[] = {
+    {.name = "dir", .type = PARAM_STR, .help = "default {dir}"},
+    {.name = "user", .type = PARAM_STR, .help = "who owns it; default {user}, else the login user"},
     PARAM_END,
 };
 
@@ -195,6 +202,29 @@ static enum outcome release_probe(struct op *op)
     return report_read(op, &(struct node_cmd){.script = script_probe, .args = args, .runas = user});
 }
 
+/* As the login user: where that may not make the directory, the script asks sudo for this alone. */
+static enum outcome prepare_call(struct op *op, const char *act,
+                                 enum outcome (*run)(struct op *, const struct node_cmd *))
+{
+    const char *dir = arg_or_var(op, "dir"), *user = arg_or_var(op, "user");
+    if (!want_path(op, "dir", dir))
+        return op_end(op);
+    if (*user && !name_valid(user, 64))
+        return op_refused(op, E_CONFIG, "user: '%.100s' is not a user name", user);
+    const char *args[] = {act, dir, user, NULL};
+    return run(op, &(struct node_cmd){.script = script_prepare, .args = args});
+}
+
+static enum outcome release_prepare(struct op *op)
+{
+    return prepare_call(op, "make", report_change);
+}
+
+static enum outcome release_prepared(struct op *op)
+{
+    return prepare_call(op, "look", report_read);
+}
+
 static const struct verb verbs[] = {
     {.name = "release.unpack",
      .help = "the revision's files into a fresh directory, shared paths linked",
@@ -271,6 +301,22 @@ static const struct verb verbs[] = {
      .default_timeout_ms = 30000,
      .params = probe_params,
      .run = release_probe},
+    {.name = "release.prepare",
+     .help = "make the directory that releases live in, where it is missing; what is there stays as it is",
+     .effect = EFFECT_CHANGE,
+     .scope = SCOPE_NODE,
+     .observe = "release.prepared",
+     .forward_only = true,
+     .default_timeout_ms = 60000,
+     .params = prepare_params,
+     .run = release_prepare},
+    {.name = "release.prepared",
+     .help = "is there a directory that releases can live in, its owner, git?",
+     .effect = EFFECT_READ,
+     .scope = SCOPE_NODE,
+     .default_timeout_ms = 30000,
+     .params = prepare_params,
+     .run = release_prepared},
     {0},
 };
 

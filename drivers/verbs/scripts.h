@@ -6,6 +6,7 @@
 extern const char script_cmd[];
 extern const char script_git[];
 extern const char script_npm[];
+extern const char script_prepare[];
 extern const char script_probe[];
 extern const char script_releasedir[];
 extern const char script_resolve[];

@@ -73,30 +73,6 @@ static bool make_step(struct cli *cli, struct plan_step *ret, struct err *err)
     return true;
 }
 
-/* The nodes and how to reach them are the plan's; what it does is one step on all of them at once. */
-static void only_this_step(struct plan *plan, struct plan_step *step)
-{
-    plan->kind = KIND_EXEC;
-    plan->name = "exec";
-    plan->rev = plan->rev_typed = "";
-    plan->needs_rev = false;
-    plan->steps = step;
-    plan->n_steps = 1;
-    plan->n_roles = 0; /* all nodes are alike to it */
-    for (size_t i = 0; i < plan->n_nodes; i++)
-        plan->nodes[i].role = 0;
-    plan->capacity = false;
-    plan->capacity_step = plan->guard_step = plan->show_step = plan->resolve_step = plan->log_step =
-        plan->survey_step = (struct plan_step){.verb = NULL};
-    plan->probe_step.verb = NULL;
-    plan->max_failed = 0; /* one failing node makes it exit 1; all nodes have been asked by then */
-    plan->min_up = 0;
-    plan->n_stages = 1;
-    plan->stage_end[0] = (uint32_t)plan->n_nodes;
-    plan->soak_ms = 0;
-    plan->n_events = 0;
-}
-
 static int start(struct session *s, struct plan *plan)
 {
     int status;
@@ -125,7 +101,7 @@ static int run(struct cli *cli)
         return say_err(&err);
     if ((status = cli_plan_look(cli, env, &pillar, &plan)))
         return status;
-    only_this_step(plan, step);
+    plan_only_step(plan, step, "exec");
     status = session_begin(&s, cli, env, STORE_WRITE);
     s.pillar = pillar;
     pillar = NULL;

@@ -124,6 +124,8 @@ void session_free(struct session *s, const struct plan *plan, int64_t id);
 /* The journal's lock was taken from a running release: said; exit 5. */
 int session_superseded(struct session *s, const struct plan *plan, int64_t id, const struct err *err);
 
+/* one_step.c: of the plan only its nodes stay, and this step on all of them at once; `name` is what history calls it. */
+void plan_only_step(struct plan *plan, struct plan_step *step, const char *name);
 /* Freezes the plan in the journal under a new number, binds the lock to it and runs it. */
 int session_start(struct session *s, struct plan *plan, int64_t of_release);
 /* Runs release `id` with its frozen plan: START, RESUME or ROLLBACK. */

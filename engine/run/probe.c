@@ -174,6 +174,7 @@ bool run_probe(const struct plan *plan, const struct plan_step *step, const stru
         const struct op_result *r = b->jobs[i]->result;
         probes[i] = (struct probe){.node = per_node ? plan->nodes[i].id : "",
                                    .outcome = r->outcome,
+                                   .code = r->err.code,
                                    .text = arena_strdup(arena, r->err.text),
                                    .facts = pairs_copy(r->facts, r->n_facts, arena),
                                    .n_facts = r->n_facts};

@@ -71,6 +71,7 @@ bool run_release(const struct plan *plan, int64_t release, enum order order, con
 struct probe {
     const char *node;
     enum outcome outcome;
+    enum err_code code; /* of the failure */
     const char *text;
     const struct op_pair *facts;
     size_t n_facts;

@@ -409,6 +409,41 @@ static void failed_attempts_do_not_pile_up(void **state)
 }
 
 /* Coming over from Capistrano: its REVISION says what is there, and a way back leads there. */
+static struct answer prepare(const char *verb, const char *node, const char *user)
+{
+    return rig_ask(&(struct ask){.verb = verb, .vars = PAIRS({"dir", dir_of(node)}, {"user", user})});
+}
+
+static void a_place_for_releases_is_made_and_what_is_there_stays(void **state)
+{
+    (void)state;
+    const char *me = sh("id -un");
+    struct answer ans = prepare("release.prepared", "new", me);
+    WANT_WAITING(ans);
+    WANT(ans, strcmp(fact(&ans, "prepare.state"), "missing") == 0 &&
+                  strcmp(fact(&ans, "prepare.way"), "self") == 0);
+    WANT_OK(prepare("release.prepare", "new", me));
+    WANT_OK(prepare("release.prepared", "new", me));
+    ans = prepare("release.prepare", "new", me);
+    WANT_OK(ans);
+    WANT(ans, !ans.changed);
+    sh("mkdir -p $D/file && echo mine >$D/file/srv");
+    WANT_REFUSED(prepare("release.prepare", "file", me), "is no directory");
+    WANT_REFUSED(prepare("release.prepare", "new", "nobody-here"), "there is no user 'nobody-here'");
+    WANT_REFUSED(prepare("release.prepare", "new", "a b"), "is not a user name");
+    assert_string_equal(sh("cat $D/file/srv"), "mine");
+    if (getuid() != 0)
+        return;
+    sh("chmod 755 $D && mkdir -p $D/foreign/srv && echo mine >$D/foreign/srv/x");
+    ans = prepare("release.prepared", "foreign", "nobody");
+    WANT(ans, strcmp(fact(&ans, "prepare.state"), "foreign") == 0 &&
+                  strcmp(fact(&ans, "prepare.owner"), "root") == 0);
+    WANT_REFUSED(prepare("release.prepare", "foreign", "nobody"), "belongs to root");
+    assert_string_equal(sh("stat -c %%U $D/foreign/srv"), "root");
+    WANT_OK(prepare("release.prepare", "theirs", "nobody"));
+    assert_string_equal(sh("stat -c %%U $D/theirs/srv"), "nobody");
+}
+
 static void a_revision_file_names_what_is_there(void **state)
 {
     (void)state;
@@ -657,6 +692,7 @@ int main(void)
         cmocka_unit_test(a_hostile_revision_reaches_nothing_outside),
         cmocka_unit_test(cleaning_keeps_what_may_be_needed),
         cmocka_unit_test(failed_attempts_do_not_pile_up),
+        cmocka_unit_test(a_place_for_releases_is_made_and_what_is_there_stays),
         cmocka_unit_test(a_revision_file_names_what_is_there),
         cmocka_unit_test(the_running_revision_is_that_of_the_processes),
         cmocka_unit_test(age_alone_is_never_verified),

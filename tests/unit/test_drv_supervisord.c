@@ -456,6 +456,29 @@ static struct answer reread(const char *verb, const char *how, const char *dir, 
                                  .back = back});
 }
 
+/* A supervisorctl that says `line` whatever it is asked. */
+static struct answer probe_that_says(const char *line)
+{
+    sh("printf '#!/bin/sh\\ncat >/dev/null\\ncat $D/said\\n' >$D/ctl && chmod +x $D/ctl");
+    write_file("said", line);
+    return rig_ask(&(struct ask){
+        .verb = "supervisord.probe",
+        .args = PAIRS({"programs", "[\"site\"]"}, {"ctl", text("%s/ctl", rig_dir)}, {"conf", "none"})});
+}
+
+static void one_without_programs_has_answered(void **state)
+{
+    (void)state;
+    struct answer ans = probe_that_says("No config updates to processes\n");
+    WANT_REFUSED(ans, "supervisord has no program site (it has: none)");
+    assert_int_equal(ans.err.code, E_NOTFOUND);
+    WANT_REFUSED(probe_that_says("site: available\n"), "supervisorctl update");
+    ans = probe_that_says(
+        "error: <class 'PermissionError'>, [Errno 13] Permission denied: file: xmlrpc.py line: 557\n");
+    WANT_REFUSED(ans, "supervisord does not let ");
+    assert_int_equal(ans.err.code, E_AUTH);
+}
+
 /* A changed file changes nothing by itself: supervisord runs with what it read. */
 static void a_changed_configuration_is_taken_in_or_told(void **state)
 {
@@ -538,6 +561,7 @@ int main(void)
         cmocka_unit_test(a_program_that_is_starting_has_its_own_port),
         cmocka_unit_test(a_port_that_others_hold_is_found_in_preflight),
         cmocka_unit_test(a_healthy_application_is_never_called_an_orphan),
+        cmocka_unit_test(one_without_programs_has_answered),
         cmocka_unit_test(a_changed_configuration_is_taken_in_or_told),
         cmocka_unit_test(what_is_cut_of_a_message_is_not_its_end),
         cmocka_unit_test(an_orphan_of_a_dead_supervisord_is_named),

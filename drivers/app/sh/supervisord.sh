@@ -71,6 +71,7 @@ states() {
 answered() {
     case $1 in
     *' STOPPED '* | *' STARTING '* | *' RUNNING '* | *' BACKOFF '* | *' STOPPING '* | *' EXITED '* | *' FATAL '* | *' UNKNOWN '*) ;;
+    *'No config updates to processes'* | *': available'* | *': changed'* | *': disappeared'*) ;; # it has no program at all
     *) no_answer "$(printf '%s\n' "$1" | sed 's/^\(supervisor> *\)*//' | tail_line)" ;;
     esac
     answered_missing=$(printf '%s\n' "$2" | awk '$2 == "MISSING" { printf "%s ", $1 }')
@@ -83,9 +84,8 @@ answered() {
     case " $(changes "$1" all | awk '$2 == "available" { printf "%s ", $1 }')" in
     *" ${answered_missing%% *} "*) answered_way='its file has it: `supervisorctl update` there takes it in' ;;
     esac
-    refuse not-found "supervisord has no program ${answered_missing% } (it has: $(
-        printf '%s\n' "$1" | sed 's/^\(supervisor> \)*//' | awk '$2 ~ /^[A-Z]+$/ { print $1 }' | sort -u | tr '\n' ' ' | cut -c 1-200
-    )); $answered_way"
+    answered_has=$(printf '%s\n' "$1" | sed 's/^\(supervisor> \)*//' | awk '$2 ~ /^[A-Z]+$/ { print $1 }' | sort -u | tr '\n' ' ' | cut -c 1-200)
+    refuse not-found "supervisord has no program ${answered_missing% } (it has: ${answered_has:-none}); $answered_way"
 }
 # The supervisord that process $1 runs under: its pid, else nothing.
 keeper() {
@@ -134,6 +134,11 @@ no_answer() {
     [ -z "$answer_others" ] || answer_others=", and $(proc_names $answer_others)serves the port; whether that is the application cannot be told"
     case $act in
     stopped | running | restarted | reloaded | reread_done) cannot_tell state "supervisord does not answer: $1$answer_others" ;;
+    esac
+    case $1 in
+    *PermissionError* | *'ermission denied'*)
+        refuse auth "supervisord does not let $(id -un) in: $1. Give its socket to that user's group ([unix_http_server]: chown=root:$(id -gn), chmod=0770; then restart supervisord), or give \`supervisor: runas: root\` and let sudo be asked for it"
+        ;;
     esac
     refuse state "supervisord does not answer: $1$answer_others; start it, or correct \`conf\` or \`url\`"
 }
