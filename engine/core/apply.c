@@ -127,6 +127,18 @@ static void walk_intent(struct node *n, const struct core_step_def *def)
     }
 }
 
+/* The directory changes: from the intent on it is neither, until the last change of it is done. */
+static void dir_moves(struct core *core, struct node *n, const struct record *row, bool done)
+{
+    uint32_t i = (uint32_t)(n - core->nodes);
+    const struct core_step_def *def = &core->plan->steps[row->step];
+    if (!def->of_host || def->phase != PHASE_CHANGE)
+        return;
+    done = done && row->step == way_of(core, i)->dir_step;
+    enum dir dir = row->back ? (done ? DIR_BEFORE : DIR_BACK) : (done ? DIR_NEW : DIR_FORTH);
+    keep(&core->nodes[host_first(core, i)])->dir = (uint8_t)dir;
+}
+
 static void apply_intent(struct core *core, struct node *n, const struct record *row)
 {
     struct core_kept *c = keep_core(core);
@@ -144,6 +156,7 @@ static void apply_intent(struct core *core, struct node *n, const struct record 
     }
     if (def->takes_out)
         k->debt = true;
+    dir_moves(core, n, row, false);
     if (def->phase == PHASE_CHANGE)
         k->touched = true;
     if (def->once != ONCE_NO && row->role == ROLE_RUN) {
@@ -178,6 +191,7 @@ static void step_done(struct core *core, struct node *n, const struct record *ro
     }
     if (walks(k))
         walk_done(core, n, row->step);
+    dir_moves(core, n, row, true);
     step_reset(n);
     k->step = (uint16_t)(row->step + 1);
 }
@@ -237,8 +251,9 @@ static void apply_admit(struct core *core, struct node *n)
 {
     struct core_kept *c = keep_core(core);
     struct node_kept *k = keep(n);
-    bool anew = k->state != NODE_PENDING;
-    set_state(core, n, c->life == LIFE_BACK ? NODE_BACK : NODE_OUT);
+    bool anew = k->state != NODE_PENDING,
+         back = c->life == LIFE_BACK || host_turned(core, (uint32_t)(n - core->nodes));
+    set_state(core, n, back ? NODE_BACK : NODE_OUT);
     k->suspect = false;
     set_sick(core, n, false);
     if (anew)
@@ -324,6 +339,13 @@ static void apply_gang(struct core *core, struct node *n, const struct record *r
         set_state(core, n, NODE_FAILED);
     if (row->code == NOTE_GANG_BAD && row->a == PHASE_VERIFY)
         k->suspect = k->state == NODE_DONE && row->b == 0;
+    if (row->code == NOTE_GANG_BAD && row->a == PHASE_VERIFY && k->state == NODE_PENDING && row->b == 0) {
+        k->touched = true; /* by what was done to its directory: it goes back like its sisters */
+        set_state(core, n, NODE_DONE);
+    }
+    struct node_kept *first = keep(&core->nodes[host_first(core, (uint32_t)(n - core->nodes))]);
+    if (k->state == NODE_DONE && k->suspect && first->dir == DIR_NEW)
+        first->dir = DIR_FORTH; /* it may not hold what rows say */
 }
 
 static void apply_note(struct core *core, struct node *n, const struct record *row)
@@ -504,6 +526,10 @@ static void apply_order(struct core *core, const struct record *row)
     {
         take_up(core, &core->nodes[i]);
         again |= core->nodes[i].kept.suspect;
+        /* Forward all go on, also those whose directory one of them took back. */
+        uint8_t dir = core->nodes[i].kept.dir;
+        if (!c->back && (dir == DIR_BACK || dir == DIR_BEFORE))
+            keep(&core->nodes[i])->dir = DIR_FORTH;
     }
     /* Nodes that are not through walk the parallel part before the roll again, which costs nothing where its
      * work is done; nodes that are out go on with their own walk meanwhile. */

@@ -37,6 +37,8 @@ static enum invariant check_node(const struct core *core, uint32_t i, uint32_t g
     if (held && n->kept.hold == HOLD_ADMITTED &&
         counts[NODE_OUT] + counts[NODE_BACK] > mine[NODE_OUT] + mine[NODE_BACK])
         return INVARIANT_GROUPS;
+    if (held && n->kept.hold == HOLD_ADMITTED && host_has_one_out(core, i))
+        return INVARIANT_HOST;
     if ((n->kept.state == NODE_DONE || n->kept.state == NODE_UNDONE || n->kept.state == NODE_PENDING) &&
         n->kept.debt && way->gives_back && !way->takes_elsewhere)
         return INVARIANT_DEBT;

@@ -22,8 +22,11 @@ static void find_way(struct core *core, uint32_t g)
     const struct core_plan *plan = core->plan;
     struct way *w = &core->ways[g];
     bool takes_out = false;
-    *w = (struct way){CORE_NO_STEP, core->phase_first[PHASE_CHECK], CORE_NO_STEP, CORE_NO_STEP,
-                      .gives_back = false};
+    *w = (struct way){.drain_step = CORE_NO_STEP,
+                      .change_step = core->phase_first[PHASE_CHECK],
+                      .up_step = CORE_NO_STEP,
+                      .soak_step = CORE_NO_STEP,
+                      .dir_step = CORE_NO_STEP};
     for (uint16_t i = (uint16_t)plan->n_steps; i-- > 0;) {
         const struct core_step_def *def = &plan->steps[i];
         if (!step_is_of(def, g))
@@ -31,6 +34,9 @@ static void find_way(struct core *core, uint32_t g)
         w->gives_back |= def->gives_back || (def->phase == PHASE_ENABLE && def->effect != EFFECT_READ);
         w->takes_elsewhere |= def->takes_out && def->phase != PHASE_DRAIN;
         w->changes |= def->phase == PHASE_CHANGE;
+        w->of_host |= def->of_host;
+        if (def->of_host && def->phase == PHASE_CHANGE && w->dir_step == CORE_NO_STEP)
+            w->dir_step = i;
         if (def->phase == PHASE_DRAIN && def->effect == EFFECT_CHANGE && (def->takes_out || !takes_out))
             w->drain_step = i;
         takes_out |= def->phase == PHASE_DRAIN && def->takes_out;

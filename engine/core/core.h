@@ -45,7 +45,8 @@ struct core_step_def {
     bool
         takes_out; /* takes its node out of rotation, wherever it stands: from then on its balancer is owed */
     bool gives_back; /* and gives it back */
-    bool stops; /* ends the application: the one change that a node which ran nothing before goes back by */
+    bool stops;   /* ends the application: the one change that a node which ran nothing before goes back by */
+    bool of_host; /* of the directory: once for all instances of a host */
     bool has_observe, has_undo, has_escalate, has_kill;
     int64_t timeout_ms, interval_ms, escalate_ms;
 };
@@ -71,6 +72,9 @@ struct core_plan {
     int64_t floor_wait_ms;     /* how long to wait for capacity before stopping */
     int64_t unknown_grace_ms;  /* how long beyond a step's deadline to go on observing */
     const uint8_t *node_flags; /* n_nodes: CORE_NODE_* as preflight saw them */
+    /* n_nodes: the first node of each one's host. Instances of a host share a directory, and stand side by side in one
+     * group. NULL: each node is a host. */
+    const uint32_t *host_first;
 };
 #define CORE_NODE_WAS_UP 1u /* in rotation before the release */
 #define CORE_NODE_HAS_BEFORE                                                                                 \
@@ -174,6 +178,7 @@ uint32_t core_lost(const struct core *core);
     X(STAGE, "a node of a later stage is out")                                                               \
     X(HOLD, "a node's place in the release and its place to its balancer contradict each other")             \
     X(GROUPS, "a node was admitted while one of another group is out")                                       \
+    X(HOST, "two instances of a host were taken out at once")                                                \
     X(ENDED, "an op is in flight after the end")                                                             \
     X(ORPHAN, "a node is out but nothing will move it")
 #define INVARIANT_ENUM(n, t) INVARIANT_##n,

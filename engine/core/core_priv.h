@@ -44,6 +44,10 @@ enum stance {
     STANCE_COUNT
 };
 
+/* Which revision the directory of a host holds: its earlier one, the release's, or, from the intent on, something on the
+ * way to the one or the other. */
+enum dir { DIR_UNTOUCHED, DIR_FORTH, DIR_NEW, DIR_BACK, DIR_BEFORE };
+
 /* From where a node was left for a person, or let go. */
 enum left_from { LEFT_FROM_WALK, LEFT_FROM_ROTATION, LEFT_FROM_WAY_BACK };
 
@@ -76,8 +80,10 @@ struct node_kept {
     bool sick;        /* unhealthy while its stage was judged: in rotation, and no use there */
     uint8_t given_up; /* enum given_up */
     bool suspect;     /* in rotation, and certainly not running what it should: a resume walks it again */
+    uint8_t dir;      /* enum dir, of the directory; in the first node of a host */
+    bool spare;
 };
-_Static_assert(sizeof(struct node_kept) == 4 * sizeof(uint16_t) + 14,
+_Static_assert(sizeof(struct node_kept) == 4 * sizeof(uint16_t) + 16,
                "bytes that nobody writes would be compared");
 
 struct core_kept {
@@ -138,6 +144,8 @@ enum once_state { ONCE_FREE, ONCE_RUNNING, ONCE_DONE, ONCE_FAILED, ONCE_UNDOING 
 struct way {
     /* The first drain (of a plan that takes nodes out by commands alone, the first of these), the first change, the first wait for the balancer's "up", the check repeated while soaking. */
     uint16_t drain_step, change_step, up_step, soak_step;
+    uint16_t dir_step;    /* the last change of the directory */
+    bool of_host;         /* something is of the directory, be it only prepared */
     bool gives_back;      /* the plan gives back what it takes out */
     bool takes_elsewhere; /* nodes are taken out by other steps than those of PHASE_DRAIN */
     bool changes;
@@ -279,6 +287,17 @@ bool node_owes_undo_of(const struct core *core, uint32_t i, uint16_t step);
 /* It ran nothing before and was touched: its way back ends where its drain is in force and its application
  * stopped. */
 bool node_stays_out(const struct core *core, uint32_t i);
+
+/* host.c: instances of one host. */
+uint32_t host_first(const struct core *core, uint32_t i);
+uint32_t host_end(const struct core *core, uint32_t i); /* the first node behind its host */
+bool host_has_done(const struct core *core, uint32_t i, uint16_t step);
+bool host_turned(const struct core *core, uint32_t i);
+bool host_may_run_new(const struct core *core, uint32_t i);
+bool host_has_one_out(const struct core *core, uint32_t i); /* another than this one */
+bool host_lets_out(const struct core *core, uint32_t i);
+bool host_is_busy(const struct core *core, uint32_t i, uint16_t step);
+void host_wakes(struct core *core, uint32_t i); /* its sisters have a turn */
 
 /* outcome.c */
 void node_outcome(struct core *core, struct update *up, uint32_t i, const struct event *said);

@@ -71,6 +71,7 @@ static void failed_out(struct core *core, struct update *up, uint32_t i, uint16_
 /* In a phase that all nodes take in parallel, or a run-once step or hook of the release. */
 static void failed_gang(struct core *core, struct update *up, uint32_t i, uint16_t step, bool unknown)
 {
+    const struct node *n = &core->nodes[i];
     enum phase phase = (enum phase)core->plan->steps[step].phase;
     bool waited;
     emit_note(core, up, NOTE_GANG_BAD, i, step, phase, unknown);
@@ -85,6 +86,8 @@ static void failed_gang(struct core *core, struct update *up, uint32_t i, uint16
             life_fail(core, up, unknown ? WHY_UNKNOWN : WHY_PREPARE);
         break;
     case PHASE_VERIFY:
+        if (core->kept.life == LIFE_BACK_VERIFY && n->kept.state == NODE_DONE)
+            break; /* it was never touched and runs the new one: it goes back, too */
         if (core->kept.life == LIFE_BACK_VERIFY)
             leave(core, up, i, step, WHY_VERIFY);
         else if (unknown)

@@ -98,7 +98,8 @@ bool life_takes_part(const struct core *core, uint32_t i)
     case LIFE_VERIFY:
     case LIFE_FINISH: return i != none && n->kept.state == NODE_DONE;
     case LIFE_BACK_ONCE: return i != none && owes_undo(core, i);
-    case LIFE_BACK_VERIFY: return i != none && n->kept.state == NODE_UNDONE && n->kept.touched;
+    case LIFE_BACK_VERIFY:
+        return i != none && ((n->kept.state == NODE_UNDONE && n->kept.touched) || host_may_run_new(core, i));
     case LIFE_NEW:
     case LIFE_ROLL:
     case LIFE_BACK:
@@ -157,13 +158,29 @@ static bool any_suspect(const struct core *core)
     return false;
 }
 
+/* Instances that were not touched are looked at before anything that ran once is undone: one that runs the new revision
+ * all the same goes back first. */
+static enum life life_back_after(const struct core *core)
+{
+    enum life life = (enum life)core->kept.life;
+    bool looks = false, undoes = life_has_steps(core, LIFE_BACK_ONCE);
+    each_node(core, i) looks |= host_may_run_new(core, i);
+    if (life == LIFE_BACK_VERIFY && core->kept.counts[NODE_DONE] > 0)
+        return LIFE_BACK;
+    if (life == LIFE_BACK_VERIFY && undoes)
+        return LIFE_BACK_ONCE;
+    if (life == LIFE_BACK && undoes && looks)
+        return LIFE_BACK_VERIFY;
+    return life_after(life);
+}
+
 void life_next(struct core *core, struct update *up)
 {
     if (core->kept.life == LIFE_VERIFY && any_suspect(core)) {
         life_fail(core, up, WHY_VERIFY);
         return;
     }
-    enum life life = life_after((enum life)core->kept.life);
+    enum life life = core->kept.back ? life_back_after(core) : life_after((enum life)core->kept.life);
     while (life != LIFE_END && !life_has_steps(core, life))
         life = life_after(life);
     begin(core, up, life, (enum why)core->kept.why);

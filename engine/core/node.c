@@ -104,6 +104,8 @@ static bool step_skipped(const struct core *core, uint32_t i, uint16_t step)
         return true;
     if (node_stays_out(core, i) && def->phase == PHASE_CHANGE && !def->stops)
         return true;
+    if (host_has_done(core, i, step))
+        return true;
     bool nothing_there = i < core->plan->n_nodes && !(core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE);
     if (node_goes_back(core, &core->nodes[i]) && nothing_there && def->waits && def->phase == PHASE_ENABLE)
         return true; /* given back to its balancer, where it was not up before either */
@@ -370,6 +372,6 @@ void node_advance(struct core *core, struct update *up, uint32_t i)
     }
     if (once_is_hopeless(core, i, step))
         node_failed(core, up, i, step, false);
-    else if (!waits_for_other(core, i, step))
+    else if (!waits_for_other(core, i, step) && !host_is_busy(core, i, step))
         step_go(core, up, i, step);
 }

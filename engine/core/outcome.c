@@ -207,6 +207,7 @@ void node_outcome(struct core *core, struct update *up, uint32_t i, const struct
     meant.outcome = outcome_of(core, n, said);
     n->op = 0;
     n->due = 0;
+    host_wakes(core, i);
     if (role == ROLE_SOAK) {
         roll_soak_outcome(core, up, i, ev);
         return;

@@ -30,6 +30,11 @@ static bool waits_forward(const struct node *n)
     return n->kept.state == NODE_PENDING || (n->kept.state == NODE_DONE && n->kept.suspect);
 }
 
+static bool may_go_back(const struct core *core, uint32_t i)
+{
+    return core->nodes[i].kept.state == NODE_DONE && host_lets_out(core, i);
+}
+
 static bool ran_nothing(const struct core *core, uint32_t i)
 {
     return core->nodes[i].kept.touched && !(core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE);
@@ -44,7 +49,7 @@ static uint32_t next_that_ran_nothing(const struct core *core, uint32_t g)
         bool out = n->kept.state == NODE_OUT || n->kept.state == NODE_BACK;
         if (out && !ran_nothing(core, i))
             return core->plan->n_nodes;
-        if (n->kept.state == NODE_DONE)
+        if (may_go_back(core, i))
             next = i;
     }
     return next;
@@ -54,7 +59,7 @@ static uint32_t next_that_ran_nothing(const struct core *core, uint32_t g)
 static uint32_t next_sick(const struct core *core, uint32_t g)
 {
     for (uint32_t i = first_of_group(core, g); i < core->plan->groups[g].end; i++)
-        if (core->nodes[i].kept.state == NODE_DONE && core->nodes[i].kept.sick)
+        if (core->nodes[i].kept.sick && may_go_back(core, i))
             return i;
     return core->plan->n_nodes;
 }
@@ -73,8 +78,21 @@ static uint32_t next_back(struct core *core)
     for (; core->admit_hint > first; core->admit_hint--)
         if (core->nodes[core->admit_hint - 1].kept.state == NODE_DONE &&
             !ran_nothing(core, core->admit_hint - 1))
-            return core->admit_hint - 1;
+            break;
+    for (uint32_t i = core->admit_hint; i-- > first;)
+        if (!ran_nothing(core, i) && may_go_back(core, i))
+            return i;
     return next_that_ran_nothing(core, g);
+}
+
+/* Finished instances of a host that an instance of it took back. */
+static uint32_t next_turned(const struct core *core)
+{
+    if (core->plan->host_first && core->kept.counts[NODE_UNDONE] > 0)
+        for (uint32_t i = core->plan->n_nodes; i-- > 0;)
+            if (host_turned(core, i) && host_lets_out(core, i))
+                return i;
+    return core->plan->n_nodes;
 }
 
 /* The next node that waits for admission, or n_nodes. */
@@ -83,9 +101,15 @@ static uint32_t next_waiting(struct core *core)
     uint32_t none = core->plan->n_nodes;
     if (core->kept.life == LIFE_BACK)
         return next_back(core);
-    for (; core->admit_hint < core->plan->stage_end[core->kept.stage]; core->admit_hint++)
+    uint32_t end = core->plan->stage_end[core->kept.stage], turned = next_turned(core);
+    if (turned != none)
+        return turned;
+    for (; core->admit_hint < end; core->admit_hint++)
         if (waits_forward(&core->nodes[core->admit_hint]))
-            return core->admit_hint;
+            break;
+    for (uint32_t i = core->admit_hint; i < end; i++) /* whose host has one out waits, and others go */
+        if (waits_forward(&core->nodes[i]) && host_lets_out(core, i))
+            return i;
     return none;
 }
 

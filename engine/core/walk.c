@@ -13,7 +13,9 @@ static bool leads(const uint16_t *next, unsigned from, unsigned to)
 bool walk_state_leads(enum node_state from, enum node_state to)
 {
     static const uint16_t next[NODE_STATE_COUNT] = {
-        [NODE_PENDING] = TO(NODE_OUT) | TO(NODE_FAILED) | TO(NODE_LEFT),
+        [NODE_PENDING] =
+            TO(NODE_OUT) | TO(NODE_FAILED) | TO(NODE_LEFT) |
+            TO(NODE_DONE), /* DONE: an instance that runs the new revision without a walk of its own */
         [NODE_OUT] = TO(NODE_DONE) | TO(NODE_BACK) | TO(NODE_LEFT),
         [NODE_DONE] = TO(NODE_OUT) | TO(NODE_BACK) | TO(NODE_LEFT), /* OUT: suspect, walked again */
         [NODE_BACK] = TO(NODE_UNDONE) | TO(NODE_LEFT) | TO(NODE_GONE),

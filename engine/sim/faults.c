@@ -249,10 +249,11 @@ static void die(struct sim *s, uint32_t i)
     struct sim_node *n = &s->nodes[i];
     n->dead = (struct span){s->now, NEVER};
     freeze(s, i, 0);
-    if (n->job_now != UINT32_MAX &&
-        node_job_of(s, i, (uint16_t)(n->job_now / 2), n->job_now % 2)->state == SIM_JOB_RUNNING)
-        event_push(s, s->now, E_JOB, i, n->job_now,
-                   node_job_of(s, i, (uint16_t)(n->job_now / 2), n->job_now % 2)->gen);
+    if (n->job_now == UINT32_MAX)
+        return;
+    const struct sim_job *job = node_job_of(s, n->job_of, (uint16_t)(n->job_now / 2), n->job_now % 2);
+    if (job->state == SIM_JOB_RUNNING)
+        event_push(s, s->now, E_JOB, n->job_of, n->job_now, job->gen);
 }
 
 static void app_dies(struct sim *s, uint32_t i)
@@ -300,6 +301,13 @@ static void lbs_down(struct sim *s, uint32_t first, int64_t ms)
 {
     for (uint32_t b = first; b < s->plan->n_lbs; b++)
         s->lb_down_until[b] = ms == NEVER ? NEVER : s->now + ms;
+}
+
+/* What is of the machine strikes all instances that run there. */
+static bool of_machine(enum sim_fault_kind kind)
+{
+    return kind == FAULT_NODE_DEAD || kind == FAULT_NODE_FROZEN || kind == FAULT_NODE_HICCUP ||
+           kind == FAULT_DISK_FULL;
 }
 
 static void strike_node(struct sim *s, enum sim_fault_kind kind, uint32_t i)
@@ -362,7 +370,9 @@ void fault_world(struct sim *s, size_t index, uint32_t node)
     if (node >= s->plan->core.n_nodes)
         node = f->node != SIM_ANY ? f->node : (uint32_t)sim_draw(s, s->plan->core.n_nodes);
     sim_say(s, "    fault: %s at %s", sim_fault_name(f->kind), sim_node_name(s->plan, node, name));
-    strike_node(s, f->kind, node);
+    uint32_t end = of_machine(f->kind) ? host_behind(s, node) : node + 1;
+    for (uint32_t i = of_machine(f->kind) ? host_begin(s, node) : node; i < end; i++)
+        strike_node(s, f->kind, i);
     strike_fleet(s, f->kind, node);
 }
 

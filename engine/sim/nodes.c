@@ -3,6 +3,25 @@
  * instants, so whether it lives or is healthy at any time is arithmetic and costs no events. */
 #include "sim/sim_priv.h"
 
+uint32_t host_begin(const struct sim *s, uint32_t i)
+{
+    const uint32_t *first = s->plan->core.host_first;
+    return first && i < s->plan->core.n_nodes ? first[i] : i;
+}
+
+uint32_t host_behind(const struct sim *s, uint32_t i)
+{
+    uint32_t end = host_begin(s, i) + 1;
+    while (end < s->plan->core.n_nodes && host_begin(s, end) == host_begin(s, i))
+        end++;
+    return end;
+}
+
+struct sim_node *host_of(const struct sim *s, const struct sim_node *n)
+{
+    return &s->nodes[host_begin(s, (uint32_t)(n - s->nodes))];
+}
+
 bool span_holds(const struct span *span, int64_t t)
 {
     return span->from <= t && t < span->to;
@@ -38,7 +57,7 @@ int64_t node_bad_since(const struct sim_node *n, int64_t t)
 bool node_complete(const struct sim *s, const struct sim_node *n, uint8_t rev)
 {
     uint64_t need = s->need[core_group_of(&s->plan->core, (uint32_t)(n - s->nodes))];
-    return rev != REV_NONE && (n->made[rev] & need) == need;
+    return rev != REV_NONE && (host_of(s, n)->made[rev] & need) == need;
 }
 
 void node_spawn(struct sim *s, uint32_t i, uint8_t rev)
@@ -53,7 +72,7 @@ void node_spawn(struct sim *s, uint32_t i, uint8_t rev)
                             .dies_at = n->crashes && is_new ? s->now + 3000 : NEVER,
                             .bad_at = n->unhealthy_later && is_new ? s->now + 12000 : NEVER,
                             .rev = rev};
-    if ((n->unhealthy && is_new) || !node_complete(s, n, n->current))
+    if ((n->unhealthy && is_new) || !node_complete(s, n, host_of(s, n)->current))
         n->proc.ready_at = NEVER;
     lb_touch(s, i);
 }
@@ -97,14 +116,17 @@ static bool stop_app(struct sim *s, uint32_t i, uint16_t step, bool back)
     return true;
 }
 
-static bool start_app(struct sim *s, uint32_t i)
+static bool start_app(struct sim *s, uint32_t i, bool back)
 {
     struct sim_node *n = &s->nodes[i];
     n->touched_at = s->now;
-    if (n->current == REV_NONE)
+    uint8_t current = host_of(s, n)->current;
+    if (current == REV_NONE)
         return false;
-    if (!proc_alive(n, s->now))
-        node_spawn(s, i, n->current);
+    if (!proc_alive(n, s->now)) {
+        oracle_starting(s, i, back);
+        node_spawn(s, i, current);
+    }
     return true;
 }
 
@@ -112,12 +134,13 @@ static bool check_out(struct sim *s, struct sim_node *n, uint8_t rev, int bit)
 {
     if (rev == REV_NONE)
         return false;
-    if (n->current != rev) { /* the tree is the other revision's no more, and not yet this one's */
-        n->made[0] &= s->prepare_bits;
-        n->made[1] &= s->prepare_bits;
+    struct sim_node *host = host_of(s, n);
+    if (host->current != rev) { /* the tree is the other revision's no more, and not yet this one's */
+        host->made[0] &= s->prepare_bits;
+        host->made[1] &= s->prepare_bits;
     }
-    n->made[rev] |= UINT64_C(1) << bit;
-    n->current = rev;
+    host->made[rev] |= UINT64_C(1) << bit;
+    host->current = rev;
     n->touched_at = s->now;
     return true;
 }
@@ -134,24 +157,24 @@ static bool work(struct sim *s, uint32_t i, uint16_t step, bool back)
     case DOES_FETCH:
         if (s->git_down_until > s->now)
             return false;
-        n->made[REV_NEW] |= UINT64_C(1) << s->bit_of[step];
+        host_of(s, n)->made[REV_NEW] |= UINT64_C(1) << s->bit_of[step];
         return true;
     case DOES_UNPACK:
     case DOES_BUILD:
     case DOES_SEAL:
         if (rev != REV_NONE)
-            n->made[rev] |= UINT64_C(1) << s->bit_of[step];
+            host_of(s, n)->made[rev] |= UINT64_C(1) << s->bit_of[step];
         return true;
     case DOES_CHECKOUT: return check_out(s, n, rev, s->bit_of[step]);
     case DOES_SWITCH:
         if (!node_complete(s, n, rev))
             return false;
-        n->current = rev;
+        host_of(s, n)->current = rev;
         n->touched_at = s->now;
         return true;
     case DOES_STOP: return stop_app(s, i, step, back);
-    case DOES_START: return start_app(s, i);
-    case DOES_RESTART: return stop_app(s, i, step, back) && start_app(s, i);
+    case DOES_START: return start_app(s, i, back);
+    case DOES_RESTART: return stop_app(s, i, step, back) && start_app(s, i, back);
     default: return true; /* nothing that the world keeps */
     }
 }
@@ -285,27 +308,28 @@ static bool job_known(struct sim *s, struct sim_op *op, uint32_t index, struct s
 void job_start(struct sim *s, struct sim_op *op, uint32_t index)
 {
     uint32_t node = op->req.node, slot = slot_of(op->req.step, op->req.back);
-    struct sim_node *n = &s->nodes[node];
+    struct sim_node *n = &s->nodes[node], *host = host_of(s, n);
     struct sim_job *job = job_at(s, node, slot);
-    if (op->fence < n->fence) { /* refused: a later grant was here */
+    if (op->fence < host->fence) { /* refused: a later grant was here */
         sim_op_reply(s, op, sim_op_takes(s, 15), OUT_FAILED, false);
         return;
     }
-    n->fence = op->fence;
+    host->fence = op->fence;
     if (job_known(s, op, index, job))
         return;
-    if (n->job_now != UINT32_MAX && n->job_now != slot)
-        job_kill(s, node, n->job_now);
+    if (host->job_now != UINT32_MAX && (host->job_of != node || host->job_now != slot))
+        job_kill(s, host->job_of, host->job_now);
     oracle_effect(s, op);
     if (is_once(s, op->req.step))
         oracle_once(s, op->req.step, op->req.back, TRUTH_RUNNING);
     enum does does = s->plan->steps[op->req.step].does;
     uint8_t rev = wanted_rev(n, op->req.back);
     if (makes(does) && does != DOES_CHECKOUT && rev != REV_NONE && !node_complete(s, n, rev))
-        n->made[rev] &= ~(UINT64_C(1) << s->bit_of[op->req.step]);
+        host->made[rev] &= ~(UINT64_C(1) << s->bit_of[op->req.step]);
     if (does == DOES_STOP || does == DOES_RESTART)
         n->stop_began_at = s->now;
-    n->job_now = slot;
+    host->job_of = node;
+    host->job_now = slot;
     *job = (struct sim_job){.state = SIM_JOB_RUNNING,
                             .walk = op->req.walk,
                             .gen = ++s->n_gen,
@@ -348,9 +372,9 @@ static bool looks_ready(struct sim *s, const struct sim_op *op, enum does does)
     switch ((int)does) {
     case DOES_FETCH:
     case DOES_UNPACK:
-    case DOES_SEAL: return rev != REV_NONE && (n->made[rev] >> s->bit_of[op->req.step] & 1);
+    case DOES_SEAL: return rev != REV_NONE && (host_of(s, n)->made[rev] >> s->bit_of[op->req.step] & 1);
     case DOES_CHECKOUT:
-    case DOES_SWITCH: return n->current == rev && rev != REV_NONE;
+    case DOES_SWITCH: return host_of(s, n)->current == rev && rev != REV_NONE;
     case DOES_STOP: return !proc_alive(n, s->now);
     case DOES_START:
     case DOES_RESTART: return proc_alive(n, s->now) && n->proc.started_at > n->stop_began_at;

@@ -77,9 +77,15 @@ void oracle_effect(struct sim *s, const struct sim_op *op)
 /* ---- roles: one is through before a node of the next leaves, and back before one of the one before it goes back */
 
 /* Nobody promises what it runs: it was given up, hurt, left, or has failed within what is tolerated. */
-static bool excused(const struct sim_node *n)
+static bool excused(const struct sim *s, uint32_t node)
 {
-    return n->unwanted || n->hurt || n->left || n->wrong_rev || n->failed;
+    for (uint32_t i = host_begin(s, node); i < host_behind(s, node);
+         i++) { /* its instances stay behind together */
+        const struct sim_node *n = &s->nodes[i];
+        if (n->unwanted || n->hurt || n->left || n->wrong_rev || n->failed)
+            return true;
+    }
+    return false;
 }
 
 /* What a role was to run once is there before a node of the next leaves, unless the whole role was given up. */
@@ -119,7 +125,9 @@ static void order_of_groups(struct sim *s, const struct record *row)
         uint32_t g = core_group_of(plan, i);
         bool first = back ? g > group : g < group,
              gone = proc_alive(o, s->now) && o->proc.rev == (back ? REV_NEW : REV_OLD);
-        if (first && gone && !excused(o))
+        gone &=
+            !back || o->touched_at >= 0; /* an instance that nobody moved, started again by somebody else */
+        if (first && gone && !excused(s, i))
             oracle_broken(s, "%s leaves %s %s of another role has", name_of(s, row->node, name),
                           back ? "on its way back before" : "before", name_of(s, i, other));
     }
@@ -261,6 +269,7 @@ void oracle_stopping(struct sim *s, uint32_t node, uint16_t step, bool late)
             return;
     if (!proc_alive(&s->nodes[node], s->now) || forgot_lately(s, node))
         return;
+    oracle_host_serves(s, node);
     for (uint32_t b = 0; b < lbs_of(s, node); b++)
         if (lb_sends(s, b, node))
             oracle_broken(s, "%s: %s while balancer %u sends requests there", name_of(s, node, name),
@@ -272,6 +281,29 @@ void oracle_stopping(struct sim *s, uint32_t node, uint16_t step, bool late)
     if (left > 0 && !may_cut_sessions(s))
         oracle_broken(s, "%s: %s with %lld sessions left", name_of(s, node, name), s->plan->steps[step].label,
                       (long long)left);
+}
+
+/* ---- instances: their host serves on, and none starts what its directory should not hold */
+
+void oracle_host_serves(struct sim *s, uint32_t node)
+{
+    char name[32], other[32];
+    for (uint32_t i = host_begin(s, node); i < host_behind(s, node); i++) {
+        const struct sim_node *o = &s->nodes[i];
+        if (i != node && o->touched_at >= 0 && o->proc.stopped_at <= s->now && !o->left && !o->hurt &&
+            !o->unwanted && o->before != REV_NONE)
+            oracle_broken(s, "%s is stopped while %s of its host is", name_of(s, node, name),
+                          name_of(s, i, other));
+    }
+}
+
+void oracle_starting(struct sim *s, uint32_t node, bool back)
+{
+    char name[32];
+    const struct sim_node *n = &s->nodes[node];
+    if (s->changes_rev && host_of(s, n)->current != (back ? n->before : REV_NEW))
+        oracle_broken(s, "%s is started%s and its directory holds the other revision", name_of(s, node, name),
+                      back ? " on its way back" : "");
 }
 
 static bool has_check(const struct sim *s)
@@ -289,7 +321,7 @@ void oracle_given_back(struct sim *s, uint32_t node)
     if (n->touched_at < 0 || !has_check(s))
         return;
     int64_t bad = node_healthy(n, s->now) ? NEVER : node_bad_since(n, s->now);
-    if (!node_complete(s, n, n->current))
+    if (!node_complete(s, n, host_of(s, n)->current))
         oracle_broken(s, "%s is put into rotation with an incomplete revision", name_of(s, node, name));
     else if (n->checked_at < n->touched_at)
         oracle_broken(s, "%s is put into rotation without a good check since it was changed",
@@ -311,6 +343,7 @@ static bool runs(const struct sim *s, const struct sim_node *n, uint8_t rev)
 static void end_of_node(struct sim *s, uint32_t i, int status)
 {
     const struct sim_node *n = &s->nodes[i];
+    uint8_t current = host_of(s, n)->current;
     char name[32];
     name_of(s, i, name);
     if (n->unwanted)
@@ -332,7 +365,7 @@ static void end_of_node(struct sim *s, uint32_t i, int status)
         oracle_broken(s, "%s does not run what it ran before, yet the exit status is 1", name);
     else if (status == 4 && !n->hurt && n->before != REV_NONE && !proc_alive(n, s->now))
         oracle_broken(s, "%s runs nothing, yet the exit status is 4", name);
-    else if (status != 5 && !node_complete(s, n, n->current) && n->current != REV_NONE)
+    else if (status != 5 && !node_complete(s, n, current) && current != REV_NONE)
         oracle_broken(s, "%s has an incomplete revision as its current one, yet the exit status is %d", name,
                       status);
 }

@@ -98,7 +98,7 @@ static void world_init(struct sim *s)
                                 .dies_at = down && ran ? INT64_MIN / 2 : NEVER,
                                 .bad_at = NEVER,
                                 .rev = n->before};
-        n->job_now = UINT32_MAX;
+        n->job_now = UINT32_MAX; /* of a host's disk, its first instance's is used */
         n->touched_at = n->checked_at = n->sessions_gone_at = n->stop_began_at = -1;
         for (uint32_t b = 0; b < SIM_LBS_MAX; b++)
             n->lb[b] = (struct lb_node){.admin = up ? LB_READY : LB_MAINT,
@@ -168,9 +168,9 @@ static void heal_node(struct sim *s, uint32_t i)
     bool was_dead = span_holds(&n->dead, s->now);
     bool fell = n->proc.stopped_at == NEVER && (n->proc.dies_at <= s->now || was_dead);
     if (was_dead && n->job_now != UINT32_MAX) {
-        struct sim_job *job = node_job_of(s, i, (uint16_t)(n->job_now / 2), n->job_now % 2);
+        struct sim_job *job = node_job_of(s, n->job_of, (uint16_t)(n->job_now / 2), n->job_now % 2);
         if (job->state == SIM_JOB_RUNNING)
-            event_push(s, n->dead.from, E_JOB, i, n->job_now, job->gen);
+            event_push(s, n->dead.from, E_JOB, n->job_of, n->job_now, job->gen);
     }
     if (span_holds(&n->frozen, s->now))
         n->frozen.to = s->now;
@@ -193,8 +193,9 @@ static void heal_node(struct sim *s, uint32_t i)
     n->proc.bad_at = NEVER;
     if (n->proc.ready_at > s->now && node_complete(s, n, n->proc.rev))
         n->proc.ready_at = s->now;
-    if (fell && n->current != REV_NONE)
-        node_spawn(s, i, n->current);
+    uint8_t current = host_of(s, n)->current;
+    if (fell && current != REV_NONE)
+        node_spawn(s, i, current);
     for (uint32_t b = 0; b < lbs_of(s, i); b++) { /* whoever set it to maintenance is done */
         bool was_by_hand = n->lb[b].by_hand;
         n->lb[b].by_hand = false;

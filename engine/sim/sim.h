@@ -66,6 +66,7 @@ struct sim_shape {
     uint32_t roles[CORE_GROUPS_MAX], n_roles;
     uint32_t n_bare;    /* the first so many have no balancer */
     uint32_t once_role; /* whose the run-once step is, from 0; n_roles: each has one */
+    uint32_t instances; /* so many nodes in a row are one host; 0, 1: each is one */
 };
 /* false: no such plan, or numbers that do not fit together. Memory from `arena`. */
 bool sim_plan_stock(const struct sim_shape *shape, struct arena *arena, struct sim_plan *ret,

@@ -50,7 +50,8 @@ struct sim_node {
     bool hurt; /* by a fault, not by us: what it runs is excused */
     uint8_t before, current;
     uint64_t made[2]; /* bit per making step: is that revision complete on disk? */
-    uint32_t fence, job_now;
+    uint32_t fence;   /* of the host, as are disk and jobs: those of its first instance count */
+    uint32_t job_of, job_now;
     bool begun;                     /* drained by a controller, and not given back since */
     int64_t sessions_gone_at;       /* killed */
     int64_t touched_at, checked_at; /* last stop, switch or start by us; last good answer of the check */
@@ -155,6 +156,10 @@ void sim_say(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 
 void story_row(struct sim *s, const struct record *row);
 
 /* ---- nodes.c: processes, disks, jobs */
+/* The node whose disk and runner this one uses: the first instance of its host, or itself. */
+struct sim_node *host_of(const struct sim *s, const struct sim_node *n);
+uint32_t host_begin(const struct sim *s, uint32_t i);
+uint32_t host_behind(const struct sim *s, uint32_t i);
 bool span_holds(const struct span *span, int64_t t);
 bool proc_alive(const struct sim_node *n, int64_t t);
 bool node_healthy(const struct sim_node *n, int64_t t);
@@ -210,6 +215,8 @@ void oracle_sent(struct sim *s, const struct op_req *req);
 void oracle_effect(struct sim *s, const struct sim_op *op);
 void oracle_taken_out(struct sim *s, uint32_t node);
 void oracle_stopping(struct sim *s, uint32_t node, uint16_t step, bool late);
+void oracle_starting(struct sim *s, uint32_t node, bool back);
+void oracle_host_serves(struct sim *s, uint32_t node);
 void oracle_given_back(struct sim *s, uint32_t node);
 void oracle_once(struct sim *s, uint16_t step, bool undo, enum once_truth truth);
 void oracle_end(struct sim *s, int status);

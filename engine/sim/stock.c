@@ -74,6 +74,7 @@ static struct core_step_def define(const struct sim_shape *shape, enum phase pha
     def.record_before = def.takes_out = does == DOES_DRAIN;
     def.gives_back = does == DOES_ENABLE;
     def.stops = does == DOES_STOP;
+    def.of_host = phase == PHASE_PREPARE || phase == PHASE_FINISH || does == DOES_SWITCH;
     def.warns_back = does == DOES_CMD && phase == PHASE_CHANGE;
     def.stable = does == DOES_HEALTH ? 3 : 0;
     def.retries = waits(does) ? 0 : shape->retries;
@@ -191,6 +192,26 @@ static bool set_groups(const struct sim_shape *shape, struct sim_plan *p, struct
            err_set(err, E_USAGE, "the roles have %u nodes, not %u", first, shape->n_nodes);
 }
 
+/* A host ends where a role does. */
+static bool set_hosts(const struct sim_shape *shape, const struct stock_step *rows, struct core_plan *core,
+                      struct arena *arena, struct err *err)
+{
+    if (shape->instances < 2)
+        return true;
+    if (rows == in_place)
+        return err_set(err, E_USAGE, "instances need a plan whose change leaves the running tree alone");
+    uint32_t *first = arena_array(arena, core->n_nodes, sizeof(*first));
+    for (uint32_t i = 0, g = 0, begin = 0; i < core->n_nodes; i++) {
+        if (i == core->groups[g].end) {
+            begin = i;
+            g++;
+        }
+        first[i] = i - (i - begin) % shape->instances;
+    }
+    core->host_first = first;
+    return true;
+}
+
 bool sim_plan_stock(const struct sim_shape *shape, struct arena *arena, struct sim_plan *ret, struct err *err)
 {
     const struct stock_step *rows = strcmp(shape->plan, "rolling") == 0    ? rolling
@@ -220,7 +241,7 @@ bool sim_plan_stock(const struct sim_shape *shape, struct arena *arena, struct s
             flags[i] = CORE_NODE_HAS_BEFORE | CORE_NODE_COMES_BACK;
     }
     ret->core.node_flags = flags;
-    if (!set_groups(shape, ret, err))
+    if (!set_groups(shape, ret, err) || !set_hosts(shape, rows, &ret->core, arena, err))
         return false;
     add_all(shape, rows, ret);
     return set_stages(shape, &ret->core, err);

@@ -73,10 +73,12 @@ struct config {
     bool once, stop_on_failure;
     uint32_t
         n_workers; /* so many of them are a role of their own, before the others and without a balancer */
+    uint32_t instances; /* the first so many are one host; 0: each node is one */
 };
 
 static struct core_plan plan;
 static uint8_t flags[NODES_MAX];
+static uint32_t host_of[NODES_MAX];
 static struct record rows[ROWS_MAX];
 static struct state *stack;
 static char trace[DEPTH_MAX][80];
@@ -139,6 +141,10 @@ static void make_plan(const struct config *c)
         plan.steps[i].phase = phases[i];
     }
     plan.steps[S_FETCH].forward_only = true;
+    plan.steps[S_FETCH].of_host = plan.steps[S_SWITCH].of_host = true;
+    for (uint32_t i = 0; i < c->n_nodes; i++)
+        host_of[i] = i < c->instances ? 0 : i;
+    plan.host_first = c->instances > 0 ? host_of : NULL;
     plan.steps[S_DRAIN].record_before = true;
     for (int i = 0; i < N_STEPS && c->n_workers > 0; i++)
         if (plan.steps[i].phase == PHASE_DRAIN || plan.steps[i].phase == PHASE_ENABLE)
@@ -270,10 +276,15 @@ static void drain(struct state *s, uint32_t depth, uint32_t i)
     }
 }
 
+static bool left(struct state *s, uint32_t i)
+{
+    return core_of(s)->nodes[i].kept.state == NODE_LEFT;
+}
+
 /* What a change does when it works. */
 static void effect(struct state *s, uint32_t depth, const struct op_req *op)
 {
-    struct wnode *w = &s->w[op->node];
+    struct wnode *w = &s->w[op->node], *host = &s->w[host_of[op->node]];
     uint8_t rev = op->back ? OLD : NEW;
     if (op->role == ROLE_GUARD || op->step == S_DRAIN) {
         drain(s, depth, op->node);
@@ -285,17 +296,20 @@ static void effect(struct state *s, uint32_t depth, const struct op_req *op)
         return; /* its runner knows that it is done */
     *job = by_runner ? (uint8_t)(op->walk + 1) : 0;
     switch (op->step) {
-    case S_FETCH: w->fetched = 1; break;
+    case S_FETCH: host->fetched = 1; break;
     case S_STOP:
         if (!w->out && !w->forgot && w->runs != NOTHING && op->node >= first_balanced())
             wrong(depth, "node %u is stopped in rotation", op->node + 1);
+        for (uint32_t k = 0; k < plan.n_nodes; k++)
+            if (k != op->node && host_of[k] == host_of[op->node] && s->w[k].runs == NOTHING && !left(s, k))
+                wrong(depth, "node %u is stopped while node %u of its host is", op->node + 1, k + 1);
         w->runs = NOTHING;
         w->checked = 0;
         break;
     case S_SWITCH:
-        if (rev == NEW && !w->fetched)
+        if (rev == NEW && !host->fetched)
             wrong(depth, "node %u is switched to what was not fetched", op->node + 1);
-        w->disk = rev;
+        host->disk = rev;
         break;
     case S_ONCE:
         if (plan.steps[S_ONCE].once != ONCE_NO && s->once != ONCE_NOT)
@@ -303,8 +317,10 @@ static void effect(struct state *s, uint32_t depth, const struct op_req *op)
         s->once = ONCE_IS_DONE;
         break;
     case S_START:
+        if (w->runs == NOTHING && host->disk != rev)
+            wrong(depth, "node %u is started and its directory holds the other revision", op->node + 1);
         if (w->runs == NOTHING)
-            w->runs = w->disk;
+            w->runs = host->disk;
         w->checked = 0;
         break;
     case S_ENABLE:
@@ -319,14 +335,14 @@ static void effect(struct state *s, uint32_t depth, const struct op_req *op)
 /* Is it so? What an observing or waiting verb answers when it can be asked. */
 static bool is_so(struct state *s, const struct op_req *op)
 {
-    struct wnode *w = &s->w[op->node];
+    struct wnode *w = &s->w[op->node], *host = &s->w[host_of[op->node]];
     uint8_t rev = op->back ? OLD : NEW;
     switch (op->step) {
-    case S_FETCH: return w->fetched;
+    case S_FETCH: return host->fetched;
     case S_DRAIN:
     case S_IDLE: return w->out;
     case S_STOP: return w->runs == NOTHING;
-    case S_SWITCH: return w->disk == rev;
+    case S_SWITCH: return host->disk == rev;
     case S_ONCE: return w->job[op->back][S_ONCE] == op->walk + 1;
     case S_START: return w->runs != NOTHING;
     case S_CHECK:
@@ -695,11 +711,18 @@ int main(int argc, char **argv)
         {.name = "2 nodes at once", .n_nodes = 2, .window = 2, .min_up = 0, .once = true},
         {.name = "2 nodes, stop on failure", .n_nodes = 2, .window = 1, .min_up = 1, .stop_on_failure = true},
         {.name = "2 nodes, soak", .n_nodes = 2, .window = 1, .min_up = 1, .soak_ms = 2000},
+        {.name = "2 instances", .n_nodes = 2, .window = 2, .min_up = 0, .instances = 2},
         {.name = "3 nodes, window 2, once", .n_nodes = 3, .window = 2, .min_up = 1, .once = true},
         {.name = "3 nodes, one may fail", .n_nodes = 3, .window = 1, .min_up = 1, .max_failed = 1},
         {.name = "4 nodes, window 2", .n_nodes = 4, .window = 2, .min_up = 2},
         {.name = "1 worker, 2 nodes", .n_nodes = 3, .window = 1, .min_up = 1, .n_workers = 1},
         {.name = "2 workers, 2 nodes", .n_nodes = 4, .window = 2, .min_up = 1, .n_workers = 2},
+        {.name = "2 instances and a node",
+         .n_nodes = 3,
+         .window = 2,
+         .min_up = 1,
+         .max_failed = 1,
+         .instances = 2},
     };
     uint64_t budget = option(argc, argv, "--budget", 2), seconds = option(argc, argv, "--seconds", 25);
     uint64_t nodes = option(argc, argv, "--nodes", 0), states = 0;

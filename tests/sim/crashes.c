@@ -27,6 +27,8 @@ static const char *const worlds[] = {
     "plan rolling nodes 3 window 2 min-up 1 lbs 1\nfault lb-forgets@n2/wait_idle\nfault slow@n1/stop\n",
     "plan rolling roles 2,2 window 1 min-up 1 lbs 1 bare 1 once first once-role 1 undo\n",
     "plan rolling roles 1,2,1 window 2 min-up 0 lbs 1 bare 1 once before once-role 3 undo soak 2s\nfault unhealthy@n4\n",
+    "plan rolling nodes 3 window 2 min-up 1 lbs 1 instances 2 once first undo\n",
+    "plan rolling nodes 3 window 1 min-up 1 lbs 1 instances 3 max-failed 1\nfault unhealthy@n2\n",
 };
 
 struct tally {

@@ -49,6 +49,7 @@ static uint32_t *number_field(struct sim_shape *shape, const char *key)
            : strcmp(key, "down") == 0       ? &shape->n_down
            : strcmp(key, "bare") == 0       ? &shape->n_bare
            : strcmp(key, "once-role") == 0  ? &shape->once_role
+           : strcmp(key, "instances") == 0  ? &shape->instances
                                             : NULL;
 }
 
@@ -193,6 +194,8 @@ static void put_plan(const struct scenario *sc, struct buf *out)
         buf_printf(out, " bare %u", s->n_bare);
     if (s->once_role)
         buf_printf(out, " once-role %u", s->once_role);
+    if (s->instances)
+        buf_printf(out, " instances %u", s->instances);
     if (s->max_failed)
         buf_printf(out, " max-failed %u", s->max_failed);
     if (s->n_maint)

@@ -72,6 +72,8 @@ static void draw_shape(struct dice *d, struct scenario *sc, uint32_t n_nodes)
     sc->seed = d->state >> 20;
     if (chance(d, 3) && s->n_nodes > 2)
         draw_roles(d, s);
+    if (chance(d, 3) && strcmp(s->plan, "in-place") != 0)
+        s->instances = 2 + draw(d, 3);
 }
 
 static void add(struct scenario *sc, struct move m)
