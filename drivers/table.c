@@ -9,7 +9,7 @@
 extern const struct driver apache_driver, asg_driver, aws_driver, command_driver, ec2_driver, elb_driver,
     elbv2_driver, haproxy_driver, http_driver, netscaler_driver, nginx_driver, nginx_plus_driver,
     notify_driver, varnish_driver, varnish_service_driver;
-extern const struct driver cmd_driver, git_driver, npm_driver, release_driver, service_driver,
+extern const struct driver cmd_driver, git_driver, npm_driver, release_driver, service_driver, source_driver,
     supervisord_driver;
 
 /* clang-format off */
@@ -32,6 +32,7 @@ const struct driver *const driver_table[] = {
     &npm_driver,
     &release_driver,
     &service_driver,
+    &source_driver,
     &supervisord_driver,
     &varnish_driver,
     &varnish_service_driver,

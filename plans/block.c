@@ -328,6 +328,7 @@ bool block_read(struct compiler *c)
     c->b.shared = shared_words(c, c->b.shared);
     c->b.ssh_defaults = (struct ssh_block){.transport = "ssh"};
     (void)ssh_read(c, c->b.ssh, "release: ssh", &c->b.ssh_defaults);
+    source_read(c);
     texts_check(c);
     git_path_read(c);
     balancers_read(c);

@@ -111,14 +111,18 @@ static void looking_set(struct compiler *c)
     map_put(c->r.arena, probe, "layout", at, value_scalar(c->r.arena, at, c->layout));
     map_put(c->r.arena, resolve, "rev", at,
             value_scalar(c->r.arena, at, arena_strdup(c->r.arena, buf_str(&typed))));
+    /* Versions that were built elsewhere have no commits between them. */
+    const bool artifact = c->b.artifact != NULL;
+    if (artifact)
+        source_args(c, resolve);
     const struct {
         const char *verb;
         const struct value *args;
         struct plan_step *to;
     } rows[] = {{"release.probe", probe, &c->plan->probe_step},
-                {"git.resolve", resolve, &c->plan->resolve_step},
+                {artifact ? "source.resolve" : "git.resolve", resolve, &c->plan->resolve_step},
                 {"git.log", NULL, &c->plan->log_step}};
-    for (size_t i = 0; c->revision && c->b.repo != NULL && i < 3; i++) {
+    for (size_t i = 0; c->revision && c->b.repo != NULL && i < (artifact ? 2 : 3); i++) {
         const struct item item = {
             .verb = rows[i].verb, .args = rows[i].args, .at = at, .phase = PHASE_PREPARE};
         if (table_verb(c->table, rows[i].verb) != NULL)
@@ -181,8 +185,9 @@ static void secrets_set(struct compiler *c)
 {
     for (size_t i = 0; i < c->plan->n_steps; i++)
         step_secrets(c, &c->plan->steps[i]);
-    const struct plan_step *beside[] = {&c->plan->capacity_step, &c->plan->guard_step, &c->plan->show_step};
-    for (size_t i = 0; i < 3; i++)
+    const struct plan_step *beside[] = {&c->plan->capacity_step, &c->plan->guard_step, &c->plan->show_step,
+                                        &c->plan->resolve_step};
+    for (size_t i = 0; i < sizeof(beside) / sizeof(*beside); i++)
         for (const struct plan_step *s = beside[i]; s != NULL; s = s->also)
             step_secrets(c, s);
     event_secrets(c);
@@ -318,6 +323,7 @@ static void plan_fill(struct compiler *c)
     steps_read(c, file);
     revision_missed(c);
     git_path_missed(c);
+    source_missed(c);
     balancer_set(c);
     times_set(c);
     looking_set(c);

@@ -25,6 +25,7 @@ struct ssh_block {
 struct release_block {
     const struct value *map;
     const char *git_path; /* the application is this directory of the repository; NULL: all of it */
+    const char *artifact; /* `source: {artifact: ..}` as written; NULL: a repository, or none */
     const char *app, *repo, *branch, *dir, *user, *plan, *on_failure, *confirm, *approval, *tz,
         *window_closes;
     const struct value *app_servers, *ssh, *balancer, *supervisor, *service, *shared, *build, *check, *stages,
@@ -87,6 +88,11 @@ struct item {
 bool block_read(struct compiler *c);
 /* Is it a word that the block's driver knows? (One that is not is told by block_read.) */
 bool block_may_hold(struct compiler *c, const struct driver_block *b, const char *key);
+/* source.c: `source:` becomes repo and `git: {via: controller}`; the arguments of source.resolve that no variable may change;
+ * plans that could not take it. */
+void source_read(struct compiler *c);
+void source_args(struct compiler *c, struct value *args);
+void source_missed(struct compiler *c);
 /* shared.c: the list `shared:` as drivers take it, NULL when there is none. Fills b.content. */
 const struct value *shared_words(struct compiler *c, const struct value *list);
 const struct driver_block *block_of_driver(struct compiler *c, const char *driver);

@@ -6,9 +6,9 @@
 #include <string.h>
 
 /* What is the release's alone, whoever it is for. */
-static const char *const of_release[] = {"app",      "repo", "branch",    "shared", "on_failure",   "confirm",
-                                         "approval", "keep", "hooks",     "notify", "git",          "roles",
-                                         "windows",  "tz",   "skip_days", "freeze", "window_closes"};
+static const char *const of_release[] = {
+    "app",    "repo", "branch", "shared",  "on_failure", "confirm",   "approval", "keep",          "hooks",
+    "notify", "git",  "roles",  "windows", "tz",         "skip_days", "freeze",   "window_closes", "source"};
 static const char *const of_role[] = {"app_servers", "plan",       "dir",     "user",   "ssh",
                                       "balancer",    "supervisor", "service", "build",  "check",
                                       "stages",      "soak",       "window",  "min_up", "max_failed"};

@@ -106,6 +106,11 @@ const char *does_name(enum does does);
  * FILE being where a line "NAME TYPE BASE64" would make it known. */
 #define HOST_KEY_FACT "host_key."
 
+/* `source: {artifact: ..}`: what stands for the version in its path or address, and before it, in the place of a repository's
+ * address, for all its versions. */
+#define SOURCE_VERSION "{rev}"
+#define SOURCE_REPO    "artifact:"
+
 /* Where a plan puts the revision. */
 #define LAYOUT_RELEASES "releases" /* dir holds repo.git, releases/, shared/, current */
 #define LAYOUT_IN_PLACE "in-place" /* dir is the checkout */

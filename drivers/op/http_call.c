@@ -30,6 +30,8 @@ struct http_exchange {
     int64_t timer_ms; /* monotonic time at which libcurl wants to be called, CLOCK_NEVER = not */
     struct buf head, body;
     bool link_local, link_local_meant;
+    FILE *to;
+    bool full; /* what was to go there could not be written */
 };
 
 static void call_fini(struct http_exchange *c)
@@ -74,6 +76,13 @@ static int on_timer(CURLM *multi, long timeout_ms, void *ctx)
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 {
     struct http_exchange *c = ctx;
+    long status = 0;
+    if (c->to)
+        curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status == 200) {
+        c->full = fwrite(data, 1, size * n, c->to) != size * n;
+        return c->full ? 0 : size * n;
+    }
     buf_add(&c->body, data, size * n);
     return c->body.cut ? 0 : size * n;
 }
@@ -163,6 +172,11 @@ static void set_request(struct http_exchange *c, const struct http_req *req)
     curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(c->easy, CURLOPT_HEADERFUNCTION, on_head);
     curl_easy_setopt(c->easy, CURLOPT_HEADERDATA, c);
+    if (req->redirects) {
+        curl_easy_setopt(c->easy, CURLOPT_FOLLOWLOCATION, 1L);
+        curl_easy_setopt(c->easy, CURLOPT_MAXREDIRS, (long)req->redirects);
+        curl_easy_setopt(c->easy, CURLOPT_REDIR_PROTOCOLS_STR, "https");
+    }
     if (req->method)
         curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, req->method);
     if (req->ca)
@@ -193,6 +207,7 @@ static bool call_init(struct http_exchange *c, const struct http_req *req)
         return false;
     }
     c->link_local_meant = req->link_local;
+    c->to = req->to;
     if (!add_headers(c, req))
         return false;
     if (curl_easy_setopt(c->easy, CURLOPT_URL, req->url) != CURLE_OK) {
@@ -282,6 +297,8 @@ bool http_call(struct op *op, const struct http_req *req, struct http_res *ret)
     ret->body_len = c.body.len;
     if (c.link_local)
         ret->problem = "a link-local address, which is refused";
+    else if (c.full)
+        ret->problem = "the file that it goes to cannot be written: is the disk full?";
     else if (ret->end != HTTP_ANSWERED)
         ret->problem = curl_easy_strerror(rc);
     return true;

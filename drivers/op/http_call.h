@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* One HTTP request for one op: libcurl's multi interface under op_wait. Used by http, notify, aws and balancers.
  *
- * Never follows redirects, never asks a proxy, verifies TLS (1.2 or later), refuses link-local addresses (but where it is told that one is meant), and
+ * Follows redirects only where it is told to, never asks a proxy, verifies TLS (1.2 or later), refuses link-local addresses (but where it is told that one is meant), and
  * keeps at most max_bytes of the body. */
 #ifndef RELEASE_DRIVERS_HTTP_CALL_H
 #define RELEASE_DRIVERS_HTTP_CALL_H
+
+#include <stdio.h>
 
 #include "drivers/op/driver.h"
 
@@ -19,6 +21,9 @@ struct http_req {
     const char *ca;              /* file of CA certificates, NULL = the system's */
     const char *address;         /* "host:port" to connect to instead of the URL's; NULL = the URL's */
     bool link_local;             /* such an address is meant: where a machine's own credentials are */
+    int redirects; /* so many are followed, to https alone; 0: none. Authorization goes to the first host only */
+    FILE *
+        to; /* what is answered with 200 goes there, all of it; max_bytes is for what else is. NULL: the body is in the result */
     size_t max_bytes;
     int timeout_ms;
 };

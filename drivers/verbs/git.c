@@ -11,6 +11,7 @@
 #include "drivers/node/report.h"
 #include "drivers/node/running.h"
 #include "drivers/verbs/git_carry.h"
+#include "drivers/verbs/git_name.h"
 #include "drivers/verbs/scripts.h"
 
 #define REPO_MAX 2000
@@ -186,6 +187,33 @@ static const char *seconds_of(struct op *op, const char *param)
     return ms > 0 ? arena_printf(op_arena(op), "%" PRId64, ms / 1000) : "";
 }
 
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+enum outcome git_name(struct op *op, const char *repo, const char *name, const struct git_wants *wants)
+{
+    const char *fixed[] = {"resolve",
+                           git_repo_key(op, repo),
+                           repo,
+                           git_seconds_left(op),
+                           name,
+                           or_empty(wants->submodules),
+                           or_empty(wants->lfs),
+                           or_empty(wants->subdir),
+                           or_empty(wants->allow),
+                           or_empty(wants->max_age),
+                           or_empty(wants->keyring),
+                           or_empty(wants->signers)};
+    size_t n_fixed = sizeof fixed / sizeof *fixed;
+    const char **args = arena_array(op_arena(op), wants->n_shared + n_fixed + 1, sizeof *args);
+    memcpy(args, fixed, sizeof fixed);
+    for (size_t i = 0; i < wants->n_shared; i++)
+        args[n_fixed + i] = shared_path(op, wants->shared[i]);
+    return report_local(op, &(struct node_cmd){.script = script_resolve, .args = args});
+}
+
 static enum outcome git_resolve(struct op *op)
 {
     const char *repo = arg_or_var(op, "repo"), *rev = op_arg(op, "rev");
@@ -200,26 +228,15 @@ static enum outcome git_resolve(struct op *op)
     if ((*keyring && !want_path(op, "git: keyring", keyring)) ||
         (*signers && !want_path(op, "git: signers", signers)))
         return op_end(op);
-    size_t n = 0;
-    const char *const *shared = op_arg_list(op, "shared", &n);
-    const char *fixed[] = {"resolve",
-                           git_repo_key(op, repo),
-                           repo,
-                           git_seconds_left(op),
-                           rev,
-                           op_arg(op, "submodules"),
-                           op_arg(op, "lfs"),
-                           subdir,
-                           lines_of(op, "allow"),
-                           seconds_of(op, "max_age"),
-                           keyring,
-                           signers};
-    size_t n_fixed = sizeof fixed / sizeof *fixed;
-    const char **args = arena_array(op_arena(op), n + n_fixed + 1, sizeof *args);
-    memcpy(args, fixed, sizeof fixed);
-    for (size_t i = 0; i < n; i++)
-        args[n_fixed + i] = shared_path(op, shared[i]);
-    return report_local(op, &(struct node_cmd){.script = script_resolve, .args = args});
+    struct git_wants wants = {.submodules = op_arg(op, "submodules"),
+                              .lfs = op_arg(op, "lfs"),
+                              .subdir = subdir,
+                              .allow = lines_of(op, "allow"),
+                              .max_age = seconds_of(op, "max_age"),
+                              .keyring = keyring,
+                              .signers = signers};
+    wants.shared = op_arg_list(op, "shared", &wants.n_shared);
+    return git_name(op, repo, rev, &wants);
 }
 
 static enum outcome git_log(struct op *op)

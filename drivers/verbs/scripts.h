@@ -10,6 +10,7 @@ extern const char script_prepare[];
 extern const char script_probe[];
 extern const char script_releasedir[];
 extern const char script_resolve[];
+extern const char script_source[];
 extern const char script_switch[];
 
 #endif

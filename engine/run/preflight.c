@@ -139,6 +139,13 @@ static void ask(struct preflight *p)
     batch_wait(p->batch);
 }
 
+/* Such a version may bear the name of the commit that it was built of. */
+static bool is_artifact(const struct job *resolve)
+{
+    const char *kind = preflight_fact(resolve, "rev_kind");
+    return kind && strcmp(kind, "artifact") == 0;
+}
+
 /* "--rev resolves once to 40 hex digits that begin with what was typed" */
 static void take_revision(struct preflight *p)
 {
@@ -159,7 +166,7 @@ static void take_revision(struct preflight *p)
         problems_add(p->problems, "revision '%s': the repository answered '%s' instead of a 40-digit commit",
                      typed, rev ? rev : "");
     } else if (strlen(typed) >= 7 && strlen(typed) <= 40 && is_hex(typed, strlen(typed)) &&
-               !str_starts(rev, typed)) {
+               !str_starts(rev, typed) && !is_artifact(p->resolve)) {
         problems_add(
             p->problems,
             "revision '%s': it names commit %s, which does not begin with it (a branch or tag named like a "

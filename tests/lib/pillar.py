@@ -6,8 +6,7 @@ import os
 TEMPLATE = """# A test fleet: loopback addresses, every node with its own sshd and supervisord.
 release:
   app: site
-  repo: {origin}
-  branch: main
+  {what}
   dir: {dir}/srv   # each node says its own: they share one machine
   plan: {plan}
   app_servers:
@@ -53,14 +52,15 @@ def balancer_lines(fleet, changes):
 
 def write_pillar(fleet, changes):
     """changes: any key of DEFAULTS (None leaves it out), plan, transport, sockets, drain_timeout, on_timeout,
-    servers, balancer (the lines of app_servers and balancer), extra (more text), ssh_port (of hosts that are no node: nodes
+    source (in the place of the repository), servers, balancer (the lines of app_servers and balancer), extra (more text), ssh_port (of hosts that are no node: nodes
     say their own)."""
     servers = changes.get("servers") or "\n".join(
         f"    {n.id}: {{host: {n.host}, port: {n.port}, dir: {n.srv}, ssh: {{port: {n.ssh_port}}}}}" for n in fleet.nodes)
     keys = {k: changes.get(k, v) for k, v in DEFAULTS.items()}
     extra = "".join(f"  {k}: {v}\n" for k, v in keys.items() if v is not None) + changes.get("extra", "")
     text = TEMPLATE.format(
-        ssh_more=f"port: {changes['ssh_port']}, " if "ssh_port" in changes else "", origin=fleet.origin, dir=fleet.dir, plan=changes.get("plan", fleet.mode), servers=servers,
+        ssh_more=f"port: {changes['ssh_port']}, " if "ssh_port" in changes else "",
+        what=f"source: {changes['source']}" if "source" in changes else f"repo: {fleet.origin}\n  branch: main", dir=fleet.dir, plan=changes.get("plan", fleet.mode), servers=servers,
         transport=changes.get("transport", fleet.ssh), user=getpass.getuser(), key=fleet.key,
         known_hosts=fleet.known_hosts, balancer=balancer_lines(fleet, changes), extra=extra)
     os.makedirs(f"{fleet.root}/pillar", mode=0o700, exist_ok=True)

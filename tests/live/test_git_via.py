@@ -5,11 +5,12 @@ import os
 import shutil
 import socket
 import subprocess
+import tarfile
 
 from daemons import can_connect, spawn, wait_for
 from faults import Proxy
 from origin import add_commit
-from scene import expect, expect_world, release, run
+from scene import expect, expect_world, refused, release, run, told
 
 FLEET = {"varnish": None, "balancers": 1, "n_nodes": 3}
 CUT_AT = 6 << 20  # bytes of a transfer of 12 MB
@@ -100,6 +101,40 @@ def test_a_directory_of_the_repository(fleet):
     assert "prod.sls:" in said and "git: path: apps/shop in revision" in said and "it is not there" in said, said
     shown = run(fleet, "plan", "--rev", fleet.revs["v9"], "prod").stdout
     assert "path        apps/shop, of the repository" in shown and "commits that touch apps/shop" in shown, shown
+
+
+def test_an_artifact(fleet):
+    """source: {artifact: ..}: archives that were built elsewhere, one of them broken; no repository is asked, and each node runs the
+    very bytes."""
+    builds, work = f"{fleet.dir}/builds", f"{fleet.dir}/origin.work"
+    os.makedirs(builds)
+    for version in ("v2", "v3", "v7"):
+        subprocess.run(["git", "-C", work, "archive", "--prefix=site/", "-o", f"{builds}/site-{version}.tar.gz", version], check=True)
+    subprocess.run("sha256sum site-* >SHA256SUMS", cwd=builds, shell=True, check=True)
+    fleet.write_pillar(source=f'{{artifact: "{builds}/site-{{rev}}.tar.gz", sha256: {builds}/SHA256SUMS, strip: 1}}')
+    commits = {}
+    for version in ("v2", "v7"):
+        run(fleet, "run", "--rev", version, "--yes", "prod")
+        for node in fleet.nodes:
+            with open(f"{node.current}/.release-complete") as f:
+                commits[version] = fleet.revs[version] = next(x.split()[1] for x in f if x.startswith("rev "))
+        expect_world(fleet, version)
+        with tarfile.open(f"{builds}/site-{version}.tar.gz") as tar:
+            for member in (m for m in tar if m.isfile()):
+                with open(f"{fleet.nodes[0].current}/{member.name.split('/', 1)[1]}", "rb") as f:
+                    assert f.read() == tar.extractfile(member).read(), member.name
+    broken = run(fleet, "run", "--rev", "v3", "--yes", "prod", status=1)
+    assert "v3" in broken.stdout, told(broken)
+    expect_world(fleet, "v7")
+    run(fleet, "rollback", "--yes", "prod")
+    expect_world(fleet, "v2")
+    with open(f"{builds}/site-v7.tar.gz", "ab") as f:
+        f.write(b"x")
+    refused(fleet, ("run", "--rev", "v7", "--yes", "prod"), 6, "site-v7.tar.gz has SHA-256", "nothing of it was used")
+    assert "site-v9.tar.gz" in refused(fleet, ("run", "--rev", "v9", "--yes", "prod"), 6)
+    # What is known by its commit needs no file any more.
+    shutil.rmtree(builds)
+    assert commits["v7"][:12] in run(fleet, "plan", "--rev", commits["v7"], "prod").stdout
 
 
 def test_a_cut_transfer_goes_on(fleet):

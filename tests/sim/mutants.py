@@ -31,7 +31,7 @@ MUTANTS = [
     ("old answers are acted on", "outcome.c", "core->now - n->op_at > STALE_MS", "false"),
     ("a run-once step may run on each node", "node.c",
      "return def->back_only || (def->once != ONCE_NO && core->kept.once_state[step] == ONCE_DONE);", "return def->back_only;"),
-    ("nobody waits for a run-once step", "node.c", "else if (!waits_for_other(core, i, step))", "else if (true)"),
+    ("nobody waits for a run-once step", "node.c", "else if (!waits_for_other(core, i, step) && ", "else if ("),
     ("a touched node is given back unchanged", "failure.c",
      "else if (n->kept.touched)\n        emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_DRAIN], why);",
      "else if (n->kept.touched)\n        emit_note(core, up, NOTE_NODE_TURN, i, CORE_NO_STEP, core->phase_first[PHASE_ENABLE], why);"),

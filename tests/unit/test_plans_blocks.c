@@ -116,12 +116,47 @@ static void an_unknown_word_of_a_block_is_not_read(void **state)
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+/* `source:` stands in the place of `repo:`, and what is asked of a repository is not asked of an archive. */
+static void a_source_is_no_repository(void **state)
+{
+    (void)state;
+#define PLACE                                                                                                \
+    "release:\n  app: a\n  dir: /d\n  user: u\n  branch: main\n  app_servers: {n1: {host: h1, port: 1}}\n  supervisor: z\n"
+    static const char *const rows[][2] = {
+        {"  repo: r\n  source: {artifact: '/b/shop.tar', strip: x}\n  git: {via: node, allow: [main]}\n",
+         "pillar/prod.sls:8:3: release: repo and source: one of the two says what is released; leave the other out\n"
+         "pillar/prod.sls:9:22: release: source: artifact: '/b/shop.tar' is one file for all versions; wanted {rev} in it, in whose place --rev stands\n"
+         "pillar/prod.sls:10:20: release: git: allow: is asked of a repository, and `source` is none; leave one of the two out\n"
+         "pillar/prod.sls:10:14: release: git: via: nodes do not read the artifact; leave `via` out, the controller brings it\n"},
+        {"  source: {artifct: '/b/shop-{rev}.tar'}\n",
+         "pillar/prod.sls:8:11: release: source: no artifact (wanted: source: {artifact: /srv/builds/shop-{rev}.tar.gz})\n"
+         "pillar/prod.sls:8:12: release: source: unknown key 'artifct' (did you mean 'artifact'?)\n"},
+        {"  source: {artifact: '/b/shop-{rev}.tar'}\n  plan: in-place\n",
+         "pillar/prod.sls:8:11: release: source: plan in-place checks out a repository (git.checkout at (built-in) in-place.yml:5:21), "
+         "and an artifact goes into a directory of its own; take `plan: rolling`\n"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        auto_rig struct rig r = {.plan = NULL};
+        auto_buf struct buf text = BUF_INIT(2000);
+        buf_printf(&text, PLACE "%s", rows[i][0]);
+        assert_false(compile(&r, buf_str(&text)));
+        assert_string_equal(said(&r.problems), rows[i][1]);
+    }
+    auto_rig struct rig r = {.plan = NULL};
+    assert_true(
+        compile(&r, PLACE "  source: {artifact: '/b/{rev}/shop-{rev}.tar', sha256: '/b/{rev}/SUMS'}\n"));
+    assert_string_equal(r.plan->repo, "artifact:/b/{rev}/shop-{rev}.tar");
+    assert_string_equal(r.plan->resolve_step.verb, "source.resolve");
+    assert_null(r.plan->log_step.verb);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(each_wrong_value_of_a_block_is_told_once),
         T(what_a_verb_refuses_in_a_block_is_told_once),
         T(an_unknown_word_of_a_block_is_not_read),
+        T(a_source_is_no_repository),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

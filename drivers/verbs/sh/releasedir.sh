@@ -93,6 +93,16 @@ link_shared() {
     ln -s "$shared_there" "$shared_here" || refuse io "cannot link $shared_here"
 }
 
+# What was built elsewhere (source.sh) is written byte for byte, whatever .gitattributes lie in it: a file that ranks above them all
+# says so, and is there for such commits alone.
+attributes_for() {
+    attributes_file=$git_dir/info/attributes
+    if g --git-dir="$git_dir" cat-file commit "$1" | grep -q '^committer release <artifact> '; then
+        mkdir -p "$git_dir/info" && printf '# release\n* -text -ident -filter -working-tree-encoding\n' >"$attributes_file" || refuse io "cannot write $attributes_file"
+    elif [ "$(head -n 1 "$attributes_file" 2>/dev/null)" = '# release' ]; then
+        rm -f "$attributes_file"
+    fi
+}
 do_unpack() {
     dir=$1 release_dir=$2 rev=$3 keep=$4 before=$5 subdir=$6
     shift 6
@@ -121,6 +131,7 @@ do_unpack() {
     # What failed attempts left does not wait for the next success to be removed: disks fill up.
     (clean_releases "$dir" "$keep" "$before" "$release_dir")
     unpack_out=$(mkdir -p "$release_dir" 2>&1 && this_boot >"$release_dir/.incomplete") || say_space "$unpack_out" "cannot make $release_dir"
+    attributes_for "$rev"
     # Through an index of its own, not `git archive`, which would leave out what .gitattributes calls export-ignore; and
     # the index can then tell whether every file is there.
     GIT_INDEX_FILE=$release_dir/.release-index

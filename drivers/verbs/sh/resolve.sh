@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# needs: lib gitlib
+# needs: lib gitlib mirrorlib
 # On the controller: what a typed revision means, and what lies between two revisions, out of a bare mirror in the
 # user's cache.
-#   resolve KEY REPO SECONDS TYPED SUBMODULES LFS SUBDIR ALLOW MAX_AGE KEYRING SIGNERS PATH... | log KEY REPO SECONDS FROM TO SUBDIR | pack KEY REPO SECONDS REV HAVE...
+#   resolve KEY REPO SECONDS TYPED SUBMODULES LFS SUBDIR ALLOW MAX_AGE KEYRING SIGNERS PATH... | log KEY REPO SECONDS FROM TO SUBDIR | pack KEY REPO SECONDS REV HAVE... | has KEY REPO SECONDS REV
 # SUBMODULES, LFS: refuse or ignore. SUBDIR: the application is this directory of the repository; empty: all of it. PATHs: which of them does the revision hold?
 # ALLOW: patterns of branches, one a line; MAX_AGE: seconds; KEYRING, SIGNERS: files. What the revision is not as they want is a
 # fact (guard.NAME): the release decides. Empty: nothing is wanted.
@@ -13,29 +13,11 @@ pack) knob='git: {fetch_timeout: 30m}' ;;
 *) knob='git: {resolve_timeout: 10m}' ;;
 esac
 
-mirror() {
-    umask 077
-    mirror_base=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/release/mirrors
-    mkdir -p "$mirror_base" || refuse io "cannot make $mirror_base; set XDG_CACHE_HOME to a directory of yours"
-    git_dir=$mirror_base/$key.git
-    true >>"$mirror_base/$key.lock" || refuse io "cannot write $mirror_base"
-    exec 9>>"$mirror_base/$key.lock"
-    ! command -v flock >/dev/null || flock -w "$seconds" 9 ||
-        refuse network "$repo: a fetch that an earlier attempt began is still going on, or somebody else is at work on its mirror$(fetched_so_far); try again, or give it longer ($knob)"
-    [ -d "$git_dir" ] || {
-        rm -rf "$git_dir.new"
-        mirror_out=$(g init -q --bare "$git_dir.new" 2>&1 && mv "$git_dir.new" "$git_dir" 2>&1) || git_failed "$mirror_out" "cannot make $git_dir"
-    }
-}
-# How far a fetch is, in git's own words.
-fetched_so_far() {
-    fetched_line=$(tr '\r' '\n' <"$mirror_base/$key.fetch" 2>/dev/null | grep '%' | tail -n 1)
-    [ -z "$fetched_line" ] || printf ' (%s)' "$fetched_line"
-}
 # A fetch has a session of its own and keeps the lock: when whoever asked gives up, what came so far would be lost with it,
 # and the next attempt would begin anew. The first one of a large repository takes as long as it takes.
 refreshed=''
 refresh() {
+    case $repo in artifact:*) return ;; esac
     unlock_stale "$git_dir" "$git_dir"
     (
         git_alone=yes
@@ -56,13 +38,17 @@ refresh() {
     refresh_rc=$?
     # The shell's word for "a signal came": the time is up, and git is still at it.
     [ $refresh_rc -le 128 ] || ! kill -0 "$refresh_pid" 2>/dev/null ||
-        refuse network "$repo did not come within $seconds s$(fetched_so_far); the fetch goes on by itself, and what it brings is kept: try again, or give it longer ($knob)"
+        refuse network "$repo did not come within $seconds s$(fetched_so_far "$key"); the fetch goes on by itself, and what it brings is kept: try again, or give it longer ($knob)"
     kill "$refresh_clock" 2>/dev/null
     [ $refresh_rc = 0 ] || git_failed "$(tr '\r' '\n' <"$mirror_base/$key.fetch" | grep -v '%')" "cannot read $repo"
 }
 # Brings all branches and tags, and the commit of that whole hash, if none of them leads to it.
 by_itself() {
     refresh
+    case $repo in
+    artifact:*) has_commit "$git_dir" "$1" ||
+        refuse not-found "the files of $1 are not in $git_dir any more, where an artifact is kept once it was read: 'release check --rev NAME' reads it again" ;;
+    esac
     has_commit "$git_dir" "$1" ||
         g --git-dir="$git_dir" fetch --no-tags --no-write-fetch-head -- "$repo" "+$1:refs/release/$1" >/dev/null 2>&1 9>&- || true
 }
@@ -215,7 +201,7 @@ resolve_name() {
     case $typed in
     refs/heads/* | refs/tags/*)
         name_tip=$(by_name "$typed") || refuse not-found "$repo has no $typed"
-        found "$name_tip" "$(case $typed in refs/heads/*) echo branch ;; *) echo tag ;; esac)"
+        found "$name_tip" "$(case $repo+$typed in artifact:*) echo artifact ;; *+refs/heads/*) echo branch ;; *) echo tag ;; esac)"
         ;;
     esac
     name_branch=$(by_name "refs/heads/$typed")
@@ -287,7 +273,7 @@ do_pack() {
     report "pack $pack_bytes $pack_digest $pack_file"
 }
 
-mirror
+mirror "$key" "$repo" "$seconds" "$knob"
 case $act in
 resolve)
     typed=$5 submodules=$6 lfs=$7 subdir=$8
@@ -301,6 +287,7 @@ resolve)
         resolve_name
     fi
     ;;
+has) has_commit "$git_dir" "$5" || exit 1 ;;
 log) do_log "$5" "$6" "$7" ;;
 pack)
     shift 4
