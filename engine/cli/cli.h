@@ -55,8 +55,9 @@ struct cli {
     const char *const *rest; /* behind "--" */
     size_t n_rest;
     bool help;
-    const char *app;    /* of the environment whose pillar was read, NULL = none was */
-    struct arena arena; /* lives as long as the command runs */
+    const char *version; /* of this program */
+    const char *app;     /* of the environment whose pillar was read, NULL = none was */
+    struct arena arena;  /* lives as long as the command runs */
 };
 
 /* Reads argv behind the command's name; strings stay argv's. false: E_USAGE. */

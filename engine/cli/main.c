@@ -71,6 +71,7 @@ static int run_command(const struct command *command, int argc, char **argv)
         return cli.help ? show_help(command->name) : say_err(&err);
     if (cli.help)
         return show_help(command->name);
+    cli.version = RELEASE_VERSION;
     pillar_on_progress(say_progress);
     pillar_lists_by(run_list_nodes);
     int status = command->run(&cli);

@@ -100,7 +100,8 @@ def test_lintian_finds_nothing(copy):
 
 
 def test_installs_and_starts(copy):
-    copy.run("dpkg", "-i", "/root/given/first.deb")
+    said = copy.say("dpkg", "-i", "/root/given/first.deb")
+    assert said.count("What to do next") == 1 and "start.md" in said, said
     wait_for("the server is up", lambda: active(copy) and healthy(copy), seconds=60)
     copy.run("systemctl", "is-enabled", "release")
     assert copy.say("ps", "-o", "user=", "-p", main_pid(copy)) == "release"
@@ -113,6 +114,26 @@ def test_installs_and_starts(copy):
     copy.run("test", "-e", "/usr/share/bash-completion/completions/release")
     verify = copy.run("systemd-analyze", "--man=no", "verify", "release.service")
     assert "release" not in verify.stderr, verify.stderr
+
+
+def test_doctor_is_content(copy):
+    said = copy.say("release", "doctor")
+    assert "/var/lib/release/.local/state/release/release.db (`state:` of release.yml)" in said, said
+
+
+def test_books_lead_to_each_other(copy):
+    """Each link of an installed book leads to a file that is installed."""
+    books = copy.say("find", "/usr/share/doc/release", "-name", "*.md*").split()
+    assert len(books) > 20
+    wrong = []
+    for book in books:
+        text = copy.say("zcat" if book.endswith(".gz") else "cat", book)
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+            path = os.path.normpath(os.path.join(os.path.dirname(book), target))
+            if "://" not in target and copy.run("test", "-e", path, status=None).returncode != 0:
+                wrong.append(f"{book}: {target}")
+    assert not wrong, wrong
+    assert "prepare" in copy.say("zcat", "/usr/share/doc/release/changelog.gz")
 
 
 def test_the_server_is_shut_in(copy):
@@ -145,7 +166,7 @@ def test_a_release_lives_through_restart_kill_and_upgrade(copy):
     wait_for("the server is back", lambda: healthy(copy), seconds=60)
     copy.run("kill", "-9", main_pid(copy))
     wait_for("systemd has started it again", lambda: active(copy) and healthy(copy), seconds=60)
-    copy.run("dpkg", "-i", "/root/given/second.deb")
+    assert "What to do next" not in copy.say("dpkg", "-i", "/root/given/second.deb")
     wait_for("the new server is up", lambda: active(copy) and healthy(copy), seconds=60)
     assert main_pid(copy) != first
     assert "# mine" in copy.say("cat", "/etc/release/serve.yml")
