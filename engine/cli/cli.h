@@ -63,6 +63,8 @@ struct cli {
 /* Reads argv behind the command's name; strings stay argv's. false: E_USAGE. */
 bool cli_parse(struct cli *cli, const struct command *command, int argc, char **argv,
                struct err *err) MUST_CHECK;
+/* As if it had been given; for a command that works an option of another one out. Strings are the caller's. */
+void cli_take(struct cli *cli, const struct option_def *def, const char *value);
 bool cli_flag(const struct cli *cli, const char *name);
 const char *cli_opt(const struct cli *cli, const char *name); /* the last one given, or NULL */
 /* All values of an option that may be given several times, in order. */

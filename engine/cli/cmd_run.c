@@ -3,6 +3,7 @@
 #include "cli/confirm.h"
 #include "cli/opening.h"
 #include "cli/plan_brief.h"
+#include "cli/release.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,16 +11,7 @@
 #include "base/auto.h"
 #include "run/look.h"
 
-static const struct option_def options[] = {
-    PLAN_OPTIONS,
-    {.name = "yes", .help = "do not ask; without a terminal the only way where a yes is wanted"},
-    {.name = "only-outdated", .help = "leave alone the nodes that are seen to run the revision already"},
-    {.name = "dry-run", .help = "preflight, show the plan, change nothing"},
-    {.name = "digest", .arg = "HEX", .help = "only when the plan is still this one ('release plan --brief')"},
-    APPROVED_OPTION,
-    OVERRIDE_OPTIONS,
-    OPTION_END,
-};
+static const struct option_def options[] = {PLAN_OPTIONS, RELEASE_OPTIONS, OPTION_END};
 
 /* What was typed, as the repository knows it. */
 static int revision_of(struct session *s, const struct plan *plan, const char **ret)
@@ -93,15 +85,12 @@ static int run_locked(struct session *s, struct plan *plan)
     return session_confirm(s, plan, NULL) ? session_start(s, plan, 0) : EXIT_USAGE;
 }
 
-static int run(struct cli *cli)
+int release_to(struct cli *cli, const char *env, const char *deed)
 {
-    const char *env = cli_env(cli, 0);
     auto_pillar struct pillar *pillar = NULL;
     struct plan *plan;
     struct session s;
     int status;
-    if (!env)
-        return EXIT_USAGE;
     if ((status = cli_plan(cli, env, &pillar, &plan)))
         return status;
     if ((status = opening_ask(cli, env, plan, cli_flag(cli, "dry-run"))))
@@ -112,11 +101,17 @@ static int run(struct cli *cli)
     pillar = NULL;
     const char *overrides = plan_overrides_text(plan, &cli->arena);
     const char *why =
-        arena_printf(&cli->arena, "releasing %s%s%s", plan->rev_typed ? plan->rev_typed : plan->name,
+        arena_printf(&cli->arena, "%s %s%s%s", deed, plan->rev_typed ? plan->rev_typed : plan->name,
                      *overrides ? ", overriding " : "", overrides);
     if (!(status = session_refuse_unfinished(&s)) && !(status = session_lock(&s, why, 0, false)))
         status = run_locked(&s, plan);
     return session_end(&s, status, "run ended");
+}
+
+static int run(struct cli *cli)
+{
+    const char *env = cli_env(cli, 0);
+    return env ? release_to(cli, env, "releasing") : EXIT_USAGE;
 }
 
 const struct command command_run = {

@@ -149,6 +149,13 @@ bool cli_parse(struct cli *cli, const struct command *command, int argc, char **
     return true;
 }
 
+void cli_take(struct cli *cli, const struct option_def *def, const char *value)
+{
+    must(cli->n_given < CLI_OPTIONS_MAX);
+    cli->given[cli->n_given].def = def;
+    cli->given[cli->n_given++].value = value;
+}
+
 bool cli_flag(const struct cli *cli, const char *name)
 {
     return cli_opt(cli, name) != NULL;

@@ -4,24 +4,37 @@
 
 #include <string.h>
 
-extern const struct command command_run, command_rollback, command_resume, command_plan, command_check,
-    command_status, command_history, command_log, command_lock, command_unlock, command_nodes, command_pillar,
-    command_lb, command_exec, command_task, command_simulate, command_doctor, command_init, command_prepare,
-    command_serve, command_token;
+/* clang-format off */
+#define COMMANDS(X)                                                                                          \
+    X(run)                                                                                                   \
+    X(promote)                                                                                               \
+    X(rollback)                                                                                              \
+    X(resume)                                                                                                \
+    X(plan)                                                                                                  \
+    X(check)                                                                                                 \
+    X(status)                                                                                                \
+    X(history)                                                                                               \
+    X(log)                                                                                                   \
+    X(lock)                                                                                                  \
+    X(unlock)                                                                                                \
+    X(nodes)                                                                                                 \
+    X(pillar)                                                                                                \
+    X(lb)                                                                                                    \
+    X(exec)                                                                                                  \
+    X(task)                                                                                                  \
+    X(simulate)                                                                                              \
+    X(doctor)                                                                                                \
+    X(init)                                                                                                  \
+    X(prepare)                                                                                               \
+    X(serve)                                                                                                 \
+    X(token)
+/* clang-format on */
 
-const struct command *const command_table[] = {
-    &command_run,     &command_rollback,
-    &command_resume,  &command_plan,
-    &command_check,   &command_status,
-    &command_history, &command_log,
-    &command_lock,    &command_unlock,
-    &command_nodes,   &command_pillar,
-    &command_lb,      &command_exec,
-    &command_task,    &command_simulate,
-    &command_doctor,  &command_init,
-    &command_prepare, &command_serve,
-    &command_token,   NULL,
-};
+#define DECLARE(name) extern const struct command command_##name;
+COMMANDS(DECLARE)
+
+#define ROW(name) &command_##name,
+const struct command *const command_table[] = {COMMANDS(ROW) NULL};
 
 const struct command *command_find(const char *name)
 {

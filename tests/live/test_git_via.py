@@ -103,6 +103,21 @@ def test_a_directory_of_the_repository(fleet):
     assert "path        apps/shop, of the repository" in shown and "commits that touch apps/shop" in shown, shown
 
 
+def promoted(fleet, source, commit, forget):
+    """The last node becomes an environment of its own, and what it runs goes to the others, when no file is there any more."""
+    of = [f"    {n.id}: {{host: {n.host}, port: {n.port}, dir: {n.srv}, ssh: {{port: {n.ssh_port}}}}}" for n in fleet.nodes]
+    fleet.write_pillar(source=source, servers=of[-1], min_up="0")
+    os.rename(f"{fleet.root}/pillar/prod.sls", f"{fleet.root}/pillar/test.sls")
+    fleet.write_pillar(source=source, servers="\n".join(of[:-1]))
+    refused(fleet, ("promote", "--yes", "test", "prod"), 6, f"what {fleet.nodes[-1].id} of test runs is not known here")
+    run(fleet, "run", "--rev", "v7", "--yes", "test")
+    forget()
+    refused(fleet, ("promote", "--yes", "test", "test"), 2, "from test to itself")
+    run(fleet, "promote", "--yes", "test", "prod")
+    expect_world(fleet, "v7")
+    assert commit[:12] in run(fleet, "status", "prod").stdout
+
+
 def test_an_artifact(fleet):
     """source: {artifact: ..}: archives that were built elsewhere, one of them broken; no repository is asked, and each node runs the
     very bytes."""
@@ -111,7 +126,8 @@ def test_an_artifact(fleet):
     for version in ("v2", "v3", "v7"):
         subprocess.run(["git", "-C", work, "archive", "--prefix=site/", "-o", f"{builds}/site-{version}.tar.gz", version], check=True)
     subprocess.run("sha256sum site-* >SHA256SUMS", cwd=builds, shell=True, check=True)
-    fleet.write_pillar(source=f'{{artifact: "{builds}/site-{{rev}}.tar.gz", sha256: {builds}/SHA256SUMS, strip: 1}}')
+    source = f'{{artifact: "{builds}/site-{{rev}}.tar.gz", sha256: {builds}/SHA256SUMS, strip: 1}}'
+    fleet.write_pillar(source=source)
     commits = {}
     for version in ("v2", "v7"):
         run(fleet, "run", "--rev", version, "--yes", "prod")
@@ -128,13 +144,12 @@ def test_an_artifact(fleet):
     expect_world(fleet, "v7")
     run(fleet, "rollback", "--yes", "prod")
     expect_world(fleet, "v2")
-    with open(f"{builds}/site-v7.tar.gz", "ab") as f:
-        f.write(b"x")
-    refused(fleet, ("run", "--rev", "v7", "--yes", "prod"), 6, "site-v7.tar.gz has SHA-256", "nothing of it was used")
-    assert "site-v9.tar.gz" in refused(fleet, ("run", "--rev", "v9", "--yes", "prod"), 6)
-    # What is known by its commit needs no file any more.
-    shutil.rmtree(builds)
-    assert commits["v7"][:12] in run(fleet, "plan", "--rev", commits["v7"], "prod").stdout
+    shutil.copy(f"{builds}/site-v2.tar.gz", f"{builds}/site-v9.tar.gz")
+    with open(f"{builds}/SHA256SUMS", "a") as f:
+        f.write(f"{'0' * 64}  site-v9.tar.gz\n")
+    refused(fleet, ("run", "--rev", "v9", "--yes", "prod"), 6, "site-v9.tar.gz has SHA-256", "nothing of it was used")
+    assert "site-v8.tar.gz" in refused(fleet, ("run", "--rev", "v8", "--yes", "prod"), 6)
+    promoted(fleet, source, commits["v7"], lambda: shutil.rmtree(builds))
 
 
 def test_a_cut_transfer_goes_on(fleet):
