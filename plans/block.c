@@ -24,6 +24,7 @@ static const struct field release_fields[] = {
     {.name = "check", .type = FIELD_VALUE, .offset = AT(check)},
     {.name = "stages", .type = FIELD_VALUE, .offset = AT(stages)},
     {.name = "soak", .type = FIELD_DURATION, .offset = AT(soak_ms)},
+    {.name = "judge", .type = FIELD_VALUE, .offset = AT(judge)},
     {.name = "window", .type = FIELD_SHARE, .offset = AT(window)},
     {.name = "min_up", .type = FIELD_SHARE, .offset = AT(min_up)},
     {.name = "max_failed", .type = FIELD_SHARE, .offset = AT(max_failed)},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Roles of a plan, for whoever reads it. */
-#include "plans/plan.h"
+#include "plans/judge.h"
 
 size_t plan_n_roles(const struct plan *plan)
 {
@@ -16,6 +16,7 @@ struct plan_role plan_role_of(const struct plan *plan, size_t role)
                               .min_up = plan->min_up,
                               .max_failed = plan->max_failed,
                               .soak_ms = plan->soak_ms,
+                              .judge = plan->judge,
                               .capacity_step = plan->capacity ? plan->capacity_step : (struct plan_step){0},
                               .guard_step = plan->guard_step,
                               .show_step = plan->show_step,
@@ -61,10 +62,21 @@ const struct target *plan_ssh(const struct plan *plan, const struct plan_step *s
     return own ? &plan->roles[role].ssh_defaults : &plan->ssh_defaults;
 }
 
+static struct plan_judge *judge_copy(const struct plan_judge *judge, struct arena *arena)
+{
+    struct plan_judge *copy = judge == NULL ? NULL : arena_alloc(arena, sizeof(*copy));
+    if (copy != NULL)
+        *copy = *judge;
+    return copy;
+}
+
 void plan_role_mark(struct plan_role *role, size_t number, struct arena *arena)
 {
-    struct plan_step *beside[] = {&role->capacity_step, &role->guard_step, &role->show_step,
-                                  &role->survey_step, &role->probe_step};
+    struct plan_judge *judge = judge_copy(role->judge, arena);
+    struct plan_step *beside[] = {&role->capacity_step, &role->guard_step,
+                                  &role->show_step,     &role->survey_step,
+                                  &role->probe_step,    judge == NULL ? NULL : &judge->step};
+    role->judge = judge;
     for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++)
         for (struct plan_step *step = beside[i]; step != NULL;) {
             struct plan_step *also = step->also == NULL ? NULL : arena_alloc(arena, sizeof(*also));
@@ -85,6 +97,7 @@ void plan_roles_widest(struct plan *plan)
 {
     plan->window = plan->min_up = plan->max_failed = 0;
     plan->soak_ms = 0;
+    plan->judge = NULL;
     plan->capacity = false;
     for (size_t r = 0; r < plan->n_roles; r++) {
         const struct plan_role *of = &plan->roles[r];

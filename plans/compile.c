@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "plans/judge.h"
 #include "plans/subst.h"
 
 static void add_var(struct op_pair *vars, size_t *n, const char *name, const char *value)
@@ -99,6 +100,11 @@ static void balancer_set(struct compiler *c)
     balancer_probe(c, "show", PHASE_DRAIN, &c->plan->show_step);
     balancer_probe(c, "survey", PHASE_DRAIN, &c->plan->survey_step);
     c->plan->capacity = c->plan->capacity_step.verb != NULL;
+    if (c->judge != NULL)
+        balancer_probe(c, "show", PHASE_DRAIN, &c->judge->step);
+    if (c->judge != NULL && c->judge->step.verb == NULL && c->b.n_balancers > 0)
+        problem_at(c->r.problems, c->b.judge->at, "release: judge: balancer %s tells nothing of its servers",
+                   c->b.balancers[0].driver);
 }
 
 /* The verbs that look before and beside a release, with the arguments they cannot know themselves. */
@@ -186,7 +192,7 @@ static void secrets_set(struct compiler *c)
     for (size_t i = 0; i < c->plan->n_steps; i++)
         step_secrets(c, &c->plan->steps[i]);
     const struct plan_step *beside[] = {&c->plan->capacity_step, &c->plan->guard_step, &c->plan->show_step,
-                                        &c->plan->resolve_step};
+                                        &c->plan->resolve_step, c->judge != NULL ? &c->judge->step : NULL};
     for (size_t i = 0; i < sizeof(beside) / sizeof(*beside); i++)
         for (const struct plan_step *s = beside[i]; s != NULL; s = s->also)
             step_secrets(c, s);
@@ -324,6 +330,7 @@ static void plan_fill(struct compiler *c)
     revision_missed(c);
     git_path_missed(c);
     source_missed(c);
+    judge_set(c);
     balancer_set(c);
     times_set(c);
     looking_set(c);

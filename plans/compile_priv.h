@@ -29,7 +29,7 @@ struct release_block {
     const char *app, *repo, *branch, *dir, *user, *plan, *on_failure, *confirm, *approval, *tz,
         *window_closes;
     const struct value *app_servers, *ssh, *balancer, *supervisor, *service, *shared, *build, *check, *stages,
-        *hooks, *notify, *windows, *skip_days, *freeze;
+        *hooks, *notify, *windows, *skip_days, *freeze, *judge;
     struct value *content; /* of shared paths, path: reference; shared.c */
     struct share window, min_up, max_failed;
     int64_t soak_ms, keep;
@@ -55,6 +55,7 @@ struct compiler {
     bool left_alone;  /* --only-role does not name it */
     struct release_block b;
     struct plan *plan;
+    struct plan_judge *judge; /* the plan's, while it is compiled */
     const char *layout;
     bool revision;      /* the plan is about a revision: {rev} and {release_dir} mean something */
     size_t n_all_nodes; /* before --only and --exclude */
@@ -141,6 +142,7 @@ const char *plan_file_layout(const struct value *file);
 /* stages.c */
 void stages_set(struct compiler *c);
 void times_set(struct compiler *c); /* times_read.c */
+void judge_set(struct compiler *c); /* judge.c */
 
 /* prove.c: what can only be looked at with a node's own values. */
 /* The balancers count the servers that their own blocks name. */

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/str.h"
 #include "plans/freeze_priv.h"
+#include "plans/judge.h"
 #include "plans/times.h"
 
 static json_t *text(const char *s)
@@ -129,6 +130,22 @@ static json_t *node_json(const struct plan_node *n)
     return o;
 }
 
+static void put_judge(json_t *o, const struct plan_judge *j)
+{
+    if (j == NULL)
+        return;
+    json_t *judge = json_object();
+    put_int(judge, "errors_ppm", j->errors_ppm);
+    put_int(judge, "worse_percent", j->worse_percent);
+    put_int(judge, "slower_percent", j->slower_percent);
+    put_int(judge, "min_requests", j->min_requests);
+    put_int(judge, "deadline_ms", j->deadline_ms);
+    put(judge, "passes", json_boolean(j->passes));
+    put_step(judge, "step", &j->step);
+    put_text(judge, "where", j->where);
+    put(o, "judge", judge);
+}
+
 static void put_head(json_t *o, const struct plan *p)
 {
     put_int(o, "format", FREEZE_FORMAT_OF(p));
@@ -159,6 +176,7 @@ static json_t *role_json(const struct plan_role *r)
     put_int(o, "min_up", r->min_up);
     put_int(o, "max_failed", r->max_failed);
     put_int(o, "soak_ms", r->soak_ms);
+    put_judge(o, r->judge);
     put_step(o, "capacity_step", &r->capacity_step);
     put_step(o, "guard_step", &r->guard_step);
     put_step(o, "show_step", &r->show_step);
@@ -233,6 +251,8 @@ char *plan_encode(struct plan *plan)
     put_lists(o, plan);
     if (plan->n_roles > 0)
         put_roles(o, plan);
+    else
+        put_judge(o, plan->judge);
     put_step(o, "capacity_step", &plan->capacity_step);
     put_step(o, "guard_step", &plan->guard_step);
     put_step(o, "show_step", &plan->show_step);

@@ -23,6 +23,8 @@
 #define PLAN_NODES_MAX  20000
 #define PLAN_ROLES_MAX  8
 
+struct plan_judge; /* plans/judge.h */
+
 struct plan_step {
     const char *verb;   /* "haproxy.drain": always a real verb, `balancer.` is resolved */
     const char *label;  /* for people: "drain", "cmd.run env/bin/buildout -N" */
@@ -71,6 +73,7 @@ struct plan_role {
     const char *name;
     uint32_t window, min_up, max_failed;
     int64_t soak_ms;
+    const struct plan_judge *judge; /* NULL: the health checks alone say how its stages are */
     struct plan_step capacity_step, guard_step, show_step, survey_step, probe_step; /* as in struct plan */
     struct target ssh_defaults; /* without a transport: as in the plan, which is older */
 };
@@ -88,9 +91,10 @@ struct plan {
     uint32_t stage_end[PLAN_STAGES_MAX]; /* cumulative node counts, the last = n_nodes */
     size_t n_stages;
     int64_t soak_ms;
-    uint32_t window;     /* nodes out at once, >= 1 */
-    uint32_t min_up;     /* floor: nodes that must stay in rotation */
-    uint32_t max_failed; /* failing nodes tolerated before the roll stops */
+    const struct plan_judge *judge; /* as in struct plan_role */
+    uint32_t window;                /* nodes out at once, >= 1 */
+    uint32_t min_up;                /* floor: nodes that must stay in rotation */
+    uint32_t max_failed;            /* failing nodes tolerated before the roll stops */
     bool rollback_on_failure;
     uint32_t keep;
     bool capacity; /* there is a balancer: read the floor live by `capacity` below */
@@ -160,6 +164,9 @@ bool plan_decode(struct arena *arena, const char *json, struct plan **ret, struc
 const struct op_pair *plan_args(const struct plan *plan, const struct plan_step *step,
                                 const struct plan_node *node, bool going_back, struct arena *arena,
                                 size_t *ret_n);
+/* What the balancers of a block call a node's server, by the arguments of one of its verbs. */
+const char *plan_server(const struct plan *plan, const struct plan_step *step, const struct verb *verb,
+                        const struct plan_node *node, struct arena *arena);
 /* Variables of a node for op_var, by the same rule. */
 const struct op_pair *plan_vars(const struct plan *plan, const struct plan_node *node, bool going_back,
                                 struct arena *arena, size_t *ret_n);

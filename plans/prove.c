@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "plans/judge.h"
+
 /* ---- what steps use
  * ------------------------------------------------------------------------------------------- */
 
@@ -69,11 +71,11 @@ static struct plan_node with_pillar_values(struct compiler *c, const struct plan
 
 /* By the arguments of the block's own verbs: `server`, or the `backend` of a node in a VCL; else lb_server.
  */
-static const char *server_of(struct compiler *c, const struct plan_step *guard, const struct plan_node *node)
+const char *plan_server(const struct plan *plan, const struct plan_step *step, const struct verb *verb,
+                        const struct plan_node *node, struct arena *arena)
 {
     size_t n;
-    const struct op_pair *args = plan_args(c->plan, guard, node, false, c->r.arena, &n);
-    const struct verb *verb = table_verb(c->table, guard->verb);
+    const struct op_pair *args = plan_args(plan, step, node, false, arena, &n);
     bool has_server = false;
     for (const struct param *p = verb->params; p != NULL && p->name != NULL; p++)
         has_server = has_server || strcmp(p->name, "server") == 0;
@@ -88,7 +90,8 @@ static const char *servers_of_block(struct compiler *c, const struct plan_step *
     buf_puts(&out, "[");
     for (size_t i = 0; i < c->n_all_nodes; i++) {
         struct plan_node node = with_pillar_values(c, &c->all_nodes[i]);
-        const char *server = server_of(c, guard, &node);
+        const char *server =
+            plan_server(c->plan, guard, table_verb(c->table, guard->verb), &node, c->r.arena);
         const struct entry *first = map_entry(seen, server);
         if (first != NULL)
             problems_add(c->r.problems,
@@ -108,9 +111,8 @@ static const char *servers_of_block(struct compiler *c, const struct plan_step *
 }
 
 /* The floor counts what the drains take out: each block the servers that it names itself. */
-void lb_servers_set(struct compiler *c)
+static void servers_set(struct compiler *c, struct plan_step *step)
 {
-    struct plan_step *step = &c->plan->capacity_step;
     const struct plan_step *guard = &c->plan->guard_step;
     for (; step != NULL && guard != NULL && step->verb != NULL && guard->verb != NULL; guard = guard->also) {
         struct op_pair *args = arena_array(c->r.arena, step->n_args + 1, sizeof(*args));
@@ -129,6 +131,13 @@ void lb_servers_set(struct compiler *c)
         }
         step = next;
     }
+}
+
+void lb_servers_set(struct compiler *c)
+{
+    servers_set(c, &c->plan->capacity_step);
+    if (c->judge != NULL)
+        servers_set(c, &c->judge->step); /* and the judge looks for those that the drains take out */
 }
 
 void args_prove(struct compiler *c)

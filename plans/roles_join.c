@@ -105,6 +105,7 @@ static void limits_join(struct joining *j, struct plan *plan)
                                             .min_up = of->min_up,
                                             .max_failed = of->max_failed,
                                             .soak_ms = of->soak_ms,
+                                            .judge = of->judge,
                                             .guard_step = of->guard_step,
                                             .show_step = of->show_step,
                                             .survey_step = of->survey_step,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plans/judge.h"
 #include "plans/subst.h"
 
 #define TEXT_BYTES_MAX ((size_t)64 * 1024 * 1024)
@@ -49,6 +50,11 @@ static void limits(struct buf *out, const struct plan *p, size_t role)
                    r.capacity_step.also == NULL ? "the balancer" : "every balancer");
     else
         buf_puts(out, "  floor       none: there is no balancer to read it from\n");
+    if (r.judge != NULL) {
+        buf_puts(out, "  judge       ");
+        judge_text(r.judge, out);
+        buf_puts(out, "\n");
+    }
     buf_printf(out, "  failures    stops at failure %u, then %s\n", r.max_failed + 1,
                p->rollback_on_failure ? "every touched node goes back" : "finished nodes stay");
 }

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/str.h"
 #include "plans/freeze_priv.h"
+#include "plans/judge.h"
 #include "plans/times.h"
 
 struct thaw {
@@ -197,6 +198,25 @@ static const json_t *bounded(struct thaw *t, const json_t *o, const char *name, 
     return json_array_size(v) > max ? NULL : v;
 }
 
+static const struct plan_judge *judge(struct thaw *t, const json_t *o)
+{
+    if (json_object_get(o, "judge") == NULL)
+        return NULL;
+    const json_t *v = want(t, o, "judge", JSON_OBJECT);
+    struct plan_judge *j = arena_alloc(t->arena, sizeof(*j));
+    *j = (struct plan_judge){.errors_ppm = number(t, v, "errors_ppm", 0, 1000000),
+                             .worse_percent = number(t, v, "worse_percent", 0, INT32_MAX),
+                             .slower_percent = number(t, v, "slower_percent", 0, INT32_MAX),
+                             .min_requests = number(t, v, "min_requests", 1, INT32_MAX),
+                             .deadline_ms = number(t, v, "deadline_ms", 0, DAYS_MS(3650)),
+                             .passes = boolean(t, v, "passes"),
+                             .step = maybe_step(t, v, "step"),
+                             .where = text(t, v, "where")};
+    if (j->step.verb == NULL && t->bad == NULL)
+        t->bad = "judge";
+    return j;
+}
+
 static struct plan_role role(struct thaw *t, const json_t *o)
 {
     return (struct plan_role){.name = text(t, o, "name"),
@@ -204,6 +224,7 @@ static struct plan_role role(struct thaw *t, const json_t *o)
                               .min_up = (uint32_t)number(t, o, "min_up", 0, UINT32_MAX),
                               .max_failed = (uint32_t)number(t, o, "max_failed", 0, UINT32_MAX),
                               .soak_ms = number(t, o, "soak_ms", 0, DAYS_MS(3650)),
+                              .judge = judge(t, o),
                               .capacity_step = maybe_step(t, o, "capacity_step"),
                               .guard_step = maybe_step(t, o, "guard_step"),
                               .show_step = maybe_step(t, o, "show_step"),
@@ -217,8 +238,9 @@ static struct plan_role role(struct thaw *t, const json_t *o)
 /* The steps beside it are its own; those of an older plan are nobody's. */
 static bool beside_fits(const struct plan_role *r, size_t number)
 {
-    const struct plan_step *beside[] = {&r->capacity_step, &r->guard_step, &r->show_step, &r->survey_step,
-                                        &r->probe_step};
+    const struct plan_step *beside[] = {&r->capacity_step, &r->guard_step,
+                                        &r->show_step,     &r->survey_step,
+                                        &r->probe_step,    r->judge == NULL ? NULL : &r->judge->step};
     for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++)
         for (const struct plan_step *step = beside[i]; step != NULL; step = step->also)
             if (step->role != 0 && step->role != number + 1)
@@ -314,6 +336,7 @@ static uint8_t overrides(struct thaw *t, const json_t *list)
 
 static void rest(struct thaw *t, const json_t *o, struct plan *p)
 {
+    p->judge = judge(t, o);
     p->capacity_step = maybe_step(t, o, "capacity_step");
     p->guard_step = maybe_step(t, o, "guard_step");
     p->show_step = maybe_step(t, o, "show_step");

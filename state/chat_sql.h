@@ -55,9 +55,10 @@
                    "(SELECT 1 FROM hand_locks WHERE fence IN (h.fence, h.over_fence)), app "                 \
                    "FROM lock_history h WHERE id > ?1 ORDER BY id LIMIT ?2")                                 \
     X(LOCK_EVENT_LAST, "SELECT ifnull(max(id), 0) FROM lock_history")                                        \
-    X(JOURNAL_TOLD, "SELECT seq, at_ms, ifnull(release, 0), kind, node, step, verb, role, code, attempt, "   \
-                    "back, a, b, '', text FROM journal WHERE seq > ?1 AND (kind = 'order' OR "               \
-                    "(kind = 'note' AND code IN ('life', 'stage', 'soak', 'soaked', 'stopping', 'end'))) "   \
-                    "ORDER BY seq LIMIT ?2")
+    X(JOURNAL_TOLD,                                                                                          \
+      "SELECT seq, at_ms, ifnull(release, 0), kind, node, step, verb, role, code, attempt, "                 \
+      "back, a, b, '', text FROM journal WHERE seq > ?1 AND (kind = 'order' OR "                             \
+      "(kind = 'note' AND code IN ('life', 'stage', 'soak', 'soaked', 'judged', 'stopping', 'end'))) "       \
+      "ORDER BY seq LIMIT ?2")
 
 #endif

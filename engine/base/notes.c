@@ -41,7 +41,7 @@ static void put_a(struct buf *out, enum note n, int64_t a)
 {
     if (n == NOTE_LIFE)
         buf_puts(out, life_name((enum life)a));
-    else if (n == NOTE_STAGE || n == NOTE_SOAK || n == NOTE_SOAKED)
+    else if (n == NOTE_STAGE || n == NOTE_SOAK || n == NOTE_SOAKED || n == NOTE_JUDGED)
         buf_printf(out, "%" PRId64, a + 1);
     else
         buf_printf(out, "%" PRId64, a);
@@ -57,6 +57,9 @@ static const char *sentence_of(enum note n, int64_t a, int64_t b)
         return "{node}: left as it is, needs a person";
     if (n == NOTE_NODE_IN && stays)
         return a ? "{node}: back" : "{node}: done";
+    if (n == NOTE_JUDGED && b != JUDGED_WELL)
+        return b == JUDGED_BADLY ? "stage {a}: failed by its judge"
+                                 : "stage {a}: its judge has seen too little";
     if (n == NOTE_ADMIT && a < 0)
         return a == ADMIT_NO_BALANCER ? "{node}: begins" : "{node}: leaves rotation";
     return sentences[n];

@@ -36,7 +36,8 @@
     X(END, "end", "release ended") /* a = exit status, b = why */                                            \
     X(NODE_OUT, "node-out", "{node}: done; out of rotation, as it was told, until it is given back")         \
     X(WENT_ON, "went-on", "{node}: {step}: failed, going on without it") /* a = its outcome is unknown */    \
-    X(GIVEN_UP, "given-up", "{node}: the release ends without it, as ordered")
+    X(GIVEN_UP, "given-up", "{node}: the release ends without it, as ordered")                               \
+    X(JUDGED, "judged", "stage {a}: passed by its judge") /* b = enum judged */
 
 /* NOTE_ADMIT's a where nothing was read, and where no balancer takes part. */
 #define ADMIT_UNREAD      (-1)
@@ -44,6 +45,9 @@
 /* Where a node of NOTE_NODE_IN or NOTE_NODE_LEFT is: as the sentence says, or without having left anything.
  */
 enum whereabouts { WHERE_TOLD, WHERE_IT_WAS };
+
+/* What a judge says of a stage, also as the gauge of its op. NOT: it has not seen enough. */
+enum judged { JUDGED_NOT, JUDGED_WELL, JUDGED_BADLY };
 
 #define NOTE_ENUM(n, t, s) NOTE_##n,
 enum note { NOTE_LIST(NOTE_ENUM) NOTE_COUNT };
@@ -82,7 +86,9 @@ enum life { LIFE_LIST(LIFE_ENUM) LIFE_COUNT };
     X(ONCE, "a run-once step failed, or nobody was left to run it")                                          \
     X(HOOK, "a hook failed")                                                                                 \
     X(NOTHING_BEFORE, "it ran nothing before this release")                                                  \
-    X(BACK_FAILED, "the way back failed")
+    X(BACK_FAILED, "the way back failed")                                                                    \
+    X(JUDGED, "its judge failed the stage")                                                                  \
+    X(UNJUDGED, "a stage could not be judged")
 #define WHY_ENUM(n, t) WHY_##n,
 enum why { WHY_LIST(WHY_ENUM) WHY_COUNT };
 

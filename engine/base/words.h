@@ -52,7 +52,8 @@
     X(KILL, "kill")         /* its kill verb: the deadline is gone and on_timeout says kill */               \
     X(GUARD, "guard")       /* is the node that we hold still out of rotation? */                            \
     X(SOAK, "soak")         /* health of a finished node while a stage soaks */                              \
-    X(CAPACITY, "capacity") /* how many nodes does the balancer see in rotation now? */
+    X(CAPACITY, "capacity") /* how many nodes does the balancer see in rotation now? */                      \
+    X(JUDGE, "judge")       /* what did clients get of the nodes that are judged, and of the others? */
 
 /* Kinds of journal rows. */
 #define ROW_LIST(X) X(INTENT, "intent") X(OUTCOME, "outcome") X(NOTE, "note") X(ORDER, "order")

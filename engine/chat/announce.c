@@ -78,6 +78,10 @@ static unsigned told_note(struct said *out, const struct row *row, const struct 
                  duration_text(row->b, time, sizeof time));
         return EVENT_GATE;
     }
+    if (note == NOTE_JUDGED) {
+        say_text(out, ": %s", row->text);
+        return EVENT_GATE;
+    }
     return 0;
 }
 

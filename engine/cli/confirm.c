@@ -15,6 +15,7 @@
 #include "cli/plan_brief.h"
 #include "cli/signals.h"
 #include "cli/watching.h"
+#include "plans/judge.h"
 
 #define CHANGES_SHOWN 3
 #define COMMITS_SHOWN 3
@@ -140,6 +141,10 @@ static void put_walk(const struct plan *plan, struct buf *out)
         buf_printf(out, "; %s%s%u out at once", role.name, *role.name ? " " : "", role.window);
         if (role.capacity_step.verb)
             buf_printf(out, ", %u must stay in rotation", role.min_up);
+        if (role.judge && role.soak_ms > 0) {
+            buf_puts(out, ", judge: ");
+            judge_text(role.judge, out);
+        }
     }
     buf_printf(out, "\n  %-8s%s\n", "failure",
                plan->rollback_on_failure ? "every touched node goes back" : "stops; finished nodes stay");

@@ -199,7 +199,7 @@ static void step_done(struct core *core, struct node *n, const struct record *ro
 static void apply_outcome(struct core *core, struct node *n, const struct record *row)
 {
     struct node_kept *k = keep(n);
-    if (row->role == ROLE_GUARD || row->role == ROLE_CAPACITY)
+    if (row->role == ROLE_GUARD || row->role == ROLE_CAPACITY || row->role == ROLE_JUDGE)
         return;
     k->inflight = ROLE_NONE;
     k->inflight_step = CORE_NO_STEP;
@@ -361,7 +361,12 @@ static void apply_note(struct core *core, struct node *n, const struct record *r
         break;
     case NOTE_SOAK:
         c->soaking = true;
+        c->judged = false;
         core->scan = 0;
+        break;
+    case NOTE_JUDGED:
+        c->judged =
+            row->b == JUDGED_WELL || (row->b == JUDGED_NOT && stage_group(core)->unjudged == UNJUDGED_PASSES);
         break;
     case NOTE_SOAKED: c->soaking = false; break;
     case NOTE_ADMIT: apply_admit(core, n); break;

@@ -99,7 +99,10 @@ static void on_outcome(struct core *core, struct update *up, const struct event 
     } else if (n->side_op == ev->op && ev->node == none) {
         core->n_inflight--;
         n->side_op = 0;
-        roll_capacity_outcome(core, ev);
+        if (n->side_role == ROLE_JUDGE)
+            judge_outcome(core, up, ev);
+        else
+            roll_capacity_outcome(core, ev);
     } else if (n->side_op == ev->op) {
         core->n_inflight--;
         guard_outcome(core, up, ev->node, ev);
@@ -121,6 +124,7 @@ static void on_time(struct core *core, struct update *up)
         guard_look(core, up, i);
     }
     node_advance(core, up, core->plan->n_nodes);
+    judge_look(core, up);
 }
 
 static int64_t least(int64_t a, int64_t b)
@@ -147,6 +151,7 @@ static void find_min_due(struct core *core)
     }
     if (core->kept.soaking && core->soak_until > core->now)
         core->min_due = least(core->min_due, core->soak_until);
+    core->min_due = least(core->min_due, judge_due(core));
     for (uint32_t g = 0; g < core->plan->n_groups; g++)
         if (core->readings[g].due > core->now)
             core->min_due = least(core->min_due, core->readings[g].due);

@@ -60,7 +60,12 @@ struct core_group {
     uint32_t n_others; /* nodes of it that this plan leaves alone: they serve, too */
     bool has_capacity, has_guard;
     int64_t soak_ms;
+    bool judges;           /* while it soaks, ROLE_JUDGE asks what clients got */
+    uint8_t unjudged;      /* enum unjudged */
+    int64_t judge_wait_ms; /* how long beyond the soak a judge may wait until it has seen enough */
 };
+/* A judge that has not seen enough when its time is gone. */
+enum unjudged { UNJUDGED_STOPS, UNJUDGED_PASSES };
 
 struct core_plan {
     uint32_t n_nodes, n_steps, n_stages, n_groups; /* n_groups >= 1 */
@@ -92,7 +97,7 @@ struct event {
     /* FAILED, and why that may say nothing of the node: it could not be reached, or what only looks had no
      * answer in its time. */
     bool unreached, late;
-    int64_t gauge;    /* sessions left, nodes up, ... */
+    int64_t gauge;    /* sessions left, nodes up, enum judged, ... */
     enum order order; /* EV_ORDER: STOP, ABORT, RESUME, ROLLBACK */
 };
 
@@ -113,14 +118,19 @@ struct record {
 
 struct op_req {
     uint32_t op, node;
-    uint16_t step; /* CORE_NO_STEP for ROLE_CAPACITY and ROLE_GUARD: the plan's capacity and guard steps */
+    uint16_t step; /* CORE_NO_STEP for ROLE_CAPACITY, ROLE_JUDGE and ROLE_GUARD: the plan's steps for these */
     enum role role;
-    uint8_t group; /* of the node; ROLE_CAPACITY: whose floor is asked for */
+    uint8_t group; /* of the node; ROLE_CAPACITY, ROLE_JUDGE: whose floor, whose stage */
+    uint8_t look;  /* ROLE_JUDGE: enum judge_look */
     uint8_t attempt;
     uint16_t walk; /* how often the walk was begun anew: what an earlier one did says nothing any more */
     bool back;
     int64_t deadline_ms; /* in the time of event.now_ms */
 };
+
+/* The looks of a judge in one soak. FIRST: what went before it does not count, so a controller that takes over begins anew.
+ * EARLY: only what is beyond doubt is a verdict yet. LAST: the soak is over. */
+enum judge_look { JUDGE_FIRST, JUDGE_EARLY, JUDGE_LAST };
 
 struct update {
     uint32_t n_records, n_ops;

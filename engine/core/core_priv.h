@@ -99,7 +99,7 @@ struct core_kept {
     uint8_t once_state[CORE_STEPS_MAX];
     uint8_t life, why;
     bool stop, abort, back, ended, soaking;
-    bool spare;
+    bool judged; /* the judge lets this soak end */
 };
 _Static_assert(sizeof(struct core_kept) ==
                    (5 + (CORE_GROUPS_MAX + 1) * NODE_STATE_COUNT + 2 * CORE_GROUPS_MAX + CORE_STEPS_MAX) *
@@ -174,9 +174,10 @@ struct core {
     uint32_t close_scan; /* nodes before it have no open intent any more; of an order that goes on */
     uint8_t order,
         then; /* enum order: given and not written yet, since open intents are closed first; and behind it */
-    uint8_t asks; /* the group whose reading is under way */
+    uint8_t asks;       /* the group whose reading is under way */
+    uint8_t judge_look; /* enum judge_look: under way, or the next */
     struct reading readings[CORE_GROUPS_MAX];
-    int64_t soak_until, min_due;
+    int64_t soak_until, judge_due, min_due;
 
     struct node nodes[]; /* n_nodes + 1: the last belongs to no server (hooks, capacity) */
 };
@@ -314,6 +315,18 @@ bool roll_may_drain(struct core *core, struct update *up, uint32_t i);
 void roll_capacity_outcome(struct core *core, const struct event *ev);
 void roll_soak_outcome(struct core *core, struct update *up, uint32_t i, const struct event *ev);
 void roll_soak_look(struct core *core, struct update *up, uint32_t i);
+
+/* A stage is of the group that its last node is of; who was done before is judged with it. */
+static inline const struct core_group *stage_group(const struct core *core)
+{
+    return group_of(core, core->plan->stage_end[core->kept.stage] - 1);
+}
+
+/* judge.c: what clients got decides, too. */
+void judge_begin(struct core *core);
+void judge_look(struct core *core, struct update *up);
+void judge_outcome(struct core *core, struct update *up, const struct event *ev);
+int64_t judge_due(const struct core *core); /* CORE_NEVER: on an outcome only */
 
 /* guard.c: a held node stays out. */
 void guard_again(struct core *core, struct node *n);

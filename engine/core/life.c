@@ -191,7 +191,7 @@ void life_next(struct core *core, struct update *up)
 void life_fail(struct core *core, struct update *up, enum why why)
 {
     bool revision = why == WHY_FAILED || why == WHY_SOAK || why == WHY_VERIFY || why == WHY_PREPARE ||
-                    why == WHY_ONCE || why == WHY_HOOK;
+                    why == WHY_ONCE || why == WHY_HOOK || why == WHY_JUDGED;
     if (core->kept.back || core->kept.ended)
         return;
     if (revision && core->plan->rollback_on_failure)

@@ -33,10 +33,10 @@ uint32_t node_dispatch(struct core *core, struct update *up, uint32_t i, uint16_
     uint32_t op = ++core->last_op;
     core_must(up->n_ops < CORE_OPS_MAX && !core->kept.ended && !core->kept.abort);
     core_must(step < core->plan->n_steps ||
-              (step == CORE_NO_STEP && (role == ROLE_CAPACITY || role == ROLE_GUARD)));
+              (step == CORE_NO_STEP && (role == ROLE_CAPACITY || role == ROLE_GUARD || role == ROLE_JUDGE)));
     bool back = node_goes_back(core, n);
     bool looks = role == ROLE_OBSERVE || role == ROLE_BEFORE || role == ROLE_SOAK || role == ROLE_CAPACITY ||
-                 (role == ROLE_GUARD && step == CORE_NO_STEP) ||
+                 role == ROLE_JUDGE || (role == ROLE_GUARD && step == CORE_NO_STEP) ||
                  (role == ROLE_RUN && step_def(core, step)->effect == EFFECT_READ);
     if (!looks)
         emit(core, up,

@@ -286,12 +286,6 @@ static void admit_all(struct core *core, struct update *up)
     }
 }
 
-/* A stage is of the group that its last node is of; who was done before is judged with it. */
-static const struct core_group *stage_group(const struct core *core)
-{
-    return group_of(core, core->plan->stage_end[core->kept.stage] - 1);
-}
-
 void roll_soak_look(struct core *core, struct update *up, uint32_t i)
 {
     struct node *n = &core->nodes[i];
@@ -335,6 +329,7 @@ static void soak_begin(struct core *core, struct update *up)
     if (!core->kept.soaking)
         emit_note(core, up, NOTE_SOAK, core->plan->n_nodes, CORE_NO_STEP, core->kept.stage, soak_ms);
     core->soak_until = core->now + soak_ms;
+    judge_begin(core);
     if (core->soak_until < core->min_due)
         core->min_due = core->soak_until;
     each_node(core,
@@ -344,7 +339,7 @@ static void soak_begin(struct core *core, struct update *up)
 
 static bool soak_finished(struct core *core)
 {
-    if (core->now < core->soak_until)
+    if (core->now < core->soak_until || (stage_group(core)->judges && !core->kept.judged))
         return false;
     each_node(core, i)
     {

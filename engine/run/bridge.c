@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plans/judge.h"
+
 #define DEFAULT_TIMEOUT_MS 60000
 #define GUARD_MS           2000
 #define FLOOR_WAIT_MS      60000
@@ -91,6 +93,11 @@ static bool beside_fit(const struct plan *plan, struct err *err)
     for (size_t i = 0; i < sizeof(of_all) / sizeof(*of_all); i++)
         if (!step_known(of_all[i]))
             return unknown(of_all[i], err);
+    for (size_t r = 0; r < plan_n_roles(plan); r++) {
+        const struct plan_judge *judge = plan_role_of(plan, r).judge;
+        if (judge && !step_known(&judge->step))
+            return unknown(&judge->step, err);
+    }
     for (size_t r = 0; r < plan->n_roles; r++) {
         const struct plan_role *role = &plan->roles[r];
         const struct plan_step *of_role[] = {&role->capacity_step, &role->guard_step, &role->show_step,
@@ -150,7 +157,11 @@ static struct core_group group_def(const struct plan *plan, uint32_t r, size_t n
                                .n_others = others(&role.capacity_step, n_nodes),
                                .has_capacity = role.capacity_step.verb != NULL,
                                .has_guard = role.guard_step.verb != NULL,
-                               .soak_ms = role.soak_ms};
+                               .soak_ms = role.soak_ms,
+                               .judges = role.judge && role.soak_ms > 0,
+                               .unjudged =
+                                   role.judge && role.judge->passes ? UNJUDGED_PASSES : UNJUDGED_STOPS,
+                               .judge_wait_ms = role.judge ? role.judge->deadline_ms : 0};
 }
 
 _Static_assert(PLAN_ROLES_MAX == CORE_GROUPS_MAX, "what compiles can be run");
@@ -193,6 +204,8 @@ const struct verb *bridge_verb(const struct plan *plan, const struct op_req *req
     bool of_role = req->group < plan->n_roles;
     if (req->role == ROLE_CAPACITY)
         step = of_role ? &plan->roles[req->group].capacity_step : &plan->capacity_step;
+    else if (req->role == ROLE_JUDGE)
+        step = &plan_role_of(plan, req->group).judge->step;
     else if (req->role == ROLE_GUARD && !step)
         step = of_role ? &plan->roles[req->group].guard_step : &plan->guard_step;
     must(step && step->verb);
@@ -209,6 +222,7 @@ const struct verb *bridge_verb(const struct plan *plan, const struct op_req *req
     case ROLE_GUARD:
     case ROLE_SOAK:
     case ROLE_CAPACITY:
+    case ROLE_JUDGE:
     case ROLE_COUNT: name = verb->name; break;
     }
     must(name != NULL);

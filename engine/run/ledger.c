@@ -52,6 +52,8 @@ static void keep_failure(struct ledger *l, const struct record *record, const st
     bool failed =
         record->kind == ROW_NOTE && (record->code == NOTE_NODE_FAILED || record->code == NOTE_GANG_BAD ||
                                      record->code == NOTE_NODE_LEFT || record->code == NOTE_SOAK_FAILED);
+    bool judged = record->kind == ROW_NOTE && record->code == NOTE_JUDGED && record->b != JUDGED_WELL;
+    failed |= judged;
     size_t n = strlen(row->node);
     if (outcome || deadline)
         str_keep(l->said, sizeof(l->said), row->text);
@@ -59,7 +61,8 @@ static void keep_failure(struct ledger *l, const struct record *record, const st
         l->said[0] = '\0';
     if (!failed || l->failed[0])
         return;
-    bool its_own = l->said[0] && strncmp(l->said, row->node, n) == 0 && (n == 0 || l->said[n] == ':');
+    bool its_own =
+        !judged && l->said[0] && strncmp(l->said, row->node, n) == 0 && (n == 0 || l->said[n] == ':');
     str_keep(l->failed, sizeof(l->failed), its_own ? l->said : row->text);
 }
 

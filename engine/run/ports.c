@@ -15,6 +15,7 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
+#include "run/judge.h"
 
 /* One release under way. */
 struct run {
@@ -28,6 +29,7 @@ struct run {
     struct arena arena; /* core plan, node index */
     struct ledger ledger;
     struct facts *facts;
+    struct judge *judge;
     struct pool *pool;
     struct conns *conns, *own_conns;
     int cancel_fd;
@@ -84,8 +86,9 @@ static void take_job(struct run *l, struct job *job, struct event *ret)
 {
     const struct op_result *r = job->result;
     const struct verb *verb = job->spec.verb;
-    bool of_node = verb->scope == SCOPE_NODE; /* what follows from it is the core's to say */
-    for (size_t i = 0; i < r->n_facts; i++)
+    bool of_node = verb->scope == SCOPE_NODE;  /* what follows from it is the core's to say */
+    bool judges = job->req.role == ROLE_JUDGE; /* what it saw is the judge's to sum up */
+    for (size_t i = 0; i < r->n_facts && !judges; i++)
         facts_set(l->facts, job->req.node, r->facts[i].name, r->facts[i].value);
     if (job_is_quiet_look(job))
         remember_look(l, job);
@@ -101,7 +104,7 @@ static void take_job(struct run *l, struct job *job, struct event *ret)
                           .lost = r->lost,
                           .unreached = of_node && unreached(job),
                           .late = of_node && r->err.code == E_LATE && verb->effect == EFFECT_READ,
-                          .gauge = r->gauge};
+                          .gauge = judges ? judge_take(l->judge, l->core, &job->req, r, l->facts) : r->gauge};
 }
 
 /* When the core has ended: its status and summary, for the journal and the chat rooms. */
@@ -373,6 +376,7 @@ static void run_init(struct run *l, const struct plan *plan, int64_t release, co
                       .opt = opt,
                       .release = release,
                       .facts = facts_new(plan),
+                      .judge = judge_new(plan),
                       .pool = pool_new(opt->workers),
                       .conns = opt->conns,
                       .cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
@@ -396,6 +400,7 @@ static void run_fini(struct run *l)
     pool_free(l->pool);
     conns_free(l->own_conns);
     facts_free(l->facts);
+    judge_free(l->judge);
     loop_room_fini(&l->room);
     close(l->cancel_fd);
     free(l->running);

@@ -3,12 +3,15 @@
  * problem is reported (docs/promises.md#i13). What only the world knows is filled into the plan, which is
  * then frozen. */
 #include "drivers/node/node.h"
+#include "run/judge.h"
 #include "run/look.h"
 #include "run/preflight_priv.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "plans/judge.h"
 
 /* Less than this free where releases are unpacked: the release would fill the disk half-way. */
 #define FREE_BYTES_MIN (64 * 1024 * 1024)
@@ -132,6 +135,9 @@ static void ask(struct preflight *p)
         if (role->survey_step.verb)
             p->survey[r] =
                 batch_add(p->batch, &role->survey_step, verb_find(role->survey_step.verb, NULL), NULL);
+        if (role->judge && role->soak_ms > 0)
+            p->judge[r] =
+                batch_add(p->batch, &role->judge->step, verb_find(role->judge->step.verb, NULL), NULL);
         probes[r] = probe_step(plan, r, p->arena);
     }
     for (size_t i = 0; i < plan->n_nodes; i++)
@@ -413,6 +419,15 @@ static void check_floor(struct preflight *p, size_t role)
             up, plan->n_roles ? " of role " : "", of.name, of.min_up);
 }
 
+static void check_judge(struct preflight *p, size_t role)
+{
+    const struct job *judge = p->judge[role];
+    if (judge && preflight_good(judge))
+        judge_fits(p->plan, (uint32_t)role, judge->result, p->problems);
+    else if (judge && (!p->capacity[role] || preflight_good(p->capacity[role]))) /* else it has been said */
+        problems_add(p->problems, "judge: %s", judge->result->err.text);
+}
+
 /* A balancer that is down is one problem, not one for each node. */
 static void fold_repeats(struct problems *problems)
 {
@@ -479,6 +494,8 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
         look_check(plan, arena, opt, looks, problems);
         for (size_t r = 0; r < plan_n_roles(plan); r++)
             check_floor(&p, r);
+        for (size_t r = 0; r < plan_n_roles(plan); r++)
+            check_judge(&p, r);
         preflight_shared(&p);
         fold_repeats(problems);
         if (opt->warnings)

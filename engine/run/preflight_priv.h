@@ -18,8 +18,9 @@ struct preflight {
     const struct run_options *opt;
     struct problems *problems;
     struct batch *batch;
-    struct asked *asked;                                                     /* by node */
-    struct job *resolve, *capacity[PLAN_ROLES_MAX], *survey[PLAN_ROLES_MAX]; /* by role */
+    struct asked *asked; /* by node */
+    struct job *resolve, *capacity[PLAN_ROLES_MAX], *survey[PLAN_ROLES_MAX],
+        *judge[PLAN_ROLES_MAX]; /* by role */
 };
 
 /* A fact that a job reported, NULL when it did not. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Records of the core as journal rows with names and messages, and rows as records for a replay. */
+#include "run/judge.h"
 #include "run/run_priv.h"
 
 #include <stdlib.h>
@@ -82,6 +83,8 @@ const char *rows_why(const struct plan *plan, enum why why, const char *failed, 
                    ? failed
                    : arena_printf(arena, "%s (max_failed %u): %s", why_name(why), plan->max_failed, failed);
     case WHY_SOAK:
+    case WHY_JUDGED:
+    case WHY_UNJUDGED:
     case WHY_VERIFY:
     case WHY_PREPARE:
     case WHY_ONCE:
@@ -139,8 +142,12 @@ static const char *note_message(const struct row_context *ctx, const struct reco
         return why_message(ctx, r);
     if (r->code == NOTE_DEADLINE)
         return deadline_message(ctx, r, node, label);
-    auto_buf struct buf text = BUF_INIT(2000);
+    const char *why =
+        r->code == NOTE_JUDGED ? facts_get(ctx->facts, (uint32_t)ctx->plan->n_nodes, JUDGE_FACT_WHY) : NULL;
+    auto_buf struct buf text = BUF_INIT(4000);
     note_text(&text, (enum note)r->code, node, label, r->a, r->b);
+    if (why && *why)
+        buf_printf(&text, ": %s", why);
     return arena_strdup(ctx->arena, buf_str(&text));
 }
 
@@ -167,6 +174,18 @@ static bool step_takes_out(const struct plan_step *step)
     return step->phase == PHASE_DRAIN || drain;
 }
 
+/* The numbers of the verdict. */
+static const char *judge_facts(const struct row_context *ctx)
+{
+    size_t n, used = 0;
+    const struct op_pair *all = facts_all(ctx->facts, (uint32_t)ctx->plan->n_nodes, ctx->arena, &n);
+    struct op_pair *ret = arena_array(ctx->arena, n + 1, sizeof(*ret));
+    for (size_t i = 0; i < n; i++)
+        if (str_starts(all[i].name, JUDGE_FACT) && strcmp(all[i].name, JUDGE_FACT_WHY) != 0 && *all[i].value)
+            ret[used++] = all[i];
+    return facts_json(ret, used, ctx->arena);
+}
+
 /* Facts that the readers of state/ rely on (docs/journal.md): what a node runs when it is back in rotation,
  * and the debt that begins with the intent of its drain. */
 static const char *row_facts(const struct row_context *ctx, const struct record *r)
@@ -177,6 +196,8 @@ static const char *row_facts(const struct row_context *ctx, const struct record 
     size_t n = 0;
     if (r->kind == ROW_OUTCOME && ctx->job && ctx->job->result && ctx->job->req.op == r->op)
         return facts_json(ctx->job->result->facts, ctx->job->result->n_facts, ctx->arena);
+    if (r->kind == ROW_NOTE && r->code == NOTE_JUDGED)
+        return judge_facts(ctx);
     if (!of_node)
         return "";
     const struct plan_node *node = &plan->nodes[r->node];
@@ -225,6 +246,7 @@ static bool note_sound(const struct plan *plan, enum note note, const struct row
     case NOTE_RETRY: return row->step >= 0;
     case NOTE_STOPPING: return row->b >= 0 && row->b < WHY_COUNT;
     case NOTE_END: return row->a >= 0 && row->a <= 255 && row->b >= 0 && row->b < WHY_COUNT;
+    case NOTE_JUDGED: return row->b >= 0 && row->b <= JUDGED_BADLY;
     case NOTE_SOAK:
     case NOTE_SOAKED:
     case NOTE_SOAK_FAILED:
@@ -254,7 +276,7 @@ static bool row_sound(const struct plan *plan, const struct row *row, int code, 
         return false;
     if (row->kind == ROW_NOTE)
         return note_sound(plan, (enum note)code, row);
-    bool beside = role == ROLE_GUARD || role == ROLE_CAPACITY;
+    bool beside = role == ROLE_GUARD || role == ROLE_CAPACITY || role == ROLE_JUDGE;
     return row->kind == ROW_ORDER || row->step >= 0 || beside;
 }
 

@@ -248,16 +248,46 @@ static int64_t capacity(struct sim *s, uint32_t group)
     return lb_count(s, group);
 }
 
+/* Does a node that is judged give its clients errors? */
+static bool errors_seen(const struct sim *s, uint32_t group)
+{
+    for (uint32_t i = 0; i < s->plan->core.n_nodes; i++) {
+        const struct sim_node *n = &s->nodes[i];
+        if (core_group_of(&s->plan->core, i) == group && n->proc.errors && proc_alive(n, s->now) &&
+            lb_in_rotation(s, i))
+            return true;
+    }
+    return false;
+}
+
+/* Before the soak is over only some of what is wrong is beyond doubt. */
+static enum judged judge_says(struct sim *s, const struct op_req *req)
+{
+    if (s->flips)
+        return (enum judged)sim_draw(s, JUDGED_BADLY + 1);
+    if (s->quiet_until > s->now)
+        return JUDGED_NOT;
+    bool last = req->look == JUDGE_LAST, errors = errors_seen(s, req->group);
+    if (errors)
+        return last || (!s->opt.steady && sim_coin(s, 20)) ? JUDGED_BADLY : JUDGED_NOT;
+    return last ? JUDGED_WELL : JUDGED_NOT;
+}
+
 void lb_look(struct sim *s, struct sim_op *op, enum does does)
 {
     uint32_t i = op->req.node;
     bool garbage = op->has_fault && op->fault == FAULT_LB_GARBAGE, ready = true;
+    if (op->req.role == ROLE_JUDGE)
+        oracle_judge_asked(s, op->req.look, JUDGED_NOT);
     if (garbage || (lb_any_down(s) && s->plan->n_lbs > 0)) {
         sim_op_reply(s, op, sim_op_takes(s, garbage ? 5 : 2000), OUT_UNKNOWN, false);
         return;
     }
     if (op->req.role == ROLE_CAPACITY) {
         op->gauge = capacity(s, op->req.group);
+    } else if (op->req.role == ROLE_JUDGE) {
+        op->gauge = judge_says(s, &op->req);
+        oracle_judge_asked(s, op->req.look, (enum judged)op->gauge);
     } else if (op->req.role == ROLE_GUARD || does == DOES_IDLE) {
         op->lost = !lb_out_everywhere(s, i);
         op->gauge = lb_sessions(s, i);

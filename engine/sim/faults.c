@@ -10,6 +10,7 @@
 #define HICCUP_MS  3000
 #define LB_DOWN_MS 20000
 #define GIT_MS     120000
+#define QUIET_MS   120000
 
 static const struct {
     const char *name;
@@ -324,6 +325,7 @@ static void strike_node(struct sim *s, enum sim_fault_kind kind, uint32_t i)
     case FAULT_UNHEALTHY_LATER: n->unhealthy_later = true; break;
     case FAULT_WRONG_REVISION: n->wrong_rev = true; break;
     case FAULT_SLOW_START: n->slow_start = true; break;
+    case FAULT_ERRORS: n->errors = true; break;
     case FAULT_SESSIONS_STAY: n->sessions_stay = !gone; break;
     case FAULT_STICKY: n->sticky = !gone; break;
     case FAULT_APP_DIES: app_dies(s, i); break;
@@ -343,6 +345,8 @@ static void strike_fleet(struct sim *s, enum sim_fault_kind kind, uint32_t i)
     case FAULT_LB_DOWN: lbs_down(s, 0, LB_DOWN_MS); break;
     case FAULT_LB_GONE: lbs_down(s, 0, NEVER); break;
     case FAULT_LB_ONE_DOWN: lbs_down(s, s->plan->n_lbs ? s->plan->n_lbs - 1 : 0, LB_DOWN_MS); break;
+    case FAULT_NO_REQUESTS: s->quiet_until = s->now + QUIET_MS; break;
+    case FAULT_JUDGE_FLIPS: s->flips = true; break;
     case FAULT_LB_FORGETS:
         if (s->plan->n_lbs > 0)
             lb_forget(s, 0);

@@ -71,6 +71,7 @@ void node_spawn(struct sim *s, uint32_t i, uint8_t rev)
                             .stopped_at = NEVER,
                             .dies_at = n->crashes && is_new ? s->now + 3000 : NEVER,
                             .bad_at = n->unhealthy_later && is_new ? s->now + 12000 : NEVER,
+                            .errors = n->errors && is_new,
                             .rev = rev};
     if ((n->unhealthy && is_new) || !node_complete(s, n, host_of(s, n)->current))
         n->proc.ready_at = NEVER;

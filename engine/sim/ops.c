@@ -24,9 +24,9 @@ enum does sim_op_does(const struct sim *s, const struct op_req *req)
 static bool is_lb(const struct sim *s, const struct op_req *req)
 {
     enum does does = sim_op_does(s, req);
-    return req->role == ROLE_CAPACITY || req->role == ROLE_GUARD || req->role == ROLE_ESCALATE ||
-           req->role == ROLE_KILL || does == DOES_DRAIN || does == DOES_IDLE || does == DOES_ENABLE ||
-           does == DOES_WAIT_UP;
+    return req->role == ROLE_CAPACITY || req->role == ROLE_JUDGE || req->role == ROLE_GUARD ||
+           req->role == ROLE_ESCALATE || req->role == ROLE_KILL || does == DOES_DRAIN || does == DOES_IDLE ||
+           does == DOES_ENABLE || does == DOES_WAIT_UP;
 }
 
 static bool is_look(const struct sim *s, const struct op_req *req)

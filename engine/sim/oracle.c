@@ -47,12 +47,15 @@ static void orders_written(struct sim *s)
 /* ---- I4: no change without an earlier durable intent */
 
 static void order_of_groups(struct sim *s, const struct record *row);
+static void judged_stages(struct sim *s, const struct record *row);
 
 void oracle_durable(struct sim *s, const struct record *row)
 {
     s->orders_durable += row->kind == ROW_ORDER;
     if (row->kind == ROW_NOTE || row->kind == ROW_ORDER)
         order_of_groups(s, row);
+    if (row->kind == ROW_NOTE)
+        judged_stages(s, row);
     if (row->kind != ROW_INTENT)
         return;
     if (row->op >= s->cap_intents) {
@@ -133,6 +136,43 @@ static void order_of_groups(struct sim *s, const struct record *row)
     }
     if (!back)
         once_of_groups(s, group);
+}
+
+/* ---- judges: no stage is left without a verdict, and none has a verdict that no judge gave */
+
+void oracle_judge_asked(struct sim *s, uint8_t look, enum judged said)
+{
+    s->judge_said = look == JUDGE_LAST || said == JUDGED_BADLY ? (uint8_t)said : JUDGED_NOT;
+    s->judge_was_blind |= s->flips || (look == JUDGE_LAST && said == JUDGED_NOT);
+}
+
+static void judged_stages(struct sim *s, const struct record *row)
+{
+    const struct core_plan *plan = &s->plan->core;
+    bool known = row->a >= 0 && row->a < plan->n_stages;
+    uint32_t stage = known ? (uint32_t)row->a : 0;
+    const struct core_group *group = &plan->groups[core_group_of(plan, plan->stage_end[stage] - 1)];
+    if (row->code == NOTE_SOAK) {
+        s->judged = false;
+        s->judge_said = JUDGED_NOT;
+    } else if (row->code == NOTE_JUDGED) {
+        s->judged = row->b == JUDGED_WELL || (row->b == JUDGED_NOT && group->unjudged == UNJUDGED_PASSES);
+        if (row->b != s->judge_said && row->b != JUDGED_NOT)
+            oracle_broken(s, "stage %u is judged (%d) by what no judge said", stage + 1, (int)row->b);
+    } else if (row->code == NOTE_SOAKED && group->judges && !s->judged) {
+        oracle_broken(s, "stage %u is left and its judge did not pass it", stage + 1);
+    }
+}
+
+/* Who was judged gives no errors, as far as a judge could know. */
+static void judged_at_end(struct sim *s, uint32_t i)
+{
+    const struct core_plan *plan = &s->plan->core;
+    const struct sim_node *n = &s->nodes[i];
+    char name[32];
+    if (plan->groups[core_group_of(plan, i)].judges && n->proc.errors && proc_alive(n, s->now) && !n->hurt &&
+        lb_in_rotation(s, i) && !s->judge_was_blind)
+        oracle_broken(s, "%s gives its clients errors, yet the exit status is 0", name_of(s, i, name));
 }
 
 /* ---- ctrl-C: no other node is begun */
@@ -381,6 +421,8 @@ void oracle_end(struct sim *s, int status)
         oracle_broken(s, "exit status 5 though nothing was wrong");
     for (uint32_t i = 0; i < s->plan->core.n_nodes && status != 5 && !s->broken[0]; i++)
         end_of_node(s, i, status);
+    for (uint32_t i = 0; i < s->plan->core.n_nodes && status == 0 && !s->broken[0]; i++)
+        judged_at_end(s, i);
     for (uint32_t k = 0; k < s->plan->core.n_steps; k++) {
         const struct core_step_def *def = &s->plan->core.steps[k];
         const struct sim_job *job = node_job_of(s, s->plan->core.n_nodes, (uint16_t)k, false);

@@ -188,7 +188,8 @@ static void heal_node(struct sim *s, uint32_t i)
     if (was_dead)
         n->dead.to = s->now;
     n->hurt = n->disk_full = n->sessions_stay = n->sticky = false;
-    n->crashes = n->unhealthy = n->unhealthy_later = n->wrong_rev = n->slow_start = false;
+    n->crashes = n->unhealthy = n->unhealthy_later = n->wrong_rev = n->slow_start = n->errors =
+        n->proc.errors = false;
     n->proc.dies_at = n->proc.dies_at <= s->now ? n->proc.dies_at : NEVER;
     n->proc.bad_at = NEVER;
     if (n->proc.ready_at > s->now && node_complete(s, n, n->proc.rev))
@@ -275,6 +276,8 @@ void world_stand_still(struct sim *s, int64_t until)
 
 void sim_heal(struct sim *s)
 {
+    s->quiet_until = 0;
+    s->flips = false;
     sim_say(s, "    all faults are gone");
     world_pass(s, RESTART_MS);
     s->n_faults = 0;

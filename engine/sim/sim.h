@@ -56,6 +56,8 @@ struct sim_shape {
     uint32_t stages[CORE_STAGES_MAX];
     uint32_t n_stages; /* 0 = one stage of all */
     int64_t soak_ms;
+    bool judge,
+        judge_passes; /* a judge of groups with a balancer; one that has seen too little lets them pass */
     enum once once;
     bool once_undo;
     enum on_timeout on_timeout;
@@ -126,7 +128,10 @@ enum sim_fault_at { FAULT_AT_OP, FAULT_AT_WORLD, FAULT_AT_COMMIT };
     X(KILL_AFTER_EFFECT, "kill-after-effect", OP, "the controller dies when it is done, before it hears")    \
     X(PAUSED, "paused", COMMIT, "the controller stands still for 40 s")                                      \
     X(CTRL_C, "ctrl-c", COMMIT, "the operator presses ctrl-C")                                               \
-    X(CTRL_C_TWICE, "ctrl-c-twice", COMMIT, "the operator presses ctrl-C twice")
+    X(CTRL_C_TWICE, "ctrl-c-twice", COMMIT, "the operator presses ctrl-C twice")                             \
+    X(ERRORS, "errors", WORLD, "the new revision gives clients errors that its check does not see")          \
+    X(NO_REQUESTS, "no-requests", WORLD, "no client asks for anything for 2 minutes")                        \
+    X(JUDGE_FLIPS, "judge-flips", WORLD, "each look of a judge says something else")
 #define SIM_FAULT_ENUM(n, t, w, h) FAULT_##n,
 enum sim_fault_kind { SIM_FAULT_LIST(SIM_FAULT_ENUM) FAULT_COUNT };
 const char *sim_fault_name(enum sim_fault_kind kind);

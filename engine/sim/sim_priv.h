@@ -20,6 +20,7 @@ struct proc {
     int64_t started_at, ready_at, stopped_at; /* stopped by somebody; NEVER = not yet */
     int64_t dies_at, bad_at;                  /* by itself */
     uint8_t rev;
+    bool errors; /* clients get some, and its health check sees none */
 };
 
 enum job_state { SIM_JOB_NEVER, SIM_JOB_RUNNING, SIM_JOB_ENDED, SIM_JOB_LOST };
@@ -45,8 +46,8 @@ struct sim_node {
     struct proc proc;
     struct span dead, frozen;
     bool disk_full, sessions_stay, sticky;
-    bool crashes, unhealthy, unhealthy_later, wrong_rev, slow_start; /* what starts is like that */
-    bool unwanted;                                                   /* given up by order */
+    bool crashes, unhealthy, unhealthy_later, wrong_rev, slow_start, errors; /* what starts is like that */
+    bool unwanted;                                                           /* given up by order */
     bool hurt; /* by a fault, not by us: what it runs is excused */
     uint8_t before, current;
     uint64_t made[2]; /* bit per making step: is that revision complete on disk? */
@@ -115,7 +116,8 @@ struct sim {
     struct sim_node *nodes; /* n_nodes + 1: the last is the controller */
     struct sim_job *jobs;   /* (n_nodes + 1) * n_steps * 2 */
     int64_t lb_down_until[SIM_LBS_MAX];
-    int64_t git_down_until;
+    int64_t git_down_until, quiet_until; /* no requests until then */
+    bool flips;
     int64_t serving[CORE_GROUPS_MAX]; /* settled nodes that every balancer has in rotation */
     uint32_t *unsettled;              /* nodes whose state may still change by time alone */
     size_t n_unsettled;
@@ -135,8 +137,11 @@ struct sim {
     uint32_t orders_given,
         orders_durable; /* of this session: those that a running release was given, and rows */
     int64_t reading_at[CORE_GROUPS_MAX]; /* last capacity reading */
-    bool turned;                         /* by the rows it goes back */
-    bool ever_faulty;                    /* a fault was asked for, or a node ran nothing before */
+    uint8_t judge_said;                  /* enum judged: the last answer of a judge after the soak */
+    bool judged;                         /* by the rows: the judge lets this soak end */
+    bool judge_was_blind; /* once: it could not be asked, saw nothing, or did not tell the truth */
+    bool turned;          /* by the rows it goes back */
+    bool ever_faulty;     /* a fault was asked for, or a node ran nothing before */
     struct sim_figures fig;
 };
 
@@ -212,6 +217,7 @@ void oracle_broken(struct sim *s, const char *fmt, ...) __attribute__((format(pr
 void oracle_order(struct sim *s);
 void oracle_durable(struct sim *s, const struct record *row);
 void oracle_sent(struct sim *s, const struct op_req *req);
+void oracle_judge_asked(struct sim *s, uint8_t look, enum judged said);
 void oracle_effect(struct sim *s, const struct sim_op *op);
 void oracle_taken_out(struct sim *s, uint32_t node);
 void oracle_stopping(struct sim *s, uint32_t node, uint16_t step, bool late);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define BUILD_TIMEOUT_MS 600000
+#define JUDGE_WAIT_MS    30000
 
 struct stock_step {
     enum phase phase;
@@ -175,13 +176,17 @@ static bool set_groups(const struct sim_shape *shape, struct sim_plan *p, struct
     for (uint32_t g = 0; g < core->n_groups; g++) {
         uint32_t n = shape->n_roles ? shape->roles[g] : shape->n_nodes;
         p->bare[g] = g < shape->n_bare;
-        core->groups[g] = (struct core_group){.end = first + n,
-                                              .window = shape->window ? shape->window : 1,
-                                              .min_up = shape->min_up,
-                                              .max_failed = shape->max_failed,
-                                              .has_capacity = shape->n_lbs > 0 && !p->bare[g],
-                                              .has_guard = shape->n_lbs > 0 && !p->bare[g],
-                                              .soak_ms = shape->soak_ms};
+        core->groups[g] = (struct core_group){
+            .end = first + n,
+            .window = shape->window ? shape->window : 1,
+            .min_up = shape->min_up,
+            .max_failed = shape->max_failed,
+            .has_capacity = shape->n_lbs > 0 && !p->bare[g],
+            .has_guard = shape->n_lbs > 0 && !p->bare[g],
+            .soak_ms = shape->soak_ms,
+            .judges = shape->judge && shape->soak_ms > 0 && shape->n_lbs > 0 && !p->bare[g],
+            .unjudged = shape->judge_passes ? UNJUDGED_PASSES : UNJUDGED_STOPS,
+            .judge_wait_ms = JUDGE_WAIT_MS};
         if (shape->n_roles > 1 && shape->min_up >= n)
             core->groups[g].min_up = n > 0 ? n - 1 : 0;
         if (n == 0)

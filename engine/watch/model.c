@@ -206,6 +206,7 @@ static void apply_node_note(struct model *m, int i, enum note note, const struct
     case NOTE_RETRY: n->attempt = (int)row->a + 1; break;
     case NOTE_WENT_ON:
     case NOTE_GIVEN_UP:
+    case NOTE_JUDGED:
     case NOTE_LIFE:
     case NOTE_STAGE:
     case NOTE_SOAK:

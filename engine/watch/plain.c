@@ -105,10 +105,11 @@ static void put_outcome(const struct watch_plan *plan, const struct row *row, in
     buf_puts(out, "\n");
 }
 
-static bool note_is_bad(int note)
+static bool note_is_bad(int note, const struct row *row)
 {
-    return note == NOTE_NODE_FAILED || note == NOTE_NODE_LEFT || note == NOTE_GANG_BAD ||
-           note == NOTE_SOAK_FAILED || note == NOTE_FLOOR_STOP || note == NOTE_DEADLINE;
+    return (note == NOTE_JUDGED && row->b != JUDGED_WELL) || note == NOTE_NODE_FAILED ||
+           note == NOTE_NODE_LEFT || note == NOTE_GANG_BAD || note == NOTE_SOAK_FAILED ||
+           note == NOTE_FLOOR_STOP || note == NOTE_DEADLINE;
 }
 
 static void put_note(const struct watch_plan *plan, const struct row *row, bool colour, struct buf *out)
@@ -125,7 +126,7 @@ static void put_note(const struct watch_plan *plan, const struct row *row, bool 
         row->step >= 0 && (size_t)row->step < plan->n_steps ? plan->steps[row->step].counts : NULL;
     if (note == NOTE_PROGRESS && counts)
         buf_printf(&text, " %s", counts);
-    bool paint = colour && note_is_bad(note);
+    bool paint = colour && note_is_bad(note, row);
     put_head(out, row->at_ms, "", "");
     buf_puts(out, paint ? RED : "");
     put_line(out, buf_str(&text));

@@ -70,7 +70,7 @@ struct state {
 struct config {
     const char *name;
     uint32_t n_nodes, window, min_up, max_failed, soak_ms;
-    bool once, stop_on_failure;
+    bool once, stop_on_failure, judges;
     uint32_t
         n_workers; /* so many of them are a role of their own, before the others and without a balancer */
     uint32_t instances; /* the first so many are one host; 0: each node is one */
@@ -129,7 +129,9 @@ static void make_plan(const struct config *c)
                                                        .max_failed = c->max_failed,
                                                        .has_capacity = true,
                                                        .has_guard = true,
-                                                       .soak_ms = c->soak_ms};
+                                                       .soak_ms = c->soak_ms,
+                                                       .judges = c->judges,
+                                                       .judge_wait_ms = 1000};
     if (c->n_workers > 0) {
         plan.n_stages = 2;
         plan.stage_end[0] = c->n_workers;
@@ -213,6 +215,7 @@ static uint64_t hash_of(const struct state *s)
         n->kill_until = ahead(n->kill_until, c->now);
     }
     c->soak_until = c->kept.soaking ? ahead(c->soak_until, c->now) : 0;
+    c->judge_due = c->kept.soaking ? ahead(c->judge_due, c->now) : 0;
     for (uint32_t g = 0; g < plan.n_groups; g++) {
         struct reading *r = &c->readings[g];
         r->due = ahead(r->due, c->now);
@@ -500,7 +503,11 @@ static bool op_ends(struct state *s, uint32_t depth, uint32_t k, enum how how)
     if (how == HOW_OK && op.role == ROLE_CAPACITY)
         ev.gauge = serving(s);
     ev.ready = true;
-    if (how == HOW_OK && looks(&op) && op.role != ROLE_CAPACITY) {
+    if (op.role == ROLE_JUDGE && how != HOW_UNKNOWN_NOT) { /* a look has no other ways to fail */
+        ev.outcome = OUT_OK;
+        ev.gauge = how == HOW_OK ? JUDGED_WELL : how == HOW_FAILED ? JUDGED_BADLY : JUDGED_NOT;
+    }
+    if (how == HOW_OK && looks(&op) && op.role != ROLE_CAPACITY && op.role != ROLE_JUDGE) {
         bool guard = op.role == ROLE_GUARD;
         ev.ready = guard ? s->w[op.node].out : is_so(s, &op);
         ev.lost = (guard || op.step == S_IDLE) && !s->w[op.node].out;
@@ -585,7 +592,7 @@ static void try_op(uint32_t depth, uint32_t k)
         if (how > 0 && stack[depth].budget == 0)
             return;
         bool look = looks(op);
-        if (look && (how == HOW_FAILED || how == HOW_UNKNOWN_DONE))
+        if (look && op->role != ROLE_JUDGE && (how == HOW_FAILED || how == HOW_UNKNOWN_DONE))
             continue; /* a look that cannot find out is unknown */
         struct state *s = child_of(depth);
         s->budget -= how > 0;
@@ -711,6 +718,7 @@ int main(int argc, char **argv)
         {.name = "2 nodes at once", .n_nodes = 2, .window = 2, .min_up = 0, .once = true},
         {.name = "2 nodes, stop on failure", .n_nodes = 2, .window = 1, .min_up = 1, .stop_on_failure = true},
         {.name = "2 nodes, soak", .n_nodes = 2, .window = 1, .min_up = 1, .soak_ms = 2000},
+        {.name = "2 nodes, judged", .n_nodes = 2, .window = 1, .min_up = 1, .soak_ms = 2000, .judges = true},
         {.name = "2 instances", .n_nodes = 2, .window = 2, .min_up = 0, .instances = 2},
         {.name = "3 nodes, window 2, once", .n_nodes = 3, .window = 2, .min_up = 1, .once = true},
         {.name = "3 nodes, one may fail", .n_nodes = 3, .window = 1, .min_up = 1, .max_failed = 1},

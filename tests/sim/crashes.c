@@ -29,6 +29,7 @@ static const char *const worlds[] = {
     "plan rolling roles 1,2,1 window 2 min-up 0 lbs 1 bare 1 once before once-role 3 undo soak 2s\nfault unhealthy@n4\n",
     "plan rolling nodes 3 window 2 min-up 1 lbs 1 instances 2 once first undo\n",
     "plan rolling nodes 3 window 1 min-up 1 lbs 1 instances 3 max-failed 1\nfault unhealthy@n2\n",
+    "plan rolling nodes 3 window 1 min-up 1 lbs 1 stages 1,3 soak 3s judge\nfault errors@n3\n",
 };
 
 struct tally {

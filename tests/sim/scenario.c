@@ -95,6 +95,10 @@ static bool plan_flag(struct sim_shape *shape, const char *word)
         return shape->blind_check = true;
     if (strcmp(word, "undo") == 0)
         return shape->once_undo = true;
+    if (strcmp(word, "judge") == 0)
+        return shape->judge = true;
+    if (strcmp(word, "judge-passes") == 0)
+        return shape->judge = shape->judge_passes = true;
     return false;
 }
 
@@ -216,7 +220,10 @@ static void put_plan(const struct scenario *sc, struct buf *out)
         buf_printf(out, " on-timeout %s", on_timeout_name(s->on_timeout));
     if (s->retries)
         buf_printf(out, " retries %u", s->retries);
-    buf_printf(out, "%s%s", s->hooks ? " hooks" : "", s->blind_check ? " blind" : "");
+    buf_printf(out, "%s%s%s", s->hooks ? " hooks" : "", s->blind_check ? " blind" : "",
+               s->judge_passes ? " judge-passes"
+               : s->judge      ? " judge"
+                               : "");
     if (!sc->steady)
         buf_printf(out, " seed %" PRIu64, sc->seed);
     buf_puts(out, "\n");
@@ -394,7 +401,7 @@ static bool drop_moves(struct scenario *sc)
 static bool simpler_shape(struct scenario *sc)
 {
     bool any = false;
-    for (int k = 0; k < 16; k++) {
+    for (int k = 0; k < 17; k++) {
         struct scenario less = *sc;
         struct sim_shape *s = &less.shape;
         s->plan = less.plan_name;
@@ -415,6 +422,7 @@ static bool simpler_shape(struct scenario *sc)
         case 13: s->n_roles = s->n_bare = s->once_role = 0; break;
         case 14: s->n_bare = 0; break;
         case 15: s->once_role = 0; break;
+        case 16: s->judge = s->judge_passes = false; break;
         }
         s->plan = sc->shape.plan;
         bool same = memcmp(&less.shape, &sc->shape, sizeof(less.shape)) == 0 && less.steady == sc->steady;

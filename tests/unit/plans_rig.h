@@ -136,6 +136,7 @@ static const struct verb haproxy_verbs[] = {
      .observe = "haproxy.observe",
      .params = lb_params},
     {.name = "haproxy.guard", .effect = EFFECT_READ, .scope = SCOPE_BALANCER, .params = lb_params},
+    {.name = "haproxy.show", .effect = EFFECT_READ, .scope = SCOPE_FLEET, .params = fleet_params},
     {.name = "haproxy.capacity", .effect = EFFECT_READ, .scope = SCOPE_FLEET, .params = fleet_params},
     {.name = NULL}};
 static const struct driver haproxy_fake = {.name = "haproxy", .verbs = haproxy_verbs};

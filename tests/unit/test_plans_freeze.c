@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The frozen plan: a round trip that loses nothing, a digest that sees every change, damage that is refused,
  * and 10,000 nodes in time. */
+#include "plans/judge.h"
 #include "plans/times.h"
 #include "plans_rig.h"
 
@@ -136,6 +137,18 @@ static struct plan *any_plan(struct arena *a)
                                             .pauses = true};
     if (dice(2))
         p->times = &times;
+    if (dice(2)) {
+        struct plan_judge *judge = arena_alloc(a, sizeof(*judge));
+        *judge = (struct plan_judge){.errors_ppm = (int64_t)dice(1000000),
+                                     .worse_percent = (int64_t)dice(1000),
+                                     .slower_percent = (int64_t)dice(1000),
+                                     .min_requests = 1 + (int64_t)dice(1000),
+                                     .deadline_ms = (int64_t)dice(1000),
+                                     .passes = dice(2),
+                                     .step = any_step(a),
+                                     .where = any_text(a)};
+        p->judge = judge;
+    }
     if (dice(2))
         p->override = "it burns", p->overrides = 1u << OVERRIDE_WINDOW | 1u << OVERRIDE_SIGNED;
     return p;

@@ -249,7 +249,7 @@ class ReleaseView {
   }
 
   addEvent(row) {
-    const bad = row.code === 'failed' || row.code === 'unknown' || /node-failed|node-left|gang-bad|deadline|soak-failed|floor-stop/.test(row.code);
+    const bad = row.code === 'failed' || row.code === 'unknown' || /node-failed|node-left|gang-bad|deadline|soak-failed|floor-stop/.test(row.code) || (row.code === 'judged' && row.b !== 1);
     if (row.kind === 'intent' || (row.kind === 'outcome' && !bad) || (row.kind === 'note' && QUIET.has(row.code))) return;
     if (this.tiles.dense && QUIET_OF_MANY.has(row.code)) return;
     if (row.kind === 'outcome' && row.role === 'observe' && row.code === 'failed') return;

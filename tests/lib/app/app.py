@@ -49,7 +49,7 @@ class Client:
 
 class App:
     def __init__(self):
-        self.stopping, self.began, self.ticket = False, time.monotonic(), 0
+        self.stopping, self.began, self.ticket, self.asked = False, time.monotonic(), 0, 0
         self.clients, self.later = {}, []  # fd -> client; heap of (when, ticket, what to do)
         self.epoll, self.listener = select.epoll(), None
 
@@ -76,6 +76,10 @@ class App:
             return self.health(path)
         if name == "/rev":
             return 0, 200, f"{REV}\n"
+        if BEHAVE.startswith("errors-"):  # so many of a hundred requests, and the health check knows nothing of it
+            self.asked += 1
+            if self.asked * 37 % 100 < int(BEHAVE[7:]):
+                return 0, 500, "out of order\n"
         ms = dict(p.partition("=")[::2] for p in query.split("&")).get("ms", "150") if name == "/slow" else 0
         return int(ms) / 1000, 200, f"{REV} {VERSION} {path}\n{PADDING}\n"
 

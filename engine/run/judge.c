@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/* The judge of stages: looks at what the balancers have counted, one after the other, become sums since the soak began.
+ *
+ * Balancers count from their own start. So what happened is the difference between two looks, and where any number of a
+ * balancer fell between them it has begun to count anew (a reload): what it counted meanwhile is known of nobody, and is left
+ * out for all its servers alike. Sums are of this controller: one that takes over begins the soak anew, and this with it. */
+#include "run/judge.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "plans/judge.h"
+#include "run/run_priv.h"
+#include "run/verdict.h"
+
+struct server_of {
+    const char *server;
+    uint32_t node; /* n_nodes: of the environment, and not in this plan */
+};
+
+struct judge {
+    const struct plan *plan;
+    uint32_t role;
+    struct arena arena;
+    struct server_of *servers; /* by name */
+    size_t n_servers;
+    json_t *last; /* rows of the last look by the name of their fact */
+    struct soak_counts tally;
+};
+
+struct judge *judge_new(const struct plan *plan)
+{
+    struct judge *j = xcalloc(1, sizeof(*j));
+    j->plan = plan;
+    j->role = UINT32_MAX;
+    return j;
+}
+
+void judge_free(struct judge *j)
+{
+    if (!j)
+        return;
+    json_decref(j->last);
+    arena_fini(&j->arena);
+    free(j);
+}
+
+/* ---- which server is whose */
+
+static int by_server(const void *a, const void *b)
+{
+    return strcmp(((const struct server_of *)a)->server, ((const struct server_of *)b)->server);
+}
+
+/* All servers of the environment that a block names; those of nodes that are in the plan come to be theirs below. */
+static void servers_of_block(struct judge *j, const struct plan_step *step, const struct plan_step *guard)
+{
+    const char *text = op_pair_value(step->args, step->n_args, "servers");
+    json_t *list = text ? json_loads(text, 0, NULL) : NULL, *name;
+    size_t cap = j->n_servers + json_array_size(list) + j->plan->n_nodes, i;
+    struct server_of *all = arena_array(&j->arena, cap + 1, sizeof(*all));
+    if (j->n_servers > 0)
+        memcpy(all, j->servers, j->n_servers * sizeof(*all));
+    for (i = 0; i < j->plan->n_nodes && guard && guard->verb; i++) {
+        const struct plan_node *node = &j->plan->nodes[i];
+        const char *server = node->role != j->role
+                                 ? NULL
+                                 : plan_server(j->plan, guard, verb_find(guard->verb, NULL), node, &j->arena);
+        if (server)
+            all[j->n_servers++] = (struct server_of){server, (uint32_t)i};
+    }
+    json_array_foreach(list, i, name) all[j->n_servers++] =
+        (struct server_of){arena_strdup(&j->arena, json_string_value(name)), (uint32_t)j->plan->n_nodes};
+    json_decref(list);
+    j->servers = all;
+}
+
+/* Of two of one name the one that is in the plan comes first. */
+static int by_server_and_node(const void *a, const void *b)
+{
+    const struct server_of *x = a, *y = b;
+    int order = by_server(a, b);
+    return order ? order : (x->node > y->node) - (x->node < y->node);
+}
+
+static void learn_servers(struct judge *j, const struct plan_judge *judge)
+{
+    const struct plan_role role = plan_role_of(j->plan, j->role);
+    const struct plan_step *guard = &role.guard_step;
+    arena_reset(&j->arena);
+    j->n_servers = 0;
+    j->servers = NULL;
+    for (const struct plan_step *step = &judge->step; step; step = step->also) {
+        servers_of_block(j, step, guard);
+        guard = guard ? guard->also : NULL;
+    }
+    qsort(j->servers, j->n_servers, sizeof(*j->servers), by_server_and_node);
+    size_t n = 0;
+    for (size_t i = 0; i < j->n_servers; i++)
+        if (n == 0 || by_server(&j->servers[n - 1], &j->servers[i]) != 0)
+            j->servers[n++] = j->servers[i];
+    j->n_servers = n;
+}
+
+/* ---- one look */
+
+enum side { SIDE_NONE, SIDE_RELEASED, SIDE_OTHERS };
+
+/* On the new revision, or what it is held against: on what was before, and in rotation. */
+static enum side side_of_node(const struct judge *j, const struct core *core, uint32_t node)
+{
+    struct core_view view;
+    if (node == j->plan->n_nodes)
+        return SIDE_OTHERS; /* this release leaves it alone */
+    core_view(core, node, &view);
+    switch (view.state) {
+    case NODE_DONE: return SIDE_RELEASED;
+    case NODE_PENDING:
+    case NODE_FAILED:
+    case NODE_UNDONE: return SIDE_OTHERS;
+    case NODE_OUT:
+    case NODE_BACK:
+    case NODE_LEFT:
+    case NODE_GONE:
+    case NODE_STATE_COUNT: break;
+    }
+    return SIDE_NONE;
+}
+
+static const struct server_of *server_of(const struct judge *j, const char *server)
+{
+    const struct server_of key = {.server = server};
+    return j->n_servers ? bsearch(&key, j->servers, j->n_servers, sizeof(key), by_server) : NULL;
+}
+
+static const char *text_of(const json_t *row, const char *key)
+{
+    const char *text = json_string_value(json_object_get(row, key));
+    return text ? text : "";
+}
+
+static int64_t number_of(const json_t *row, const char *key)
+{
+    const json_t *v = json_object_get(row, key);
+    return json_is_integer(v) ? json_integer_value(v) : -1;
+}
+
+static json_t *rows_of(const struct op_result *r)
+{
+    json_t *rows = json_object();
+    for (size_t i = 0; i < r->n_facts; i++) {
+        json_t *row =
+            str_starts(r->facts[i].name, LB_FACT_SHOW) ? json_loads(r->facts[i].value, 0, NULL) : NULL;
+        bool server = *text_of(row, "server") && *text_of(row, "balancer");
+        if (server)
+            json_object_set(rows, r->facts[i].name, row);
+        json_decref(row);
+    }
+    return rows;
+}
+
+static bool fell(const json_t *row, const json_t *before, const char *key)
+{
+    return number_of(row, key) < number_of(before, key);
+}
+
+/* Balancers of which a number fell since the last look. */
+static json_t *counting_anew(struct judge *j, json_t *rows)
+{
+    json_t *anew = json_object(), *row;
+    const char *name;
+    json_object_foreach(rows, name, row)
+    {
+        const json_t *before = json_object_get(j->last, name);
+        if (before && (fell(row, before, "requests") || fell(row, before, "errors")))
+            json_object_set_new(anew, text_of(row, "balancer"), json_true());
+    }
+    json_object_foreach(anew, name, row)
+    {
+        j->tally.n_anew++;
+        j->tally.anew = arena_strdup(&j->arena, name);
+    }
+    return anew;
+}
+
+/* Sums of one look: answers are weighed by how many there were. */
+struct look_sum {
+    struct rate rate;
+    double ms;
+    int64_t timed;
+};
+
+static void add_row(struct look_sum *sum, const json_t *row, const json_t *before)
+{
+    int64_t requests = number_of(row, "requests") - number_of(before, "requests");
+    int64_t errors = number_of(row, "errors") - number_of(before, "errors"), ms = number_of(row, "answer_ms");
+    if (number_of(row, "requests") < 0 || number_of(row, "errors") < 0 || requests < 0 || errors < 0)
+        return;
+    sum->rate.of += requests;
+    sum->rate.hits += errors < requests ? errors : requests;
+    if (ms < 0 || requests == 0)
+        return;
+    sum->ms += (double)ms * (double)requests;
+    sum->timed += requests;
+}
+
+static void add_rate(struct rate *io, struct rate more)
+{
+    io->of += more.of;
+    io->hits += more.hits;
+}
+
+static void take_times(struct judge *j, const struct plan_judge *judge, const struct look_sum *released,
+                       const struct look_sum *others)
+{
+    struct soak_counts *t = &j->tally;
+    if (released->timed == 0)
+        return;
+    t->ms = released->ms / (double)released->timed;
+    if (others->timed == 0)
+        return;
+    t->others_ms = others->ms / (double)others->timed;
+    double most = t->others_ms * (double)judge->slower_percent / 100;
+    t->slow_looks = t->ms > most && t->ms - t->others_ms >= VERDICT_SLOW_MS ? t->slow_looks + 1 : 0;
+}
+
+/* Its balancer would send it requests, and does not, because its own checks of it fail. */
+static bool is_down(const json_t *row)
+{
+    const char *admin = text_of(row, "admin");
+    return json_is_false(json_object_get(row, "serving")) &&
+           lb_state_is_in(lb_state_of_word(admin, strlen(admin)));
+}
+
+static void take_rows(struct judge *j, const struct core *core, const struct plan_judge *judge, json_t *rows)
+{
+    json_t *anew = counting_anew(j, rows), *row;
+    struct look_sum sums[3] = {{.timed = 0}};
+    const char *name, *down = NULL;
+    json_object_foreach(rows, name, row)
+    {
+        const struct server_of *server = server_of(j, text_of(row, "server"));
+        const json_t *before = json_object_get(j->last, name);
+        enum side side = server ? side_of_node(j, core, server->node) : SIDE_NONE;
+        if (side == SIDE_RELEASED && j->plan->nodes[server->node].was_up && is_down(row))
+            down = arena_printf(&j->arena, "%s gets no requests from %s: %s", j->plan->nodes[server->node].id,
+                                text_of(row, "balancer"), text_of(row, "state"));
+        if (before && !json_object_get(anew, text_of(row, "balancer")))
+            add_row(&sums[side], row, before);
+    }
+    json_decref(anew);
+    add_rate(&j->tally.released, sums[SIDE_RELEASED].rate);
+    add_rate(&j->tally.others, sums[SIDE_OTHERS].rate);
+    take_times(j, judge, &sums[SIDE_RELEASED], &sums[SIDE_OTHERS]);
+    j->tally.down_looks = down ? j->tally.down_looks + 1 : 0;
+    j->tally.down = down;
+}
+
+static size_t count_others(const struct judge *j, const struct core *core)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < j->n_servers; i++)
+        n += side_of_node(j, core, j->servers[i].node) == SIDE_OTHERS;
+    return n;
+}
+
+static void say_numbers(const struct judge *j, struct facts *facts, struct arena *arena)
+{
+    const struct soak_counts *t = &j->tally;
+    uint32_t none = (uint32_t)j->plan->n_nodes;
+    const struct {
+        const char *name;
+        int64_t n;
+    } numbers[] = {
+        {JUDGE_FACT "requests", t->released.of},      {JUDGE_FACT "errors", t->released.hits},
+        {JUDGE_FACT "others_requests", t->others.of}, {JUDGE_FACT "others_errors", t->others.hits},
+        {JUDGE_FACT "answer_ms", (int64_t)t->ms},     {JUDGE_FACT "others_answer_ms", (int64_t)t->others_ms},
+        {JUDGE_FACT "counted_anew", t->n_anew}};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+        facts_set(facts, none, numbers[i].name,
+                  numbers[i].n < 0 ? "" : arena_printf(arena, "%lld", (long long)numbers[i].n));
+}
+
+enum judged judge_take(struct judge *j, const struct core *core, const struct op_req *req,
+                       const struct op_result *r, struct facts *facts)
+{
+    auto_arena struct arena scratch = {0};
+    const struct plan_judge *judge = plan_role_of(j->plan, req->group).judge;
+    uint32_t none = (uint32_t)j->plan->n_nodes;
+    if (r->outcome != OUT_OK) {
+        facts_set(facts, none, JUDGE_FACT_WHY, r->err.text);
+        return JUDGED_NOT;
+    }
+    json_t *rows = rows_of(r);
+    if (req->look == JUDGE_FIRST || !j->last) {
+        j->role = req->group;
+        learn_servers(j, judge);
+        j->tally = (struct soak_counts){.ms = -1, .others_ms = -1, .n_others = count_others(j, core)};
+    } else {
+        take_rows(j, core, judge, rows);
+    }
+    json_decref(j->last);
+    j->last = rows;
+    auto_buf struct buf why = BUF_INIT(2000);
+    enum judged said = verdict_of(judge, &j->tally, (enum judge_look)req->look, &why);
+    facts_set(facts, none, JUDGE_FACT_WHY, buf_str(&why));
+    say_numbers(j, facts, &scratch);
+    return said;
+}
+
+/* ---- before a release: would it know enough? */
+
+static const char *uncounted(const struct plan_judge *judge, const json_t *row)
+{
+    bool asked = number_of(row, "requests") > 0; /* without a request some tell no time yet */
+    if (number_of(row, "requests") < 0)
+        return "requests";
+    if (number_of(row, "errors") < 0 && judge->errors_ppm + judge->worse_percent > 0)
+        return "errors";
+    return judge->slower_percent > 0 && asked && number_of(row, "answer_ms") < 0 ? "how long answers take"
+                                                                                 : NULL;
+}
+
+void judge_fits(const struct plan *plan, uint32_t role, const struct op_result *r, struct problems *problems)
+{
+    const struct plan_judge *judge = plan_role_of(plan, role).judge;
+    struct judge *j = judge_new(plan);
+    json_t *rows = rows_of(r), *told = json_object(), *row;
+    const char *name;
+    size_t known = 0;
+    j->role = role;
+    learn_servers(j, judge);
+    json_object_foreach(rows, name, row)
+    {
+        const char *lb = text_of(row, "balancer"), *what = uncounted(judge, row);
+        if (!server_of(j, text_of(row, "server")))
+            continue;
+        known++;
+        if (!what || json_object_get(told, lb))
+            continue;
+        problems_add(
+            problems,
+            "%s: release: judge: balancer %s does not tell %s of each server (of %s, for one), so no stage "
+            "could be judged by it; leave that limit out, or judge: as a whole",
+            judge->where, lb, what, text_of(row, "server"));
+        json_object_set_new(told, lb, json_true());
+    }
+    if (known == 0)
+        problems_add(
+            problems,
+            "%s: release: judge: what the balancers count is of no server of this environment, so no stage "
+            "could be judged; 'release lb' shows what they tell",
+            judge->where);
+    json_decref(rows);
+    json_decref(told);
+    judge_free(j);
+}

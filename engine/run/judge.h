@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The judge of stages, for the loop: each answer of ROLE_JUDGE goes in, its verdict comes out. The loop's thread. */
+#ifndef RELEASE_RUN_JUDGE_H
+#define RELEASE_RUN_JUDGE_H
+
+#include "core/core.h"
+#include "drivers/op/op.h"
+#include "plans/pillar.h"
+#include "plans/plan.h"
+
+/* Of the release as a whole: the words of the last look, and its numbers behind JUDGE_FACT. */
+#define JUDGE_FACT     "judge."
+#define JUDGE_FACT_WHY "judge.why"
+
+struct facts;
+struct judge;
+struct judge *judge_new(const struct plan *plan);
+void judge_free(struct judge *j);
+/* r: what the judge's step told. Would it know all that its limits are about? */
+void judge_fits(const struct plan *plan, uint32_t role, const struct op_result *r, struct problems *problems);
+enum judged judge_take(struct judge *j, const struct core *core, const struct op_req *req,
+                       const struct op_result *r, struct facts *facts);
+
+#endif
