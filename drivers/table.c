@@ -7,7 +7,7 @@
 #include "drivers/transport/transport.h"
 
 extern const struct driver apache_driver, asg_driver, aws_driver, command_driver, ec2_driver, elb_driver,
-    elbv2_driver, haproxy_driver, http_driver, netscaler_driver, nginx_driver, nginx_plus_driver,
+    elbv2_driver, haproxy_driver, http_driver, lvs_driver, netscaler_driver, nginx_driver, nginx_plus_driver,
     notify_driver, varnish_driver, varnish_service_driver;
 extern const struct driver cmd_driver, git_driver, npm_driver, release_driver, service_driver, source_driver,
     supervisord_driver;
@@ -25,6 +25,7 @@ const struct driver *const driver_table[] = {
     &git_driver,
     &haproxy_driver,
     &http_driver,
+    &lvs_driver,
     &netscaler_driver,
     &nginx_driver,
     &nginx_plus_driver,

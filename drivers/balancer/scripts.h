@@ -4,6 +4,7 @@
 #ifndef RELEASE_DRIVERS_BALANCER_SCRIPTS_H
 #define RELEASE_DRIVERS_BALANCER_SCRIPTS_H
 
+extern const char script_lvs[];
 extern const char script_nginx[];
 
 #endif

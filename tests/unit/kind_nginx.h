@@ -2,17 +2,14 @@
 /* nginx, for kinds.h: two real ones with the same paths. The second stands in a mount namespace of its own, and is reached through a
  * real sshd there. What they run is read from their file of servers, and an operator writes that and reloads. */
 #include "unit/kinds.h"
-
-#include <dirent.h>
-
-#define NGX_HOST "127.0.0.2" /* the second's: any of 127.0.0.0/8 but the first is another host */
+#include "unit/second_host.h"
 
 static struct ngx_world {
-    pid_t nginx[2], app, sshd;
-    int front[2], app_port, ssh_port;
+    pid_t nginx[2], app;
+    int front[2], app_port;
     char dir[2][100]; /* from outside; inside both are the first */
-    char include[160], pid[160], command[300], sshd_conf[160], key[160], known[160];
-    struct target ssh;
+    char include[160], pid[160], command[300];
+    struct second_host second;
 } ngx;
 
 static const char *ngx_path(size_t peer, const char *name)
@@ -129,60 +126,13 @@ static void ngx_write_conf(size_t peer)
         getuid() == 0 ? "user root;\n" : "", d, d, d, d, d, d, d, ngx.front[peer]);
 }
 
-static void ngx_start_sshd(void)
-{
-    char pid[16];
-    snprintf(pid, sizeof pid, "%d", (int)ngx.nginx[1]);
-    ngx.sshd = rig_spawn((const char *const[]){"nsenter", "-m", "-t", pid, "/usr/sbin/sshd", "-D", "-e", "-f",
-                                               ngx.sshd_conf, NULL});
-    rig_write(ngx_path(1, "sshd.pid"), "%d\n", (int)ngx.sshd);
-    rig_until(({
-        struct sockaddr_in a = rig_addr(ngx.ssh_port);
-        inet_pton(AF_INET, NGX_HOST, &a.sin_addr);
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        bool open = connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
-        close(fd);
-        open;
-    }));
-}
-
-/* sshd and those who serve its connections. */
-static void ngx_signal_sshd(int sig)
-{
-    rig_says("ps -o pid= --ppid %d | xargs -r kill -%d; kill -%d %d", (int)ngx.sshd, sig, sig, (int)ngx.sshd);
-}
-
-static void ngx_write_ssh(void)
-{
-    snprintf(ngx.key, sizeof ngx.key, "%s/ngx_key", rig_dir);
-    snprintf(ngx.known, sizeof ngx.known, "%s/ngx_known", rig_dir);
-    snprintf(ngx.sshd_conf, sizeof ngx.sshd_conf, "%s/ngx_sshd", rig_dir);
-    rig_says(
-        "cd %s && ssh-keygen -q -t ed25519 -N '' -f ngx_key && ssh-keygen -q -t ed25519 -N '' -f ngx_host && "
-        "{ printf '[%s]:%d ' && cut -d' ' -f1,2 ngx_host.pub; } >ngx_known",
-        rig_dir, NGX_HOST, ngx.ssh_port);
-    rig_write(
-        ngx.sshd_conf,
-        "ListenAddress " NGX_HOST
-        "\nPort %d\nHostKey %s/ngx_host\nAuthorizedKeysFile %s/ngx_key.pub\nPidFile none\n"
-        "StrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-        "SetEnv SHLVL=5\n",
-        ngx.ssh_port, rig_dir, rig_dir);
-    ngx.ssh = (struct target){
-        .transport = "ssh",
-        .ssh = {.port = ngx.ssh_port, .user = "root", .key = ngx.key, .known_hosts = ngx.known},
-        .state_dir = rig_path("ngx-state")};
-    ngx.ssh.state_dir = xstrdup(ngx.ssh.state_dir);
-}
-
 static bool ngx_start(const char **ret_why)
 {
     if (getuid() != 0 || system("unshare -m true 2>/dev/null") != 0) {
         *ret_why = "its second host is a mount namespace, which only root may make here";
         return false;
     }
-    mkdir("/run/sshd", 0755);
-    ngx.app_port = port_pick(), ngx.ssh_port = port_pick();
+    ngx.app_port = port_pick();
     ngx.app = rig_app(ngx.app_port);
     for (size_t i = 0; i < 2; i++) {
         snprintf(ngx.dir[i], sizeof ngx.dir[i], "%s/n%zu", rig_dir, i);
@@ -205,18 +155,14 @@ static bool ngx_start(const char **ret_why)
                          : rig_spawn((const char *const[]){"sh", "-c", shell, NULL});
         rig_until(rig_port_open(ngx.front[i]));
     }
-    ngx_write_ssh();
-    ngx_start_sshd();
-    rig_ssh = &ngx.ssh;
+    second_host_start(&ngx.second, ngx.nginx[1], "SHLVL=5");
+    rig_write(ngx_path(1, "sshd.pid"), "%d\n", (int)ngx.second.sshd);
     return true;
 }
 
 static void ngx_stop(void)
 {
-    rig_ssh = NULL;
-    ngx_signal_sshd(SIGCONT);
-    ngx_signal_sshd(SIGKILL);
-    rig_stop(&ngx.sshd, SIGKILL);
+    second_host_stop(&ngx.second);
     rig_stop(&ngx.nginx[0], SIGTERM);
     rig_stop(&ngx.nginx[1], SIGTERM);
     rig_stop(&ngx.app, SIGKILL);
@@ -237,16 +183,8 @@ static void ngx_fault(size_t peer, enum fault f)
     ngx_touch(peer, "lose", f == FAULT_LOSES);
     if (peer == 0)
         return;
-    if (f == FAULT_STOPPED)
-        ngx_signal_sshd(SIGSTOP);
-    if (f == FAULT_GONE) {
-        ngx_signal_sshd(SIGKILL);
-        rig_stop(&ngx.sshd, SIGKILL);
-    }
-    if (f == FAULT_NONE && !ngx.sshd)
-        ngx_start_sshd();
-    else if (f == FAULT_NONE)
-        ngx_signal_sshd(SIGCONT);
+    second_host_fault(&ngx.second, f);
+    rig_write(ngx_path(1, "sshd.pid"), "%d\n", (int)ngx.second.sshd);
 }
 
 static void ngx_fresh(void)
@@ -259,7 +197,7 @@ static void ngx_fresh(void)
 
 static size_t ngx_args(struct op_pair *ret)
 {
-    size_t n = args_add(ret, 0, "hosts", "[\"localhost\",\"" NGX_HOST "\"]");
+    size_t n = args_add(ret, 0, "hosts", "[\"localhost\",\"" SECOND_HOST "\"]");
     n = args_add(ret, args_add(ret, n, "upstream", "[\"site\"]"), "include", ngx.include);
     n = args_add(ret, args_add(ret, n, "pid", ngx.pid), "command", ngx.command);
     return args_add(ret, n, "idle", "workers");

@@ -9,6 +9,7 @@
 #include "unit/kind_aws.h"
 #include "unit/kind_command.h"
 #include "unit/kind_haproxy.h"
+#include "unit/kind_lvs.h"
 #include "unit/kind_netscaler.h"
 #include "unit/kind_nginx.h"
 #include "unit/kind_service.h"
@@ -515,7 +516,7 @@ static const struct {
 
 static struct kind *const kinds[] = {&apache_kind, &haproxy_kind,    &varnish_kind,   &service_kind,
                                      &nginx_kind,  &nginx_plus_kind, &netscaler_kind, &command_kind,
-                                     &elbv2_kind,  &elb_kind,        &asg_kind};
+                                     &elbv2_kind,  &elb_kind,        &asg_kind,       &lvs_kind};
 
 static int each_setup(void **state)
 {

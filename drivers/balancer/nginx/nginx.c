@@ -2,10 +2,10 @@
 /* nginx: the servers of a file that stands inside upstream blocks, listed and put `down` and back (nginx.h). */
 #include "drivers/balancer/nginx/nginx.h"
 
-#include <jansson.h>
 #include <string.h>
 
 #include "base/str.h"
+#include "drivers/balancer/host.h"
 #include "drivers/node/report.h"
 
 /* One row's own: whose line it is, and what was seen around it. */
@@ -16,16 +16,7 @@ struct own {
 
 static bool nginx_open(struct lb *lb)
 {
-    for (size_t i = 0; i < lb->n_peers; i++) {
-        if (nginx_host_valid(lb->peers[i].text))
-            continue;
-        op_refused(
-            lb->op, E_CONFIG,
-            "balancer: nginx: \"%s\" is no host; wanted a name or an address as ssh takes it, or localhost",
-            lb->peers[i].text);
-        return false;
-    }
-    return want_path(lb->op, "include", op_arg(lb->op, "include")) &&
+    return lb_hosts_open(lb) && want_path(lb->op, "include", op_arg(lb->op, "include")) &&
            want_path(lb->op, "pid", op_arg(lb->op, "pid"));
 }
 
@@ -201,13 +192,7 @@ static const struct balancer nginx_balancer = {
 
 /* ---- table ----------------------------------------------------------------- */
 
-#define P_HOSTS                                                                                                 \
-    {                                                                                                           \
-        .name = "hosts", .type = PARAM_LIST, .deflt = "[\"localhost\"]",                                        \
-        .help =                                                                                                 \
-            "where nginx runs, through SSH as the nodes are reached; localhost, 127.0.0.1, ::1: this machine. " \
-            "Several are one"                                                                                   \
-    }
+#define P_HOSTS LB_P_HOSTS("nginx")
 #define P_UPSTREAM                                                                                           \
     {                                                                                                        \
         .name = "upstream", .type = PARAM_LIST, .required = true,                                            \
@@ -229,10 +214,6 @@ static const struct balancer nginx_balancer = {
         .name = "pid", .type = PARAM_STR, .deflt = "/run/nginx.pid",                                         \
         .help = "file with its master's process number"                                                      \
     }
-#define P_RUNAS                                                                                              \
-    {                                                                                                        \
-        .name = "runas", .type = PARAM_STR, .help = "user on those hosts, by sudo; default: who logs in"     \
-    }
 #define P_STATUS                                                                                             \
     {                                                                                                        \
         .name = "status", .type = PARAM_STR,                                                                 \
@@ -243,7 +224,7 @@ static const struct balancer nginx_balancer = {
         .name = "idle", .type = PARAM_CHOICE, .deflt = "workers", .choices = "workers|node",                 \
         .help = "old workers of nginx, or connections to the node's port, on the node"                       \
     }
-#define P_SHARED P_HOSTS, P_UPSTREAM, P_INCLUDE, P_COMMAND, P_PID, P_RUNAS, P_STATUS
+#define P_SHARED P_HOSTS, P_UPSTREAM, P_INCLUDE, P_COMMAND, P_PID, LB_P_RUNAS, P_STATUS
 
 static const struct param node_params[] = {P_SHARED, LB_P_SERVER, P_IDLE, PARAM_END};
 static const struct param fleet_params[] = {
@@ -259,24 +240,13 @@ static const struct param survey_params[] = {
     PARAM_END,
 };
 
-static bool command_check(const char *value, struct err *err)
-{
-    json_t *list = json_loads(value, 0, NULL), *one;
-    size_t i, n = json_array_size(list);
-    bool fine = n >= 1 && n <= NGINX_COMMAND_MAX;
-    json_array_foreach(list, i, one) fine = fine && json_is_string(one) && *json_string_value(one);
-    json_decref(list);
-    return fine ||
-           err_set(err, E_CONFIG, "command: wanted 1 to %d words: [nginx] or [sudo, -n, /usr/sbin/nginx]",
-                   NGINX_COMMAND_MAX);
-}
-
 static bool nginx_check(const struct op_pair *args, size_t n, int64_t timeout_ms, struct err *err)
 {
     (void)timeout_ms;
     for (size_t i = 0; i < n; i++) {
         const char *name = args[i].name, *value = args[i].value;
-        if (!strcmp(name, "command") && !command_check(value, err))
+        if (!strcmp(name, "command") &&
+            !lb_command_check(value, "[nginx] or [sudo, -n, /usr/sbin/nginx]", err))
             return false;
         if ((!strcmp(name, "include") || !strcmp(name, "pid")) && value[0] != '/')
             return err_set(err, E_CONFIG, "%s: '%.200s' is not an absolute path", name, value);

@@ -26,8 +26,6 @@ struct nginx_servers {
     size_t n;
 };
 
-/* A name, or an address of either kind without brackets. */
-bool nginx_host_valid(const char *s);
 /* HOST, HOST:PORT, [V6], [V6]:PORT; false: no such address (a variable, a unix socket). */
 bool nginx_addr_parse(const char *text, struct arena *a, const char **ret_host, int *ret_port);
 /* What facts can hold: an address, or a name of letters, digits and "._:@~[]-". */
@@ -69,8 +67,6 @@ struct nginx_config {
 bool nginx_config_parse(const char *text, size_t n, const char *include, struct arena *a,
                         struct nginx_config *ret, struct err *err);
 bool nginx_config_includes(const struct nginx_config *c, const char *upstream);
-
-#define NGINX_COMMAND_MAX 16 /* words of `command` */
 
 /* ---- host.c -----------------------------------------------------------------------------------------------
  */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "drivers/balancer/host.h"
 
 #define SERVERS_MAX 2000
 #define LINE_BYTES  1000
@@ -25,12 +26,6 @@ static bool port_parse(const char *text, int *ret)
     return text[n] == '\0' && *ret >= 1 && *ret <= 65535;
 }
 
-bool nginx_host_valid(const char *s)
-{
-    size_t n = strspn(s, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._:-");
-    return n > 0 && n <= 253 && s[n] == '\0' && *s != '-';
-}
-
 bool nginx_addr_parse(const char *text, struct arena *a, const char **ret_host, int *ret_port)
 {
     bool six = text[0] == '[';
@@ -40,7 +35,7 @@ bool nginx_addr_parse(const char *text, struct arena *a, const char **ret_host, 
     if (six && (*rest != ']' || inet_pton(AF_INET6, host, &addr) != 1))
         return false;
     rest += six;
-    if (!six && !nginx_host_valid(host))
+    if (!six && !lb_host_valid(host))
         return false;
     *ret_host = host;
     *ret_port = 80;
