@@ -307,6 +307,8 @@ static void default_arg(struct making *m, const struct param *p)
     const struct value *v = m->from == NULL ? NULL : map_get(m->from->map, p->name);
     const char *text = value_is_null(v) ? standing_value(m, p) : arg_text(m, p, v);
     m->from = NULL;
+    if (text == NULL && p->type == PARAM_LIST && instances_say_all(m->c, m->verb, p->name))
+        text = "[]"; /* each node's own stands in its place */
     if (text != NULL)
         arg_add(m, p->name, text);
     else if (p->required && value_is_null(v))

@@ -341,6 +341,7 @@ static void plan_fill(struct compiler *c)
         if (c->r.problems->n + c->r.problems->dropped == c->n_problems_before) {
             lb_servers_set(c); /* what is wrong already would only be told twice */
             args_prove(c);
+            instances_prove(c);
         }
         nodes_rehearse(c);
         stages_set(c);

@@ -102,8 +102,26 @@ struct ssh_way ssh_way(const struct ssh_block *ssh);
 
 /* nodes.c */
 void nodes_read(struct compiler *c);
+/* instances.c: an entry with `instances:` becomes a node for each. */
+bool instances_wanted(const struct server_entry *e);
+size_t instances_count(struct compiler *c, const struct server_entry *e); /* 0: problems has why */
+bool instance_at(struct compiler *c, const struct server_entry *e, size_t i, struct server_entry *ret);
+/* A key whose list says what of the application is this instance: programs. */
+bool instance_own_key(struct compiler *c, const char *key);
+void instance_own_set(struct compiler *c, struct plan_node *node, const struct value *map, const char *what);
+/* nodes[i], just read from its entry, against its sisters before it. */
+void instance_check(struct compiler *c, const struct plan_node *nodes, size_t i, const struct value *entry,
+                    struct place at);
+/* Every node has its own value of this parameter, so the block need not have one. */
+bool instances_say_all(const struct compiler *c, const struct verb *verb, const char *param);
+/* What is of the directory is the same for all instances of a host, and for all or none of them. */
+void instances_prove(struct compiler *c);
+const struct param *param_find(const struct verb *verb, const char *name);
 /* Is the id in "app1,app3"? */
 bool named_in(const char *list, const char *id);
+bool node_named_in(const char *list, const struct plan_node *node); /* itself, or its host */
+/* Ids of nodes, then of hosts of instances. */
+size_t node_ids(const struct plan_node *nodes, size_t n, const char **ret);
 /* All that is named there must be one of these. */
 void check_named(struct compiler *c, const char *option, const char *list, const char *what, const char **ids,
                  size_t n_ids);

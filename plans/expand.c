@@ -194,8 +194,14 @@ const struct op_pair *plan_args(const struct plan *plan, const struct plan_step 
     struct op_pair *ret = arena_array(arena, step->n_args + 1, sizeof(*ret));
     const struct verb *verb = verb_find(step->verb, NULL);
     struct vars v = vars_of(plan, node, going_back, arena);
+    bool takes_own = node != NULL && node->n_own > 0 && plan_verb_takes_own(verb);
     for (size_t i = 0; i < step->n_args; i++) {
         const struct op_pair *arg = &step->args[i];
+        const char *own = takes_own ? op_pair_value(node->own, node->n_own, arg->name) : NULL;
+        if (own != NULL) {
+            ret[i] = (struct op_pair){.name = arg->name, .value = own};
+            continue;
+        }
         bool json = strpbrk(arg->value, "{}") != NULL && is_json(verb, arg->name);
         ret[i] = (struct op_pair){.name = arg->name,
                                   .value = json ? expand_json(arg->value, &v, arena)

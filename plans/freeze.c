@@ -127,6 +127,8 @@ static json_t *node_json(const struct plan_node *n)
     put_pairs(o, "vars", n->vars, n->n_vars);
     put_pairs(o, "facts", n->facts, n->n_facts);
     put_text(o, "where", n->where);
+    put_text(o, "of_host", n->of_host);
+    put_pairs(o, "own", n->own, n->n_own);
     return o;
 }
 

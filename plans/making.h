@@ -19,8 +19,6 @@ struct making {
     bool ok;
 };
 
-const struct param *param_find(const struct verb *verb, const char *name);
-
 /* The words that every step may have beside its verb's parameters; ends with FIELD_END. */
 extern const struct field step_word_fields[];
 bool step_word_is(const char *name);

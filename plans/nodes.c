@@ -13,9 +13,9 @@ static const char *const host_keys[] = {"host",      "address", "ip_address", "p
 #define N_HOST_KEYS (sizeof(host_keys) / sizeof(host_keys[0]))
 
 /* Names that mean something else in every template. */
-static const char *const reserved[] = {"node",      "env",        "app",         "rev",
-                                       "rev_short", "rev_before", "release_dir", "release",
-                                       "fence",     "operator",   "repo",        "git_path"};
+static const char *const reserved[] = {"node",       "env",         "app",     "rev",   "rev_short",
+                                       "rev_before", "release_dir", "release", "fence", "operator",
+                                       "repo",       "git_path",    "of_host"};
 
 /* How to read entries: `{pillar: a:b, host: KEY, port: KEY}` names the keys of a foreign tree. */
 struct shape {
@@ -129,6 +129,8 @@ static void check_entry_keys(struct compiler *c, const struct node_reading *r)
         if (is_reserved(e->key))
             problem_at(c->r.problems, e->at, "%s: '%s' cannot be set: it means the release's own", r->what,
                        e->key);
+        else if (r->e->of_host != NULL && e->value->kind == VALUE_LIST && instance_own_key(c, e->key))
+            continue; /* what of the application it is */
         else if (e->value->kind != VALUE_SCALAR && strcmp(e->key, "ssh") != 0)
             problem_at(c->r.problems, e->at, "%s: '%s' is %s; a node has plain values and ssh:%s", r->what,
                        e->key, value_kind_text(e->value), nearest_hint(c->r.arena, e->key, known, 5));
@@ -176,13 +178,14 @@ static bool is_own_key(const struct node_reading *r, const char *key)
 static void vars_set(struct compiler *c, struct plan_node *node, const struct node_reading *r)
 {
     const struct value *map = r->map;
-    struct op_pair *vars = arena_array(c->r.arena, (map == NULL ? 0 : map->n) + 5, sizeof(*vars));
+    struct op_pair *vars = arena_array(c->r.arena, (map == NULL ? 0 : map->n) + 6, sizeof(*vars));
     size_t n = 0;
     const struct value *lb = value_of(c, r, "lb_server", r->shape->lb_server);
     var_add(vars, &n, "node", node->id);
     var_add(vars, &n, "host", node->target.host);
     var_add(vars, &n, "port", port_of(c, r));
     var_add(vars, &n, "lb_server", lb == NULL ? node->id : lb->text);
+    var_add(vars, &n, "of_host", node->of_host);
     for (size_t i = 0; map != NULL && i < map->n; i++) {
         const struct entry *e = &map->entries[i];
         if (e->value->kind == VALUE_SCALAR && !is_own_key(r, e->key) && !is_reserved(e->key))
@@ -220,7 +223,8 @@ static void check_twins(struct compiler *c, struct node_list *list, const struct
                *dir = op_pair_value(node->vars, node->n_vars, "dir");
     const char *key = arena_printf(a, "=%s %d %s %s", node->target.host, node->target.ssh.port,
                                    port == NULL ? "" : port, dir == NULL ? "" : dir);
-    if (seen_before(c, list, key, at, &first))
+    bool processes = node->of_host != NULL && port == NULL; /* instances that do not listen */
+    if (!processes && seen_before(c, list, key, at, &first))
         problem_at(c->r.problems, at, "node '%s' has the same host, port and dir as the one at %s", node->id,
                    place_text(a, first));
     const char *server = op_pair_value(node->vars, node->n_vars, "lb_server");
@@ -298,12 +302,38 @@ static void node_add(struct compiler *c, struct node_list *list, const struct se
     struct plan_node *node = node_new(c, list, r.map);
     *node =
         (struct plan_node){.id = e->id, .rev = "", .rev_before = "", .where = place_text(c->r.arena, e->at)};
-    target_set(node, &ssh, host == NULL ? e->id : host->text);
+    node->of_host = e->of_host;
+    target_set(node, &ssh, host != NULL ? host->text : e->of_host != NULL ? e->of_host : e->id);
     const struct value *identity = value_of(c, &r, "identity", shape->identity);
     node->target.identity = identity == NULL ? NULL : identity->text;
     vars_set(c, node, &r);
     node->target.state_dir = place_state_dir(c, node);
-    check_twins(c, list, node, e->at);
+    size_t before = c->r.problems->n + c->r.problems->dropped;
+    if (e->of_host != NULL) {
+        instance_own_set(c, node, r.map, r.what);
+        instance_check(c, list->nodes, list->n - 1, r.map, e->at);
+    }
+    if (c->r.problems->n + c->r.problems->dropped == before)
+        check_twins(c, list, node, e->at);
+}
+
+/* A host with instances is as many nodes; in a foreign tree the word means nothing to us. */
+static void entry_add(struct compiler *c, struct node_list *list, const struct server_entry *e,
+                      const struct shape *shape)
+{
+    struct server_entry one;
+    struct place first;
+    if (shape->map != NULL || !instances_wanted(e)) {
+        node_add(c, list, e, shape);
+        return;
+    }
+    size_t n = instances_count(c, e);
+    if (n > 0 && seen_before(c, list, e->id, e->at, &first))
+        problem_at(c->r.problems, e->at, "app_servers: node '%s' is listed twice (first at %s)", e->id,
+                   place_text(c->r.arena, first));
+    for (size_t i = 0; i < n; i++)
+        if (instance_at(c, e, i, &one))
+            node_add(c, list, &one, shape);
 }
 
 static void entries_add(struct compiler *c, struct node_list *list, const struct value *v,
@@ -317,7 +347,7 @@ static void entries_add(struct compiler *c, struct node_list *list, const struct
     for (size_t i = 0; i < servers_count(v); i++)
         if (servers_at(v, shape->name, i, &e)) {
             if (c->pillar->chosen == NULL || map_entry(c->pillar->chosen, e.id) != NULL)
-                node_add(c, list, &e, shape);
+                entry_add(c, list, &e, shape);
         } else {
             problem_at(
                 c->r.problems, v->items[i]->at,
@@ -361,6 +391,22 @@ bool named_in(const char *list, const char *id)
     return false;
 }
 
+bool node_named_in(const char *list, const struct plan_node *node)
+{
+    return named_in(list, node->id) || (node->of_host != NULL && named_in(list, node->of_host));
+}
+
+size_t node_ids(const struct plan_node *nodes, size_t n, const char **ret)
+{
+    size_t n_ids = 0;
+    for (size_t i = 0; i < n; i++)
+        ret[n_ids++] = nodes[i].id;
+    for (size_t i = 0; i < n; i++)
+        if (nodes[i].of_host != NULL && (i == 0 || !plan_same_host(&nodes[i - 1], &nodes[i])))
+            ret[n_ids++] = nodes[i].of_host;
+    return n_ids;
+}
+
 void check_named(struct compiler *c, const char *option, const char *list, const char *what, const char **ids,
                  size_t n_ids)
 {
@@ -382,17 +428,16 @@ static void choose(struct compiler *c, const struct node_list *all)
     struct plan *plan = c->plan;
     plan->nodes = arena_array(c->r.arena, all->n + 1, sizeof(*plan->nodes));
     if (!c->nodes_wrong && c->role == NULL) {
-        const char **ids = arena_array(c->r.arena, all->n + 1, sizeof(*ids));
-        for (size_t i = 0; i < all->n; i++)
-            ids[i] = all->nodes[i].id;
-        check_named(c, "--only", c->req->only, "node", ids, all->n);
-        check_named(c, "--exclude", c->req->exclude, "node", ids, all->n);
+        const char **ids = arena_array(c->r.arena, 2 * all->n + 1, sizeof(*ids));
+        size_t n = node_ids(all->nodes, all->n, ids);
+        check_named(c, "--only", c->req->only, "node", ids, n);
+        check_named(c, "--exclude", c->req->exclude, "node", ids, n);
     }
     for (size_t i = 0; i < all->n; i++) {
-        const char *id = all->nodes[i].id;
-        if (!c->left_alone && (c->req->only == NULL || named_in(c->req->only, id)) &&
-            (c->req->exclude == NULL || !named_in(c->req->exclude, id)))
-            plan->nodes[plan->n_nodes++] = all->nodes[i];
+        const struct plan_node *node = &all->nodes[i];
+        if (!c->left_alone && (c->req->only == NULL || node_named_in(c->req->only, node)) &&
+            (c->req->exclude == NULL || !node_named_in(c->req->exclude, node)))
+            plan->nodes[plan->n_nodes++] = *node;
     }
     if (plan->n_nodes == 0 && all->n > 0 && !c->nodes_wrong && c->role == NULL)
         problems_add(c->r.problems,
@@ -449,7 +494,7 @@ void nodes_read(struct compiler *c)
         problem_at(c->r.problems, v->at, "app_servers: the list of nodes is empty");
     if (list.n > PLAN_NODES_MAX)
         problem_at(c->r.problems, v->at, "app_servers: %zu nodes, at most %d", list.n, PLAN_NODES_MAX);
-    c->n_all_nodes = list.n;
+    c->n_all_nodes = list.n; /* instances are nodes */
     c->nodes_wrong = c->r.problems->n + c->r.problems->dropped > before;
     c->all_nodes = list.nodes;
     learn_names(c, &list);
@@ -466,6 +511,7 @@ void nodes_rehearse(struct compiler *c)
     for (size_t i = 0; i < n; i++) {
         nodes[i] = plan->nodes[i % plan->n_nodes];
         nodes[i].id = arena_printf(c->r.arena, "n%zu", i + 1);
+        nodes[i].of_host = NULL; /* as many machines */
     }
     plan->nodes = nodes;
     plan->n_nodes = c->n_all_nodes = n;

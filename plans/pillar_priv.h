@@ -70,6 +70,7 @@ struct server_entry {
     struct place at;
     const struct value *value; /* what stands behind the id, or NULL */
     bool whole;                /* value is the whole item of a list, {name: ID, host: ...} */
+    const char *of_host;       /* an instance: the id of the entry that it is of; else NULL */
 };
 /* The list itself: release:app_servers, or where its `pillar: PATH` leads in the same tree; NULL: nothing is
  * there. *ret_name is the key that holds the id in a list of maps. */

@@ -56,7 +56,8 @@ const char *place_state_dir(struct compiler *c, const struct plan_node *node)
     struct arena *a = c->r.arena;
     const char *dir = dir_written(c, node);
     if (dir == NULL || dir[0] == '\0')
-        return arena_printf(a, ".release/%s+%s/%s", c->plan->app, c->pillar->env, node->id);
+        return arena_printf(a, ".release/%s+%s/%s", c->plan->app, c->pillar->env,
+                            node->of_host != NULL ? node->of_host : node->id);
     auto_buf struct buf whole = BUF_INIT(8192);
     for (const char *s = dir; *s != '\0'; s++)
         if (*s != '/' || (s[1] != '/' && s[1] != '\0'))

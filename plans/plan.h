@@ -65,6 +65,10 @@ struct plan_node {
     const struct op_pair *facts; /* from preflight: recalled by ops like facts of earlier steps */
     size_t n_facts;
     const char *where; /* file:line:column of its pillar entry */
+    /* An instance: the node's entry that it is of, which others are of as well; else NULL. They stand side by side. */
+    const char *of_host;
+    const struct op_pair *own; /* parameters of the application's verbs that are its own: programs, as JSON */
+    size_t n_own;
 };
 
 /* Nodes that are alike among others that are not: its own limits, and its own balancer to ask. Its nodes stand side by
@@ -136,6 +140,12 @@ const char *plan_role_name(const struct plan *plan, const struct plan_node *node
 size_t plan_role_count(const struct plan *plan, size_t role);                      /* its nodes */
 /* What asks it what it runs; NULL: nothing does. */
 const struct plan_step *plan_probe(const struct plan *plan, const struct plan_node *node);
+/* Of the directory: done once for all instances of a host. */
+bool plan_step_of_host(const struct plan_step *step);
+bool plan_same_host(const struct plan_node *a, const struct plan_node *b); /* instances of one host */
+bool plan_first_of_host(const struct plan *plan, size_t node);             /* or alone there */
+bool plan_has_instances(const struct plan *plan);
+bool plan_verb_takes_own(const struct verb *verb);
 /* Do nodes of the role take this step, does the node? */
 bool plan_role_takes(const struct plan_step *step, size_t role);
 bool plan_takes(const struct plan_step *step, const struct plan_node *node);

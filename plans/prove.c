@@ -12,7 +12,9 @@
 
 const char *node_pillar_value(struct compiler *c, const struct plan_node *node, const char *name)
 {
-    const struct value *v = value_get(pillar_tree_of(c->pillar, node->id), name + strlen("pillar:"));
+    const struct value *v =
+        value_get(pillar_tree_of(c->pillar, node->of_host != NULL ? node->of_host : node->id),
+                  name + strlen("pillar:"));
     return v != NULL && v->kind == VALUE_SCALAR ? v->text : NULL;
 }
 

@@ -180,15 +180,19 @@ static void check_twins(struct joining *j)
     for (size_t r = 0; r < j->n; r++)
         for (size_t i = 0; i < j->roles[r].c.n_all_nodes; i++) {
             const struct plan_node *node = &j->roles[r].c.all_nodes[i];
-            const struct entry *e = map_entry(seen, node->id);
+            const char *id =
+                node->of_host != NULL ? node->of_host : node->id; /* its instances are together */
+            if (i > 0 && plan_same_host(node - 1, node))
+                continue;
+            const struct entry *e = map_entry(seen, id);
             if (e != NULL)
                 problems_add(
                     c->r.problems,
                     "%s: node '%s' is in role %s and in role %s, and a node has one role: give it a name and a "
                     "directory of its own in each ('%s-%s: {host: ..., dir: ...}'), or make what it runs one role",
-                    node->where, node->id, e->value->text, j->roles[r].e->key, node->id, j->roles[r].e->key);
+                    node->where, id, e->value->text, j->roles[r].e->key, id, j->roles[r].e->key);
             else
-                (void)map_add(c->r.arena, seen, node->id, seen->at,
+                (void)map_add(c->r.arena, seen, id, seen->at,
                               value_scalar(c->r.arena, seen->at, j->roles[r].e->key));
         }
 }
@@ -201,13 +205,13 @@ static void check_words(struct joining *j)
     size_t n = 0, left = 0;
     for (size_t r = 0; r < j->n; r++)
         n += j->roles[r].c.n_all_nodes;
-    const char **ids = arena_array(c->r.arena, n + 1, sizeof(*ids));
+    const char **ids = arena_array(c->r.arena, 2 * n + 1, sizeof(*ids));
+    size_t n_nodes = n;
     n = 0;
     for (size_t r = 0; r < j->n; r++) {
         names[r] = j->roles[r].e->key;
         left += j->roles[r].c.plan->n_nodes;
-        for (size_t i = 0; i < j->roles[r].c.n_all_nodes; i++)
-            ids[n++] = j->roles[r].c.all_nodes[i].id;
+        n += node_ids(j->roles[r].c.all_nodes, j->roles[r].c.n_all_nodes, ids + n);
     }
     check_named(c, "--only", c->req->only, "node", ids, n);
     check_named(c, "--exclude", c->req->exclude, "node", ids, n);
@@ -217,7 +221,7 @@ static void check_words(struct joining *j)
             c->r.problems,
             "no node is left of the %zu of environment %s: --only, --exclude and --only-role leave none out of "
             "which to choose",
-            n, c->pillar->env);
+            n_nodes, c->pillar->env);
 }
 
 /* One application has one way of being where it is, and is about a revision or not. */

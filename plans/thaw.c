@@ -163,7 +163,9 @@ static struct plan_node node(struct thaw *t, const json_t *o)
         .role = (uint8_t)maybe_number(t, o, "role", PLAN_ROLES_MAX - 1),
         .target = target(t, want(t, o, "target", JSON_OBJECT)),
         .where = text(t, o, "where"),
+        .of_host = maybe_text(t, o, "of_host"),
     };
+    n.own = pairs(t, o, "own", &n.n_own);
     n.vars = pairs(t, o, "vars", &n.n_vars);
     n.facts = pairs(t, o, "facts", &n.n_facts);
     return n;

@@ -17,7 +17,7 @@ const struct param running_params[] = {
     {.name = "strict",
      .type = PARAM_BOOL,
      .deflt = "yes",
-     .help = "no: other processes that run old code are only named"},
+     .help = "no: other processes that run old code are only named, as on a host with instances"},
     {.name = "unseen",
      .type = PARAM_LIST,
      .help = "programs that cannot be seen to come from a release (php-fpm), judged by their age; all"},
@@ -47,7 +47,9 @@ enum outcome running_run(struct op *op, const char *layout)
     args[i++] = arg_or_var(op, "port");
     args[i++] = listen != NULL && *listen != '\0' ? listen : arg_or_var(op, "host");
     args[i++] = recall_or_empty(op, "app.started");
-    args[i++] = op_arg_bool(op, "strict") ? "yes" : "no";
+    bool alone = op_var(op, "of_host") ==
+                 NULL; /* its sisters there may run the earlier revision, and are asked themselves */
+    args[i++] = op_arg_bool(op, "strict") && alone ? "yes" : "no";
     for (size_t k = 0; k < n; k++)
         args[i++] = unseen[k];
     return report_read(op, &(struct node_cmd){.script = script_running, .args = args, .runas = looks_as(op)});

@@ -134,6 +134,7 @@ struct verb {
     bool waits;           /* READ verb repeated until ready (wait_idle, wait_up, http.check) */
     bool record_before;   /* run `observe` first and journal its facts before the first touch (drain) */
     bool forward_only;    /* never run on the way back (fetch, clean, notify) */
+    bool of_directory;    /* changes what all instances of a host share: done once for all of them */
     const char *deadline; /* what the pillar calls its deadline; NULL: VERB_timeout, "": it has no name */
     int64_t default_timeout_ms; /* deadline of the step; the pillar's `timeout:` overrides */
     int64_t interval_ms;        /* between repeats of a waiting verb or of settling; 0 = 500 */

@@ -61,6 +61,7 @@ static const struct verb verbs[] = {
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_NODE,
      .does = DOES_BUILD,
+     .of_directory = true,
      .observe = "npm.installed",
      .forward_only = false,
      .default_timeout_ms = 1200000,

@@ -12,25 +12,54 @@ static bool find(const struct plan *plan, const char *id, size_t len, size_t *re
     return false;
 }
 
+/* A host is all of its instances. */
+static bool name_all(const struct plan *plan, const char *id, size_t len, bool *named)
+{
+    bool any = false;
+    for (size_t i = 0; i < plan->n_nodes; i++) {
+        const char *names[] = {plan->nodes[i].id, plan->nodes[i].of_host};
+        for (size_t k = 0; k < 2; k++)
+            if (names[k] && strlen(names[k]) == len && memcmp(names[k], id, len) == 0)
+                any = named[i] = true;
+    }
+    return any;
+}
+
+/* What is of the directory is done once for all instances of a host: all of them go on, or none. */
+static bool hosts_are_whole(struct session *s, const struct plan *plan, const bool *out)
+{
+    bool of_host = false;
+    for (size_t k = 0; k < plan->n_steps; k++)
+        of_host |= plan_step_of_host(&plan->steps[k]);
+    for (size_t i = 1; of_host && i < plan->n_nodes; i++) {
+        const struct plan_node *a = &plan->nodes[i - 1], *b = &plan->nodes[i];
+        if (out[i - 1] == out[i] || !plan_same_host(a, b))
+            continue;
+        say_error(
+            "%s: %s is to be left alone and %s is not, but they run in one directory: name the host, %s; "
+            "nothing was touched",
+            s->cli->command->name, out[i] ? b->id : a->id, out[i] ? a->id : b->id, a->of_host);
+        return false;
+    }
+    return true;
+}
+
 /* Sets named[i] for each name of a list with commas. */
 static int read_names(struct session *s, const struct plan *plan, const char *option, bool *named)
 {
     const char *p = cli_opt(s->cli, option);
-    size_t i;
     while (p && *p) {
         size_t len = strcspn(p, ",");
         while (len > 0 && *p == ' ') {
             p++;
             len--;
         }
-        if (len > 0 && !find(plan, p, len, &i)) {
+        if (len > 0 && !name_all(plan, p, len, named)) {
             say_error(
                 "%s: --%s: '%.*s' is no node of that release; 'release log' names them; nothing was touched",
                 s->cli->command->name, option, (int)len, p);
             return EXIT_USAGE;
         }
-        if (len > 0)
-            named[i] = true;
         p += len + (p[len] == ',');
     }
     return 0;
@@ -71,6 +100,8 @@ int choose_nodes(struct session *s, const struct plan *plan, bool **ret_out)
     for (size_t i = 0; cli_opt(s->cli, "only") && i < plan->n_nodes; i++)
         out[i] |= !only[i];
     drop_departed(s, plan, out);
+    if (!hosts_are_whole(s, plan, out))
+        return EXIT_USAGE;
     size_t n = 0;
     for (size_t i = 0; i < plan->n_nodes; i++)
         n += out[i];

@@ -34,6 +34,17 @@ static int revision_of(struct session *s, const struct plan *plan, const char **
     return EXIT_PREFLIGHT;
 }
 
+/* Its directory is brought to the revision once for all of its instances. */
+static bool host_is_outdated(const struct plan *plan, const struct look *looks, size_t i, const char *rev)
+{
+    while (!plan_first_of_host(plan, i))
+        i--;
+    bool any = !look_runs(&looks[i], rev);
+    for (size_t k = i + 1; k < plan->n_nodes && !plan_first_of_host(plan, k); k++)
+        any |= !look_runs(&looks[k], rev);
+    return any;
+}
+
 /* Only nodes that do not run the revision, or of which that is not certain, stay in the plan; NULL: none. */
 static int outdated(struct session *s, struct plan **plan)
 {
@@ -49,7 +60,7 @@ static int outdated(struct session *s, struct plan **plan)
         return say_err(&err);
     auto_buf struct buf only = BUF_INIT(4 * 1024 * 1024);
     for (size_t i = 0; i < (*plan)->n_nodes; i++)
-        if (!look_runs(&looks[i], rev)) {
+        if (host_is_outdated(*plan, looks, i, rev)) {
             buf_printf(&only, "%s%s", only.len ? "," : "", (*plan)->nodes[i].id);
             n_left++;
         }

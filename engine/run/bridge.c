@@ -38,6 +38,7 @@ static struct core_step_def step_def(const struct plan_step *step)
         .takes_out = verb_takes_out(verb),
         .gives_back = verb->does == DOES_ENABLE,
         .stops = verb->does == DOES_STOP,
+        .of_host = plan_step_of_host(step),
         .back_only = step->back_only,
         .warns = step->warns,
         .warns_back = step->warns_back,
@@ -164,6 +165,17 @@ static struct core_group group_def(const struct plan *plan, uint32_t r, size_t n
                                .judge_wait_ms = role.judge ? role.judge->deadline_ms : 0};
 }
 
+/* The first node of each one's host; NULL: each is a host of its own. */
+static const uint32_t *hosts_of(const struct plan *plan, struct arena *arena)
+{
+    if (!plan_has_instances(plan))
+        return NULL;
+    uint32_t *first = arena_array(arena, plan->n_nodes, sizeof(*first));
+    for (size_t i = 0; i < plan->n_nodes; i++)
+        first[i] = plan_first_of_host(plan, i) ? (uint32_t)i : first[i - 1];
+    return first;
+}
+
 _Static_assert(PLAN_ROLES_MAX == CORE_GROUPS_MAX, "what compiles can be run");
 
 void bridge_core_plan(const struct plan *plan, struct arena *arena, struct core_plan *ret)
@@ -194,6 +206,7 @@ void bridge_core_plan(const struct plan *plan, struct arena *arena, struct core_
                       (comes_back(node) ? CORE_NODE_COMES_BACK : 0u));
     }
     ret->node_flags = flags;
+    ret->host_first = hosts_of(plan, arena);
 }
 
 const struct verb *bridge_verb(const struct plan *plan, const struct op_req *req,
@@ -373,6 +386,17 @@ static const char *key_suffix(const struct op_req *req, struct arena *arena)
                                                    : "");
 }
 
+/* Instances of a host have one place for their jobs. */
+static const char *key_of_instance(const struct plan *plan, uint32_t node, struct arena *arena)
+{
+    size_t n = 0;
+    if (node >= plan->n_nodes || !plan->nodes[node].of_host)
+        return "";
+    while (!plan_first_of_host(plan, node - n))
+        n++;
+    return arena_printf(arena, "-n%zu", n);
+}
+
 static struct job *step_job(const struct job_basis *a, const struct plan_step *step, const struct verb *verb,
                             const struct op_req *req)
 {
@@ -400,9 +424,10 @@ static struct job *step_job(const struct job_basis *a, const struct plan_step *s
     char tag[SHA256_HEX_LEN + 1];
     const char *text = arena_printf(arena, "%s %lld", plan->digest, (long long)a->opt->began_ms);
     sha256_hex(text, strlen(text), tag);
-    spec->step_key = arena_printf(arena, "%lld-%.6s-%d%s%s", (long long)a->release, tag,
-                                  req->step == CORE_NO_STEP ? -1 : (int)req->step, req->back ? "-back" : "",
-                                  key_suffix(req, arena));
+    spec->step_key = arena_printf(
+        arena, "%lld-%.6s-%d%s%s", (long long)a->release, tag,
+        req->step == CORE_NO_STEP ? -1 : (int)req->step, req->back ? "-back" : "",
+        arena_printf(arena, "%s%s", key_of_instance(plan, req->node, arena), key_suffix(req, arena)));
     return job;
 }
 

@@ -47,7 +47,7 @@ static size_t first_by_name(const struct plan *plan)
 {
     size_t first = 0;
     for (size_t i = 1; i < plan->n_nodes; i++)
-        if (strcmp(plan->nodes[i].id, plan->nodes[first].id) < 0)
+        if (plan_first_of_host(plan, i) && strcmp(plan->nodes[i].id, plan->nodes[first].id) < 0)
             first = i;
     return first;
 }
@@ -81,8 +81,8 @@ static bool ask(const struct plan *plan, const struct run_options *opt, const st
     quiet.signal_fd = -1; /* whoever runs the release takes the signals */
     struct batch *b = batch_new(plan, &quiet);
     bool ok = true;
-    for (size_t i = whom->from; i < whom->to; i++)
-        if (i != whom->except)
+    for (size_t i = whom->from; i < whom->to; i++) /* a host's directory is claimed once */
+        if (i != whom->except && plan_first_of_host(plan, i))
             batch_add(b, whom->step, &claim_verb, &plan->nodes[i]);
     batch_wait(b);
     for (size_t i = 0; i < b->n; i++)
@@ -123,12 +123,15 @@ void run_free(const struct plan *plan, const struct run_options *opt, struct are
     quiet.signal_fd = -1;
     struct batch *b = batch_new(plan, &quiet);
     *ret_left = NULL;
+    const char **asked = arena_array(arena, plan->n_nodes + 1, sizeof(*asked));
     for (size_t i = 0; i < plan->n_nodes; i++)
-        batch_add(b, &lock_step, &free_verb, &plan->nodes[i]);
+        if (plan_first_of_host(plan, i)) {
+            asked[b->n] = plan->nodes[i].id;
+            batch_add(b, &lock_step, &free_verb, &plan->nodes[i]);
+        }
     batch_wait(b);
     for (size_t i = 0; i < b->n; i++)
         if (b->jobs[i]->result->outcome != OUT_OK)
-            *ret_left =
-                *ret_left ? arena_printf(arena, "%s, %s", *ret_left, plan->nodes[i].id) : plan->nodes[i].id;
+            *ret_left = *ret_left ? arena_printf(arena, "%s, %s", *ret_left, asked[i]) : asked[i];
     batch_free(b);
 }

@@ -34,7 +34,7 @@ struct site *run_sites(const struct plan *plan, struct arena *arena, size_t *ret
         if (port)
             sites[(*ret_n)++] = (struct site){
                 .site = arena_printf(arena, "%s port %s", node->target.host, port), .node = node->id};
-        if (dir)
+        if (dir && plan_first_of_host(plan, i))
             sites[(*ret_n)++] = (struct site){.site = dir, .node = node->id};
     }
     return sites;
@@ -78,12 +78,14 @@ static void check_twins(const struct plan *plan, struct arena *arena, struct pro
     }
     qsort(spots, n, sizeof(*spots), spot_cmp);
     for (size_t i = 1; i < n; i++)
-        if (strcmp(spots[i].key, spots[i - 1].key) == 0)
-            problems_add(problems,
-                         "%s and %s: one machine (%s) and one directory, %s; a directory has one owner at a "
-                         "time: give each node a `dir` of its own, or list the machine once",
-                         spots[i - 1].node->id, spots[i].node->id, spots[i].node->target.identity,
-                         strrchr(spots[i].key, ' ') + 1);
+        if (strcmp(spots[i].key, spots[i - 1].key) == 0 && !plan_same_host(spots[i].node, spots[i - 1].node))
+            problems_add(
+                problems,
+                "%s and %s: one machine (%s) and one directory, %s; a directory has one owner at a "
+                "time: give each node a `dir` of its own, or list the machine once (several processes there: "
+                "`instances:`)",
+                spots[i - 1].node->id, spots[i].node->id, spots[i].node->target.identity,
+                strrchr(spots[i].key, ' ') + 1);
 }
 
 void preflight_sites(const struct plan *plan, struct arena *arena, const struct run_options *opt,

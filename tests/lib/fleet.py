@@ -58,7 +58,8 @@ childlogdir={dir}
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 [supervisorctl]
 serverurl=unix://{dir}/supervisor.sock
-[program:site]
+{programs}"""
+PROGRAM = """[program:{program}]
 command=/usr/bin/python3 -S app.py {host} {port}
 directory={app_dir}
 startsecs=1
@@ -66,7 +67,7 @@ startretries=1
 stopwaitsecs=20
 stopsignal=TERM
 redirect_stderr=true
-stdout_logfile={dir}/site.log
+stdout_logfile={dir}/{program}.log
 """
 
 
@@ -104,6 +105,7 @@ class Node:
         self.dir = f"{fleet.dir}/nodes/{self.id}"
         self.srv, self.home = f"{self.dir}/srv", f"{self.dir}/home"
         self.conf = f"{self.dir}/supervisord.conf"
+        self.programs = {f"zope{i + 1}": fleet.base + 61 + i for i in range(fleet.instances)} or {"site": self.port}
         self.sshd = self.supervisord = None
         self.varnish = Varnish(fleet.dir, f"{self.id}-varnish", self.host, fleet.base + 81, fleet.base + 82,
                                [("app", self.host, self.port)]) if fleet.node_varnish else None
@@ -117,19 +119,19 @@ class Node:
     def current(self):
         return f"{self.srv}/current" if self.fleet.mode == "rolling" else self.srv
 
-    def get(self, path="/rev", timeout=5):
+    def get(self, path="/rev", timeout=5, port=None):
         """(status, headers, body) from the app itself, past the balancers."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"http://{self.host}:{self.port}{path}", timeout=timeout) as r:
+            with opener.open(f"http://{self.host}:{port or self.port}{path}", timeout=timeout) as r:
                 return r.status, dict(r.headers), r.read().decode()
         except urllib.error.HTTPError as e:
             return e.code, dict(e.headers), e.read().decode()
 
-    def running_rev(self):
+    def running_rev(self, port=None):
         """What the process says it runs; "" when nobody answers."""
         try:
-            return self.get("/rev", timeout=3)[1].get("X-Revision", "")
+            return self.get("/rev", timeout=3, port=port)[1].get("X-Revision", "")
         except OSError:
             return ""
 
@@ -161,31 +163,41 @@ class Node:
                 pam="yes" if account_locked() else "no", mark=f"{MARK}={self.fleet.dir}", path=PATH))
         self.sshd = spawn(self.fleet.dir, f"{self.id}-sshd", [SSHD, "-D", "-e", "-f", f"{self.dir}/sshd_config"])
 
-    def start_supervisord(self):
+    def write_supervisord(self, app_dir=None, more=""):
+        programs = [PROGRAM.format(dir=self.dir, host=self.host, program=program, port=port, app_dir=app_dir or self.current)
+                    for program, port in self.programs.items()]
         with open(self.conf, "w") as f:
-            f.write(SUPERVISORD.format(dir=self.dir, host=self.host, port=self.port, app_dir=self.current))
+            f.write(SUPERVISORD.format(dir=self.dir, programs="".join(programs)) + more)
+
+    def start_supervisord(self):
+        self.write_supervisord()
         self.supervisord = spawn(self.fleet.dir, f"{self.id}-supervisord",
                                  [f"{BIN}/supervisord", "-c", self.conf], env={"HOME": self.home})
 
     def ready(self):
-        return can_connect(self.host, self.ssh_port) and can_connect(self.host, self.port)
+        return all(can_connect(self.host, port) for port in (self.ssh_port, *self.programs.values()))
 
 
 class Fleet:
     """mode: rolling (releases/ and current) or in-place (srv is the checkout). varnish: None, "nodes" (a balancer of
     its own over the nodes) or "front" (before the HAProxies, which alone know the nodes). node_varnish: every node has
-    a Varnish of its own between the HAProxies and the app. workers: the first so many nodes are behind no balancer."""
+    a Varnish of its own between the HAProxies and the app. workers: the first so many nodes are behind no balancer.
+    instances: so many processes on every node, zope1 to zopeN, each a server of its own (app1-zope1)."""
+
+    instances = 0
 
     def __init__(self, directory=None, n_nodes=4, balancers=2, varnish="nodes", ssh=None, mode="rolling",
-                 sticky=False, keep_state=False, first="v1", pillar=None, node_varnish=False, workers=0):
+                 sticky=False, keep_state=False, first="v1", pillar=None, node_varnish=False, workers=0,
+                 instances=0):
         self.own_dir = directory is None
         self.dir = os.path.realpath(directory or tempfile.mkdtemp(prefix="release-fleet-"))
         os.makedirs(self.dir, mode=0o700, exist_ok=True)
         self.net, self.base, self._net_held = reserve_net()
         self.ssh = ssh or os.environ.get("FLEET_TRANSPORT", "ssh")
-        self.mode, self.first, self.node_varnish = mode, first, node_varnish
+        self.mode, self.first, self.node_varnish, self.instances = mode, first, node_varnish, instances
         self.nodes = [Node(self, i + 1) for i in range(n_nodes)]
-        servers = [(n.id, n.host, n.front_port) for n in self.nodes[workers:]]
+        servers = [(n.id, n.host, n.front_port) for n in self.nodes[workers:]] if not instances else [
+            (f"{n.id}-{program}", n.host, port) for n in self.nodes for program, port in n.programs.items()]
         self.lbs = [HAProxy(self.dir, f"lb{i + 1}", f"{self.net}.{2 + i}", self.base + 80, self.base + 99, servers,
                             sticky=sticky, keep_state=keep_state) for i in range(balancers)]
         behind = servers if varnish == "nodes" else [(b.name, b.host, b.port) for b in self.lbs]

@@ -5,7 +5,6 @@ import os
 import shutil
 
 from daemons import can_connect, spawn, wait_for
-from fleet import SUPERVISORD
 from origin import add_commit
 from scene import expect_world, refused, release, run, told
 
@@ -13,8 +12,7 @@ FLEET = {"varnish": None, "n_nodes": 2}
 
 
 def conf(node, app_dir=None, more=""):
-    with open(node.conf, "w") as f:
-        f.write(SUPERVISORD.format(dir=node.dir, host=node.host, port=node.port, app_dir=app_dir or node.current) + more)
+    node.write_supervisord(app_dir, more)
 
 
 def up(node):

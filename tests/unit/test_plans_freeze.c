@@ -76,6 +76,10 @@ static struct plan_node any_node(struct arena *a)
                           .where = any_text(a)};
     n.vars = any_pairs(a, &n.n_vars);
     n.facts = any_pairs(a, &n.n_facts);
+    if (dice(3) == 0) {
+        n.of_host = any_text(a);
+        n.own = any_pairs(a, &n.n_own);
+    }
     return n;
 }
 
@@ -269,7 +273,7 @@ static void damage_is_refused(void **state)
     } rows[] = {
         {"", "the frozen plan is damaged: "},
         {"[]", "the frozen plan is damaged: no format"},
-        {"{\"format\":3}", "the plan was frozen by a newer release (format 3, known is 2)"},
+        {"{\"format\":4}", "the plan was frozen by a newer release (format 4, known is 3)"},
         {"{\"format\":1}", "the frozen plan is damaged at 'env'"},
         {"{\"format\":1,\"format\":1}", "the frozen plan is damaged: duplicate object key"},
     };
