@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* release init: a commented starting pillar, guessed from the checkout it is called in. It never overwrites.
  */
+#include "cli/init.h"
 #include "cli/session.h"
 
 #include <errno.h>
@@ -12,7 +13,10 @@
 
 #include "base/auto.h"
 
-static const struct option_def options[] = {OPTION_END};
+static const struct option_def options[] = {
+    {.name = "from", .arg = "KIND", .help = "read the files of another tool: capistrano"},
+    OPTION_END,
+};
 
 struct guess {
     const char *file, *what, *program, *build;
@@ -129,6 +133,82 @@ static int write_new(const char *path, const char *text)
     return 0;
 }
 
+/* ---- from another tool */
+
+/* One of these for each tool whose files are read as a whole; the others are refused by name. */
+struct other_tool {
+    const char *kind;
+    const char *const *(*envs)(struct arena *arena); /* all that its files have */
+    bool (*read)(struct import *t, const char *env, struct err *err);
+    const char *env; /* where the files have none */
+};
+static const struct other_tool other_tools[] = {
+    {"capistrano", capistrano_stages, capistrano_read, "prod"},
+};
+
+static const struct other_tool *tool_find(const char *kind)
+{
+    auto_buf struct buf known = BUF_INIT(256);
+    for (size_t i = 0; i < sizeof other_tools / sizeof *other_tools; i++) {
+        if (strcmp(other_tools[i].kind, kind) == 0)
+            return &other_tools[i];
+        buf_printf(&known, "%s%s", i ? ", " : "", other_tools[i].kind);
+    }
+    say_error(
+        "init: --from %s: the files of that tool are not read; wanted one of: %s. docs/coming-from.md has its words beside ours",
+        kind, buf_str(&known));
+    return NULL;
+}
+
+static void tell_left(const struct import *t)
+{
+    for (size_t i = 0; i < t->left.n; i++)
+        say_note("%s: not taken along: %s", t->left.list[i].place, t->left.list[i].text);
+}
+
+static int write_one(struct cli *cli, const struct other_tool *tool, const char *dir, const char *env)
+{
+    struct import t = {.arena = &cli->arena, .env = env};
+    const char *path = arena_printf(&cli->arena, "%s/%s.sls", dir, env);
+    struct err err;
+    if (!tool->read(&t, env, &err)) {
+        err_wrap(&err, "init: %s", env);
+        return say_err(&err);
+    }
+    const char *text = taken_pillar(&t, tool->kind);
+    if (!text) {
+        say_error("init: %s would be longer than a pillar may be", path);
+        return EXIT_USAGE;
+    }
+    int status = write_new(path, text);
+    if (status)
+        return status;
+    tell_left(&t);
+    out_printf(
+        "wrote %s: %zu server%s, %zu thing%s not taken along (they stand in the file too); next: release doctor %s\n",
+        path, t.n_servers, t.n_servers == 1 ? "" : "s", t.left.n, t.left.n == 1 ? "" : "s", env);
+    return 0;
+}
+
+/* The environment that was named, else all. One that is there already is left as it is; the others are written all the same. */
+static int write_from(struct cli *cli, const char *kind, const char *dir)
+{
+    const struct other_tool *tool = tool_find(kind);
+    if (!tool)
+        return EXIT_USAGE;
+    const char *const *envs = tool->envs(&cli->arena);
+    if (cli->n_words)
+        return write_one(cli, tool, dir, cli->words[0]);
+    if (!envs[0])
+        return write_one(cli, tool, dir, tool->env);
+    int worst = 0;
+    for (; *envs; envs++) {
+        int status = write_one(cli, tool, dir, *envs);
+        worst = status ? status : worst;
+    }
+    return worst;
+}
+
 static int run(struct cli *cli)
 {
     const char *root = cli_opt(cli, "root") ? cli_opt(cli, "root") : ".";
@@ -143,6 +223,8 @@ static int run(struct cli *cli)
         say_error("init: %s cannot be made: %s", dir, strerror(errno));
         return EXIT_USAGE;
     }
+    if (cli_opt(cli, "from"))
+        return write_from(cli, cli_opt(cli, "from"), dir);
     const char *path = arena_printf(&cli->arena, "%s/%s.sls", dir, env);
     int status = write_new(path, pillar_for(&cli->arena, env));
     if (!status)
@@ -154,11 +236,13 @@ static int run(struct cli *cli)
 const struct command command_init = {
     .name = "init",
     .summary = "A commented starting pillar, guessed from a checkout",
-    .usage = "[ENV]",
+    .usage = "[ENV] [--from KIND]",
     .text =
         "Writes pillar/ENV.sls (default prod) under --root or here, guessed from package.json, manage.py,\n"
-        "buildout.cfg, composer.json and .git. It never overwrites.",
-    .example = "  cd site && release init",
+        "buildout.cfg, composer.json and .git. It never overwrites. --from reads the files of another tool, without\n"
+        "running them: each value stands in the pillar with the place where it was found, and what could not be taken\n"
+        "along is listed. capistrano: Capfile, config/deploy.rb, config/deploy/ENV.rb (without ENV: all stages).",
+    .example = "  cd site && release init\n  cd site && release init --from capistrano production",
     .options = options,
     .max_words = 1,
     .run = run,
