@@ -9,8 +9,8 @@
 extern const struct driver apache_driver, asg_driver, aws_driver, command_driver, ec2_driver, elb_driver,
     elbv2_driver, haproxy_driver, http_driver, lvs_driver, netscaler_driver, nginx_driver, nginx_plus_driver,
     notify_driver, varnish_driver, varnish_service_driver;
-extern const struct driver cmd_driver, git_driver, npm_driver, release_driver, service_driver, source_driver,
-    supervisord_driver;
+extern const struct driver cmd_driver, git_driver, measure_driver, npm_driver, release_driver, service_driver,
+    source_driver, supervisord_driver;
 
 /* clang-format off */
 const struct driver *const driver_table[] = {
@@ -26,6 +26,7 @@ const struct driver *const driver_table[] = {
     &haproxy_driver,
     &http_driver,
     &lvs_driver,
+    &measure_driver,
     &netscaler_driver,
     &nginx_driver,
     &nginx_plus_driver,

@@ -100,9 +100,10 @@ static void balancer_set(struct compiler *c)
     balancer_probe(c, "show", PHASE_DRAIN, &c->plan->show_step);
     balancer_probe(c, "survey", PHASE_DRAIN, &c->plan->survey_step);
     c->plan->capacity = c->plan->capacity_step.verb != NULL;
-    if (c->judge != NULL)
+    bool counts = c->judge != NULL && judge_counts(c->judge);
+    if (counts)
         balancer_probe(c, "show", PHASE_DRAIN, &c->judge->step);
-    if (c->judge != NULL && c->judge->step.verb == NULL && c->b.n_balancers > 0)
+    if (counts && c->judge->step.verb == NULL && c->b.n_balancers > 0)
         problem_at(c->r.problems, c->b.judge->at, "release: judge: balancer %s tells nothing of its servers",
                    c->b.balancers[0].driver);
 }
@@ -191,8 +192,12 @@ static void secrets_set(struct compiler *c)
 {
     for (size_t i = 0; i < c->plan->n_steps; i++)
         step_secrets(c, &c->plan->steps[i]);
-    const struct plan_step *beside[] = {&c->plan->capacity_step, &c->plan->guard_step, &c->plan->show_step,
-                                        &c->plan->resolve_step, c->judge != NULL ? &c->judge->step : NULL};
+    const struct plan_step *beside[] = {&c->plan->capacity_step,
+                                        &c->plan->guard_step,
+                                        &c->plan->show_step,
+                                        &c->plan->resolve_step,
+                                        c->judge != NULL ? &c->judge->step : NULL,
+                                        c->judge != NULL ? &c->judge->prometheus : NULL};
     for (size_t i = 0; i < sizeof(beside) / sizeof(*beside); i++)
         for (const struct plan_step *s = beside[i]; s != NULL; s = s->also)
             step_secrets(c, s);

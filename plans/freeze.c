@@ -144,6 +144,8 @@ static void put_judge(json_t *o, const struct plan_judge *j)
     put_int(judge, "deadline_ms", j->deadline_ms);
     put(judge, "passes", json_boolean(j->passes));
     put_step(judge, "step", &j->step);
+    put_step(judge, "cmd", &j->cmd);
+    put_step(judge, "prometheus", &j->prometheus);
     put_text(judge, "where", j->where);
     put(o, "judge", judge);
 }

@@ -14,7 +14,7 @@
 #define SLOWER_SOAK_MS      5000 /* it is judged by five looks, at most two a second */
 
 struct judge_block {
-    const struct value *errors, *worse_than_others, *slower;
+    const struct value *errors, *worse_than_others, *slower, *cmd, *prometheus;
     const char *on_no_traffic;
     int64_t min_requests, deadline_ms;
 };
@@ -24,6 +24,8 @@ static const struct field fields[] = {
     {.name = "errors", .type = FIELD_VALUE, .offset = AT(errors)},
     {.name = "worse_than_others", .type = FIELD_VALUE, .offset = AT(worse_than_others)},
     {.name = "slower", .type = FIELD_VALUE, .offset = AT(slower)},
+    {.name = "cmd", .type = FIELD_VALUE, .offset = AT(cmd)},
+    {.name = "prometheus", .type = FIELD_VALUE, .offset = AT(prometheus)},
     {.name = "min_requests", .type = FIELD_INT, .offset = AT(min_requests), .min = 1, .max = 1000000000},
     {.name = "deadline", .type = FIELD_DURATION, .offset = AT(deadline_ms)},
     {.name = "on_no_traffic", .type = FIELD_CHOICE, .offset = AT(on_no_traffic), .choices = "stop|pass"},
@@ -75,18 +77,67 @@ static int64_t amount(struct compiler *c, const char *key, const struct value *v
     return ret;
 }
 
-static void fits(struct compiler *c, const struct plan_judge *j, const struct value *at)
+bool judge_counts(const struct plan_judge *j)
 {
-    if (j->errors_ppm + j->worse_percent + j->slower_percent == 0)
-        problem_at(c->r.problems, at->at,
-                   "release: judge: it says no limit (wanted one of errors: 1%%, worse_than_others: 2x, "
-                   "slower: 1.5x)");
+    return j->errors_ppm + j->worse_percent + j->slower_percent > 0;
+}
+
+/* key: of the one argument that stands alone; NULL: v has them all. */
+static void ask_make(struct compiler *c, const char *verb, const char *key, const struct value *v,
+                     struct plan_step *ret)
+{
+    if (value_is_null(v))
+        return;
+    const struct value *args = v;
+    if (key != NULL) {
+        struct value *map = value_map(c->r.arena, v->at);
+        (void)map_add(c->r.arena, map, key, v->at, v);
+        args = map;
+    }
+    const struct item item = {.verb = verb, .args = args, .at = v->at, .phase = PHASE_HOOK_BEFORE};
+    bool list = v->kind == VALUE_LIST && v->n > 0 && v->items[0]->kind == VALUE_SCALAR;
+    if (key != NULL && (!list || v->items[0]->text[0] != '/'))
+        problem_at(c->r.problems, v->at,
+                   "release: judge: cmd: wanted a program and its arguments, run without a shell: [/PATH, "
+                   "ARGUMENT, ...]");
+    else
+        (void)step_make(c, &item, ret);
+}
+
+static void prometheus_make(struct compiler *c, const struct value *v, struct plan_step *ret)
+{
+    if (value_is_null(v))
+        return;
+    if (v->kind != VALUE_MAP) {
+        problem_at(c->r.problems, v->at, "release: judge: prometheus: wanted {url, query, max}, found %s",
+                   value_kind_text(v));
+        return;
+    }
+    ask_make(c, "measure.prometheus", NULL, v, ret);
+    const struct value *max = map_get(v, "max");
+    char *end = NULL;
+    if (max == NULL || max->kind != VALUE_SCALAR)
+        return; /* told already */
+    (void)strtod(max->text, &end);
+    if (end == max->text || *end != '\0')
+        problem_at(c->r.problems, max->at, "release: judge: prometheus: max: '%s' is not a number",
+                   max->text);
+}
+
+static void fits(struct compiler *c, const struct plan_judge *j, const struct judge_block *b,
+                 const struct value *at)
+{
+    if (!judge_counts(j) && value_is_null(b->cmd) && value_is_null(b->prometheus))
+        problem_at(
+            c->r.problems, at->at,
+            "release: judge: it says no limit (wanted one of errors: 1%%, worse_than_others: 2x, slower: 1.5x, "
+            "cmd: [/PATH], prometheus: {url, query, max})");
     if (c->b.soak_ms == 0)
         problem_at(c->r.problems, at->at,
                    "release: judge: `soak` is 0, so there is no time in which a stage could be judged");
     else if (j->slower_percent > 0 && c->b.soak_ms < SLOWER_SOAK_MS)
         problem_at(c->r.problems, at->at, "release: judge: slower: it takes a `soak` of at least 5s");
-    if (c->b.n_balancers == 0)
+    if (c->b.n_balancers == 0 && judge_counts(j))
         problem_at(c->r.problems, at->at,
                    "release: judge: what clients get is counted by a balancer, and `balancer:` names none");
 }
@@ -113,7 +164,9 @@ void judge_set(struct compiler *c)
         (j->slower_percent > 0 && j->slower_percent < 100))
         problem_at(c->r.problems, v->at,
                    "release: judge: worse_than_others and slower are at least 1x: below, the same is worse");
-    fits(c, j, v);
+    ask_make(c, "measure.cmd", "cmd", b.cmd, &j->cmd);
+    prometheus_make(c, b.prometheus, &j->prometheus);
+    fits(c, j, &b, v);
     c->plan->judge = c->judge = j;
 }
 
@@ -155,11 +208,25 @@ static void limit_put(struct buf *out, bool *io_more, void (*put)(struct buf *, 
     *io_more = true;
 }
 
+static void ask_put(struct buf *out, bool *io_more, const struct plan_step *step, const char *name,
+                    const char *of_arg)
+{
+    if (step->verb == NULL)
+        return;
+    buf_printf(out, "%s%s", *io_more ? "; " : "", name);
+    if (of_arg != NULL)
+        buf_puts(out, op_pair_value(step->args, step->n_args, of_arg));
+    *io_more = true;
+}
+
 void judge_text(const struct plan_judge *j, struct buf *out)
 {
     bool more = false;
     limit_put(out, &more, ppm_put, j->errors_ppm, " errors");
     limit_put(out, &more, times_put, j->worse_percent, " the errors of the others");
     limit_put(out, &more, times_put, j->slower_percent, " their time");
-    buf_printf(out, ", from %" PRId64 " requests", j->min_requests);
+    if (more)
+        buf_printf(out, ", from %" PRId64 " requests", j->min_requests);
+    ask_put(out, &more, &j->cmd, "its cmd ends with 0", NULL);
+    ask_put(out, &more, &j->prometheus, "its query gives at most ", "max");
 }

@@ -213,8 +213,11 @@ static const struct plan_judge *judge(struct thaw *t, const json_t *o)
                              .deadline_ms = number(t, v, "deadline_ms", 0, DAYS_MS(3650)),
                              .passes = boolean(t, v, "passes"),
                              .step = maybe_step(t, v, "step"),
+                             .cmd = maybe_step(t, v, "cmd"),
+                             .prometheus = maybe_step(t, v, "prometheus"),
                              .where = text(t, v, "where")};
-    if (j->step.verb == NULL && t->bad == NULL)
+    bool asks = j->cmd.verb != NULL || j->prometheus.verb != NULL;
+    if (t->bad == NULL && (judge_counts(j) ? j->step.verb == NULL : !asks))
         t->bad = "judge";
     return j;
 }

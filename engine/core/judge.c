@@ -16,10 +16,11 @@ static bool judging(const struct core *core)
 
 void judge_begin(struct core *core)
 {
-    core->judge_look = JUDGE_FIRST;
-    core->judge_due = core->now;
-    if (judging(core) && core->now < core->min_due)
-        core->min_due = core->now;
+    bool late = stage_group(core)->judge_late;
+    core->judge_look = late ? JUDGE_LAST : JUDGE_FIRST;
+    core->judge_due = late ? core->soak_until : core->now;
+    if (judging(core) && core->judge_due < core->min_due)
+        core->min_due = core->judge_due;
 }
 
 int64_t judge_due(const struct core *core)
@@ -36,8 +37,9 @@ void judge_look(struct core *core, struct update *up)
         return;
     if (core->judge_look != JUDGE_FIRST)
         core->judge_look = core->now < core->soak_until ? JUDGE_EARLY : JUDGE_LAST;
-    none->side_op =
-        node_dispatch(core, up, core->plan->n_nodes, CORE_NO_STEP, ROLE_JUDGE, core->now + LOOK_MS);
+    int64_t ms = stage_group(core)->judge_look_ms;
+    none->side_op = node_dispatch(core, up, core->plan->n_nodes, CORE_NO_STEP, ROLE_JUDGE,
+                                  core->now + (ms > 0 ? ms : LOOK_MS));
     none->side_role = ROLE_JUDGE;
     struct op_req *op = &up->ops[up->n_ops - 1];
     op->group = (uint8_t)core_group_of(core->plan, core->plan->stage_end[core->kept.stage] - 1);

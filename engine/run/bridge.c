@@ -12,6 +12,7 @@
 #define GUARD_MS           2000
 #define FLOOR_WAIT_MS      60000
 #define UNKNOWN_GRACE_MS   30000
+#define JUDGE_ASKS_MS      60000 /* a program of the user's may take its time */
 
 /* A balancer's drain, or its maintenance: what was before is recorded first. */
 bool verb_takes_out(const struct verb *verb)
@@ -96,8 +97,11 @@ static bool beside_fit(const struct plan *plan, struct err *err)
             return unknown(of_all[i], err);
     for (size_t r = 0; r < plan_n_roles(plan); r++) {
         const struct plan_judge *judge = plan_role_of(plan, r).judge;
-        if (judge && !step_known(&judge->step))
-            return unknown(&judge->step, err);
+        const struct plan_step *asked[] = {judge ? &judge->step : NULL, judge ? &judge->cmd : NULL,
+                                           judge ? &judge->prometheus : NULL};
+        for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++)
+            if (!step_known(asked[i]))
+                return unknown(asked[i], err);
     }
     for (size_t r = 0; r < plan->n_roles; r++) {
         const struct plan_role *role = &plan->roles[r];
@@ -148,6 +152,11 @@ static bool comes_back(const struct plan_node *node)
     return false;
 }
 
+static bool judge_asks(const struct plan_judge *judge)
+{
+    return judge && (judge->cmd.verb || judge->prometheus.verb);
+}
+
 static struct core_group group_def(const struct plan *plan, uint32_t r, size_t n_nodes, uint32_t end)
 {
     struct plan_role role = plan_role_of(plan, r);
@@ -162,6 +171,8 @@ static struct core_group group_def(const struct plan *plan, uint32_t r, size_t n
                                .judges = role.judge && role.soak_ms > 0,
                                .unjudged =
                                    role.judge && role.judge->passes ? UNJUDGED_PASSES : UNJUDGED_STOPS,
+                               .judge_late = role.judge && !role.judge->step.verb,
+                               .judge_look_ms = judge_asks(role.judge) ? JUDGE_ASKS_MS : 0,
                                .judge_wait_ms = role.judge ? role.judge->deadline_ms : 0};
 }
 
@@ -209,6 +220,12 @@ void bridge_core_plan(const struct plan *plan, struct arena *arena, struct core_
     ret->host_first = hosts_of(plan, arena);
 }
 
+/* What is asked first; what else, when the soak is over, goes with it. */
+static const struct plan_step *judge_step(const struct plan_judge *judge)
+{
+    return judge->step.verb ? &judge->step : judge->cmd.verb ? &judge->cmd : &judge->prometheus;
+}
+
 const struct verb *bridge_verb(const struct plan *plan, const struct op_req *req,
                                const struct plan_step **ret_step)
 {
@@ -218,7 +235,7 @@ const struct verb *bridge_verb(const struct plan *plan, const struct op_req *req
     if (req->role == ROLE_CAPACITY)
         step = of_role ? &plan->roles[req->group].capacity_step : &plan->capacity_step;
     else if (req->role == ROLE_JUDGE)
-        step = &plan_role_of(plan, req->group).judge->step;
+        step = judge_step(plan_role_of(plan, req->group).judge);
     else if (req->role == ROLE_GUARD && !step)
         step = of_role ? &plan->roles[req->group].guard_step : &plan->guard_step;
     must(step && step->verb);
@@ -457,6 +474,15 @@ static void other_drains(const struct job_basis *a, struct job *job)
     }
 }
 
+static void other_judges(const struct job_basis *a, struct job *job, const struct plan_step *first)
+{
+    const struct plan_judge *judge = plan_role_of(a->plan, job->req.group).judge;
+    const struct plan_step *asked[] = {&judge->cmd, &judge->prometheus};
+    for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++)
+        if (asked[i]->verb && asked[i] != first)
+            job_also(job, step_job(a, asked[i], verb_find(asked[i]->verb, NULL), &job->req));
+}
+
 struct job *bridge_job(const struct job_basis *a, const struct op_req *req)
 {
     const struct plan_step *step;
@@ -464,6 +490,8 @@ struct job *bridge_job(const struct job_basis *a, const struct op_req *req)
     struct job *job = step_job(a, step, verb, req);
     if (req->role == ROLE_GUARD && req->step != CORE_NO_STEP)
         other_drains(a, job);
+    if (req->role == ROLE_JUDGE && req->look == JUDGE_LAST)
+        other_judges(a, job, step);
     for (const struct plan_step *also = step->also; also; also = also->also)
         job_also(job, step_job(a, also, verb_find(also->verb, NULL), req));
     return job;

@@ -6,9 +6,11 @@
  * out for all its servers alike. Sums are of this controller: one that takes over begins the soak anew, and this with it. */
 #include "run/judge.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/auto.h"
 #include "plans/judge.h"
@@ -283,16 +285,11 @@ static void say_numbers(const struct judge *j, struct facts *facts, struct arena
                   numbers[i].n < 0 ? "" : arena_printf(arena, "%lld", (long long)numbers[i].n));
 }
 
-enum judged judge_take(struct judge *j, const struct core *core, const struct op_req *req,
-                       const struct op_result *r, struct facts *facts)
+/* The balancers' part. */
+static enum judged counts_say(struct judge *j, const struct core *core, const struct op_req *req,
+                              const struct op_result *r, struct buf *why)
 {
-    auto_arena struct arena scratch = {0};
     const struct plan_judge *judge = plan_role_of(j->plan, req->group).judge;
-    uint32_t none = (uint32_t)j->plan->n_nodes;
-    if (r->outcome != OUT_OK) {
-        facts_set(facts, none, JUDGE_FACT_WHY, r->err.text);
-        return JUDGED_NOT;
-    }
     json_t *rows = rows_of(r);
     if (req->look == JUDGE_FIRST || !j->last) {
         j->role = req->group;
@@ -303,10 +300,55 @@ enum judged judge_take(struct judge *j, const struct core *core, const struct op
     }
     json_decref(j->last);
     j->last = rows;
-    auto_buf struct buf why = BUF_INIT(2000);
-    enum judged said = verdict_of(judge, &j->tally, (enum judge_look)req->look, &why);
+    return verdict_of(judge, &j->tally, (enum judge_look)req->look, why);
+}
+
+/* Bad is what one judge calls bad, and well what all do. */
+static enum judged both(enum judged a, enum judged b)
+{
+    return a == JUDGED_BADLY || b == JUDGED_BADLY ? JUDGED_BADLY
+           : a == JUDGED_NOT || b == JUDGED_NOT   ? JUDGED_NOT
+                                                  : JUDGED_WELL;
+}
+
+/* What a program or a query said, when the soak is over. */
+static enum judged ask_says(const struct plan_step *step, const struct op_result *r, const char *name,
+                            struct buf *why)
+{
+    const char *said = op_pair_value(r->facts, r->n_facts, name);
+    auto_buf struct buf words = BUF_INIT(100);
+    if (!step->verb)
+        return JUDGED_WELL;
+    buf_printf(&words, "%s" JUDGE_WORDS, name);
+    const char *text = op_pair_value(r->facts, r->n_facts, buf_str(&words));
+    buf_printf(why, "%s%s", why->len > 0 ? "; " : "", text ? text : "");
+    return !said                            ? JUDGED_NOT
+           : strcmp(said, JUDGE_WELL) == 0  ? JUDGED_WELL
+           : strcmp(said, JUDGE_BADLY) == 0 ? JUDGED_BADLY
+                                            : JUDGED_NOT;
+}
+
+enum judged judge_take(struct judge *j, const struct core *core, const struct op_req *req,
+                       const struct op_result *r, struct facts *facts)
+{
+    auto_arena struct arena scratch = {0};
+    const struct plan_judge *judge = plan_role_of(j->plan, req->group).judge;
+    uint32_t none = (uint32_t)j->plan->n_nodes;
+    auto_buf struct buf why = BUF_INIT(4000);
+    enum judged said = JUDGED_WELL;
+    if (r->outcome != OUT_OK) {
+        facts_set(facts, none, JUDGE_FACT_WHY, r->err.text);
+        return JUDGED_NOT;
+    }
+    if (judge->step.verb) {
+        said = counts_say(j, core, req, r, &why);
+        say_numbers(j, facts, &scratch);
+    }
+    if (req->look == JUDGE_LAST) {
+        said = both(said, ask_says(&judge->cmd, r, JUDGE_FACT "cmd", &why));
+        said = both(said, ask_says(&judge->prometheus, r, JUDGE_FACT "prometheus", &why));
+    }
     facts_set(facts, none, JUDGE_FACT_WHY, buf_str(&why));
-    say_numbers(j, facts, &scratch);
     return said;
 }
 
@@ -356,4 +398,15 @@ void judge_fits(const struct plan *plan, uint32_t role, const struct op_result *
     json_decref(rows);
     json_decref(told);
     judge_free(j);
+}
+
+void judge_program_fits(const struct plan_judge *judge, struct problems *problems)
+{
+    const char *text = op_pair_value(judge->cmd.args, judge->cmd.n_args, "cmd");
+    json_t *argv = text ? json_loads(text, 0, NULL) : NULL;
+    const char *program = json_string_value(json_array_get(argv, 0));
+    if (program && access(program, X_OK) != 0)
+        problems_add(problems, "%s: release: judge: cmd: %s cannot be run here: %s", judge->where, program,
+                     strerror(errno));
+    json_decref(argv);
 }

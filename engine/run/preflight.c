@@ -119,6 +119,18 @@ static void ask_node(struct preflight *p, size_t i, const struct plan_step *prob
     }
 }
 
+/* What a judge will ask, but for a program that says what it thinks of a stage: there is none yet. */
+static void ask_judge(struct preflight *p, size_t r, const struct plan_role *role)
+{
+    const struct plan_judge *judge = role->judge;
+    if (!judge || role->soak_ms == 0)
+        return;
+    if (judge->step.verb)
+        p->judge[r] = batch_add(p->batch, &judge->step, verb_find(judge->step.verb, NULL), NULL);
+    if (judge->prometheus.verb)
+        p->query[r] = batch_add(p->batch, &judge->prometheus, verb_find(judge->prometheus.verb, NULL), NULL);
+}
+
 static void ask(struct preflight *p)
 {
     const struct plan *plan = p->plan;
@@ -135,9 +147,7 @@ static void ask(struct preflight *p)
         if (role->survey_step.verb)
             p->survey[r] =
                 batch_add(p->batch, &role->survey_step, verb_find(role->survey_step.verb, NULL), NULL);
-        if (role->judge && role->soak_ms > 0)
-            p->judge[r] =
-                batch_add(p->batch, &role->judge->step, verb_find(role->judge->step.verb, NULL), NULL);
+        ask_judge(p, r, role);
         probes[r] = probe_step(plan, r, p->arena);
     }
     for (size_t i = 0; i < plan->n_nodes; i++)
@@ -421,11 +431,16 @@ static void check_floor(struct preflight *p, size_t role)
 
 static void check_judge(struct preflight *p, size_t role)
 {
-    const struct job *judge = p->judge[role];
+    const struct job *judge = p->judge[role], *query = p->query[role];
+    const struct plan_role of = plan_role_of(p->plan, role);
     if (judge && preflight_good(judge))
         judge_fits(p->plan, (uint32_t)role, judge->result, p->problems);
     else if (judge && (!p->capacity[role] || preflight_good(p->capacity[role]))) /* else it has been said */
         problems_add(p->problems, "judge: %s", judge->result->err.text);
+    if (query && !preflight_good(query))
+        problems_add(p->problems, "%s: release: %s", of.judge->prometheus.where, query->result->err.text);
+    if (of.judge && of.soak_ms > 0)
+        judge_program_fits(of.judge, p->problems);
 }
 
 /* A balancer that is down is one problem, not one for each node. */

@@ -19,8 +19,8 @@ struct preflight {
     struct problems *problems;
     struct batch *batch;
     struct asked *asked; /* by node */
-    struct job *resolve, *capacity[PLAN_ROLES_MAX], *survey[PLAN_ROLES_MAX],
-        *judge[PLAN_ROLES_MAX]; /* by role */
+    struct job *resolve, *capacity[PLAN_ROLES_MAX], *survey[PLAN_ROLES_MAX], *judge[PLAN_ROLES_MAX],
+        *query[PLAN_ROLES_MAX]; /* by role */
 };
 
 /* A fact that a job reported, NULL when it did not. */

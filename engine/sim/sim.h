@@ -56,8 +56,8 @@ struct sim_shape {
     uint32_t stages[CORE_STAGES_MAX];
     uint32_t n_stages; /* 0 = one stage of all */
     int64_t soak_ms;
-    bool judge,
-        judge_passes; /* a judge of groups with a balancer; one that has seen too little lets them pass */
+    bool judge, judge_passes,
+        judge_late; /* a judge of groups with a balancer; one that has seen too little lets them pass */
     enum once once;
     bool once_undo;
     enum on_timeout on_timeout;

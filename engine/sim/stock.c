@@ -186,6 +186,7 @@ static bool set_groups(const struct sim_shape *shape, struct sim_plan *p, struct
             .soak_ms = shape->soak_ms,
             .judges = shape->judge && shape->soak_ms > 0 && shape->n_lbs > 0 && !p->bare[g],
             .unjudged = shape->judge_passes ? UNJUDGED_PASSES : UNJUDGED_STOPS,
+            .judge_late = shape->judge_late,
             .judge_wait_ms = JUDGE_WAIT_MS};
         if (shape->n_roles > 1 && shape->min_up >= n)
             core->groups[g].min_up = n > 0 ? n - 1 : 0;

@@ -120,6 +120,10 @@ LOOP = [
 ]
 # The same for other parts, by their unit tests: what is broken, file, text, instead, test
 PARTS = [
+    ("a limit is broken when it is so by the numbers seen", "verdict.c", "rate_above(t->released, (double)j->errors_ppm / 1e6) >= at.level", "rate_above(t->released, (double)j->errors_ppm / 1e6) >= 0.5", "test_judge"),
+    ("many looks are as good as one", "verdict.c", "{VERDICT_LEVEL_EARLY, VERDICT_LEAST_EARLY}", "{VERDICT_LEVEL, VERDICT_LEAST}", "test_judge"),
+    ("a balancer that counts anew is believed", "run/judge.c", "json_object_set_new(anew, text_of(row, \"balancer\"), json_true());", "(void)row;", "test_judge"),
+    ("what came before the soak counts", "run/judge.c", 'number_of(row, "requests") - number_of(before, "requests")', 'number_of(row, "requests")', "test_judge"),
     ("a server is up whatever its operational state", "haproxy/parse.c",
      "if (hap_is_out(s) || (s->op_state != 1 && s->op_state != 2) || !s->status)", "if (hap_is_out(s) || !s->status)", "test_haproxy_parse"),
     ("a server that is starting is not up", "haproxy/parse.c", "(s->op_state != 1 && s->op_state != 2)", "(s->op_state != 2)",

@@ -97,6 +97,8 @@ static bool plan_flag(struct sim_shape *shape, const char *word)
         return shape->once_undo = true;
     if (strcmp(word, "judge") == 0)
         return shape->judge = true;
+    if (strcmp(word, "judge-late") == 0)
+        return shape->judge = shape->judge_late = true;
     if (strcmp(word, "judge-passes") == 0)
         return shape->judge = shape->judge_passes = true;
     return false;
@@ -224,6 +226,8 @@ static void put_plan(const struct scenario *sc, struct buf *out)
                s->judge_passes ? " judge-passes"
                : s->judge      ? " judge"
                                : "");
+    if (s->judge_late)
+        buf_puts(out, " judge-late");
     if (!sc->steady)
         buf_printf(out, " seed %" PRIu64, sc->seed);
     buf_puts(out, "\n");
@@ -422,7 +426,7 @@ static bool simpler_shape(struct scenario *sc)
         case 13: s->n_roles = s->n_bare = s->once_role = 0; break;
         case 14: s->n_bare = 0; break;
         case 15: s->once_role = 0; break;
-        case 16: s->judge = s->judge_passes = false; break;
+        case 16: s->judge = s->judge_passes = s->judge_late = false; break;
         }
         s->plan = sc->shape.plan;
         bool same = memcmp(&less.shape, &sc->shape, sizeof(less.shape)) == 0 && less.steady == sc->steady;

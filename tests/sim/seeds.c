@@ -66,6 +66,7 @@ static void draw_shape(struct dice *d, struct scenario *sc, uint32_t n_nodes)
     s->blind_check = chance(d, 6);
     s->judge = chance(d, 2);
     s->judge_passes = s->judge && chance(d, 4);
+    s->judge_late = s->judge && chance(d, 3);
     if (chance(d, 2) && s->n_nodes > 2) {
         s->n_stages = 2;
         s->stages[0] = 1;

@@ -275,8 +275,26 @@ static const struct verb notify_verbs[] = {
     {.name = NULL}};
 static const struct driver notify_fake = {.name = "notify", .verbs = notify_verbs};
 
-static const struct driver *const rig_table[] = {&cmd_fake,    &git_fake,     &haproxy_fake,     &http_fake,
-                                                 &notify_fake, &release_fake, &supervisord_fake, NULL};
+static const struct param measure_cmd_params[] = {{.name = "cmd", .type = PARAM_LIST, .required = true},
+                                                  PARAM_END};
+static const struct param measure_params[] = {{.name = "url", .type = PARAM_STR, .required = true},
+                                              {.name = "query", .type = PARAM_STR, .required = true},
+                                              {.name = "max", .type = PARAM_STR, .required = true},
+                                              {.name = "user", .type = PARAM_STR},
+                                              {.name = "password", .type = PARAM_SECRET},
+                                              PARAM_END};
+static const struct verb measure_verbs[] = {
+    {.name = "measure.cmd", .effect = EFFECT_READ, .scope = SCOPE_CONTROLLER, .params = measure_cmd_params},
+    {.name = "measure.prometheus",
+     .effect = EFFECT_READ,
+     .scope = SCOPE_CONTROLLER,
+     .params = measure_params},
+    {.name = NULL}};
+static const struct driver measure_fake = {.name = "measure", .verbs = measure_verbs};
+
+static const struct driver *const rig_table[] = {&cmd_fake,         &git_fake,     &haproxy_fake,
+                                                 &http_fake,        &notify_fake,  &release_fake,
+                                                 &supervisord_fake, &measure_fake, NULL};
 
 /* ---- compiling
  * -------------------------------------------------------------------------------------------------- */

@@ -395,6 +395,92 @@ static void a_balancer_that_does_not_count_is_refused_by_name(void **state)
     world_fini(&w);
 }
 
+/* ---- a program and a query ------------------------------------------------ */
+
+static enum judged asked(struct world *w, const char *cmd, const char *prometheus)
+{
+    w->judge.cmd.verb = cmd ? "measure.cmd" : NULL;
+    w->judge.prometheus.verb = prometheus ? "measure.prometheus" : NULL;
+    if (cmd) {
+        w->rows[w->n_rows++] = (struct op_pair){"judge.cmd", cmd};
+        w->rows[w->n_rows++] = (struct op_pair){"judge.cmd.words", "cmd: status 1: no good"};
+    }
+    if (prometheus)
+        w->rows[w->n_rows++] = (struct op_pair){"judge.prometheus", prometheus};
+    return look(w, JUDGE_LAST);
+}
+
+/* One that calls it bad is enough; well it is when all say so. */
+static void every_judge_is_heard(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    w.judge.step.verb = NULL;
+    assert_int_equal(asked(&w, JUDGE_WELL, NULL), JUDGED_WELL);
+    assert_int_equal(asked(&w, JUDGE_WELL, JUDGE_WELL), JUDGED_WELL);
+    assert_int_equal(asked(&w, JUDGE_WELL, JUDGE_NOTHING), JUDGED_NOT);
+    assert_int_equal(asked(&w, JUDGE_NOTHING, JUDGE_WELL), JUDGED_NOT);
+    assert_int_equal(asked(&w, JUDGE_NOTHING, JUDGE_BADLY), JUDGED_BADLY);
+    assert_int_equal(asked(&w, "whatever", NULL), JUDGED_NOT);
+    assert_int_equal(asked(&w, JUDGE_BADLY, JUDGE_WELL), JUDGED_BADLY);
+    assert_true(str_starts(fact(&w, JUDGE_FACT_WHY), "cmd: status 1: no good; "));
+    w.judge.step.verb = "haproxy.show";
+    counts(&w, "lb1", "app1", 0, 0);
+    assert_int_equal(look(&w, JUDGE_FIRST), JUDGED_NOT);
+    counts(&w, "lb1", "app1", 10, 0);
+    assert_int_equal(asked(&w, JUDGE_WELL, JUDGE_WELL), JUDGED_NOT); /* too few requests */
+    counts(&w, "lb1", "app1", 500, 0);
+    assert_int_equal(asked(&w, JUDGE_WELL, JUDGE_WELL), JUDGED_WELL);
+    counts(&w, "lb1", "app1", 1000, 0);
+    assert_int_equal(asked(&w, JUDGE_BADLY, JUDGE_WELL), JUDGED_BADLY);
+    world_fini(&w);
+}
+
+static enum outcome program(struct arena *a, const char *shell, const char **ret_verdict,
+                            const char **ret_words)
+{
+    const struct op_pair arg = {"cmd", arena_printf(a, "[\"/bin/sh\",\"-c\",\"%s\"]", shell)};
+    const struct op_spec spec = {.verb = verb_find("measure.cmd", NULL),
+                                 .args = &arg,
+                                 .n_args = 1,
+                                 .deadline_mono_ms = clock_mono_ms() + 5000,
+                                 .cancel_fd = -1,
+                                 .attempt = 1};
+    struct op *op = op_new(&spec);
+    const struct op_result *r = op_run(op);
+    const char *verdict = op_pair_value(r->facts, r->n_facts, "judge.cmd"),
+               *words = op_pair_value(r->facts, r->n_facts, "judge.cmd.words");
+    *ret_verdict = arena_strdup(a, verdict ? verdict : "");
+    *ret_words = arena_strdup(a, words ? words : r->err.text);
+    enum outcome outcome = r->outcome;
+    op_free(op);
+    return outcome;
+}
+
+static void a_program_judges_by_its_status_and_says_why(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *shell;
+        enum outcome outcome;
+        const char *verdict, *words;
+    } rows[] = {
+        {"echo looking; echo all is well", OUT_OK, "well", "cmd: status 0: all is well"},
+        {"echo one; echo carts are empty >&2; exit 3", OUT_OK, "badly", "cmd: status 3: carts are empty"},
+        {"exit 1", OUT_OK, "badly", "cmd: status 1: it said nothing"},
+        {"kill -9 $$", OUT_FAILED, "", "was ended by signal 9"}, /* no verdict */
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        auto_arena struct arena a = {0};
+        const char *verdict, *words;
+        assert_int_equal(program(&a, rows[i].shell, &verdict, &words), rows[i].outcome);
+        assert_string_equal(verdict, rows[i].verdict);
+        if (!strstr(words, rows[i].words))
+            fail_msg("%s, wanted %s", words, rows[i].words);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -406,6 +492,8 @@ int main(void)
         cmocka_unit_test(a_balancer_that_counts_anew_is_left_out_for_that_look),
         cmocka_unit_test(one_that_its_balancer_calls_down_fails_the_stage),
         cmocka_unit_test(a_balancer_that_does_not_count_is_refused_by_name),
+        cmocka_unit_test(every_judge_is_heard),
+        cmocka_unit_test(a_program_judges_by_its_status_and_says_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

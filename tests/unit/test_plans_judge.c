@@ -54,6 +54,28 @@ static void what_is_not_said_is_500_requests_and_a_stop(void **state)
     assert_false(r.plan->judge->passes);
 }
 
+static void a_program_and_a_query_need_no_balancer(void **state)
+{
+    (void)state;
+    auto_rig struct rig r = {.plan = NULL};
+    auto_buf struct buf text = BUF_INIT(1000);
+    put_pillar("prod.sls",
+               HEAD "  judge:\n    cmd: [/usr/local/bin/shop-is-well, '{rev}']\n"
+                    "    prometheus: {url: 'http://mon:9090', query: 'sum(rate(errors{job=\"shop\"}[1m]))', "
+                    "max: 0.5, user: ops, password: 'env:MON'}\n");
+    if (!rig_compile(&r, &plain))
+        fail_msg("%s", said(&r.problems));
+    const struct plan_judge *j = r.plan->judge;
+    assert_null(j->step.verb);
+    assert_string_equal(op_pair_value(j->cmd.args, j->cmd.n_args, "cmd"),
+                        "[\"/usr/local/bin/shop-is-well\",\"{rev}\"]");
+    assert_string_equal(op_pair_value(j->prometheus.args, j->prometheus.n_args, "query"),
+                        "sum(rate(errors{{job=\"shop\"}}[1m]))");
+    assert_string_equal(r.plan->secrets[0].name, "env:MON");
+    judge_text(j, &text);
+    assert_string_equal(buf_str(&text), "its cmd ends with 0; its query gives at most 0.5");
+}
+
 static void a_role_has_its_own(void **state)
 {
     (void)state;
@@ -117,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_judge_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_not_said_is_500_requests_and_a_stop, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_program_and_a_query_need_no_balancer, setup, teardown),
         cmocka_unit_test_setup_teardown(a_role_has_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(every_mistake_is_told_with_its_place, setup, teardown),
     };
