@@ -4,7 +4,7 @@
 
     BUILD_DIR=build/demo python3 tests/bench/balancers.py [N [KIND ...]]        (1000, all)
 
-The counterparts are those of the tests: real HAProxy, nginx and Varnish, moto for AWS, the stand-in of NetScaler; what is not installed is
+The counterparts are those of the tests: real HAProxy, nginx and Varnish, moto for AWS, the stand-ins of NGINX Plus, NetScaler and ipvsadm; what is not installed is
 left out and said so. Servers are addresses of this machine that nobody asks anything. Medians of three; `calls` is how often the counterpart
 was asked in one of them. Numbers, no verdict.
 """
@@ -27,6 +27,7 @@ from aws import Aws  # noqa: E402
 from balancers import HAProxy, Varnish  # noqa: E402
 from daemons import can_connect, end_all, spawn, wait_for  # noqa: E402
 from fleet import Fleet  # noqa: E402
+from nginx_plus import Plus  # noqa: E402
 
 ROUNDS = 3
 PILLAR = """#!yaml
@@ -72,7 +73,7 @@ class Bench(Fleet):
             text = process.stdout.read()
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode or sum("web" in line or "i-" in line for line in text.splitlines()) < len(self.names):
+            if process.returncode or sum("web" in line or "i-" in line or "127.9." in line for line in text.splitlines()) < len(self.names):
                 sys.exit(f"{what}: exit {process.returncode}:\n{text[-2000:]}")
             walls.append(time.monotonic() - began)
             cpus.append(usage.ru_utime + usage.ru_stime)
@@ -127,6 +128,54 @@ def nginx(bench):
     bench.pillar(f"    nginx: {{hosts: [localhost], upstream: site, include: {home}/servers, pid: {home}/nginx.pid, "
                  f"command: {json.dumps(argv)}}}")
     bench.measure("nginx (one script on its host)", "lb", "prod")
+
+
+def nginx_plus(bench):
+    plus = Plus()
+    for name, host, port in bench.names:
+        plus.add("shop", host, port, route=name)
+    plus.serve("127.0.0.1", bench.base + 86)
+    bench.pillar(f"    nginx-plus: {{api: [\"http://127.0.0.1:{bench.base + 86}/api\"], upstream: shop}}")
+    bench.measure("nginx-plus (stand-in)", "lb", "prod", calls=lambda: len(plus.asked))
+
+
+def apache(bench):
+    if not shutil.which("apache2"):
+        raise Missing
+    home, where = f"{bench.dir}/apache", f"127.0.0.1:{bench.base + 87}"
+    os.makedirs(home, mode=0o711)
+    modules = "mpm_event authz_core proxy proxy_http slotmem_shm proxy_balancer lbmethod_byrequests".split()
+    with open(f"{home}/httpd.conf", "w") as f:
+        f.write(f"ServerRoot {home}\nDefaultRuntimeDir {home}\nServerName edge\nPidFile {home}/pid\nErrorLog {home}/error.log\n" +
+                f"CustomLog {home}/access.log \"%m\"\n" + ("User nobody\nGroup nogroup\n" if os.getuid() == 0 else "") +
+                "".join(f"LoadModule {m}_module /usr/lib/apache2/modules/mod_{m}.so\n" for m in modules) +
+                f"Listen {where}\nStartServers 1\n<Proxy balancer://site>\n" +
+                "".join(f"  BalancerMember http://{host}:{port} route={name}\n" for name, host, port in bench.names) +
+                "</Proxy>\nProxyPass /app balancer://site/\n<Location /balancer-manager>\n  SetHandler balancer-manager\n</Location>\n")
+    spawn(bench.dir, "apache", ["apache2", "-f", f"{home}/httpd.conf", "-DFOREGROUND"])
+    wait_for("Apache listens", lambda: can_connect("127.0.0.1", bench.base + 87), seconds=60)
+    bench.pillar(f"    apache: {{manager: [\"http://{where}/balancer-manager\"], balancer: site}}")
+
+    def requests():
+        with open(f"{home}/access.log") as f:
+            return sum(1 for _ in f)
+    bench.measure("apache", "lb", "prod", calls=requests)
+
+
+def lvs(bench):
+    home = f"{bench.dir}/lvs"
+    os.makedirs(home)
+    program, asked = f"{home}/ipvsadm", f"{home}/asked"
+    with open(program, "w") as f:
+        f.write(f"#!/bin/sh\necho >>{asked}\nIPVS_DIR={home} exec {os.path.join(HERE, '..', 'lib', 'ipvsadm.py')} \"$@\"\n")
+    os.chmod(program, 0o755)
+    servers = {f"{host}:{port}": {"method": "-m", "weight": 1, "upper": 0, "lower": 0} for _, host, port in bench.names}
+    service = {"scheduler": "rr", "persistent": 0, "mask": "", "ops": False, "servers": servers}
+    with open(f"{home}/table", "w") as f:
+        json.dump([[[0, False, 6, "10.0.0.100:80"], service]], f)
+    bench.pillar(f"    lvs: {{service: \"10.0.0.100:80\", command: [\"{program}\"]}}",
+                 "\n".join(f"    {name}: {{host: {host}, lb_server: \"{host}:{port}\"}}" for name, host, port in bench.names))
+    bench.measure("lvs (stand-in for ipvsadm)", "lb", "prod", calls=lambda: os.path.getsize(asked) if os.path.exists(asked) else 0)
 
 
 def netscaler(bench):
@@ -207,7 +256,7 @@ def ec2(bench):
     bench.measure("ec2 (moto; release nodes)", "nodes", "prod", calls=lambda: sum(r["agent"] == "release" for r in world.log()) + getattr(world, "seen", 0))
 
 
-KINDS = [haproxy, varnish, nginx, netscaler, command, elbv2, elb, asg, ec2]
+KINDS = [haproxy, varnish, nginx, nginx_plus, apache, lvs, netscaler, command, elbv2, elb, asg, ec2]
 
 
 def main():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What scenarios say again and again."""
 import os
+import random
 import re
 import signal
 
@@ -36,6 +37,20 @@ def release(fleet, version, *args, status=0, **more):
 def dies(fleet, version, point):
     """A release that is killed at a failpoint: "haproxy.drain:1" is when that is done, and no journal knows it."""
     return release(fleet, version, status=-signal.SIGKILL, env={"RELEASE_FAIL": point})
+
+
+def release_that_dies(fleet, version, *points):
+    """A release whose controller dies at the first point, each resume at the next one; the last resume lives. RELEASE_SWEEP=70 lets ten
+    more die, a few commits after they began."""
+    order, rng = ["run", "--rev", fleet.revs[version], "--yes", "prod"], random.Random(int(os.environ.get("RELEASE_SWEEP_SEED", "1")))
+    drawn = [f"commit-after:{rng.randint(1, 12)}" for _ in range(int(os.environ.get("RELEASE_SWEEP", "0")) // 7)]
+    for point in [*points, *drawn]:
+        result = fleet.release(*order, env={"RELEASE_FAIL": point})
+        if result.returncode == 0 and point in drawn:
+            return result
+        assert result.returncode == -signal.SIGKILL, f"{' '.join(order)} did not die at {point}: " + told(result)
+        order = ["resume", "--yes", "prod"]
+    return run(fleet, *order)
 
 
 def snapshot(fleet):

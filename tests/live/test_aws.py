@@ -10,7 +10,7 @@ import salt_env
 import scene
 from aws import SECRET, Aws
 from load import Load
-from scene import end, expect_world, release, run, start_release, texts, told
+from scene import end, expect_world, release, release_that_dies, run, start_release, texts, told
 
 FLEET = {"varnish": None, "n_nodes": 3, "balancers": 0, "pillar": {"balancer": ""}}
 
@@ -49,13 +49,14 @@ def test_a_release_of_nodes_that_ec2_lists_behind_target_groups_loses_no_request
         left = scene.snapshot(fleet)["nodes"]
         assert {n: (pid, link) for n, (pid, link, _) in left.items()} == {n: (pid, link) for n, (pid, link, _) in before.items()}
         assert "DeregisterTargets" not in {r["action"] for r in aws.log()}
-        result = release(fleet, "v2")
+        result = release_that_dies(fleet, "v2", "elbv2.drain:1", "elbv2.enable:1", "commit-after:9")
     aws.world(lag=0)
     assert load.report["failed"] == 0, (load.report, told(result))
     expect_world(fleet, "v2")
     assert aws.all_healthy(), aws.states()
     calls = collections.Counter(r["action"] for r in aws.log() if r["agent"] == "release")
-    assert calls["DeregisterTargets"] == calls["RegisterTargets"] == 6, calls
+    # 3 nodes in 2 groups; what was done and not heard of is done once more at most.
+    assert all(6 <= calls[action] <= 10 for action in ("DeregisterTargets", "RegisterTargets")), calls
     snapshot, = [x["SnapshotId"] for x in aws.boto("ec2", "describe_snapshots", OwnerIds=["self"])["Snapshots"] if x["VolumeId"] == volume]
     assert snapshot in run(fleet, "log", "prod").stdout
     print(f"calls for 3 nodes: {dict(calls)}; load: {load.report}")

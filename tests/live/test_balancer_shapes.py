@@ -5,7 +5,7 @@ import socket
 import threading
 
 from load import Load
-from scene import expect_world, refused, release, run, told
+from scene import expect_world, refused, release, release_that_dies, run, told
 
 FLEET = {"varnish": None, "n_nodes": 3, "balancers": 1, "pillar": {"min_up": "1"}}
 
@@ -50,6 +50,48 @@ def test_several_servers_for_one_node(fleet):
     assert lines[0][:3] == ["BALANCER", "BACKEND", "SERVER"], told(shown)
     assert sorted(line[2] for line in lines[1:]) == sorted(s[0] for s in fleet.lbs[0].servers), told(shown)
     assert {line[1] for line in lines[1:]} == {"site"}, told(shown)
+
+
+SHAPES = """frontend f_api
+    bind {lb.host}:{api}
+    default_backend api
+frontend f_any
+    bind {lb.host}:{any}
+    default_backend any
+backend api
+    balance roundrobin
+    stick-table type ip size 1k expire 30m
+    stick on src
+{tracks}
+backend any
+    balance leastconn
+    option httpchk GET /health
+    default-server check inter 300ms fall 2 rise 2
+{templates}
+"""
+
+
+def test_all_shapes_at_once(fleet):
+    """Nodes in three backends that the pillar does not name: by name; tracked, with clients that a stick-table binds; and of server
+    templates, one of them a backup. They go by their address. The controller dies in between."""
+    lb, api, some = fleet.lbs[0], fleet.base + 92, fleet.base + 93
+    reconfigure(fleet, more=SHAPES.format(
+        lb=lb, api=api, any=some, tracks="\n".join(f"    server a_{n.id} {n.host}:{n.port} track site/{n.id}" for n in fleet.nodes),
+        templates="\n".join(f"    server-template t{n.id}_ 1 {n.host}:{n.port}{' backup' if n.id == 'app3' else ''}" for n in fleet.nodes)))
+    fleet.write_pillar(balancer=f'''    haproxy: {{sockets: ["{lb.tcp_socket}"], backend: "*", server: "{{host}}:{{port}}", drain_timeout: 4s,
+      wait_up_timeout: 15s}}''')
+    doors = [f"{lb.host}:{port}" for port in (lb.port, api, some)]
+    with Load(fleet, targets=doors, path="/slow?ms=100", rate=90) as load:
+        result = release_that_dies(fleet, "v2", "haproxy.drain:1", "haproxy.enable:2")
+    assert load.report["failed"] == 0, (load.report, told(result))
+    assert load.report["ok"] > 300, load.report
+    expect_world(fleet, "v2")
+    states = lb.ask("show servers state").splitlines()
+    admin = states[1].lstrip("# ").split().index("srv_admin_state")
+    assert [line.split()[admin] for line in states[2:] if line] == ["0"] * 9, states
+    reconfigure(fleet)
+    run(fleet, "rollback", "--yes", "prod", status=0)
+    fleet.write_pillar()
 
 
 class Agents:

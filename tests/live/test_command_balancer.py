@@ -11,7 +11,7 @@ import pytest
 import scene
 from daemons import can_connect, spawn, wait_for
 from load import Load
-from scene import end, expect_world, refused, release, run, start_release, texts, told
+from scene import end, expect_world, refused, release_that_dies, run, start_release, texts, told
 
 FLEET = {"varnish": None, "n_nodes": 3, "balancers": 0, "pillar": {"balancer": ""}}
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "examples", "balancer-nginx")
@@ -79,9 +79,9 @@ def load_on(fleet, edge, **more):
     return Load(fleet, targets=[f"{edge.host}:{edge.port}"], rate=60, **more)
 
 
-def test_a_release_behind_nginx_loses_no_request(fleet, edge):
+def test_a_release_behind_nginx_that_dies_three_times_loses_no_request(fleet, edge):
     with load_on(fleet, edge, path="/slow?ms=300") as load:
-        result = release(fleet, "v2")
+        result = release_that_dies(fleet, "v2", "command.drain:1", "command.enable:1", "commit-after:9")
     assert load.report["failed"] == 0, (load.report, told(result))
     expect_world(fleet, "v2")
     assert edge.rows() == {n.id: "up 2" for n in fleet.nodes}

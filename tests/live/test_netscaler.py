@@ -10,7 +10,7 @@ import pytest
 
 from load import Load
 from netscaler import GROUP, Site
-from scene import expect_world, refused, release, run, start_release, told, wait_for
+from scene import expect_world, refused, release, release_that_dies, run, start_release, told, wait_for
 
 FLEET = {"varnish": None, "n_nodes": 2, "balancers": 0, "pillar": {"balancer": "", "min_up": "1"}}
 CLIENTS = ["ansible-core==2.14.*", "check-netscaler==2.7.0"]
@@ -89,7 +89,7 @@ def test_a_failover_that_lost_the_drain_and_a_crash_after_one(fleet, site):
         run(fleet, "resume", "--yes", "prod")
         expect_world(fleet, "v1")
         assert site.all_up()
-        run(fleet, "rollback", "--yes", "prod")
+        release_that_dies(fleet, "v2", "netscaler.drain:1", "netscaler.enable:1", "commit-after:9")
     assert load.report["failed"] == 0, load.report
     expect_world(fleet, "v2")
     assert site.all_up()
