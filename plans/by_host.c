@@ -16,6 +16,15 @@ bool plan_verb_takes_own(const struct verb *verb)
     return verb != NULL && (verb->app != NULL || verb->does == DOES_VERIFY);
 }
 
+bool plan_says_own(const struct plan *plan, const struct plan_step *step, const char *param)
+{
+    bool any = false;
+    for (size_t i = 0; i < plan->n_nodes && plan_verb_takes_own(verb_find(step->verb, NULL)) && !any; i++)
+        any = plan_takes(step, &plan->nodes[i]) &&
+              op_pair_value(plan->nodes[i].own, plan->nodes[i].n_own, param) != NULL;
+    return any;
+}
+
 bool plan_same_host(const struct plan_node *a, const struct plan_node *b)
 {
     return a->of_host != NULL && b->of_host != NULL && a->role == b->role &&

@@ -188,7 +188,8 @@ static void vars_set(struct compiler *c, struct plan_node *node, const struct no
     var_add(vars, &n, "of_host", node->of_host);
     for (size_t i = 0; map != NULL && i < map->n; i++) {
         const struct entry *e = &map->entries[i];
-        if (e->value->kind == VALUE_SCALAR && !is_own_key(r, e->key) && !is_reserved(e->key))
+        bool own = node->of_host != NULL && instance_own_key(c, e->key); /* a list, even of one */
+        if (e->value->kind == VALUE_SCALAR && !own && !is_own_key(r, e->key) && !is_reserved(e->key))
             var_add(vars, &n, e->key, e->value->text);
     }
     node->vars = vars;

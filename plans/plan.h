@@ -146,6 +146,8 @@ bool plan_same_host(const struct plan_node *a, const struct plan_node *b); /* in
 bool plan_first_of_host(const struct plan *plan, size_t node);             /* or alone there */
 bool plan_has_instances(const struct plan *plan);
 bool plan_verb_takes_own(const struct verb *verb);
+/* Is there a node whose own value stands in the place of this argument of the step? */
+bool plan_says_own(const struct plan *plan, const struct plan_step *step, const char *param);
 /* Do nodes of the role take this step, does the node? */
 bool plan_role_takes(const struct plan_step *step, size_t role);
 bool plan_takes(const struct plan_step *step, const struct plan_node *node);

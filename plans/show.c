@@ -124,6 +124,10 @@ static void nodes(struct buf *out, const struct plan *p)
                    role == NULL ? "" : role, role == NULL ? "" : "  ", stage + 1,
                    n->target.host == NULL ? "" : n->target.host, port == NULL ? "" : ":",
                    port == NULL ? "" : port);
+        for (size_t k = 0; k < n->n_own; k++) {
+            buf_printf(out, "  %s ", n->own[k].name);
+            visible(out, n->own[k].value);
+        }
         if (p->needs_rev) {
             buf_puts(out, "  ");
             add_rev(out, n->rev_before, "unknown");
@@ -151,6 +155,10 @@ static void args(struct buf *out, const struct plan *p, const struct plan_step *
     struct plan copy = *p; /* for a callback without const */
     for (size_t i = 0; i < s->n_args; i++) {
         auto_buf struct buf text = BUF_INIT(TEXT_BYTES_MAX);
+        if (plan_says_own(p, s, s->args[i].name)) {
+            buf_printf(out, "%s%s={%s}", i == 0 ? "  " : " ", s->args[i].name, s->args[i].name);
+            continue;
+        }
         subst_expand(&text, s->args[i].value, same_everywhere, &copy);
         buf_printf(out, "%s%s=", i == 0 ? "  " : " ", s->args[i].name);
         visible(out, buf_str(&text));
@@ -190,6 +198,8 @@ static void step(struct buf *out, const struct plan *p, const struct plan_step *
         buf_puts(out, ", stays on the way back");
     else if (s->phase >= PHASE_DRAIN && s->phase <= PHASE_ENABLE)
         buf_printf(out, ", way: %s", s->forward_only ? "forward" : s->back_only ? "back" : "both");
+    if (plan_has_instances(p) && plan_step_of_host(s))
+        buf_puts(out, ", once a host");
     if (s->warns)
         buf_puts(out, ", if it fails: a warning");
     else if (s->warns_back && !s->forward_only)

@@ -34,6 +34,8 @@ static const char *other_vars(struct arena *arena, const struct plan_node *node)
         if (!column)
             buf_printf(&out, "%s%s=%s", out.len ? " " : "", node->vars[i].name, node->vars[i].value);
     }
+    for (size_t i = 0; i < node->n_own; i++)
+        buf_printf(&out, "%s%s=%s", out.len ? " " : "", node->own[i].name, node->own[i].value);
     return arena_strdup(arena, buf_str(&out));
 }
 

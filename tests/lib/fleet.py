@@ -184,8 +184,6 @@ class Fleet:
     a Varnish of its own between the HAProxies and the app. workers: the first so many nodes are behind no balancer.
     instances: so many processes on every node, zope1 to zopeN, each a server of its own (app1-zope1)."""
 
-    instances = 0
-
     def __init__(self, directory=None, n_nodes=4, balancers=2, varnish="nodes", ssh=None, mode="rolling",
                  sticky=False, keep_state=False, first="v1", pillar=None, node_varnish=False, workers=0,
                  instances=0):
