@@ -210,3 +210,28 @@ const struct op_pair *plan_args(const struct plan *plan, const struct plan_step 
     *ret_n = step->n_args;
     return ret;
 }
+
+struct plan_step plan_log_between(const struct plan *plan, const char *from, const char *to,
+                                  struct arena *arena)
+{
+    struct plan_step step = plan->log_step;
+    struct op_pair *args = arena_array(arena, step.n_args + 2, sizeof *args);
+    size_t n = 0;
+    for (size_t i = 0; i < step.n_args; i++)
+        if (strcmp(step.args[i].name, "from") != 0 && strcmp(step.args[i].name, "rev") != 0)
+            args[n++] = step.args[i];
+    args[n++] = (struct op_pair){.name = "from", .value = from};
+    args[n++] = (struct op_pair){.name = "rev", .value = to};
+    step.args = args;
+    step.n_args = n;
+    return step;
+}
+
+void plan_about(struct plan *plan, const char *name, const char *value, struct arena *arena)
+{
+    struct op_pair *grown = arena_array(arena, plan->n_about + 1, sizeof *grown);
+    if (plan->n_about)
+        memcpy(grown, plan->about, plan->n_about * sizeof *grown);
+    grown[plan->n_about++] = (struct op_pair){.name = name, .value = arena_strdup(arena, value)};
+    plan->about = grown;
+}

@@ -127,8 +127,17 @@ struct plan {
     const struct plan_times *times; /* when it may be released (plans/times.h); NULL = always */
     uint8_t overrides; /* bits of enum override: what was overridden when it began. No yes is about these */
     const char *override; /* why; NULL = nothing was */
+    /* What the repository said of the revision and of the way to it, filled by preflight, and why: kept in the row
+     * that begins the release, no part of what is frozen. */
+    const struct op_pair *about;
+    size_t n_about;
     char digest[65];
 };
+
+/* Facts of a release's first row (docs/journal.md): of its commit, and of up to PLAN_CHANGES_MAX ways from what nodes ran,
+ * the one of most nodes first, "change.1.from". */
+#define PLAN_CHANGES_MAX 3
+#define PLAN_COMMITS_MAX 20 /* of each */
 
 /* Whoever asks by role need not ask whether there are any: a plan without has one, number 0. */
 size_t plan_n_roles(const struct plan *plan);
@@ -179,6 +188,11 @@ const struct op_pair *plan_args(const struct plan *plan, const struct plan_step 
 /* What the balancers of a block call a node's server, by the arguments of one of its verbs. */
 const char *plan_server(const struct plan *plan, const struct plan_step *step, const struct verb *verb,
                         const struct plan_node *node, struct arena *arena);
+/* One more of plan->about; all of it lives in `arena`. */
+void plan_about(struct plan *plan, const char *name, const char *value, struct arena *arena);
+/* git.log between two revisions: outside a release there is no {rev_before}. Lives in `arena`. */
+struct plan_step plan_log_between(const struct plan *plan, const char *from, const char *to,
+                                  struct arena *arena);
 /* Variables of a node for op_var, by the same rule. */
 const struct op_pair *plan_vars(const struct plan *plan, const struct plan_node *node, bool going_back,
                                 struct arena *arena, size_t *ret_n);

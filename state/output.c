@@ -71,6 +71,24 @@ bool output_read(struct reader r, const struct output_range *range, struct outpu
     return true;
 }
 
+bool output_last(struct reader r, const struct output_range *range, struct output **ret, size_t *ret_n,
+                 struct err *err)
+{
+    auto_vec struct vec found = VEC_INIT(struct output);
+    auto_query struct query q;
+    if (!query_open(&q, r.store,
+                    SQL(OUTPUT_LAST, arg_int(range->release), arg_int(range->after), arg_text(range->node),
+                        arg_int(range->step), arg_limit(range->limit)),
+                    err))
+        return false;
+    while (query_next(&q, err))
+        output_from_row(&q, r.arena, vec_add(&found));
+    if (q.failed)
+        return false;
+    *ret = vec_take(&found, r.arena, ret_n);
+    return true;
+}
+
 bool output_sums(struct reader r, int64_t release, struct output_sum **ret, size_t *ret_n, struct err *err)
 {
     auto_vec struct vec found = VEC_INIT(struct output_sum);

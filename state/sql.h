@@ -132,6 +132,20 @@
     X(ENDS_AFTER, "SELECT e.id, r.env, r.kind, e.exit_status, e.at_ms - r.started_ms, r.id, r.app "          \
                   "FROM release_ends e CROSS JOIN releases r ON r.id = e.release "                           \
                   "WHERE e.id > ?1 ORDER BY e.id LIMIT ?2")                                                  \
+    X(STATS_RELEASES,                                                                                        \
+      "SELECT r.id, r.kind, r.of_release, r.started_ms, ifnull(e.at_ms, 0), ifnull(e.exit_status, -1), "     \
+      "r.rev, (SELECT ifnull(json_extract(facts, '$.\"commit.date\"'), '') FROM journal "                    \
+      "WHERE release = r.id ORDER BY seq LIMIT 1), "                                                         \
+      "CASE WHEN e.exit_status = 0 THEN 1 ELSE EXISTS (SELECT 1 FROM journal WHERE release = r.id "          \
+      "AND kind = 'note' AND code = 'admit') END, "                                                          \
+      "CASE WHEN e.exit_status = 0 THEN 0 ELSE ifnull((SELECT at_ms FROM journal WHERE release = r.id "      \
+      "AND kind = 'note' AND code IN ('node-failed', 'soak-failed', 'gang-bad') ORDER BY seq LIMIT 1), 0) "  \
+      "END FROM releases r LEFT JOIN release_ends e "                                                        \
+      "ON e.id = (SELECT max(id) FROM release_ends WHERE release = r.id) "                                   \
+      "WHERE r.env = ?1 AND r.app = ?2 AND (r.kind = 'rollback' OR r.kind = 'release' AND r.rev <> '') "     \
+      "ORDER BY r.id")                                                                                       \
+    X(START_FACTS, "SELECT ifnull(facts, '') FROM journal WHERE release = ?1 ORDER BY seq LIMIT 1")          \
+    X(OUTPUT_LAST, SQL_OUTPUT_COLUMNS "AND node = ?3 AND step = ?4 ORDER BY id DESC LIMIT ?5")               \
     X(SELF, "SELECT id FROM self WHERE rowid = 1")                                                           \
     X(ENV_OF_ROOT, "SELECT app FROM releases WHERE env = ?1 AND root = ?2 ORDER BY id DESC LIMIT 1")         \
     X(ENV_ROOT, "SELECT root FROM releases WHERE env = ?1 AND app = ?2 ORDER BY id DESC LIMIT 1")            \

@@ -183,11 +183,15 @@ struct plan_runs {
 struct step_time {
     const char *verb;
     int step;
-    int64_t median_ms;
+    int64_t median_ms, longest_ms;
+    const char *longest_node; /* where it took that long; "" = on the controller */
     size_t n;
 };
 bool journal_step_times(struct reader r, const struct plan_runs *runs, struct step_time **ret, size_t *ret_n,
                         struct err *err) MUST_CHECK;
+/* The same of one release. */
+bool journal_release_times(struct reader r, int64_t release, struct step_time **ret, size_t *ret_n,
+                           struct err *err) MUST_CHECK;
 
 /* ---- captured output
  * ------------------------------------------------------------------------------------------------ */
@@ -221,6 +225,9 @@ struct output_range {
     size_t limit;
 };
 bool output_read(struct reader r, const struct output_range *range, struct output **ret, size_t *ret_n,
+                 struct err *err) MUST_CHECK;
+/* The newest first, of one node and step. */
+bool output_last(struct reader r, const struct output_range *range, struct output **ret, size_t *ret_n,
                  struct err *err) MUST_CHECK;
 
 /* ---- lock

@@ -16,7 +16,7 @@
 
 struct sample {
     int step;
-    const char *verb;
+    const char *verb, *node;
     int64_t ms;
 };
 
@@ -95,8 +95,10 @@ static void row_take(const struct query *q, struct marks *m, struct arena *scrat
         if (outcome && query_int(q, 7) == 1 && begun->set) {
             /* A wall clock that jumped back gives no sample. */
             if (strcmp(query_peek(q, 5), "ok") == 0 && at_ms >= begun->at_ms)
-                *(struct sample *)vec_add(samples) = (struct sample){
-                    .step = step, .verb = query_text(q, 2, scratch), .ms = at_ms - begun->at_ms};
+                *(struct sample *)vec_add(samples) = (struct sample){.step = step,
+                                                                     .verb = query_text(q, 2, scratch),
+                                                                     .node = begun->node,
+                                                                     .ms = at_ms - begun->at_ms};
             begun->set = false;
         }
     }
@@ -149,6 +151,8 @@ static void medians(const struct sample *list, size_t n, struct arena *arena, st
             .verb = arena_strdup(arena, list[from].verb),
             .step = list[from].step,
             .median_ms = list[from + (to - from - 1) / 2].ms,
+            .longest_ms = list[to - 1].ms,
+            .longest_node = arena_strdup(arena, list[to - 1].node),
             .n = to - from,
         };
     }
@@ -168,11 +172,20 @@ static bool releases_of(struct reader r, const struct plan_runs *runs, int64_t i
     return !q.failed;
 }
 
+static bool times_given(struct reader r, struct step_history *h, struct step_time **ret, size_t *ret_n)
+{
+    auto_vec struct vec found = VEC_INIT(struct step_time);
+    if (h->samples.n)
+        qsort(h->samples.data, h->samples.n, sizeof(struct sample), sample_cmp);
+    medians(h->samples.data, h->samples.n, r.arena, &found);
+    *ret = vec_take(&found, r.arena, ret_n);
+    return true;
+}
+
 bool journal_step_times(struct reader r, const struct plan_runs *runs, struct step_time **ret, size_t *ret_n,
                         struct err *err)
 {
     auto_arena struct arena scratch = {0};
-    auto_vec struct vec found = VEC_INIT(struct step_time);
     auto_history struct step_history h = {.samples = VEC_INIT(struct sample)};
     struct reader aside = reader(r.store, &scratch);
     int64_t ids[RUNS_MAX];
@@ -182,9 +195,13 @@ bool journal_step_times(struct reader r, const struct plan_runs *runs, struct st
     for (size_t i = 0; i < n_ids && h.rows < ROWS_ENOUGH; i++)
         if (!release_take(aside, ids[i], &h, err))
             return false;
-    if (h.samples.n)
-        qsort(h.samples.data, h.samples.n, sizeof(struct sample), sample_cmp);
-    medians(h.samples.data, h.samples.n, r.arena, &found);
-    *ret = vec_take(&found, r.arena, ret_n);
-    return true;
+    return times_given(r, &h, ret, ret_n);
+}
+
+bool journal_release_times(struct reader r, int64_t release, struct step_time **ret, size_t *ret_n,
+                           struct err *err)
+{
+    auto_arena struct arena scratch = {0};
+    auto_history struct step_history h = {.samples = VEC_INIT(struct sample)};
+    return release_take(reader(r.store, &scratch), release, &h, err) && times_given(r, &h, ret, ret_n);
 }

@@ -18,32 +18,6 @@ static const struct option_def options[] = {
     OPTION_END,
 };
 
-/* The release that is meant: a number, or the newest of the environment (or of all). */
-static int find_release(struct cli *cli, struct store *store, struct release_info **ret)
-{
-    const char *word = cli->n_words ? cli->words[0] : NULL;
-    struct release_info *list;
-    long long id = 0;
-    struct err err;
-    size_t n;
-    if (word && parse_number(word, &id)) {
-        if (!release_get(reader(store, &cli->arena), id, ret, &err))
-            return say_err(&err);
-        if (!*ret)
-            say_error("log: there is no release %lld; 'release history' lists them", id);
-        return *ret ? 0 : EXIT_USAGE;
-    }
-    if (!release_list(reader(store, &cli->arena), &(struct newest){.env = word, .limit = 1}, &list, &n, &err))
-        return say_err(&err);
-    *ret = n ? &list[0] : NULL;
-    int status = n == 0 && word ? cli_env_known(cli, store, word) : 0;
-    if (status)
-        return status;
-    if (n == 0)
-        say_error("log: there are no releases%s%s yet", word ? " of " : "", word ? word : "");
-    return n ? 0 : EXIT_USAGE;
-}
-
 static int find_step(struct cli *cli, const struct watch_plan *plan, int *ret)
 {
     const char *wanted = cli_opt(cli, "step");
@@ -138,7 +112,7 @@ static int run(struct cli *cli)
     struct release_info *r;
     struct plan *plan;
     int status, step;
-    if ((status = cli_store(cli, STORE_READ, &store)) || (status = find_release(cli, store, &r)) ||
+    if ((status = cli_store(cli, STORE_READ, &store)) || (status = cli_release_meant(cli, store, &r)) ||
         (status = stored_plan(cli, store, r->id, &plan)))
         return status;
     const struct watch_plan *w = watching_plan(&cli->arena, NULL, plan, r->id);

@@ -69,23 +69,6 @@ static void put_log(const struct probe *probe, struct buf *out)
         buf_printf(out, "    ... and %lld more\n", count - (long long)shown);
 }
 
-/* git.log with our revisions in place of its defaults: outside a release there is no {rev_before}. */
-static struct plan_step log_step(struct arena *arena, const struct plan *plan, const char *before,
-                                 const char *to)
-{
-    struct plan_step step = plan->log_step;
-    struct op_pair *args = arena_array(arena, step.n_args + 2, sizeof *args);
-    size_t n = 0;
-    for (size_t i = 0; i < step.n_args; i++)
-        if (strcmp(step.args[i].name, "from") != 0 && strcmp(step.args[i].name, "rev") != 0)
-            args[n++] = step.args[i];
-    args[n++] = (struct op_pair){.name = "from", .value = before};
-    args[n++] = (struct op_pair){.name = "rev", .value = to};
-    step.args = args;
-    step.n_args = n;
-    return step;
-}
-
 const struct probe *plan_commits(struct session *s, const struct plan *plan, const char *before,
                                  const char *to, const char **ret_why)
 {
@@ -94,7 +77,7 @@ const struct probe *plan_commits(struct session *s, const struct plan *plan, con
     *ret_why = "this plan has no repository";
     if (!plan->log_step.verb)
         return NULL;
-    struct plan_step step = log_step(&s->cli->arena, plan, before, to);
+    struct plan_step step = plan_log_between(plan, before, to, &s->cli->arena);
     bool ok = run_probe(plan, &step, &s->opt, &probes, &err);
     if (ok && probes.n > 0 && probes.list[0].outcome == OUT_OK)
         return &probes.list[0];

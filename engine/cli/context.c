@@ -284,3 +284,29 @@ void auto_pillar_fn(struct pillar **p)
         pillar_free(*p);
     *p = NULL;
 }
+
+int cli_release_meant(struct cli *cli, struct store *store, struct release_info **ret)
+{
+    const char *word = cli->n_words ? cli->words[0] : NULL;
+    struct release_info *list;
+    long long id = 0;
+    struct err err;
+    size_t n;
+    if (word && parse_number(word, &id)) {
+        if (!release_get(reader(store, &cli->arena), id, ret, &err))
+            return say_err(&err);
+        if (!*ret)
+            say_error("%s: there is no release %lld; 'release history' lists them", cli->command->name, id);
+        return *ret ? 0 : EXIT_USAGE;
+    }
+    if (!release_list(reader(store, &cli->arena), &(struct newest){.env = word, .limit = 1}, &list, &n, &err))
+        return say_err(&err);
+    *ret = n ? &list[0] : NULL;
+    int status = n == 0 && word ? cli_env_known(cli, store, word) : 0;
+    if (status)
+        return status;
+    if (n == 0)
+        say_error("%s: there are no releases%s%s yet", cli->command->name, word ? " of " : "",
+                  word ? word : "");
+    return n ? 0 : EXIT_USAGE;
+}

@@ -264,6 +264,7 @@ int session_start(struct session *s, struct plan *plan, int64_t of_release)
     int status = refuse_other_fleet(s, plan);
     if (status || (status = session_claim(s, plan)))
         return status;
+    plan_about(plan, "why", s->lock.why, &s->cli->arena);
     if (!freeze(s, plan, json, of_release, &id, &err)) {
         session_free(s, plan, 0);
         return say_err(&err);

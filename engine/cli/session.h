@@ -25,6 +25,8 @@ int cli_env_or_all(struct cli *cli, size_t index, const char **ret);
 int cli_env_meant(struct cli *cli, struct store *store, const char *env);
 /* For commands that need no pillar: an environment of which neither journal nor pillar know is a mistake. */
 int cli_env_known(struct cli *cli, struct store *store, const char *env);
+/* The release that the first word means: a number, or the newest of that environment (without a word: of all). */
+int cli_release_meant(struct cli *cli, struct store *store, struct release_info **ret);
 /* Sets cli->app. "shop:prod" is refused where the tree's prod is of another application. */
 int cli_pillar(struct cli *cli, const char *env, struct pillar **ret);
 bool cli_app_matches(const char *env, const struct pillar *pillar);

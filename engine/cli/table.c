@@ -15,6 +15,8 @@
     X(status)                                                                                                \
     X(history)                                                                                               \
     X(log)                                                                                                   \
+    X(report)                                                                                                \
+    X(stats)                                                                                                 \
     X(lock)                                                                                                  \
     X(unlock)                                                                                                \
     X(nodes)                                                                                                 \

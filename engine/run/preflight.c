@@ -505,6 +505,7 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
             preflight_tried(&p, i);
         }
         preflight_git(&p);
+        preflight_about(&p);
         preflight_sites(plan, arena, opt, problems);
         look_check(plan, arena, opt, looks, problems);
         for (size_t r = 0; r < plan_n_roles(plan); r++)

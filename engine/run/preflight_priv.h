@@ -33,6 +33,9 @@ const char *preflight_dir(const struct preflight *p, const struct plan_node *nod
 /* Can every node read the repository, where it does not have the revision? */
 void preflight_git(struct preflight *p);
 
+/* What the repository says of the revision and of the way to it: becomes plan->about. */
+void preflight_about(struct preflight *p);
+
 /* Servers of other backends that stand for a node's address, and that no drain of the plan takes out. */
 void preflight_shared(struct preflight *p);
 /* Shared paths of a node that are missing, or not what the pillar says. */

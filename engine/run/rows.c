@@ -198,6 +198,8 @@ static const char *row_facts(const struct row_context *ctx, const struct record 
         return facts_json(ctx->job->result->facts, ctx->job->result->n_facts, ctx->arena);
     if (r->kind == ROW_NOTE && r->code == NOTE_JUDGED)
         return judge_facts(ctx);
+    if (r->kind == ROW_ORDER && r->code == ORDER_START)
+        return facts_json(plan->about, plan->n_about, ctx->arena);
     if (!of_node)
         return "";
     const struct plan_node *node = &plan->nodes[r->node];

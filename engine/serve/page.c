@@ -9,6 +9,7 @@
 
 #include "serve/api.h"
 #include "serve/fold.h"
+#include "serve/page_look.h"
 
 #define HISTORY_PAGE 50
 #define NODES_SHOWN  500 /* without script */
@@ -43,15 +44,7 @@ static void file(struct request *r, struct reply *reply)
 
 /* ---- what all views share */
 
-/* Who looks, what they get, and which environments there are: the pillar is read once for each answer. */
-struct page_look {
-    struct request *r;
-    struct reply *reply;
-    const char *const *envs;
-    size_t n_envs, apps;
-};
-
-static struct page_look look_of(struct request *r, struct reply *reply)
+struct page_look page_look_of(struct request *r, struct reply *reply)
 {
     struct page_look l = {.r = r, .reply = reply};
     l.envs = api_envs(r->serve, r->store, r->arena, &l.n_envs);
@@ -64,12 +57,12 @@ static bool apart(const struct page_look *l)
     return l->apps > 1;
 }
 
-static const char *title_of(const struct page_look *l, const char *env)
+const char *page_title_of(const struct page_look *l, const char *env)
 {
     return env_title(l->r->store, env, apart(l), l->r->arena);
 }
 
-static void send(const struct page_look *l, const struct html_page *view, const struct buf *main)
+void page_send(const struct page_look *l, const struct html_page *view, const struct buf *main)
 {
     const struct request *r = l->r;
     auto_buf struct buf person = BUF_INIT(4096), html = BUF_INIT(8 * 1024 * 1024);
@@ -95,11 +88,11 @@ static void send(const struct page_look *l, const struct html_page *view, const 
 }
 
 /* What is wrong, as a page: a person is looking. */
-static void send_problem(const struct page_look *l, int status, const char *text)
+void page_problem(const struct page_look *l, int status, const char *text)
 {
     auto_buf struct buf main = BUF_INIT(64 * 1024);
     html_row(&main, "<p class=\"error\" role=\"alert\">%s</p>", text);
-    send(l, &(struct html_page){.title = "release"}, &main);
+    page_send(l, &(struct html_page){.title = "release"}, &main);
     l->reply->status = status;
 }
 
@@ -145,13 +138,13 @@ static void envs(struct request *r, struct reply *reply)
 {
     auto_buf struct buf main = BUF_INIT(4 * 1024 * 1024);
     struct err err;
-    struct page_look l = look_of(r, reply);
+    struct page_look l = page_look_of(r, reply);
     buf_puts(&main, "<h1>Environments</h1>\n<ul class=\"cards\">\n");
     for (size_t i = 0; i < l.n_envs; i++) {
         html_row(&main, "<li class=\"card\"><h2><a href=\"/env/%s\">", l.envs[i]);
-        html_row(&main, "%s</a></h2>\n", title_of(&l, l.envs[i]));
+        html_row(&main, "%s</a></h2>\n", page_title_of(&l, l.envs[i]));
         if (!put_state(r, l.envs[i], &main, &err)) {
-            send_problem(&l, 503, err.text);
+            page_problem(&l, 503, err.text);
             return;
         }
         buf_puts(&main, "</li>\n");
@@ -159,10 +152,10 @@ static void envs(struct request *r, struct reply *reply)
     buf_puts(&main, l.n_envs
                         ? "</ul>\n"
                         : "</ul>\n<p class=\"quiet\">No environment in the pillar and no release yet.</p>\n");
-    send(&l, &(struct html_page){.title = "Environments", .view = "envs"}, &main);
+    page_send(&l, &(struct html_page){.title = "Environments", .view = "envs"}, &main);
 }
 
-static bool env_is_known(const struct page_look *l, const char *env)
+bool page_env_known(const struct page_look *l, const char *env)
 {
     for (size_t i = 0; i < l->n_envs; i++)
         if (strcmp(l->envs[i], env) == 0)
@@ -178,16 +171,16 @@ static void env(struct request *r, struct reply *reply)
     struct release_info *list;
     struct err err;
     size_t n;
-    struct page_look l = look_of(r, reply);
-    if (!env_valid(name) || !env_is_known(&l, name)) {
-        send_problem(&l, 404, "There is no such environment.");
+    struct page_look l = page_look_of(r, reply);
+    if (!env_valid(name) || !page_env_known(&l, name)) {
+        page_problem(&l, 404, "There is no such environment.");
         return;
     }
-    html_row(&main, "<div class=\"release-head\"><h1>%s</h1>\n", title_of(&l, name));
+    html_row(&main, "<div class=\"release-head\"><h1>%s</h1>\n", page_title_of(&l, name));
     if (!put_state(r, name, &main, &err) || !env_state_read(r->store, name, r->arena, &st, &err) ||
         !release_list(reader(r->store, r->arena), &(struct newest){.env = name, .limit = 10}, &list, &n,
                       &err)) {
-        send_problem(&l, 503, err.text);
+        page_problem(&l, 503, err.text);
         return;
     }
     buf_puts(&main, "</div>\n<section class=\"panel\"><h2>Nodes, as last known</h2>\n");
@@ -198,11 +191,12 @@ static void env(struct request *r, struct reply *reply)
         html_row(&main, "<p class=\"quiet\">%s</p>\n", env_gone_text(&st, r->arena));
     buf_puts(&main, "</section>\n<section class=\"panel\"><h2>Releases</h2>\n");
     html_release_table(&main, list, n, apart(&l));
-    html_row(&main, "<p><a href=\"/history?env=%s\">all of them</a></p></section>\n", name);
-    send(&l, &(struct html_page){.title = title_of(&l, name), .view = "env", .env = name}, &main);
+    html_row(&main, "<p><a href=\"/history?env=%s\">all of them</a>", name);
+    html_row(&main, " - <a href=\"/env/%s/stats\">how it was released</a></p></section>\n", name);
+    page_send(&l, &(struct html_page){.title = page_title_of(&l, name), .view = "env", .env = name}, &main);
 }
 
-static bool number_of(const char *text, int64_t *ret)
+bool page_number(const char *text, int64_t *ret)
 {
     char *end;
     *ret = strtoll(text, &end, 10);
@@ -230,24 +224,25 @@ static void release(struct request *r, struct reply *reply)
     struct release_info *info = NULL;
     struct err err;
     int64_t id;
-    struct page_look l = look_of(r, reply);
-    if (number_of(r->vars[0], &id) && !release_get(reader(r->store, r->arena), id, &info, &err)) {
-        send_problem(&l, 503, err.text);
+    struct page_look l = page_look_of(r, reply);
+    if (page_number(r->vars[0], &id) && !release_get(reader(r->store, r->arena), id, &info, &err)) {
+        page_problem(&l, 503, err.text);
         return;
     }
     if (!info) {
-        send_problem(&l, 404, "There is no such release.");
+        page_problem(&l, 404, "There is no such release.");
         return;
     }
     const char *number = arena_printf(r->arena, "%" PRId64, info->id);
     const char *title =
-        arena_printf(r->arena, "%s %s, %s", kind_name(info->kind), number, title_of(&l, info->env));
+        arena_printf(r->arena, "%s %s, %s", kind_name(info->kind), number, page_title_of(&l, info->env));
     html_row(&main, "<div class=\"release-head\"><h1>%s</h1>\n", title);
     html_release_facts(&main, info);
-    html_row(&main, "<p><a href=\"/env/%s\">the environment</a></p></div>\n", info->env);
+    html_row(&main, "<p><a href=\"/env/%s\">the environment</a>", info->env);
+    html_row(&main, " - <a href=\"/release/%s/report\">report</a></p></div>\n", number);
     put_fold(r, info->id, &main);
-    send(&l, &(struct html_page){.title = title, .view = "release", .env = info->env, .release = number},
-         &main);
+    page_send(&l, &(struct html_page){.title = title, .view = "release", .env = info->env, .release = number},
+              &main);
 }
 
 static void history(struct request *r, struct reply *reply)
@@ -260,19 +255,19 @@ static void history(struct request *r, struct reply *reply)
     size_t n;
     if (!request_number(r, "before", 0, &before, reply))
         return;
-    struct page_look l = look_of(r, reply);
+    struct page_look l = page_look_of(r, reply);
     if (name && !env_valid(name)) {
-        send_problem(&l, 404, "There is no such environment.");
+        page_problem(&l, 404, "There is no such environment.");
         return;
     }
     if (!release_list(reader(r->store, r->arena),
                       &(struct newest){.env = name, .limit = HISTORY_PAGE, .before = before}, &list, &n,
                       &err)) {
-        send_problem(&l, 503, err.text);
+        page_problem(&l, 503, err.text);
         return;
     }
     html_row(&main, "<h1>History%s</h1>\n<section class=\"panel\">\n",
-             name ? arena_printf(r->arena, ": %s", title_of(&l, name)) : "");
+             name ? arena_printf(r->arena, ": %s", page_title_of(&l, name)) : "");
     html_release_table(&main, list, n, apart(&l));
     if (n == HISTORY_PAGE) {
         buf_printf(&main, "<p><a href=\"/history?before=%" PRId64, list[n - 1].id);
@@ -281,7 +276,7 @@ static void history(struct request *r, struct reply *reply)
         buf_puts(&main, "\">older ones</a></p>\n");
     }
     buf_puts(&main, "</section>\n");
-    send(&l, &(struct html_page){.title = "History", .view = "history", .env = name}, &main);
+    page_send(&l, &(struct html_page){.title = "History", .view = "history", .env = name}, &main);
 }
 
 static void login(struct request *r, struct reply *reply)
@@ -298,7 +293,7 @@ static void login(struct request *r, struct reply *reply)
                     "autocomplete=\"current-password\" required autofocus>"
                     "<small>'release token add NAME --role operator' makes one.</small></p>\n"
                     "<p><button class=\"button is-primary\">Log in</button></p></form>\n");
-    send(&l, &(struct html_page){.title = "Log in", .view = "login"}, &main);
+    page_send(&l, &(struct html_page){.title = "Log in", .view = "login"}, &main);
 }
 
 static const struct route routes[] = {
@@ -309,6 +304,16 @@ static const struct route routes[] = {
      .right = RIGHT_VIEWER,
      .flags = ROUTE_HTML,
      .handle = release},
+    {.method = "GET",
+     .pattern = "/env/{env}/stats",
+     .right = RIGHT_VIEWER,
+     .flags = ROUTE_HTML,
+     .handle = page_stats},
+    {.method = "GET",
+     .pattern = "/release/{n}/report",
+     .right = RIGHT_VIEWER,
+     .flags = ROUTE_HTML,
+     .handle = page_report},
     {.method = "GET", .pattern = "/history", .right = RIGHT_VIEWER, .flags = ROUTE_HTML, .handle = history},
     {.method = "GET", .pattern = "/login", .right = RIGHT_NONE, .flags = ROUTE_HTML, .handle = login},
     {.method = "GET", .pattern = "/page/{file}", .right = RIGHT_NONE, .handle = file},

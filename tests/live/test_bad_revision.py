@@ -4,6 +4,7 @@ import json
 
 import oracle
 from load import Load
+from origin import git
 from scene import expect_world, release, run
 
 FLEET = {"varnish": None}
@@ -24,6 +25,23 @@ def test_health_check_fails(fleet):
     assert "app1" in text and "500" in text
     last = text.splitlines()[-1]
     assert "failed, back on the old revision" in last and "app1: http.check" in last and "500" in last, last
+    reported_as_it_was(fleet)
+
+
+def reported_as_it_was(fleet):
+    """For a post-mortem: what was recorded of the commits, who failed, how many were in rotation. And the figures."""
+    told = json.loads(run(fleet, "report", "prod", "--json").stdout)
+    about, failure = told["about"], told["failures"][0]
+    date = git("log", "-1", "--format=%cI", fleet.revs["v3"], cwd=fleet.origin).strip()
+    assert about["commit.date"] == date and about["change.1.from"] == fleet.revs["v1"], about
+    assert about["change.1.direction"] == "forward" and about["change.1.commit.1"], about
+    assert failure["node"] == "app1" and failure["step"] == "http.check" and "500" in failure["text"], failure
+    n = len(fleet.nodes)
+    assert (told["capacity"]["most_up"], told["capacity"]["least_up"]) == (n, n - 1), told["capacity"]
+    text = run(fleet, "report", "prod").stdout
+    assert "app1, http.check: " in text and about["commit.subject"] in text, text
+    stats = json.loads(run(fleet, "stats", "prod", "--json").stdout)
+    assert stats["broken"] >= 1 and stats["restore"]["n"] == stats["broken"] and 0 <= stats["restore"]["longest_ms"] < 600000, stats
 
 
 def test_does_not_start(fleet):

@@ -157,6 +157,10 @@ def test_hostile_text_is_text(server):
     assert json.loads(server.request("GET", "/api/v1/releases/1", server.who)[2])["summary"] == HOSTILE
     _, headers, page = server.request("GET", "/release/1", headers={"Cookie": server.login(server.who)[0]})
     assert b"<script>alert" not in page and "text/html" in headers["content-type"]
+    _, _, page = server.request("GET", "/release/1/report", headers={"Cookie": server.login(server.who)[0]})
+    assert b"<script>alert" not in page and b"&lt;script&gt;alert" in page and b"nodes in rotation" in page
+    _, _, page = server.request("GET", "/env/prod/stats", headers={"Cookie": server.login(server.who)[0]})
+    assert b"time to restore" in page
 
 
 def test_words_of_another_order_are_refused_by_name(server):

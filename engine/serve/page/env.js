@@ -36,7 +36,8 @@ class EnvView {
         this.driftText, this.nodes, this.balancers),
       el('section', { class: 'panel', 'aria-labelledby': 'past-title' },
         el('header', { class: 'panel-head' }, el('h2', { id: 'past-title' }, 'Releases'),
-          el('a', { href: `/history?env=${encodeURIComponent(page.env)}` }, 'all')), this.past));
+          el('a', { href: `/history?env=${encodeURIComponent(page.env)}` }, 'all'), ' ',
+          el('a', { href: `/env/${encodeURIComponent(page.env)}/stats` }, 'figures')), this.past));
   }
 
   async load() {

@@ -54,6 +54,7 @@ class ReleaseView {
     const head = el('header', { class: 'release-head' },
       el('div', { class: 'title' },
         el('h1', {}, `${r.what} ${r.release}`, ' ', el('a', { href: `/env/${encodeURIComponent(r.env)}`, class: 'env' }, envTitle(r.env, r.app))),
+        el('a', { href: `/release/${Number(r.release)}/report` }, 'report'),
         this.state),
       this.failure, this.sentence, this.bar, this.factList(), this.actions);
     fill(main, head,
