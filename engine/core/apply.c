@@ -339,7 +339,8 @@ static void apply_gang(struct core *core, struct node *n, const struct record *r
         set_state(core, n, NODE_FAILED);
     if (row->code == NOTE_GANG_BAD && row->a == PHASE_VERIFY)
         k->suspect = k->state == NODE_DONE && row->b == 0;
-    if (row->code == NOTE_GANG_BAD && row->a == PHASE_VERIFY && k->state == NODE_PENDING && row->b == 0) {
+    if (row->code == NOTE_GANG_BAD && row->a == PHASE_VERIFY && row->b == 0 &&
+        host_may_run_new(core, (uint32_t)(n - core->nodes))) {
         k->touched = true; /* by what was done to its directory: it goes back like its sisters */
         set_state(core, n, NODE_DONE);
     }

@@ -19,8 +19,9 @@ bool walk_state_leads(enum node_state from, enum node_state to)
         [NODE_OUT] = TO(NODE_DONE) | TO(NODE_BACK) | TO(NODE_LEFT),
         [NODE_DONE] = TO(NODE_OUT) | TO(NODE_BACK) | TO(NODE_LEFT), /* OUT: suspect, walked again */
         [NODE_BACK] = TO(NODE_UNDONE) | TO(NODE_LEFT) | TO(NODE_GONE),
-        [NODE_UNDONE] = TO(NODE_LEFT),
-        [NODE_FAILED] = TO(NODE_LEFT), /* like the next: what it ran once could not be undone */
+        [NODE_UNDONE] = TO(NODE_LEFT) | TO(NODE_DONE), /* DONE, and the next: as above */
+        [NODE_FAILED] =
+            TO(NODE_LEFT) | TO(NODE_DONE), /* like the next: what it ran once could not be undone */
         [NODE_GONE] = TO(NODE_LEFT),
         [NODE_LEFT] = 0,
     };
