@@ -24,7 +24,7 @@ _release_envs() {
 
 _release_plans() {
     local f
-    printf '%s\n' rolling in-place restart
+    printf '%s\n' rolling in-place restart reload
     for f in "$(_release_root)"/plans/*.yml; do
         [ -e "$f" ] && f=${f##*/} && printf '%s\n' "${f%.yml}"
     done

@@ -270,6 +270,8 @@ static const char *standing_value(struct making *m, const struct param *p)
         return arg_text(m, p, c->b.content);
     if (strcmp(p->name, "keep") == 0 && p->type == PARAM_INT)
         return arena_printf(c->r.arena, "%lld", (long long)c->b.keep);
+    if (strcmp(p->name, "workers") == 0 && m->verb->does == DOES_RELOAD && c->revision)
+        return "new"; /* what it reloads is another revision */
     if (strcmp(p->name, "servers") == 0 && p->type == PARAM_LIST)
         return servers_text(m);
     for (size_t i = 0; i < sizeof(standing) / sizeof(standing[0]); i++)

@@ -37,6 +37,7 @@ static const struct field release_fields[] = {
     {.name = "skip_days", .type = FIELD_VALUE, .offset = AT(skip_days)},
     {.name = "freeze", .type = FIELD_VALUE, .offset = AT(freeze)},
     {.name = "window_closes", .type = FIELD_CHOICE, .offset = AT(window_closes), .choices = "finish|pause"},
+    {.name = "drain", .type = FIELD_CHOICE, .offset = AT(drain), .choices = "yes|no|true|false"},
     {.name = "hooks", .type = FIELD_VALUE, .offset = AT(hooks)},
     {.name = "notify", .type = FIELD_VALUE, .offset = AT(notify)},
 };

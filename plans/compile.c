@@ -95,9 +95,11 @@ static void balancer_probe(struct compiler *c, const char *verb, enum phase phas
 
 static void balancer_set(struct compiler *c)
 {
+    balancer_probe(c, "show", PHASE_DRAIN, &c->plan->show_step);
+    if (c->under_load)
+        return; /* nobody leaves rotation: there is no floor to mind */
     balancer_probe(c, "capacity", PHASE_DRAIN, &c->plan->capacity_step);
     balancer_probe(c, "guard", PHASE_DRAIN, &c->plan->guard_step);
-    balancer_probe(c, "show", PHASE_DRAIN, &c->plan->show_step);
     balancer_probe(c, "survey", PHASE_DRAIN, &c->plan->survey_step);
     c->plan->capacity = c->plan->capacity_step.verb != NULL;
     bool counts = c->judge != NULL && judge_counts(c->judge);
@@ -283,6 +285,21 @@ static void git_path_missed(struct compiler *c)
                c->plan->name, deed, c->b.git_path);
 }
 
+/* `drain: no` is for plans that leave the application up: others drain, and the pillar's own plan is to be one of them. */
+static bool leaves_it_up(struct compiler *c, const struct value *file)
+{
+    const struct place *at = plan_file_stops(file);
+    bool no = false;
+    if (c->b.drain == NULL || !scalar_bool(c->b.drain, &no) || no)
+        return false;
+    if (at != NULL && strcmp(c->plan->name, c->b.plan) == 0)
+        problem_at(c->r.problems, map_get(c->b.map, "drain")->at,
+                   "release: drain: no: plan %s stops the application (%s), and requests would find nobody; "
+                   "`plan: reload` changes it under load, or leave 'drain' out",
+                   c->plan->name, place_text(c->r.arena, *at));
+    return at == NULL;
+}
+
 /* A task or restart works where the pillar's own plan puts the application. */
 static const char *layout_of(struct compiler *c, const struct value *file)
 {
@@ -330,6 +347,7 @@ static void plan_fill(struct compiler *c)
     c->layout = layout_of(c, file);
     wanted_keys(c);
     revision_set(c);
+    c->under_load = leaves_it_up(c, file);
     c->n_plan_problems = c->r.problems->n;
     steps_read(c, file);
     revision_missed(c);

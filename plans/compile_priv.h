@@ -27,7 +27,7 @@ struct release_block {
     const char *git_path; /* the application is this directory of the repository; NULL: all of it */
     const char *artifact; /* `source: {artifact: ..}` as written; NULL: a repository, or none */
     const char *app, *repo, *branch, *dir, *user, *plan, *on_failure, *confirm, *approval, *tz,
-        *window_closes;
+        *window_closes, *drain;
     const struct value *app_servers, *ssh, *balancer, *supervisor, *service, *shared, *build, *check, *stages,
         *hooks, *notify, *windows, *skip_days, *freeze, *judge;
     struct value *content; /* of shared paths, path: reference; shared.c */
@@ -57,6 +57,7 @@ struct compiler {
     struct plan *plan;
     struct plan_judge *judge; /* the plan's, while it is compiled */
     const char *layout;
+    bool under_load;    /* `drain: no`, and the plan does not stop the application */
     bool revision;      /* the plan is about a revision: {rev} and {release_dir} mean something */
     size_t n_all_nodes; /* before --only and --exclude */
     const struct plan_node *all_nodes;
@@ -156,6 +157,8 @@ bool is_plan_name(const struct compiler *c, const char *name);
 void steps_read(struct compiler *c, const struct value *plan_file);
 const struct value *plan_file_load(struct compiler *c, const char *name);
 const char *plan_file_layout(const struct value *file);
+/* The place of what stops or restarts the application; NULL: nothing does. */
+const struct place *plan_file_stops(const struct value *file);
 
 /* stages.c */
 void stages_set(struct compiler *c);

@@ -80,6 +80,7 @@ static json_t *step_json(const struct plan_step *s)
     put_int(o, "stable", s->stable);
     put(o, "forward_only", json_boolean(s->forward_only));
     put_flag(o, "back_only", s->back_only);
+    put_flag(o, "out_only", s->out_only);
     put_flag(o, "warns", s->warns);
     put_flag(o, "warns_back", s->warns_back);
     put_flag(o, "undoes", s->undoes);

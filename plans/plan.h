@@ -39,6 +39,7 @@ struct plan_step {
     int retries;                  /* after a certain failure; 0 = none */
     int stable;                   /* waiting step: this many times ready in a row */
     bool forward_only, back_only; /* the way on which it runs; neither: both */
+    bool out_only;                /* back_only, of nodes alone that ran nothing before */
     bool warns, warns_back;       /* its failure is a warning, always or on the way back only */
     bool
         undoes; /* of a rollback: takes back what a step of the release did, as that release's plan expands */

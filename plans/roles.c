@@ -9,9 +9,9 @@
 static const char *const of_release[] = {
     "app",    "repo", "branch", "shared",  "on_failure", "confirm",   "approval", "keep",          "hooks",
     "notify", "git",  "roles",  "windows", "tz",         "skip_days", "freeze",   "window_closes", "source"};
-static const char *const of_role[] = {"app_servers", "plan",    "dir",    "user",      "ssh",    "balancer",
-                                      "supervisor",  "service", "build",  "check",     "stages", "soak",
-                                      "judge",       "window",  "min_up", "max_failed"};
+static const char *const of_role[] = {"app_servers", "plan",    "dir",    "user",       "ssh",    "balancer",
+                                      "supervisor",  "service", "build",  "check",      "stages", "soak",
+                                      "judge",       "window",  "min_up", "max_failed", "drain"};
 #define N_OF_RELEASE (sizeof(of_release) / sizeof(of_release[0]))
 #define N_OF_ROLE    (sizeof(of_role) / sizeof(of_role[0]))
 

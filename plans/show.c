@@ -197,7 +197,11 @@ static void step(struct buf *out, const struct plan *p, const struct plan_step *
     else if (s->once != ONCE_NO)
         buf_puts(out, ", stays on the way back");
     else if (s->phase >= PHASE_DRAIN && s->phase <= PHASE_ENABLE)
-        buf_printf(out, ", way: %s", s->forward_only ? "forward" : s->back_only ? "back" : "both");
+        buf_printf(out, ", way: %s",
+                   s->forward_only ? "forward"
+                   : s->out_only   ? "out"
+                   : s->back_only  ? "back"
+                                   : "both");
     if (plan_has_instances(p) && plan_step_of_host(s))
         buf_puts(out, ", once a host");
     if (s->warns)

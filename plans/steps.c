@@ -75,6 +75,29 @@ static bool mentions(const struct value *v, enum does does)
     return false;
 }
 
+static bool stops(const char *word)
+{
+    enum does does = verb_does(word);
+    return does == DOES_STOP || does == DOES_RESTART || strcmp(word, "app.stop") == 0 ||
+           strcmp(word, "app.restart") == 0;
+}
+
+const struct place *plan_file_stops(const struct value *v)
+{
+    if (v->kind == VALUE_SCALAR)
+        return stops(v->text) ? &v->at : NULL;
+    for (size_t i = 0; i < v->n; i++) {
+        const struct value *way = v->kind == VALUE_MAP ? map_get(v->entries[i].value, "way") : NULL;
+        bool out = way != NULL && way->kind == VALUE_SCALAR && strcmp(way->text, "out") == 0;
+        if (v->kind == VALUE_MAP && !out && stops(v->entries[i].key))
+            return &v->entries[i].at;
+        const struct place *at = plan_file_stops(v->kind == VALUE_MAP ? v->entries[i].value : v->items[i]);
+        if (at != NULL)
+            return at;
+    }
+    return NULL;
+}
+
 const char *plan_file_layout(const struct value *file)
 {
     const struct value *v = map_get(file, "layout");
@@ -162,13 +185,20 @@ static bool left_out(struct compiler *c, const struct item *item, const char *wo
     return false;
 }
 
+/* Verbs by which a node leaves rotation and comes back. */
+static bool is_rotation(const struct verb *verb)
+{
+    return verb != NULL && (verb->does == DOES_DRAIN || verb->does == DOES_IDLE ||
+                            verb->does == DOES_ENABLE || verb->does == DOES_WAIT_UP);
+}
+
 static void balancer_line(struct steps_walk *w, struct item *item, const char *verb)
 {
     struct compiler *c = w->c;
     for (size_t i = 0; i < c->b.n_balancers; i++) {
         struct item one = item_of(c, item, &c->b.balancers[i]);
         one.verb = arena_printf(c->r.arena, "%s.%s", one.block->driver, verb);
-        if (!left_out(c, &one, verb))
+        if (!left_out(c, &one, verb) && !(c->under_load && is_rotation(table_verb(c->table, one.verb))))
             step_add(c, &one);
     }
 }

@@ -110,6 +110,7 @@ static struct plan_step step(struct thaw *t, const json_t *o)
         .stable = (int)number(t, o, "stable", 0, 255),
         .forward_only = boolean(t, o, "forward_only"),
         .back_only = json_is_true(json_object_get(o, "back_only")),
+        .out_only = json_is_true(json_object_get(o, "out_only")),
         .warns = json_is_true(json_object_get(o, "warns")),
         .warns_back = json_is_true(json_object_get(o, "warns_back")),
         .undoes = json_is_true(json_object_get(o, "undoes")),

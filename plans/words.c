@@ -25,7 +25,7 @@ const struct field step_word_fields[] = {
     {.name = "undo", .type = FIELD_TEXT, .offset = AT(undo)},
     {.name = "on_timeout", .type = FIELD_CHOICE, .offset = AT(on_timeout), .choices = "restore|proceed|kill"},
     {.name = "label", .type = FIELD_TEXT, .offset = AT(label)},
-    {.name = "way", .type = FIELD_CHOICE, .offset = AT(way), .choices = "both|forward|back"},
+    {.name = "way", .type = FIELD_CHOICE, .offset = AT(way), .choices = "both|forward|back|out"},
     {.name = "if_fails", .type = FIELD_CHOICE, .offset = AT(if_fails), .choices = "fail|warn"},
     FIELD_END,
 };
@@ -140,7 +140,8 @@ static void ways_set(struct making *m, const struct step_words *w, struct plan_s
                    m->verb->name, word);
     }
     step->forward_only |= w->way != NULL && strcmp(w->way, "forward") == 0;
-    step->back_only = w->way != NULL && strcmp(w->way, "back") == 0;
+    step->out_only = w->way != NULL && strcmp(w->way, "out") == 0;
+    step->back_only = step->out_only || (w->way != NULL && strcmp(w->way, "back") == 0);
     step->warns = w->if_fails != NULL && strcmp(w->if_fails, "warn") == 0;
     step->warns_back = step->warns || (m->item->hook && w->if_fails == NULL);
 }

@@ -4,12 +4,13 @@
 #include "drivers/app/app.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "drivers/node/jobrun.h"
 #include "drivers/node/report.h"
 
-#define COMMON_WORDS 9
+#define COMMON_WORDS 13
 
 typedef enum outcome (*report_fn)(struct op *, const struct node_cmd *);
 
@@ -33,6 +34,27 @@ static const char *pids_fact_of(struct op *op, const char *act)
     return op_going_back(op) ? "app.pids.back" : "app.pids";
 }
 
+/* The directory that a reload is to bring; "" = it brings no revision. */
+static const char *target_of(struct op *op)
+{
+    const char *layout = op_var(op, "layout");
+    if (strcmp(op_arg_text(op, "workers"), "new") != 0)
+        return "";
+    if (layout != NULL && strcmp(layout, LAYOUT_IN_PLACE) == 0)
+        return arg_or_var(op, "dir");
+    return op_going_back(op) ? recall_or_empty(op, "release.before") : arg_or_var(op, "release_dir");
+}
+
+/* Programs' names have no blanks. */
+static const char *unseen_of(struct op *op)
+{
+    size_t n;
+    const char *const *unseen = op_arg_list(op, "unseen", &n), *ret = "";
+    for (size_t i = 0; i < n; i++)
+        ret = arena_printf(op_arena(op), "%s%s%s", ret, i == 0 ? "" : " ", unseen[i]);
+    return ret;
+}
+
 static void common_words(struct op *op, const char *act, const char **ret)
 {
     const char *pids_fact = pids_fact_of(op, act);
@@ -46,6 +68,10 @@ static void common_words(struct op *op, const char *act, const char **ret)
         or_else(op_arg(op, "listen"), arg_or_var(op, "host")),
         arg_or_var(op, "dir"),
         or_else(op_arg(op, "reread"), "auto"),
+        or_else(op_var(op, "layout"), LAYOUT_RELEASES),
+        target_of(op),
+        op_going_back(op) ? "yes" : "no",
+        unseen_of(op),
     };
     for (size_t i = 0; i < COMMON_WORDS; i++)
         ret[i] = words[i];

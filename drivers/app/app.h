@@ -5,7 +5,8 @@
  *   stop      until the processes of before are gone and nothing listens on the port; which they were is recorded first
  *   start     until it is up by its keeper's word, under other processes than before
  *   restart   both, with the checks of both
- *   reload    it takes its configuration in without going down: who does not run is not reloaded
+ *   reload    it takes its configuration in without going down: who does not run is not reloaded. With `workers: new` it
+ *             brings a revision: its new processes are seen to come from there, and the old ones gone (workers.sh)
  *   reread    its keeper takes in the configuration that the revision brings
  *   probe     for preflight: is it known, what does it do now, who has its port?
  *
@@ -32,9 +33,10 @@ struct app_call {
 /* What it can is what its table has rows for. */
 struct app {
     /* A script on the node that sources lib and proc. It gets
-     *   ACT PIDS_FACT BEFORE GRACE KILL PORT ADDR DIR REREAD
+     *   ACT PIDS_FACT BEFORE GRACE KILL PORT ADDR DIR REREAD LAYOUT TARGET BACK UNSEEN
      * and then the kind's own words. PIDS_FACT is the fact to report the processes under ("pid:start ..."), BEFORE
-     * what an earlier act reported there; GRACE in seconds; KILL, REREAD as in the pillar. */
+     * what an earlier act reported there; GRACE in seconds; KILL, REREAD as in the pillar; TARGET the directory that a
+     * reload brings, or nothing; BACK yes on the way back; UNSEEN the names in one word. */
     const char *script;
     /* From the arguments: the kind's own words. false: op_refused was called. */
     bool (*call)(struct op *op, struct app_call *ret);
@@ -69,6 +71,16 @@ enum outcome app_run_probe(struct op *op);
     {.name = "unseen", .type = PARAM_LIST, .help = unseen_help}
 /* clang-format on */
 
+/* clang-format off */
+#define APP_RELOAD_PARAMS \
+    {.name = "workers", \
+     .type = PARAM_CHOICE, \
+     .choices = "any|new", \
+     .deflt = "any", \
+     .help = "new: done when new processes are seen to run the revision and the old ones have gone, and what is " \
+             "down is started; in a plan with a revision that is the default"}
+/* clang-format on */
+
 /* Rows of a kind's table: `{APP_STOP_ROW("service"), APP_OF(service_app, params), .help = "..."}`. */
 #define APP_OF(kind, parameters) .app = &(kind), .params = (parameters)
 #define APP_READ_ROW(k, verb)                                                                                \
@@ -88,8 +100,9 @@ enum outcome app_run_probe(struct op *op);
     APP_CHANGE_ROW(k, restart, "restarted", 180000), .does = DOES_RESTART, .record_before = true,            \
                                                      .interval_ms = (ms)
 #define APP_RESTARTED_ROW(k) APP_READ_ROW(k, restarted)
-#define APP_RELOAD_ROW(k)    APP_CHANGE_ROW(k, reload, "reloaded", 60000), .interval_ms = 300
-#define APP_RELOADED_ROW(k)  APP_READ_ROW(k, reloaded)
+#define APP_RELOAD_ROW(k)                                                                                    \
+    APP_CHANGE_ROW(k, reload, "reloaded", 60000), .does = DOES_RELOAD, .interval_ms = 300
+#define APP_RELOADED_ROW(k) APP_READ_ROW(k, reloaded)
 #define APP_REREAD_ROW(k)                                                                                    \
     APP_CHANGE_ROW(k, reread, "reread_done", 120000), .does = DOES_REREAD, .interval_ms = 500
 #define APP_REREAD_DONE_ROW(k) APP_READ_ROW(k, reread_done)

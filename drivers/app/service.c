@@ -5,6 +5,7 @@
  * and the port closed; started means active (or the status command says so) and listening. */
 #include "drivers/app/app.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "drivers/app/scripts.h"
@@ -30,6 +31,7 @@ static const struct param params[] = {SERVICE_PARAMS, PARAM_END};
 static const struct param reload_params[] = {
     SERVICE_PARAMS,
     {.name = "reload", .type = PARAM_STR, .help = "command that reloads it, when systemd does not run it"},
+    APP_RELOAD_PARAMS,
     PARAM_END,
 };
 
@@ -76,11 +78,18 @@ static bool reload_check(const struct op_pair *args, size_t n, int64_t timeout_m
 {
     (void)timeout_ms;
     const char *name = op_pair_value(args, n, "name"), *reload = op_pair_value(args, n, "reload");
-    if ((name && *name) || (reload && *reload))
+    const char *port = op_pair_value(args, n, "port"), *workers = op_pair_value(args, n, "workers");
+    if (name && *name)
         return true;
-    return err_set(
-        err, E_CONFIG,
-        "how is the service reloaded? give the command `reload`, or the `name` of a systemd service");
+    if (!reload || !*reload)
+        return err_set(
+            err, E_CONFIG,
+            "how is the service reloaded? give the command `reload`, or the `name` of a systemd service");
+    if (workers && strcmp(workers, "new") == 0 && (!port || strtol(port, NULL, 10) == 0))
+        return err_set(err, E_CONFIG,
+                       "give the `port` that it listens on: whether a reload brought the revision is seen by "
+                       "the processes that have it");
+    return true;
 }
 
 static const struct verb verbs[] = {
@@ -97,9 +106,11 @@ static const struct verb verbs[] = {
     {APP_RESTARTED_ROW("service"), APP_OF(service_app, params),
      .help = "is it active and made of other processes than before?"},
     {APP_RELOAD_ROW("service"), APP_OF(service_app, reload_params), .check = reload_check,
-     .help = "systemctl reload, or the command: it takes its configuration in and stays up"},
+     .help =
+         "systemctl reload, or the command: it takes its configuration in, or the revision, and stays up"},
     {APP_RELOADED_ROW("service"), APP_OF(service_app, reload_params),
-     .help = "are the processes that were told still up? else: how did that step end on the node?"},
+     .help =
+         "are the processes that were told still up, and the wanted new ones there? else: how did that step end?"},
     {APP_REREAD_ROW("service"), APP_OF(service_app, params), .only_with = "name", /* not one by commands */
      .help = "take in the unit that the revision brings: systemctl daemon-reload"},
     {APP_REREAD_DONE_ROW("service"), APP_OF(service_app, params),

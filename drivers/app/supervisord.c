@@ -43,11 +43,12 @@ static const struct param reload_params[] = {
      .type = PARAM_CHOICE,
      .choices = "HUP|USR1|USR2|WINCH",
      .deflt = "HUP",
-     .help = "what tells the programs to take their configuration in"},
+     .help = "what tells the programs to take their configuration in, or the revision"},
+    APP_RELOAD_PARAMS,
     PARAM_END,
 };
 
-#define OWN_WORDS 6
+#define OWN_WORDS 5
 
 /* "app", "web:app_00", "web:*": it becomes a word of supervisorctl's own command line. */
 static bool program_valid(const char *s)
@@ -73,7 +74,7 @@ static bool programs_ok(struct op *op)
     return !op_failed(op);
 }
 
-/* CTL CONF URL WERE BACK SIGNAL PROGRAM... */
+/* CTL CONF URL WERE SIGNAL PROGRAM... */
 static bool supervisord_call(struct op *op, struct app_call *ret)
 {
     size_t n;
@@ -84,7 +85,6 @@ static bool supervisord_call(struct op *op, struct app_call *ret)
     app_word(ret, op_arg(op, "conf"));
     app_word(ret, op_arg(op, "url"));
     app_word(ret, recall_or_empty(op, "app.were"));
-    app_word(ret, op_going_back(op) ? "yes" : "no");
     app_word(ret, signal ? signal : "HUP");
     for (size_t p = 0; p < n; p++)
         app_word(ret, programs[p]);
@@ -116,9 +116,11 @@ static const struct verb verbs[] = {
     {APP_RESTARTED_ROW("supervisord"), APP_OF(supervisord_app, params),
      .help = "are the programs RUNNING, under other pids than before?"},
     {APP_RELOAD_ROW("supervisord"), APP_OF(supervisord_app, reload_params),
-     .help = "send the programs a signal (HUP) by which they take their configuration in and stay up"},
+     .help =
+         "send the programs a signal (HUP) by which they take their configuration in, or the revision, and stay up"},
     {APP_RELOADED_ROW("supervisord"), APP_OF(supervisord_app, reload_params),
-     .help = "are the processes that were told still up? else: how did that step end on the node?"},
+     .help =
+         "are the processes that were told still up, and the wanted new ones there? else: how did that step end?"},
     {APP_REREAD_ROW("supervisord"), APP_OF(supervisord_app, params),
      .help = "take in the configuration that the revision brings: reread, then update of what changed"},
     {APP_REREAD_DONE_ROW("supervisord"), APP_OF(supervisord_app, params),

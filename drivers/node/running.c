@@ -7,7 +7,7 @@
 #include "drivers/node/report.h"
 #include "drivers/node/scripts.h"
 
-#define FIXED_ARGS 7
+#define FIXED_ARGS 8
 
 const struct param running_params[] = {
     {.name = "dir", .type = PARAM_STR, .help = "as in the other steps; default {dir}"},
@@ -50,6 +50,7 @@ enum outcome running_run(struct op *op, const char *layout)
     bool alone = op_var(op, "of_host") ==
                  NULL; /* its sisters there may run the earlier revision, and are asked themselves */
     args[i++] = op_arg_bool(op, "strict") && alone ? "yes" : "no";
+    args[i++] = recall_or_empty(op, "app.reloaded");
     for (size_t k = 0; k < n; k++)
         args[i++] = unseen[k];
     return report_read(op, &(struct node_cmd){.script = script_running, .args = args, .runas = looks_as(op)});

@@ -82,6 +82,7 @@ enum scope { SCOPE_NODE, SCOPE_BALANCER, SCOPE_CONTROLLER, SCOPE_FLEET };
     X(STOP, "stop") /* the application */                                                                    \
     X(START, "start")                                                                                        \
     X(RESTART, "restart")                                                                                    \
+    X(RELOAD, "reload") /* new processes of it, without going down */                                        \
     X(RUNNING, "running")                                                                                    \
     X(APP_PROBE, "probe") /* what the application does now; for preflight */                                 \
     X(REREAD, "reread")   /* a configuration that the revision brings */                                     \

@@ -40,6 +40,7 @@ struct core_step_def {
     bool waits;              /* READ, repeated until ready */
     bool record_before;      /* ROLE_BEFORE first */
     bool forward_only, back_only;
+    bool out_only;   /* on the way back of a node that ran nothing before, and on no other */
     bool warns;      /* its failure is a warning: the node goes on without it */
     bool warns_back; /* ... on the way back */
     bool

@@ -102,7 +102,7 @@ static bool step_skipped(const struct core *core, uint32_t i, uint16_t step)
         return !node_owes_undo_of(core, i, step);
     if (!step_is_of(def, core_group_of(core->plan, i)))
         return true;
-    if (node_stays_out(core, i) && def->phase == PHASE_CHANGE && !def->stops)
+    if (node_stays_out(core, i) ? def->phase == PHASE_CHANGE && !def->stops : def->out_only)
         return true;
     if (host_has_done(core, i, step))
         return true;

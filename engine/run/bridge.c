@@ -41,6 +41,7 @@ static struct core_step_def step_def(const struct plan_step *step)
         .stops = verb->does == DOES_STOP,
         .of_host = plan_step_of_host(step),
         .back_only = step->back_only,
+        .out_only = step->out_only,
         .warns = step->warns,
         .warns_back = step->warns_back,
         .has_observe = verb->observe != NULL,

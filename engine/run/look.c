@@ -37,16 +37,21 @@ void look_init(struct look *look, const struct plan_node *node)
 const struct plan_step *look_app_step(const struct plan *plan, const struct plan_node *node,
                                       const struct verb **ret)
 {
+    const struct plan_step *found = NULL;
     for (size_t s = 0; s < plan->n_steps; s++) {
         const struct plan_step *step = &plan->steps[s];
         const struct driver *driver;
         if (!plan_takes(step, node) || step->phase != PHASE_CHANGE || !verb_find(step->verb, &driver) ||
             !driver_verb(driver, DOES_APP_PROBE))
             continue;
-        *ret = driver_verb(driver, DOES_APP_PROBE);
-        return step;
+        const struct verb *probe = driver_verb(driver, DOES_APP_PROBE);
+        /* What a reload needs is asked with its arguments, whatever of that driver stands before it. */
+        if (!found || (probe == *ret && verb_does(step->verb) == DOES_RELOAD)) {
+            *ret = probe;
+            found = step;
+        }
     }
-    return NULL;
+    return found;
 }
 
 void look_take_app(struct look *look, const struct job *app, struct arena *arena)

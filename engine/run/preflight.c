@@ -508,8 +508,10 @@ bool run_preflight(struct plan *plan, struct arena *arena, const struct run_opti
         preflight_about(&p);
         preflight_sites(plan, arena, opt, problems);
         look_check(plan, arena, opt, looks, problems);
-        for (size_t r = 0; r < plan_n_roles(plan); r++)
+        for (size_t r = 0; r < plan_n_roles(plan); r++) {
             check_floor(&p, r);
+            preflight_refusals(&p, r);
+        }
         for (size_t r = 0; r < plan_n_roles(plan); r++)
             check_judge(&p, r);
         preflight_shared(&p);

@@ -38,6 +38,8 @@ void preflight_about(struct preflight *p);
 
 /* Servers of other backends that stand for a node's address, and that no drain of the plan takes out. */
 void preflight_shared(struct preflight *p);
+/* Nodes that are stopped while they are in rotation, because no balancer is told: that is said. */
+void preflight_refusals(struct preflight *p, size_t role);
 /* Shared paths of a node that are missing, or not what the pillar says. */
 void preflight_paths(struct preflight *p, size_t i);
 /* The plan's checks are tried on what the node runs now, and what came of it is kept in its facts. */

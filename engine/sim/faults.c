@@ -198,7 +198,8 @@ static bool fits_op(const struct sim *s, enum sim_fault_kind kind, const struct 
     case FAULT_CMD_LIES:
     case FAULT_SLOW: return !lb && changes;
     case FAULT_BUILD_FAILS: return changes && does == DOES_BUILD && !req->back;
-    case FAULT_START_FAILS: return changes && (does == DOES_START || does == DOES_RESTART) && !req->back;
+    case FAULT_START_FAILS:
+        return changes && (does == DOES_START || does == DOES_RESTART || does == DOES_RELOAD) && !req->back;
     case FAULT_STOP_DEAF: return changes && (does == DOES_STOP || does == DOES_RESTART);
     case FAULT_LB_REFUSES:
     case FAULT_LB_LIES: return lb && changes;
@@ -257,7 +258,7 @@ static void die(struct sim *s, uint32_t i)
         event_push(s, s->now, E_JOB, n->job_of, n->job_now, job->gen);
 }
 
-static void app_dies(struct sim *s, uint32_t i)
+void app_dies(struct sim *s, uint32_t i)
 {
     struct sim_node *n = &s->nodes[i];
     n->hurt = true;

@@ -64,7 +64,9 @@ void node_spawn(struct sim *s, uint32_t i, uint8_t rev)
 {
     struct sim_node *n = &s->nodes[i];
     bool is_new = rev == REV_NEW || !s->changes_rev;
-    if (n->wrong_rev && rev == REV_NEW)
+    n->ran_wrong =
+        n->wrong_rev && rev == REV_NEW; /* also when the fault is gone: the process stays as it is */
+    if (n->ran_wrong)
         rev = REV_OLD;
     n->proc = (struct proc){.started_at = s->now,
                             .ready_at = s->now + s->plan->warm_ms + (n->slow_start && is_new ? 40000 : 0),
@@ -131,6 +133,22 @@ static bool start_app(struct sim *s, uint32_t i, bool back)
     return true;
 }
 
+/* Its master stays, its workers are others; who is down is started. */
+static bool reload_app(struct sim *s, uint32_t i, bool back)
+{
+    struct sim_node *n = &s->nodes[i];
+    n->touched_at = s->now;
+    if (!proc_alive(n, s->now))
+        return start_app(s, i, back);
+    uint8_t current = host_of(s, n)->current;
+    if (current == REV_NONE)
+        return false;
+    node_spawn(s, i, current);
+    if (n->proc.ready_at != NEVER)
+        n->proc.ready_at = s->now; /* the old ones serve until the new ones do */
+    return true;
+}
+
 static bool check_out(struct sim *s, struct sim_node *n, uint8_t rev, int bit)
 {
     if (rev == REV_NONE)
@@ -176,6 +194,7 @@ static bool work(struct sim *s, uint32_t i, uint16_t step, bool back)
     case DOES_STOP: return stop_app(s, i, step, back);
     case DOES_START: return start_app(s, i, back);
     case DOES_RESTART: return stop_app(s, i, step, back) && start_app(s, i, back);
+    case DOES_RELOAD: return reload_app(s, i, back);
     default: return true; /* nothing that the world keeps */
     }
 }
@@ -265,7 +284,7 @@ static int64_t job_ms(struct sim *s, const struct sim_op *op)
 /* A lie is only possible where nothing could be read back. */
 static bool can_lie(enum does does)
 {
-    return does == DOES_START || does == DOES_STOP || does == DOES_SWITCH;
+    return does == DOES_START || does == DOES_STOP || does == DOES_SWITCH || does == DOES_RELOAD;
 }
 
 static void job_fault(struct sim *s, struct sim_op *op, struct sim_job *job, int64_t *io_ms)
@@ -339,6 +358,8 @@ void job_start(struct sim *s, struct sim_op *op, uint32_t index)
                             .waiter_uid = op->uid};
     int64_t ms = job_ms(s, op), deadline = op->req.deadline_ms + s->session_start;
     job_fault(s, op, job, &ms);
+    if (does == DOES_RELOAD && op->has_fault && op->fault == FAULT_START_FAILS)
+        app_dies(s, node); /* its new workers do not come up, and it ends with them */
     if (ms != NEVER)
         event_push(s, s->now + ms, E_JOB, node, slot, job->gen);
     if (!op->ghost && (ms == NEVER || s->now + ms > deadline))
@@ -380,6 +401,7 @@ static bool looks_ready(struct sim *s, const struct sim_op *op, enum does does)
     case DOES_START:
     case DOES_RESTART: return proc_alive(n, s->now) && n->proc.started_at > n->stop_began_at;
     case DOES_RUNNING: return proc_alive(n, s->now);
+    case DOES_RELOAD: return proc_alive(n, s->now) && n->proc.rev == rev;
     case DOES_HEALTH:
         good = node_healthy(n, s->now) && (!s->plan->check_sees_rev || runs_wanted(s, n, op->req.back));
         if (good)

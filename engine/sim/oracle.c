@@ -85,7 +85,7 @@ static bool excused(const struct sim *s, uint32_t node)
     for (uint32_t i = host_begin(s, node); i < host_behind(s, node);
          i++) { /* its instances stay behind together */
         const struct sim_node *n = &s->nodes[i];
-        if (n->unwanted || n->hurt || n->left || n->wrong_rev || n->failed)
+        if (n->unwanted || n->hurt || n->left || n->wrong_rev || n->ran_wrong || n->failed)
             return true;
     }
     return false;

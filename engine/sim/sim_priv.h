@@ -46,9 +46,10 @@ struct sim_node {
     struct proc proc;
     struct span dead, frozen;
     bool disk_full, sessions_stay, sticky;
-    bool crashes, unhealthy, unhealthy_later, wrong_rev, slow_start, errors; /* what starts is like that */
-    bool unwanted;                                                           /* given up by order */
-    bool hurt; /* by a fault, not by us: what it runs is excused */
+    bool crashes, unhealthy, unhealthy_later, wrong_rev, ran_wrong, slow_start,
+        errors;    /* what starts is like that */
+    bool unwanted; /* given up by order */
+    bool hurt;     /* by a fault, not by us: what it runs is excused */
     uint8_t before, current;
     uint64_t made[2]; /* bit per making step: is that revision complete on disk? */
     uint32_t fence;   /* of the host, as are disk and jobs: those of its first instance count */
@@ -171,6 +172,7 @@ bool node_healthy(const struct sim_node *n, int64_t t);
 bool node_complete(const struct sim *s, const struct sim_node *n, uint8_t rev);
 int64_t node_bad_since(const struct sim_node *n, int64_t t);
 void node_spawn(struct sim *s, uint32_t i, uint8_t rev);
+void app_dies(struct sim *s, uint32_t i); /* faults.c */
 struct sim_job *node_job_of(struct sim *s, uint32_t node, uint16_t step, bool back);
 void job_start(struct sim *s, struct sim_op *op, uint32_t op_index);
 void job_event(struct sim *s, uint32_t node, uint32_t slot, uint32_t gen);

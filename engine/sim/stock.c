@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The stock plans in small: the steps of plans/rolling.yml, in-place.yml and restart.yml with usual
- * durations. */
+/* The stock plans in small: the steps of plans/rolling.yml, in-place.yml, restart.yml and reload.yml with
+ * usual durations. */
 #include "sim/sim_priv.h"
 
 #include <string.h>
@@ -34,16 +34,25 @@ static const struct stock_step restart[] = {
     {PHASE_ENABLE, DOES_ENABLE}, {PHASE_ENABLE, DOES_WAIT_UP}, {PHASE_COUNT, DOES_COUNT},
 };
 
+static const struct stock_step reload[] = {
+    {PHASE_PREPARE, DOES_FETCH}, {PHASE_PREPARE, DOES_UNPACK}, {PHASE_PREPARE, DOES_BUILD},
+    {PHASE_PREPARE, DOES_SEAL},  {PHASE_DRAIN, DOES_DRAIN},    {PHASE_DRAIN, DOES_IDLE},
+    {PHASE_CHANGE, DOES_STOP},   {PHASE_CHANGE, DOES_SWITCH},  {PHASE_CHANGE, DOES_ONCE},
+    {PHASE_CHANGE, DOES_RELOAD}, {PHASE_CHECK, DOES_RUNNING},  {PHASE_CHECK, DOES_HEALTH},
+    {PHASE_ENABLE, DOES_ENABLE}, {PHASE_ENABLE, DOES_WAIT_UP}, {PHASE_VERIFY, DOES_VERIFY},
+    {PHASE_FINISH, DOES_CLEAN},  {PHASE_COUNT, DOES_COUNT},
+};
+
 int64_t sim_usual_ms(enum does does)
 {
     static const int64_t ms[DOES_COUNT] = {
-        [DOES_FETCH] = 2000,   [DOES_UNPACK] = 800, [DOES_CHECKOUT] = 1200, [DOES_BUILD] = 5000,
-        [DOES_SEAL] = 100,     [DOES_SWITCH] = 50,  [DOES_CLEAN] = 300,     [DOES_DRAIN] = 10,
-        [DOES_IDLE] = 10,      [DOES_ENABLE] = 10,  [DOES_WAIT_UP] = 10,    [DOES_STOP] = 1500,
-        [DOES_START] = 2000,   [DOES_RUNNING] = 20, [DOES_RESTART] = 3500,  [DOES_HEALTH] = 30,
-        [DOES_APP_PROBE] = 30, [DOES_VERIFY] = 40,  [DOES_CMD] = 1000,      [DOES_LOOK] = 30,
-        [DOES_TELL] = 200,     [DOES_ONCE] = 3000,  [DOES_OTHER] = 30,      [DOES_REREAD] = 1000,
-        [DOES_TRY] = 30,
+        [DOES_FETCH] = 2000,   [DOES_UNPACK] = 800,  [DOES_CHECKOUT] = 1200, [DOES_BUILD] = 5000,
+        [DOES_SEAL] = 100,     [DOES_SWITCH] = 50,   [DOES_CLEAN] = 300,     [DOES_DRAIN] = 10,
+        [DOES_IDLE] = 10,      [DOES_ENABLE] = 10,   [DOES_WAIT_UP] = 10,    [DOES_STOP] = 1500,
+        [DOES_START] = 2000,   [DOES_RUNNING] = 20,  [DOES_RESTART] = 3500,  [DOES_HEALTH] = 30,
+        [DOES_APP_PROBE] = 30, [DOES_VERIFY] = 40,   [DOES_CMD] = 1000,      [DOES_LOOK] = 30,
+        [DOES_TELL] = 200,     [DOES_ONCE] = 3000,   [DOES_OTHER] = 30,      [DOES_REREAD] = 1000,
+        [DOES_TRY] = 30,       [DOES_RELOAD] = 1200,
     };
     return ms[does];
 }
@@ -76,6 +85,7 @@ static struct core_step_def define(const struct sim_shape *shape, enum phase pha
     def.gives_back = does == DOES_ENABLE;
     def.stops = does == DOES_STOP;
     def.of_host = phase == PHASE_PREPARE || phase == PHASE_FINISH || does == DOES_SWITCH;
+    def.out_only = def.back_only = def.stops && strcmp(shape->plan, "reload") == 0;
     def.warns_back = does == DOES_CMD && phase == PHASE_CHANGE;
     def.stable = does == DOES_HEALTH ? 3 : 0;
     def.retries = waits(does) ? 0 : shape->retries;
@@ -223,9 +233,11 @@ bool sim_plan_stock(const struct sim_shape *shape, struct arena *arena, struct s
     const struct stock_step *rows = strcmp(shape->plan, "rolling") == 0    ? rolling
                                     : strcmp(shape->plan, "in-place") == 0 ? in_place
                                     : strcmp(shape->plan, "restart") == 0  ? restart
+                                    : strcmp(shape->plan, "reload") == 0   ? reload
                                                                            : NULL;
     if (!rows)
-        return err_set(err, E_USAGE, "there is no plan '%s' (rolling, in-place, restart)", shape->plan);
+        return err_set(err, E_USAGE, "there is no plan '%s' (rolling, in-place, restart, reload)",
+                       shape->plan);
     if (shape->n_nodes == 0 || shape->n_lbs > SIM_LBS_MAX || shape->n_maint + shape->n_new > shape->n_nodes)
         return err_set(err, E_USAGE, "wanted at least one node and at most %d balancers", SIM_LBS_MAX);
     *ret = (struct sim_plan){

@@ -21,6 +21,7 @@ static const char *const worlds[] = {
     "plan rolling nodes 4 window 2 min-up 1 lbs 1 once before undo hooks maint 1\n",
     "plan in-place nodes 3 window 1 min-up 1 lbs 1 once first undo\n",
     "plan restart nodes 3 window 2 min-up 1 lbs 1\n",
+    "plan reload nodes 2 window 1 min-up 0 lbs 0 once first undo\nfault start-fails@n2/reload\n",
     "plan rolling nodes 3 window 1 min-up 1 lbs 1 max-failed 1 once after\nfault start-fails@n2/start x1\n",
     "plan rolling nodes 3 window 1 min-up 1 lbs 2\nfault unhealthy@n3\n",
     "plan rolling nodes 3 window 1 min-up 1 lbs 1 on-failure stop\nfault cmd-fails@n2/switch\n",

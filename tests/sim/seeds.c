@@ -44,9 +44,9 @@ static void draw_roles(struct dice *d, struct sim_shape *s)
 
 static void draw_shape(struct dice *d, struct scenario *sc, uint32_t n_nodes)
 {
-    static const char *const plans[] = {"rolling", "rolling", "rolling", "in-place", "restart"};
+    static const char *const plans[] = {"rolling", "rolling", "rolling", "in-place", "restart", "reload"};
     struct sim_shape *s = &sc->shape;
-    snprintf(sc->plan_name, sizeof(sc->plan_name), "%s", plans[draw(d, 5)]);
+    snprintf(sc->plan_name, sizeof(sc->plan_name), "%s", plans[draw(d, 6)]);
     *s = (struct sim_shape){.plan = sc->plan_name};
     s->n_nodes = n_nodes ? n_nodes : 2 + draw(d, 9);
     s->window = 1 + draw(d, 3);

@@ -103,6 +103,7 @@ static const struct param fleet_params[] = {{.name = "sockets", .type = PARAM_LI
 static const struct verb haproxy_verbs[] = {
     {.name = "haproxy.observe", .effect = EFFECT_READ, .scope = SCOPE_BALANCER, .params = lb_params},
     {.name = "haproxy.drain",
+     .does = DOES_DRAIN,
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_BALANCER,
      .observe = "haproxy.observe",
@@ -120,11 +121,13 @@ static const struct verb haproxy_verbs[] = {
      .default_timeout_ms = 60000,
      .params = lb_params},
     {.name = "haproxy.enable",
+     .does = DOES_ENABLE,
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_BALANCER,
      .observe = "haproxy.observe",
      .params = lb_params},
     {.name = "haproxy.wait_up",
+     .does = DOES_WAIT_UP,
      .effect = EFFECT_READ,
      .scope = SCOPE_BALANCER,
      .waits = true,
@@ -147,7 +150,18 @@ static const struct param sv_params[] = {
     {.name = "password", .type = PARAM_SECRET},
     {.name = "port", .type = PARAM_INT},
     PARAM_END};
+static const struct param sv_reload_params[] = {
+    {.name = "programs", .type = PARAM_LIST, .required = true, .help = "which ones"},
+    {.name = "workers", .type = PARAM_CHOICE, .choices = "any|new", .deflt = "any"},
+    PARAM_END};
 static const struct verb sv_verbs[] = {
+    {.name = "supervisord.reload",
+     .effect = EFFECT_CHANGE,
+     .scope = SCOPE_NODE,
+     .does = DOES_RELOAD,
+     .observe = "supervisord.running",
+     .default_timeout_ms = 60000,
+     .params = sv_reload_params},
     {.name = "supervisord.stop",
      .effect = EFFECT_CHANGE,
      .scope = SCOPE_NODE,

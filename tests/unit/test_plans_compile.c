@@ -746,6 +746,34 @@ static void restart_and_tasks_need_no_revision(void **state)
     assert_non_null(strstr(said(&wrong.problems), "git.fetch but no revision: 'release run --plan rolling'"));
 }
 
+/* `drain: no` is for a plan that leaves the application up, and no other drains less for it. */
+static void a_reload_may_leave_its_node_in_rotation(void **state)
+{
+    (void)state;
+    auto_rig struct rig with = {.plan = NULL}, without = {.plan = NULL}, restart = {.plan = NULL};
+    auto_rig struct rig wrong = {.plan = NULL};
+    compile(&with, FULL "  plan: reload\n", &plain);
+    const struct plan_step *reload = rig_step(with.plan, "supervisord.reload");
+    assert_string_equal(rig_arg(reload, "workers"), "new");
+    assert_int_equal(rig_step(with.plan, "haproxy.drain")->phase, PHASE_DRAIN);
+    assert_true(with.plan->capacity);
+    const struct plan_step *stop = rig_step(with.plan, "supervisord.stop");
+    assert_true(stop->out_only && stop->back_only);
+    compile(&without, FULL "  plan: reload\n  drain: no\n", &plain);
+    for (size_t i = 0; i < without.plan->n_steps; i++)
+        assert_false(without.plan->steps[i].phase == PHASE_DRAIN ||
+                     without.plan->steps[i].phase == PHASE_ENABLE);
+    assert_false(without.plan->capacity);
+    assert_null(without.plan->guard_step.verb);
+    compile(&restart, FULL "  plan: reload\n  drain: no\n",
+            &(struct compile_request){.plan_name = "restart"});
+    assert_int_equal(rig_step(restart.plan, "haproxy.drain")->phase, PHASE_DRAIN);
+    put_pillar("prod.sls", FULL "  drain: no\n");
+    assert_false(rig_compile(&wrong, &plain));
+    assert_non_null(strstr(said(&wrong.problems),
+                           "drain: no: plan rolling stops the application ((built-in) rolling.yml:"));
+}
+
 static void in_place_builds_where_it_runs(void **state)
 {
     (void)state;
@@ -952,6 +980,7 @@ int main(void)
         T(hosts_in_urls_have_brackets_when_they_need_them),
         T(a_check_with_its_own_url_takes_the_rest_from_the_block),
         T(restart_and_tasks_need_no_revision),
+        T(a_reload_may_leave_its_node_in_rotation),
         T(in_place_builds_where_it_runs),
         T(own_plans_win_and_get_what_they_forgot),
         T(nodes_of_a_top_file_have_their_own_pillar),

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
-# needs: lib proc
+# needs: lib proc origin workers
 # A service of systemd, or of commands that the pillar gives.
-#   ACT PIDS_FACT BEFORE GRACE KILL PORT ADDR DIR REREAD NAME STOP START STATUS RELOAD
+#   ACT PIDS_FACT BEFORE GRACE KILL PORT ADDR DIR REREAD LAYOUT TARGET BACK UNSEEN NAME STOP START STATUS RELOAD
 act=$1 pids_fact=$2 before=$3 grace=$4 kill=$5 port=$6 dir=$8 reread=$9
 port_watch "$6" "$7"
 shift 9
+layout=$1 target=$2 back=$3 unseen=$4
+shift 4
 name=$1 stop_cmd=$2 start_cmd=$3 status_cmd=$4 reload_cmd=$5
 
 # One property per line, so that one call answers everything.
 unit() {
-    unit_text=$(systemctl show -p LoadState,ActiveState,SubState,Type,MainPID,ControlGroup,Result,ExecMainStatus,NeedDaemonReload,FragmentPath,DropInPaths -- "$name" 2>&1) ||
+    unit_text=$(systemctl show -p LoadState,ActiveState,SubState,Type,MainPID,ControlGroup,Result,ExecMainStatus,NeedDaemonReload,FragmentPath,DropInPaths,InvocationID -- "$name" 2>&1) ||
         cannot_tell state "systemctl show $name: $(printf '%s\n' "$unit_text" | tail_line)"
     [ "$(of LoadState)" != not-found ] || refuse not-found "systemd has no service $name; correct \`name\`"
 }
@@ -37,9 +39,7 @@ members() {
     else
         members_pids=$(port_holders)
         # shellcheck disable=SC2086
-        for members_one in $members_pids; do
-            printf '%s ' "$(tree "$members_one")"
-        done
+        [ -z "$members_pids" ] || tree $members_pids
     fi
 }
 # Commands end in status 0 for "running".
@@ -170,26 +170,69 @@ main_process() {
         pid_marks $(elders $(port_holders))
     fi
 }
+# By what it is known that who runs now was not started anew: systemd's number of that start, or the socket on the port.
+same_run() {
+    if [ -n "$name" ]; then
+        printf 'run=%s\n' "$(of InvocationID)"
+    else
+        listening
+        printf 'socket=%s\n' $listen_inodes
+    fi
+}
+# Who was told may hand over to a master of its own making (a pid file, MAINPID=), when a revision is brought.
+handed_over() {
+    [ -n "$target" ] || return 1
+    for over_one in $(same_run); do
+        case $over_one in *=) continue ;; esac
+        case " $before " in *" $over_one "*) return 0 ;; esac
+    done
+    return 1
+}
 judge_reloaded() {
+    # What the new revision broke may end while it is told to go back: who comes after it counts.
+    if [ -n "$target" ] && [ "$back" = yes ] && [ -n "$name" ] && unit && [ "$(of ActiveState)" = activating ]; then
+        wait_more "$(state_text)"
+        return
+    fi
     ! is_down || refuse state "${name:-the service} is down after its reload${name:+; it wrote last: $(log_tail)}"
     [ -z "$name" ] || unit
     [ -z "$name" ] || [ "$(of ActiveState)" = active ] || [ "$(of ActiveState)" = reloading ] ||
         refuse state "$name is $(of ActiveState) after its reload; it wrote last: $(log_tail)"
-    for judge_one in $before; do
-        alive "$judge_one" || refuse state "pid ${judge_one%%:*} of ${name:-the service}, which was told to reload, is gone: that was a restart"
+    for judge_one in $(told); do
+        alive "$judge_one" || handed_over || { [ -n "$target" ] && [ "$back" = yes ]; } ||
+            refuse state "pid ${judge_one%%:*} of ${name:-the service}, which was told to reload, is gone: that was a restart"
     done
+    [ -z "$target" ] || judge_workers "$(members)"
+}
+do_reloaded() {
+    case $before in
+    started) before='' && judge_running ;;
+    *) judge_reloaded ;;
+    esac
+}
+can_reload() {
+    [ -n "$name" ] || return 0
+    [ "$(systemctl show -p CanReload --value -- "$name" 2>/dev/null)" = yes ] ||
+        refuse config "systemd cannot reload $name (its unit has no ExecReload); restart it"
 }
 # It stays up, under the same main process: who is down is not reloaded, and who went down by it is told. Whoever dies of a
-# signal does so a moment later: the look behind it is the judge.
+# signal does so a moment later: the look behind it is the judge. Where a revision is brought, who is down is started.
 do_reload() {
-    is_down && refuse state "${name:-the service} does not run, so it cannot be reloaded; start it"
+    if is_down; then
+        [ -n "$target" ] || refuse state "${name:-the service} does not run, so it cannot be reloaded; start it"
+        report "say ${name:-the service} does not run, so it is started"
+        report "fact $pids_fact started"
+        before=''
+        do_start
+        return
+    fi
     before=$(main_process)
+    [ -z "$target" ] || before="$(reload_marks "$before" "$(members)")$(same_run | tr '\n' ' ')"
     if [ -z "$name" ]; then
         [ -n "$reload_cmd" ] || refuse config 'how is it reloaded? give the command `reload`'
         run_command reload sh -c "$reload_cmd"
     else
-        [ "$(systemctl show -p CanReload --value -- "$name" 2>/dev/null)" = yes ] ||
-            refuse config "systemd cannot reload $name (its unit has no ExecReload); restart it"
+        can_reload
         run_command reload systemctl reload -- "$name"
     fi
     report "fact $pids_fact ${before% }"
@@ -229,6 +272,7 @@ do_probe() {
         report 'fact app.states up'
         report "fact app.now $(for probe_one in $probe_members; do printf '%s:%s ' "${name:-service}" "${probe_one%%:*}"; done | sed 's/ $//')"
     fi
+    [ -z "$target" ] || can_reload
     [ -n "$name" ] || return 0
     if brings; then
         report 'fact app.brings yes'
@@ -249,7 +293,7 @@ running) judge_running ;;
 restart) do_restart ;;
 restarted) do_restarted ;;
 reload) do_reload ;;
-reloaded) judge_reloaded ;;
+reloaded) do_reloaded ;;
 reread) do_reread ;;
 reread_done) do_reread_done ;;
 probe) do_probe ;;

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
-# needs: lib proc
+# needs: lib proc origin workers
 # supervisord, judged by the states it shows, never by the exit status of supervisorctl (which is 0 for "not running",
 # for "already started" and when it had to kill).
-#   ACT PIDS_FACT BEFORE GRACE KILL PORT ADDR DIR REREAD CTL CONF URL WERE BACK SIGNAL PROGRAM...
+#   ACT PIDS_FACT BEFORE GRACE KILL PORT ADDR DIR REREAD LAYOUT TARGET BACK UNSEEN CTL CONF URL WERE SIGNAL PROGRAM...
 # BEFORE = pid:start of the processes before the stop, recorded as PIDS_FACT. WERE = "NAME STATE, NAME STATE" before the
 # release: what did not run then is given back so.
 act=$1 pids_fact=$2 before=$3 grace=$4 kill=$5 port=$6 dir=$8 reread=$9
 port_watch "$6" "$7"
 shift 9
-ctl=$1 conf=$2 url=$3 were=$4 back=$5 signal=$6
-shift 6
+layout=$1 target=$2 back=$3 unseen=$4
+shift 4
+ctl=$1 conf=$2 url=$3 were=$4 signal=$5
+shift 5
 
 # Commands on stdin, all to one supervisorctl, since each start of it costs a tenth of a second. It shows the state of
 # every program first.
@@ -347,30 +349,58 @@ do_restart() {
     do_start "$@"
 }
 
-# Do the processes $before of the programs, which were told a signal, still run?
+# Do those of the programs who were told a signal still run? Where a revision is brought: do they all, with new processes of it?
 judge_reloaded() {
-    for judge_one in $before; do
+    for judge_one in $(told); do
         alive "$judge_one" && case " $(printf '%s\n' "$1" | awk '$2 == "RUNNING" { printf "%s ", $3 }')" in
         *" ${judge_one%%:*} "*) continue ;;
         esac
+        # What the new revision broke may end while it is told to go back: who comes after it counts.
+        [ -z "$target" ] || [ "$back" = no ] || continue
         refuse state "$(show_states "$1"): pid ${judge_one%%:*}, which was told to reload, is gone; do the programs know that signal? $(why_down "$1" "$(in_state "$1" 'EXITED|FATAL|BACKOFF|STARTING|STOPPED')")"
     done
+    [ -n "$target" ] || return 0
+    judge_running "$1" && judge_workers "$(members "$1")" || true
+}
+# Nobody serves there who could lose a request: they are started as they were.
+reload_starts() {
+    report "say $(show_states "$reload_now"): what does not run is started"
+    report "fact $pids_fact started"
+    before=''
+    do_start "$@"
+}
+# Where a revision is brought, who failed is not told but started: on the way back it is what the new revision broke.
+who_is_told() {
+    reload_names=$(in_state "$reload_now" RUNNING)
+    reload_down=$(printf '%s\n' "$reload_now" | awk '$2 != "RUNNING"')
+    reload_failed=''
+    if [ -n "$target" ]; then
+        reload_failed=$(in_state "$reload_now" 'FATAL|BACKOFF')
+    elif [ -n "$reload_down" ]; then
+        refuse state "not all run, so none was told: $(show_states "$reload_down"); start them"
+    fi
 }
 # All of them run, are told, and still run. Whoever dies of a signal does so a moment later: the look behind it is the judge.
 do_reload() {
     reload_out=$(session </dev/null)
     reload_now=$(printf '%s\n' "$reload_out" | states last "$@")
     answered "$reload_out" "$reload_now"
-    reload_down=$(printf '%s\n' "$reload_now" | awk '$2 != "RUNNING"')
-    [ -z "$reload_down" ] || refuse state "not all run, so none was told: $(show_states "$reload_down"); start them"
-    reload_names=$(in_state "$reload_now" RUNNING)
+    who_is_told
+    [ -z "$target" ] || [ -n "$were" ] || report "fact app.were $(show_states "$reload_now")"
+    if [ -z "$reload_names" ]; then
+        reload_starts "$@"
+        return
+    fi
     # shellcheck disable=SC2046
     before=$(pid_marks $(printf '%s\n' "$reload_now" | awk '{ print $3 }'))
-    reload_out=$(printf 'signal %s %s\nstatus\n' "$signal" "$reload_names" | session)
+    [ -z "$target" ] || before=$(reload_marks "$before" "$(members "$reload_now")")
+    reload_out=$({
+        printf 'signal %s %s\n' "$signal" "$reload_names"
+        [ -z "$reload_failed" ] || printf 'start %s\n' "$reload_failed"
+        echo status
+    } | session)
     reload_told=$(printf '%s\n' "$reload_out" | grep -c ': signalled$')
-    # shellcheck disable=SC2086
-    set -- $reload_names
-    [ "$reload_told" = $# ] ||
+    [ "$reload_told" = "$(printf '%s' "$reload_names" | wc -w)" ] ||
         refuse state "not signalled: $(printf '%s\n' "$reload_out" | grep -i -e error -e syntax | tail_line)"
     report "fact $pids_fact ${before% }"
     judge_reloaded "$(printf '%s\n' "$reload_out" | states last "$@")"
@@ -380,7 +410,10 @@ do_reloaded() {
     reloaded_out=$(session </dev/null)
     reloaded_now=$(printf '%s\n' "$reloaded_out" | states last "$@")
     answered "$reloaded_out" "$reloaded_now"
-    judge_reloaded "$reloaded_now"
+    case $before in
+    started) judge_running "$reloaded_now" || true ;;
+    *) judge_reloaded "$reloaded_now" ;;
+    esac
 }
 
 # ---- the configuration on disk and the one that runs

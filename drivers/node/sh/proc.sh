@@ -31,6 +31,12 @@ elders() {
         esac
     done
 }
+# Those whose parent is $1.
+children() {
+    cat /proc/[0-9]*/stat 2>/dev/null | awk -v parent="$1" '
+        { pid = $1 }
+        sub(/^[0-9]+ \(.*\) /, "") && $1 != "Z" && $2 == parent { printf "%s ", pid }'
+}
 still_alive() {
     for still_one in "$@"; do
         if alive "$still_one"; then

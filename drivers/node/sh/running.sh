@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
-# needs: lib gitlib dirlib proc
+# needs: lib gitlib dirlib proc origin
 # Which revision do the processes run? Not the disk: what a process has loaded.
-#   LAYOUT DIR REV PORT ADDR STARTED STRICT UNSEEN...
+#   LAYOUT DIR REV PORT ADDR STARTED STRICT RELOADED UNSEEN...
 # STARTED: "name:pid ..." that this release started; empty when it started nothing, and then the disk must do.
+# RELOADED: "pid:start ..." that this release reloaded: their new processes were seen (workers.sh), they are older.
 # UNSEEN: programs that may be judged by their age alone; "all" for every one.
-layout=$1 dir=$2 rev=$3 started=$6 strict=$7
+layout=$1 dir=$2 rev=$3 started=$6 strict=$7 reloaded=$8
 port_watch "$4" "$5"
-shift 7
+shift 8
 unseen=$*
-real=$(cd "$dir" 2>/dev/null && pwd -P) || real=$dir
+origin_of_dir
 
 proc_started_at() { # seconds since 1970
     { read -r at_line <"/proc/$1/stat"; } 2>/dev/null || return 1
@@ -39,58 +40,6 @@ is_ours() { # the runner's own processes and their parents
     [ "$1" = $$ ] || [ "$1" = "${PPID:-0}" ]
 }
 
-# All that shows where a process comes from, the surest first: "HOW TEXT" lines.
-traces() {
-    printf 'cwd %s\n' "$(readlink "/proc/$1/cwd" 2>/dev/null)"
-    printf 'exe %s\n' "$(readlink "/proc/$1/exe" 2>/dev/null)"
-    tr '\0\n' '\n ' <"/proc/$1/cmdline" 2>/dev/null | sed 's/^/command /'
-    # shellcheck disable=SC2012
-    ls -l "/proc/$1/fd" 2>/dev/null | sed -n 's|^.* -> /|files /|p'
-    awk '$6 ~ /^\// { $1 = $2 = $3 = $4 = $5 = ""; sub(/^ */, ""); print "maps " $0 }' "/proc/$1/maps" 2>/dev/null
-}
-# origin PID: "HOW NAME" of the release directory that the process comes from ("current" through the link, "." for a
-# checkout); nothing when none of its traces leads there.
-origin() {
-    traces "$1" | layout=$layout dir=$dir real=$real awk '
-        # The path below root in text that begins with a name of ours; "" when there is none.
-        function below(root, text,    i, from, end) {
-            from = 1
-            while ((i = index(substr(text, from), root)) > 0) {
-                i += from - 1
-                end = substr(text, i + length(root), 1)
-                if ((i == 1 || substr(text, i - 1, 1) !~ /[A-Za-z0-9._\/-]/) && end !~ /[A-Za-z0-9._-]/)
-                    return "/" substr(text, i + length(root) + 1)
-                from = i + length(root)
-            }
-            return ""
-        }
-        function first(path) {
-            sub(/^\//, "", path)
-            sub(/[\/:;,"'"'"' ].*/, "", path)
-            return path
-        }
-        {
-            how = $1
-            text = substr($0, length(how) + 2)
-            for (i = 1; i <= 2; i++) {
-                root = i == 1 ? ENVIRON["real"] : ENVIRON["dir"]
-                if (ENVIRON["layout"] != "releases") {
-                    path = below(root, text)
-                    if (path == "" || path ~ /^\/\.git(\/|$)/)
-                        continue
-                    print how, "."
-                    exit
-                }
-                name = first(below(root "/releases", text))
-                if (name == "" && how == "command" && below(root "/current", text) != "")
-                    name = "current"
-                if (name != "") {
-                    print how, name
-                    exit
-                }
-            }
-        }'
-}
 # The same of the process or one of its descendants: what supervisord started may be a wrapper.
 origin_of_tree() {
     tree_found=$(origin "$1")
@@ -174,6 +123,17 @@ old_enough() {
     old_at=$(proc_started_at "$1") || return 1
     [ -n "$running_since" ] && [ $((old_at + 1)) -lt "$running_since" ]
 }
+# A master is as young as its workers: a reload keeps the one and makes the others anew.
+old_master() {
+    old_enough "$1" || return 1
+    old_mark=$(pid_marks "$1")
+    case " $reloaded " in *" ${old_mark% } "*) return 1 ;; esac
+    old_children=$(children "$1")
+    for old_one in $old_children; do
+        ! old_enough "$old_one" || return 0
+    done
+    [ -z "$old_children" ]
+}
 # Sets judge_one to the revision that process $1 runs ("" = what was before), $2 = that on disk. What cannot be seen to
 # come from a release is known by its age only, and goes to judge_unseen.
 judge_process() {
@@ -182,7 +142,7 @@ judge_process() {
     case $judge_seen in
     '' | *' .' | *' current')
         [ -n "$judge_seen" ] || judge_unseen="$judge_unseen $1"
-        if old_enough "$1"; then
+        if old_master "$1"; then
             judge_one=''
             wait_more "$(proc_name "$1") is older than the switch"
         fi
