@@ -72,21 +72,7 @@ static int check(struct session *s, struct plan *plan)
 
 static int run(struct cli *cli)
 {
-    const char *env = cli_env(cli, 0);
-    auto_pillar struct pillar *pillar = NULL;
-    struct plan *plan;
-    struct session s;
-    int status;
-    if (!env)
-        return EXIT_USAGE;
-    if ((status = cli_plan_look(cli, env, &pillar, &plan)))
-        return status;
-    status = session_begin(&s, cli, env, STORE_READ);
-    s.pillar = pillar;
-    pillar = NULL;
-    if (!status)
-        status = check(&s, plan);
-    return session_end(&s, status, "");
+    return session_with_plan(cli, cli_plan_look, STORE_READ, check);
 }
 
 const struct command command_check = {

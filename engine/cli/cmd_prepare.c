@@ -242,21 +242,7 @@ static int prepare(struct session *s, struct plan *plan)
 
 static int run(struct cli *cli)
 {
-    const char *env = cli_env(cli, 0);
-    auto_pillar struct pillar *pillar = NULL;
-    struct plan *plan;
-    struct session s;
-    int status;
-    if (!env)
-        return EXIT_USAGE;
-    if ((status = cli_plan_look(cli, env, &pillar, &plan)))
-        return status;
-    status = session_begin(&s, cli, env, cli_flag(cli, "apply") ? STORE_WRITE : STORE_READ);
-    s.pillar = pillar;
-    pillar = NULL;
-    if (!status)
-        status = prepare(&s, plan);
-    return session_end(&s, status, "prepare ended");
+    return session_with_plan(cli, cli_plan_look, cli_flag(cli, "apply") ? STORE_WRITE : STORE_READ, prepare);
 }
 
 const struct command command_prepare = {

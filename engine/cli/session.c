@@ -411,6 +411,27 @@ int session_end(struct session *s, int status, const char *why)
     return status;
 }
 
+int session_with_plan(struct cli *cli,
+                      int (*plan_of)(struct cli *, const char *env, struct pillar **, struct plan **),
+                      enum store_mode mode, int (*act)(struct session *, struct plan *))
+{
+    const char *env = cli_env(cli, 0);
+    auto_pillar struct pillar *pillar = NULL;
+    struct plan *plan;
+    struct session s;
+    int status;
+    if (!env)
+        return EXIT_USAGE;
+    if ((status = plan_of(cli, env, &pillar, &plan)))
+        return status;
+    status = session_begin(&s, cli, env, mode);
+    s.pillar = pillar;
+    pillar = NULL;
+    if (!status)
+        status = act(&s, plan);
+    return session_end(&s, status, "");
+}
+
 int stored_plan(struct cli *cli, struct store *store, int64_t id, struct plan **ret)
 {
     struct err err;

@@ -101,6 +101,11 @@ struct session {
 
 /* Signals, journal, who. Nothing is locked yet. READ for commands that only look. */
 int session_begin(struct session *s, struct cli *cli, const char *env, enum store_mode mode);
+/* What only looks: the environment of the first word and its plan (cli_plan, cli_plan_look), a session, `act` in it without a lock; an
+ * exit status. */
+int session_with_plan(struct cli *cli,
+                      int (*plan_of)(struct cli *, const char *env, struct pillar **, struct plan **),
+                      enum store_mode mode, int (*act)(struct session *, struct plan *));
 /* A release that was made from another tree (`--any-tree` means it all the same). */
 int session_refuse_foreign(struct session *s, const struct release_info *r);
 /* An unfinished release of the environment stands in the way of a new one. */
