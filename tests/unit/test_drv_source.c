@@ -51,6 +51,7 @@ static int serve(void)
 static int teardown(void **state)
 {
     (void)state;
+    sh("! test -e $D/builds/pid || kill $(cat $D/builds/pid) 2>/dev/null || true");
     rig_close();
     return 0;
 }
@@ -198,7 +199,7 @@ static void by_https(void **state)
     assert_string_equal(sh("grep -c shop-1.0 $D/builds/gave"), "1");
     sh("cd $D/builds && sed s/1.0.tar/9.9.tar/ SHA256SUMS >more && cat more >>SHA256SUMS");
     WANT_REFUSED(over_https(port, "", "9.9", "sesame", ca), "is not there (404)");
-    sh("kill $(cat $D/builds/pid)");
+    sh("kill $(cat $D/builds/pid) && rm $D/builds/pid");
     WANT_REFUSED(over_https(port, "", "1.0", "sesame", ca), "127.0.0.1");
     assert_string_equal(sh("ls $XDG_CACHE_HOME/release/mirrors | grep -c fetched || true"), "0");
 }
