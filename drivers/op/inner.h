@@ -13,11 +13,20 @@
 
 struct lease;
 
+/* A list among the arguments, taken apart once: a balancer's table asks for it row by row. */
+struct op_list {
+    const char *text; /* the argument's own */
+    const char *const *items;
+    size_t n;
+};
+
 struct op {
     struct op_spec spec;
     struct arena arena;
     struct op_result result;
     struct err err;
+    struct op_list lists[4];
+    size_t n_lists;
     struct op_pair *facts;
     size_t n_facts, cap_facts;
     int64_t deadline_ms;

@@ -151,9 +151,8 @@ static const char *json_scalar(struct op *op, const json_t *v)
     return "";
 }
 
-const char *const *op_arg_list(struct op *op, const char *name, size_t *ret_n)
+static struct op_list list_read(struct op *op, const char *text)
 {
-    const char *text = op_arg(op, name);
     json_t *list = text ? json_loads(text, 0, NULL) : NULL;
     size_t n = json_array_size(list);
     const char **items = arena_array(&op->arena, n + 1, sizeof(*items));
@@ -165,9 +164,21 @@ const char *const *op_arg_list(struct op *op, const char *name, size_t *ret_n)
         n = 1;
     }
     json_decref(list);
+    return (struct op_list){.text = text, .items = items, .n = n};
+}
+
+const char *const *op_arg_list(struct op *op, const char *name, size_t *ret_n)
+{
+    const char *text = op_arg(op, name);
+    size_t i = 0;
+    while (i < op->n_lists && op->lists[i].text != text)
+        i++;
+    struct op_list list = i < op->n_lists ? op->lists[i] : list_read(op, text);
+    if (i == op->n_lists && i < sizeof op->lists / sizeof *op->lists)
+        op->lists[op->n_lists++] = list;
     if (ret_n)
-        *ret_n = n;
-    return items;
+        *ret_n = list.n;
+    return list.items;
 }
 
 const struct op_pair *op_arg_map(struct op *op, const char *name, size_t *ret_n)

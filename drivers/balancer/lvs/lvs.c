@@ -50,14 +50,30 @@ static const char *pool_of(struct lb *lb, const struct lvs_service *s)
     return NULL;
 }
 
-static const char *name_of(struct lb *lb, const struct lvs_server *s)
+/* Addresses that the pillar names; others are passed over. Read once: there may be thousands on either side. */
+struct lvs_asked {
+    const char **texts;
+    struct lvs_address *addresses;
+    size_t n;
+};
+
+static void read_asked(struct lb *lb, struct lvs_asked *ret)
 {
     size_t n = 1;
     const char *const *asked = lb->server ? &lb->server : op_arg_list(lb->op, "servers", &n);
+    *ret = (struct lvs_asked){.texts = arena_array(op_arena(lb->op), n + 1, sizeof *ret->texts),
+                              .addresses = arena_array(op_arena(lb->op), n + 1, sizeof *ret->addresses)};
     for (size_t i = 0; i < n; i++) {
-        struct lvs_address at;
-        if (lvs_address_parse(asked[i], op_arena(lb->op), &at) && lvs_address_same(&at, &s->address))
-            return asked[i];
+        ret->texts[ret->n] = asked[i];
+        ret->n += lvs_address_parse(asked[i], op_arena(lb->op), &ret->addresses[ret->n]);
+    }
+}
+
+static const char *name_of(const struct lvs_asked *asked, const struct lvs_server *s)
+{
+    for (size_t i = 0; i < asked->n; i++) {
+        if (lvs_address_same(&asked->addresses[i], &s->address))
+            return asked->texts[i];
     }
     return s->text;
 }
@@ -78,7 +94,8 @@ static int64_t bound_to(const struct lb_server *row)
     return binds ? own->server->templates : 0;
 }
 
-static struct lb_server row_of(struct lb *lb, const struct lvs_table *t, const struct lvs_server *s)
+static struct lb_server row_of(struct lb *lb, const struct lvs_table *t, const struct lvs_server *s,
+                               const struct lvs_asked *asked)
 {
     struct arena *a = op_arena(lb->op);
     struct lvs_row *own = arena_alloc(a, sizeof *own);
@@ -87,7 +104,7 @@ static struct lb_server row_of(struct lb *lb, const struct lvs_table *t, const s
     *own = (struct lvs_row){.server = s, .table = t};
     return (struct lb_server){
         .pool = pool ? pool : s->service->text,
-        .name = name_of(lb, s),
+        .name = name_of(asked, s),
         .label = s->text,
         .state = in ? LB_READY : LB_DRAIN,
         .serving = in,
@@ -147,12 +164,14 @@ static bool services_known(struct lb *lb, size_t peer, const struct lvs_table *t
 static bool lvs_list(struct lb *lb, size_t peer, enum lb_ask ask, struct lb_table *ret)
 {
     struct lvs_table *t = arena_alloc(op_arena(lb->op), sizeof *t);
+    struct lvs_asked asked;
     if (!table_ask(lb, peer, ask == LB_ASK_COUNTS && lb->server, t) || !services_known(lb, peer, t))
         return false;
+    read_asked(lb, &asked);
     *ret = (struct lb_table){.rows = arena_array(op_arena(lb->op), t->n + 1, sizeof *ret->rows)};
     for (size_t i = 0; i < t->n; i++) {
         if (ask == LB_ASK_ALL || pool_of(lb, t->rows[i].service))
-            ret->rows[ret->n++] = row_of(lb, t, &t->rows[i]);
+            ret->rows[ret->n++] = row_of(lb, t, &t->rows[i], &asked);
     }
     return true;
 }

@@ -26,6 +26,8 @@ static bool same_address(struct arena *a, const char *text, const struct nginx_s
 {
     const char *host;
     int port;
+    if (!str_starts(text + (*text == '['), s->host)) /* most are not, and there may be thousands */
+        return false;
     return nginx_addr_parse(text, a, &host, &port) && port == s->port && !strcmp(host, s->host);
 }
 
