@@ -44,7 +44,9 @@ static void apply_line(struct op *op, char *line)
         op_gauge(op, strtoll(rest, NULL, 10));
     } else if (strcmp(verb, "fact") == 0) {
         char *value, *name = word(rest, &value);
-        op_fact(op, name, "%s", value);
+        /* What key another host shows is seen by whoever connects to it, and told by no node. */
+        if (!str_starts(name, HOST_KEY_FACT))
+            op_fact(op, name, "%s", value);
     } else if (strcmp(verb, "refuse") == 0) {
         char *text, *code = word(rest, &text);
         op_refused(op, code_from_name(code), "%s", *text ? text : "the node refused and did not say why");

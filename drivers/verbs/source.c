@@ -4,6 +4,7 @@
  * (git.fetch, via: controller): the same bytes to every node, checked by hash, and of a new version what differs. */
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/auto.h"
@@ -16,7 +17,8 @@
 #include "drivers/verbs/scripts.h"
 
 #define REDIRECTS_MAX 5
-#define ANSWER_MAX    4096
+#define ANSWER_MAX    4096       /* of what is no artifact */
+#define DIGESTS_MAX   (1u << 20) /* a SHA256SUMS of all versions */
 
 static const struct param params[] = {
     {.name = "artifact",
@@ -35,6 +37,9 @@ static const struct param params[] = {
     {.name = "token",
      .type = PARAM_SECRET,
      .help = "sent as 'Authorization: Bearer' to the artifact's address"},
+    {.name = "ca",
+     .type = PARAM_STR,
+     .help = "file of certificates that vouch for the addresses; default: the system's"},
     {.name = "repo",
      .type = PARAM_STR,
      .required = true,
@@ -92,13 +97,26 @@ static bool want_version(struct op *op, const char *version)
 
 /* ---- over the network ---------------------------------------------------------------------------- */
 
-static struct http_req request(struct op *op, const char *url)
+/* https://HOST:PORT of an address: who it is that gets a token. */
+static size_t origin_len(const char *url)
 {
+    const char *host = strstr(url, "://");
+    return host ? (size_t)(host - url) + 3 + strcspn(host + 3, "/?#") : 0;
+}
+
+static bool same_origin(const char *a, const char *b)
+{
+    return origin_len(a) > 0 && origin_len(a) == origin_len(b) && strncasecmp(a, b, origin_len(a)) == 0;
+}
+
+static struct http_req request(struct source *s, const char *url)
+{
+    struct op *op = s->op;
     struct http_req req = {
         .url = url, .redirects = REDIRECTS_MAX, .max_bytes = ANSWER_MAX, .timeout_ms = op_left_ms(op)};
     const char *token = op_arg_text(op, "token"), *ca = op_arg_text(op, "ca");
     req.ca = *ca ? ca : NULL;
-    if (*token) {
+    if (*token && same_origin(url, s->place)) {
         struct op_pair *header = arena_alloc(op_arena(op), sizeof *header);
         *header = (struct op_pair){.name = "Authorization",
                                    .value = arena_printf(op_arena(op), "Bearer %s", token)};
@@ -132,7 +150,7 @@ static bool fetch_to_file(struct source *s)
     struct http_res res;
     if (!to)
         return op_fail(s->op, E_IO, "cannot write %s: %s", s->to, strerror(errno)), false;
-    struct http_req req = request(s->op, s->place);
+    struct http_req req = request(s, s->place);
     req.to = to;
     bool called = http_call(s->op, &req, &res), written = fclose(to) == 0;
     if (answered(s->op, s->place, called, &res) && !written)
@@ -147,19 +165,27 @@ static bool fetch_to_file(struct source *s)
 static const char *text_at(struct source *s, const char *place)
 {
     if (is_address(place)) {
-        struct http_req req = request(s->op, place);
+        struct http_req req = request(s, place);
         struct http_res res;
-        return answered(s->op, place, http_call(s->op, &req, &res), &res) ? res.body : NULL;
+        req.max_bytes = DIGESTS_MAX;
+        if (!answered(s->op, place, http_call(s->op, &req, &res), &res))
+            return NULL;
+        if (!res.cut)
+            return res.body;
+    } else {
+        auto_close_file FILE *f = fopen(place, "re");
+        auto_free char *text = xcalloc(1, DIGESTS_MAX + 1);
+        size_t n = f ? fread(text, 1, DIGESTS_MAX + 1, f) : 0;
+        if (!f) {
+            op_refused(s->op, E_NOTFOUND, "source: sha256: cannot read %s: %s", place, strerror(errno));
+            return NULL;
+        }
+        if (n <= DIGESTS_MAX)
+            return arena_strndup(op_arena(s->op), text, n);
     }
-    char text[ANSWER_MAX];
-    auto_close_file FILE *f = fopen(place, "re");
-    size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
-    if (!f) {
-        op_refused(s->op, E_NOTFOUND, "source: sha256: cannot read %s: %s", place, strerror(errno));
-        return NULL;
-    }
-    text[n] = '\0';
-    return arena_strdup(op_arena(s->op), text);
+    op_refused(s->op, E_PROTO, "source: sha256: %s is longer than %u KiB: it is no file of digests", place,
+               DIGESTS_MAX >> 10);
+    return NULL;
 }
 
 /* A line of sha256sum's with the artifact's name, or a digest without any. */

@@ -4,8 +4,10 @@
 #include "cli/doctor.h"
 
 #include <jansson.h>
+#include <string.h>
 
 #include "base/auto.h"
+#include "watch/json.h"
 
 static const struct option_def options[] = {PILLAR_OPTIONS, OPTION_END};
 
@@ -26,8 +28,9 @@ static const char *const level_names[] = {
 
 static void put_json(struct buf *out, const struct finding *one)
 {
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s?}", "kind", "finding", "level", level_names[one->level],
-                          "what", one->what, "found", one->found, "mend", one->mend);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:o?}", "kind", "finding", "level", level_names[one->level],
+                          "what", one->what, "found", watch_text_json(one->found, strlen(one->found)), "mend",
+                          one->mend ? watch_text_json(one->mend, strlen(one->mend)) : NULL);
     auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
     must(text);
     buf_printf(out, "%s\n", text);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "watch/json.h"
 
 /* A host behind jump hosts shows its key when theirs are known: each round may bring the next. */
 #define ROUNDS_MAX 8
@@ -123,8 +124,9 @@ static void put_keys(struct lacks *lacks, const struct host_keys *keys)
 static void put_json(struct buf *out, const char *env, const struct lack *lack)
 {
     json_t *o =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:b}", "kind", "lack", "env", env, "what", lack->kind,
-                  "nodes", lack->nodes, "text", lack->text, "do", lack->act, "applies", lack->does);
+        json_pack("{s:s, s:s, s:s, s:s, s:o, s:o?, s:b}", "kind", "lack", "env", env, "what", lack->kind,
+                  "nodes", lack->nodes, "text", watch_text_json(lack->text, strlen(lack->text)), "do",
+                  lack->act ? watch_text_json(lack->act, strlen(lack->act)) : NULL, "applies", lack->does);
     auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII);
     must(text);
     buf_printf(out, "%s\n", text);
@@ -141,8 +143,11 @@ static void put_lack(struct buf *out, const struct lack *lack)
     buf_puts(out, lack->does ? "; --apply makes it\n" : "\n");
     if (!lack->act)
         return;
-    for (const char *p = lack->act; *p; p += strcspn(p, "\n"), p += *p == '\n')
-        buf_printf(out, "    %.*s\n", (int)strcspn(p, "\n"), p);
+    for (const char *p = lack->act; *p; p += strcspn(p, "\n"), p += *p == '\n') {
+        buf_puts(out, "    ");
+        text_visible(out, p, strcspn(p, "\n"));
+        buf_puts(out, "\n");
+    }
 }
 
 /* The command that takes the keys, to be given when they were compared. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* source: {artifact: ..} (drivers/verbs/source.c): what was built elsewhere reaches a node byte for byte, and what does not fit is
  * refused before. Real tar, git and an HTTPS server of Python's. */
+#include "drivers/verbs/scripts.h"
 #include "unit/drv_rig.h"
 
 static int setup(void **state)
@@ -15,24 +16,25 @@ static int setup(void **state)
 }
 
 /* Answers $D/builds by https; asks for the token, redirects what is below /moved/, and counts what it gave. */
-static const char server[] = "import http.server, os, ssl, sys\n"
-                             "class Builds(http.server.SimpleHTTPRequestHandler):\n"
-                             "    def do_GET(self):\n"
-                             "        if self.headers.get('Authorization') != 'Bearer sesame':\n"
-                             "            return self.send_error(401)\n"
-                             "        if self.path.startswith('/moved/'):\n"
-                             "            self.send_response(302)\n"
-                             "            self.send_header('Location', '/' + self.path[7:])\n"
-                             "            self.send_header('Content-Length', '0')\n"
-                             "            return self.end_headers()\n"
-                             "        print(self.path, file=open('gave', 'a'))\n"
-                             "        super().do_GET()\n"
-                             "s = http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), Builds)\n"
-                             "t = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n"
-                             "t.load_cert_chain('cert.pem', 'key.pem')\n"
-                             "s.socket = t.wrap_socket(s.socket, server_side=True)\n"
-                             "open('up', 'w').close()\n"
-                             "s.serve_forever()\n";
+static const char server[] =
+    "import http.server, os, ssl, sys\n"
+    "class Builds(http.server.SimpleHTTPRequestHandler):\n"
+    "    def do_GET(self):\n"
+    "        if (self.headers.get('Authorization') == 'Bearer sesame') != (self.headers['Host'].split(':')[0] == '127.0.0.1'):\n"
+    "            return self.send_error(401)\n"
+    "        if self.path.startswith('/moved/'):\n"
+    "            self.send_response(302)\n"
+    "            self.send_header('Location', '/' + self.path[7:])\n"
+    "            self.send_header('Content-Length', '0')\n"
+    "            return self.end_headers()\n"
+    "        print(self.path, file=open('gave', 'a'))\n"
+    "        super().do_GET()\n"
+    "s = http.server.ThreadingHTTPServer(('0.0.0.0', int(sys.argv[1])), Builds)\n"
+    "t = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n"
+    "t.load_cert_chain('cert.pem', 'key.pem')\n"
+    "s.socket = t.wrap_socket(s.socket, server_side=True)\n"
+    "open('up', 'w').close()\n"
+    "s.serve_forever()\n";
 
 static int serve(void)
 {
@@ -41,7 +43,7 @@ static int serve(void)
     assert_non_null(f);
     fputs(server, f);
     fclose(f);
-    sh("cd $D/builds && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 "
+    sh("cd $D/builds && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1,IP:127.0.0.2 "
        "-keyout key.pem -out cert.pem 2>/dev/null && { setsid /usr/bin/python3 -S serve.py %d >/dev/null 2>&1 </dev/null & echo $! >pid; } && "
        "n=0; while [ ! -e up ] && [ $n -lt 400 ]; do sleep 0.05; n=$((n + 1)); done; test -e up",
        port);
@@ -152,11 +154,43 @@ static void what_does_not_fit_is_refused(void **state)
     assert_string_equal(sh("ls $XDG_CACHE_HOME/release/mirrors | grep -c work || true"), "0");
 }
 
+/* Dates that say nothing (reproducible builds), and a directory that is a link. */
+static void dates_before_all_dates(void **state)
+{
+    (void)state;
+    static const char *const times[] = {"@0", "@1", "1960-01-01"};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        sh("mkdir -p $D/dated && echo x >$D/dated/x && tar --mtime='%s' -cf $D/builds/dated-%zu.tar -C $D dated",
+           times[i], i);
+        WANT_OK(resolve(text("%zu", i), text("%s/builds/dated-{rev}.tar", rig_dir), "", "1"));
+    }
+    sh("ln -sfn $D/dated $D/latest");
+    WANT_OK(resolve("latest", text("%s/{rev}", rig_dir), "", "0"));
+}
+
+/* As another user than the one who owns it; root reads everything. */
+static void what_cannot_be_read_is_not_left_out(void **state)
+{
+    (void)state;
+    if (getuid() != 0)
+        return skip();
+    sh("mkdir -p $D/closed/private && echo x >$D/closed/private/x && echo y >$D/closed/y && chmod 711 $D && chmod 700 $D/closed/private");
+    assert_non_null(strstr(
+        sh("cat >$D/try.sh <<'END'\n%s\nEND\nchmod 644 $D/try.sh; mkdir -p $D/nobody && chown nobody $D/nobody && "
+           "HOME=$D/nobody XDG_CACHE_HOME=$D/nobody runuser -u nobody -- sh $D/try.sh import key artifact:x/closed 30 v '' 0 "
+           "$D/closed 2>/dev/null || true",
+           script_source),
+        "refuse auth cannot read all of"));
+}
+
 static void a_directory_and_a_digest_file(void **state)
 {
     (void)state;
     const char *sums = text("%s/builds/SHA256SUMS", rig_dir);
     sh("cd $D/builds && sha256sum shop-1.0.tar.gz shop-1.1.tar.gz >SHA256SUMS");
+    WANT_OK(resolve("1.0", shop(), sums, "0"));
+    sh("for i in $(seq 2000); do echo \"$(printf %%064d $i)  shop-0.$i.tar.gz\"; done >$D/builds/more && cat $D/builds/SHA256SUMS >>$D/builds/more && "
+       "mv $D/builds/more $D/builds/SHA256SUMS");
     WANT_OK(resolve("1.0", shop(), sums, "0"));
     sh("sed -i s/^./x/ $D/builds/SHA256SUMS");
     WANT_REFUSED(resolve("1.0", shop(), sums, "0"), "holds no SHA-256 of");
@@ -176,7 +210,7 @@ static struct answer over_https(int port, const char *path, const char *version,
     return rig_ask(
         &(struct ask){.verb = "source.resolve",
                       .args = PAIRS({"repo", text("artifact:%s", url)}, {"artifact", url}, {"rev", version},
-                                    {"sha256", text("https://127.0.0.1:%d/SHA256SUMS", port)},
+                                    {"sha256", text("https://127.0.0.2:%d/SHA256SUMS", port)},
                                     {"token", token}, {"ca", ca}, {"strip", "0"})});
 }
 
@@ -200,7 +234,7 @@ static void by_https(void **state)
     sh("cd $D/builds && sed s/1.0.tar/9.9.tar/ SHA256SUMS >more && cat more >>SHA256SUMS");
     WANT_REFUSED(over_https(port, "", "9.9", "sesame", ca), "is not there (404)");
     sh("kill $(cat $D/builds/pid) && rm $D/builds/pid");
-    WANT_REFUSED(over_https(port, "", "1.0", "sesame", ca), "127.0.0.1");
+    WANT_REFUSED(over_https(port, "", "1.0", "sesame", ca), "127.0.0.2");
     assert_string_equal(sh("ls $XDG_CACHE_HOME/release/mirrors | grep -c fetched || true"), "0");
 }
 
@@ -211,6 +245,8 @@ int main(void)
         cmocka_unit_test(versions_share_what_they_have),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(by_https),
+        cmocka_unit_test(dates_before_all_dates),
+        cmocka_unit_test(what_cannot_be_read_is_not_left_out),
         cmocka_unit_test(a_directory_and_a_digest_file),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "drivers/node/report.h"
 #include "drivers/op/op.h"
 
 static const struct param params[] = {
@@ -379,6 +380,22 @@ static void deadlines_have_the_names_that_people_write(void **state)
     assert_string_equal(verb_deadline_key(NULL, &a), "timeout");
 }
 
+static enum outcome lies(struct op *op)
+{
+    char said[] = "fact host_key.app2 SHA256:x ssh-ed25519 AAAA /root/.ssh/known_hosts\nfact home /srv\n";
+    return report_apply(op, &(struct node_result){.out = said, .out_len = strlen(said)});
+}
+
+/* Only who connects to a host sees its key: what a node says of another one's would come to be trusted. */
+static void a_node_tells_nothing_of_host_keys(void **state)
+{
+    (void)state;
+    run(lies, (struct op_spec){.verb = &read_verb});
+    assert_int_equal(got.outcome, OUT_OK);
+    assert_int_equal(got.n_facts, 1);
+    assert_non_null(strstr(got.fact, "/srv"));
+}
+
 int main(void)
 {
     drivers_init();
@@ -392,6 +409,7 @@ int main(void)
         cmocka_unit_test(sockets_connect_write_and_read),
         cmocka_unit_test(reports_hide_secrets_cut_anywhere),
         cmocka_unit_test(base64_of_a_secret_is_hidden),
+        cmocka_unit_test(a_node_tells_nothing_of_host_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,8 +143,9 @@ static void a_source_is_no_repository(void **state)
         assert_string_equal(said(&r.problems), rows[i][1]);
     }
     auto_rig struct rig r = {.plan = NULL};
-    assert_true(
-        compile(&r, PLACE "  source: {artifact: '/b/{rev}/shop-{rev}.tar', sha256: '/b/{rev}/SUMS'}\n"));
+    assert_true(compile(
+        &r, PLACE
+        "  source: {artifact: '/b/{rev}/shop-{rev}.tar', sha256: '/b/{rev}/SUMS', ca: /etc/ssl/ci.pem, token: 'file:/t', strip: 1}\n"));
     assert_string_equal(r.plan->repo, "artifact:/b/{rev}/shop-{rev}.tar");
     assert_string_equal(r.plan->resolve_step.verb, "source.resolve");
     assert_null(r.plan->log_step.verb);

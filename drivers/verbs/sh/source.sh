@@ -16,7 +16,7 @@ unpack() {
     unpack_to=$work/tree
     mkdir "$unpack_to"
     if [ -d "$file" ]; then
-        unpack_to=$file
+        unpack_to=$(cd "$file" && pwd -P) || refuse auth "cannot go into $file as $(id -un)"
     elif unpack_out=$(tar -xf "$file" -C "$unpack_to" --strip-components="$strip" --no-same-owner 2>&1); then
         :
     elif [ "$(head -c 2 "$file")" = PK ]; then
@@ -26,6 +26,7 @@ unpack() {
     else
         refuse refused "cannot unpack $file: $(printf '%s\n' "$unpack_out" | tail_line)"
     fi
+    unpack_out=$(find "$unpack_to" 2>&1 >/dev/null) || refuse auth "cannot read all of $file: $(printf '%s\n' "$unpack_out" | tail_line)"
     [ -n "$(find "$unpack_to" -mindepth 1 -print -quit)" ] || refuse refused "$file holds nothing$([ "$strip" = 0 ] || echo " below the first $strip directories (strip)")"
 }
 # What git does not keep is not lost silently.
@@ -68,7 +69,10 @@ commit_of() {
     entries >"$work/entries" && w update-index -z --index-info <"$work/entries" || return
     commit_tree=$(w write-tree) || return
     commit_date=$(find "$unpack_to" ! -type d -printf '%T@\n' | sort -n | tail -n 1)
-    export GIT_AUTHOR_NAME=release GIT_AUTHOR_EMAIL=artifact GIT_AUTHOR_DATE="${commit_date%%.*} +0000"
+    commit_date=${commit_date%%.*}
+    # Reproducible archives say 0 or 1, which git takes for seconds only behind an @; what is before 1970 it does not know at all.
+    case $commit_date in '' | -*) commit_date=0 ;; esac
+    export GIT_AUTHOR_NAME=release GIT_AUTHOR_EMAIL=artifact GIT_AUTHOR_DATE="@$commit_date +0000"
     export GIT_COMMITTER_NAME=release GIT_COMMITTER_EMAIL=artifact GIT_COMMITTER_DATE="$GIT_AUTHOR_DATE"
     printf '%s\n\nsha256 %s strip %s\n' "$file_name" "$1" "$strip" | w commit-tree "$commit_tree"
 }
