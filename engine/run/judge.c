@@ -214,18 +214,21 @@ static void add_rate(struct rate *io, struct rate more)
     io->hits += more.hits;
 }
 
+static double mean_ms(const struct look_sum *sum)
+{
+    return sum->timed > 0 ? sum->ms / (double)sum->timed : -1;
+}
+
+/* A look that tells no time of either side ends what was slow in a row. */
 static void take_times(struct judge *j, const struct plan_judge *judge, const struct look_sum *released,
                        const struct look_sum *others)
 {
     struct soak_counts *t = &j->tally;
-    if (released->timed == 0)
-        return;
-    t->ms = released->ms / (double)released->timed;
-    if (others->timed == 0)
-        return;
-    t->others_ms = others->ms / (double)others->timed;
+    t->ms = mean_ms(released);
+    t->others_ms = mean_ms(others);
     double most = t->others_ms * (double)judge->slower_percent / 100;
-    t->slow_looks = t->ms > most && t->ms - t->others_ms >= VERDICT_SLOW_MS ? t->slow_looks + 1 : 0;
+    bool slow = t->ms >= 0 && t->others_ms >= 0 && t->ms > most && t->ms - t->others_ms >= VERDICT_SLOW_MS;
+    t->slow_looks = slow ? t->slow_looks + 1 : 0;
 }
 
 /* Its balancer would send it requests, and does not, because its own checks of it fail. */
@@ -300,7 +303,9 @@ static enum judged counts_say(struct judge *j, const struct core *core, const st
     }
     json_decref(j->last);
     j->last = rows;
-    return verdict_of(judge, &j->tally, (enum judge_look)req->look, why);
+    enum judged said = verdict_of(judge, &j->tally, (enum judge_look)req->look, why);
+    j->tally.decided |= req->look == JUDGE_LAST && j->tally.released.of >= judge->min_requests;
+    return said;
 }
 
 /* Bad is what one judge calls bad, and well what all do. */

@@ -102,11 +102,13 @@ enum judged verdict_of(const struct plan_judge *j, const struct soak_counts *t, 
                        struct buf *why)
 {
     bool last = look == JUDGE_LAST, enough = t->released.of >= j->min_requests;
-    const struct levels at = last ? (struct levels){VERDICT_LEVEL, VERDICT_LEAST}
-                                  : (struct levels){VERDICT_LEVEL_EARLY, VERDICT_LEAST_EARLY};
+    /* Few requests, or one more look after that of the end: many looks, of which only what is beyond doubt counts. */
+    bool decides = last && enough && !t->decided;
+    const struct levels at = decides ? (struct levels){VERDICT_LEVEL, VERDICT_LEAST}
+                                     : (struct levels){VERDICT_LEVEL_EARLY, VERDICT_LEAST_EARLY};
     if (down(t, why))
         return JUDGED_BADLY;
-    if ((enough || !last) && (too_many(j, t, at, why) || worse(j, t, at, why)))
+    if (too_many(j, t, at, why) || worse(j, t, at, why))
         return JUDGED_BADLY;
     if (!last)
         return JUDGED_NOT;

@@ -10,7 +10,7 @@
 #include "plans/judge.h"
 
 /* A limit counts as broken when what was counted had a chance below this, were it kept. EARLY, for each look before the soak
- * is over: a hundred such looks together add less than a fiftieth to the chance of the last one (Haybittle and Peto). */
+ * is over, and for those after it that wait for requests or for what else is asked: a hundred such looks together add less than a fiftieth to the chance of the last one (Haybittle and Peto). */
 #define VERDICT_LEVEL       0.005
 #define VERDICT_LEVEL_EARLY 1e-6
 /* Whatever the chances say: so few errors are nobody's verdict. */
@@ -26,12 +26,13 @@
 struct soak_counts {
     struct rate released, others; /* errors of requests */
     size_t n_others;              /* nodes to hold it against */
-    double ms, others_ms;         /* of the last look that told it; < 0: none did */
+    double ms, others_ms;         /* of the last look; < 0: it told none */
     uint32_t slow_looks;          /* the last ones, in a row */
     uint32_t down_looks;
     const char *down; /* a released server that gets no requests, and its balancer says why; NULL: none */
     const char *anew; /* a balancer that began to count anew; NULL: none did */
     uint32_t n_anew;  /* how often */
+    bool decided;     /* by these counts, in a look after the soak; what else is asked was not of one mind */
 };
 
 /* `why` gets the verdict's words: what was seen and what was wanted. */

@@ -211,6 +211,28 @@ static void verdicts_say_what_was_seen_and_wanted(void **state)
     assert_true(str_starts(buf_str(&why), t.down));
 }
 
+/* After the soak each look is a last one, and while requests are waited for there may be a hundred of them. */
+static void few_requests_that_all_fail_are_no_lack_of_requests(void **state)
+{
+    (void)state;
+    auto_buf struct buf why = BUF_INIT(2000);
+    struct plan_judge judge = all_limits;
+    judge.min_requests = 500;
+    struct soak_counts t = {.released = {488, 488}, .ms = -1, .others_ms = -1};
+    assert_int_equal(say(t, &judge, JUDGE_LAST, &why), JUDGED_BADLY);
+    assert_string_equal(buf_str(&why), "100% errors (488 of 488 requests); no other node is left to hold it "
+                                       "against; wanted at most 1%");
+    const struct plan_judge only_others = {.worse_percent = 200, .min_requests = 500};
+    t = (struct soak_counts){.released = {90, 400}, .others = {0, 4000}, .n_others = 3, .ms = -1};
+    assert_int_equal(say(t, &only_others, JUDGE_LAST, &why), JUDGED_BADLY);
+    t = (struct soak_counts){.released = {15, 499}, .ms = -1, .others_ms = -1};
+    assert_int_equal(say(t, &judge, JUDGE_LAST, &why), JUDGED_NOT); /* one in 5,000: it may be chance */
+    t.released.of = 500;
+    assert_int_equal(say(t, &judge, JUDGE_LAST, &why), JUDGED_BADLY);
+    t.decided = true;
+    assert_int_equal(say(t, &judge, JUDGE_LAST, &why), JUDGED_WELL);
+}
+
 /* ---- counts --------------------------------------------------------------- */
 
 struct world {
@@ -344,6 +366,37 @@ static void a_balancer_that_counts_anew_is_left_out_for_that_look(void **state)
     assert_string_equal(fact(&w, "judge.errors"), "0");
     assert_string_equal(fact(&w, "judge.others_requests"), "300");
     assert_non_null(strstr(fact(&w, JUDGE_FACT_WHY), "; lb1 began to count anew 1 time: "));
+    world_fini(&w);
+}
+
+/* `took`: how long answers of app1 take; those of app2 take 10 ms. */
+static void timed(struct world *w, int requests, int took)
+{
+    row(w, "lb1", "app1",
+        arena_printf(&w->arena, "\"requests\":%d,\"errors\":0,\"answer_ms\":%d", requests, took));
+    counts(w, "lb1", "app2", requests, 0);
+}
+
+static void slow_is_what_is_so_up_to_the_end(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    timed(&w, 0, 40);
+    assert_int_equal(look(&w, JUDGE_FIRST), JUDGED_NOT);
+    for (int k = 1; k < VERDICT_SLOW_LOOKS; k++) {
+        timed(&w, k * 100, 40);
+        assert_int_equal(look(&w, JUDGE_EARLY), JUDGED_NOT);
+    }
+    timed(&w, VERDICT_SLOW_LOOKS * 100, 40);
+    assert_int_equal(look(&w, JUDGE_LAST), JUDGED_BADLY);
+    assert_non_null(strstr(fact(&w, JUDGE_FACT_WHY), "; answers take 40 ms, those of the others 10 ms; "));
+    timed(&w, VERDICT_SLOW_LOOKS * 100, 40); /* no requests meanwhile: these numbers are old */
+    assert_int_equal(look(&w, JUDGE_LAST), JUDGED_WELL);
+    assert_string_equal(fact(&w, "judge.answer_ms"), "");
+    timed(&w, VERDICT_SLOW_LOOKS * 100 + 100, 40); /* and they were not in a row */
+    assert_int_equal(look(&w, JUDGE_LAST), JUDGED_WELL);
+    assert_string_equal(fact(&w, "judge.answer_ms"), "40");
     world_fini(&w);
 }
 
@@ -488,8 +541,10 @@ int main(void)
         cmocka_unit_test(healthy_soaks_are_hardly_ever_failed),
         cmocka_unit_test(bad_revisions_are_found_as_soon_as_there_are_requests),
         cmocka_unit_test(verdicts_say_what_was_seen_and_wanted),
+        cmocka_unit_test(few_requests_that_all_fail_are_no_lack_of_requests),
         cmocka_unit_test(what_came_before_the_soak_does_not_count),
         cmocka_unit_test(a_balancer_that_counts_anew_is_left_out_for_that_look),
+        cmocka_unit_test(slow_is_what_is_so_up_to_the_end),
         cmocka_unit_test(one_that_its_balancer_calls_down_fails_the_stage),
         cmocka_unit_test(a_balancer_that_does_not_count_is_refused_by_name),
         cmocka_unit_test(every_judge_is_heard),
