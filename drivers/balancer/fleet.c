@@ -158,6 +158,7 @@ static void show_server(struct lb *lb, size_t peer, const struct lb_server *s)
     if (s->traffic)
         set_traffic(row, s->traffic);
     json_object_set_new(row, "serving", json_boolean(s->serving));
+    json_object_set_new(row, "up", json_boolean(s->up));
     /* The same name in several pools is several rows. */
     show_row(op,
              lb->n_pools > 1 || lb->every || !lb->kind->pools_param

@@ -28,7 +28,7 @@ struct judge {
     struct arena arena;
     struct server_of *servers; /* by name */
     size_t n_servers;
-    json_t *last; /* rows of the last look by the name of their fact */
+    json_t *last; /* rows of the last look by key_of */
     struct soak_counts tally;
 };
 
@@ -149,15 +149,23 @@ static int64_t number_of(const json_t *row, const char *key)
     return json_is_integer(v) ? json_integer_value(v) : -1;
 }
 
+/* Facts are named BALANCER.SERVER, and two blocks may ask one balancer for different backends. */
+static const char *key_of(const json_t *row, struct arena *a)
+{
+    return arena_printf(a, "%s\n%s\n%s", text_of(row, "balancer"), text_of(row, "backend"),
+                        text_of(row, "server"));
+}
+
 static json_t *rows_of(const struct op_result *r)
 {
+    auto_arena struct arena scratch = {0};
     json_t *rows = json_object();
     for (size_t i = 0; i < r->n_facts; i++) {
         json_t *row =
             str_starts(r->facts[i].name, LB_FACT_SHOW) ? json_loads(r->facts[i].value, 0, NULL) : NULL;
         bool server = *text_of(row, "server") && *text_of(row, "balancer");
         if (server)
-            json_object_set(rows, r->facts[i].name, row);
+            json_object_set(rows, key_of(row, &scratch), row);
         json_decref(row);
     }
     return rows;
@@ -231,11 +239,12 @@ static void take_times(struct judge *j, const struct plan_judge *judge, const st
     t->slow_looks = slow ? t->slow_looks + 1 : 0;
 }
 
-/* Its balancer would send it requests, and does not, because its own checks of it fail. */
+/* Its balancer would send it requests, and does not, because its own checks of it fail. One that stands by while others serve is
+ * well. */
 static bool is_down(const json_t *row)
 {
     const char *admin = text_of(row, "admin");
-    return json_is_false(json_object_get(row, "serving")) &&
+    return json_is_false(json_object_get(row, "serving")) && json_is_false(json_object_get(row, "up")) &&
            lb_state_is_in(lb_state_of_word(admin, strlen(admin)));
 }
 

@@ -407,7 +407,7 @@ static void backups_are_counted_when_they_serve(void **state)
     rig_talk(port, "set server bak/b1 state drain\n");
     assert_string_equal(serving(), "0110");
     RUN(&show, "haproxy.show", {"sockets", sock}, {"backend", "bak"});
-    assert_says(rig_fact(&show, b3), "\"serving\":false");
+    assert_says(rig_fact(&show, b3), "\"serving\":false,\"up\":true");
     rig_talk(port, "set server bak/b2 state drain\n");
     assert_string_equal(serving(), "0010");
     RUN(&alone, "haproxy.show", {"sockets", sock}, {"backend", "bak"});

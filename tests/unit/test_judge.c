@@ -295,7 +295,7 @@ static void row(struct world *w, const char *lb, const char *server, const char 
         arena_printf(&w->arena, LB_FACT_SHOW "%s.%s", lb, server),
         arena_printf(&w->arena,
                      "{\"balancer\":\"%s\",\"backend\":\"site\",\"server\":\"%s\",\"state\":\"UP\","
-                     "\"admin\":\"ready\",\"serving\":true,%s}",
+                     "\"admin\":\"ready\",\"serving\":true,\"up\":true,%s}",
                      lb, server, more)};
 }
 
@@ -409,11 +409,53 @@ static void one_that_its_balancer_calls_down_fails_the_stage(void **state)
         counts(&w, "lb1", "app2", 50, 0);
         w.rows[w.n_rows++] = (struct op_pair){
             "lb.lb1.app1", "{\"balancer\":\"lb1\",\"server\":\"app1\",\"state\":\"DOWN\",\"admin\":\"ready\","
-                           "\"serving\":false,\"requests\":9,\"errors\":0}"};
+                           "\"serving\":false,\"up\":false,\"requests\":9,\"errors\":0}"};
         assert_int_equal(look(&w, k ? JUDGE_EARLY : JUDGE_FIRST),
                          k == VERDICT_DOWN_LOOKS ? JUDGED_BADLY : JUDGED_NOT);
     }
     assert_true(str_starts(fact(&w, JUDGE_FACT_WHY), "app1 gets no requests from lb1: DOWN; "));
+    world_fini(&w);
+}
+
+/* A backup gets no requests as long as others do, and nothing is wrong with it. */
+static void one_that_stands_by_is_not_down(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    for (int k = 0; k <= VERDICT_DOWN_LOOKS; k++) {
+        counts(&w, "lb1", "app2", 50, 0);
+        w.rows[w.n_rows++] = (struct op_pair){
+            "lb.lb1.app1", "{\"balancer\":\"lb1\",\"server\":\"app1\",\"state\":\"UP\",\"admin\":\"ready\","
+                           "\"serving\":false,\"up\":true,\"requests\":9,\"errors\":0}"};
+        assert_int_equal(look(&w, k ? JUDGE_EARLY : JUDGE_FIRST), JUDGED_NOT);
+    }
+    world_fini(&w);
+}
+
+static void backend_counts(struct world *w, const char *backend, int requests, int errors)
+{
+    w->rows[w->n_rows++] = (struct op_pair){
+        "lb.lb1.app1",
+        arena_printf(
+            &w->arena,
+            "{\"balancer\":\"lb1\",\"backend\":\"%s\",\"server\":\"app1\",\"requests\":%d,\"errors\":%d}",
+            backend, requests, errors)};
+}
+
+/* Two blocks: their facts have one name. */
+static void backends_of_one_balancer_are_counted_apart(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    for (int k = 0; k < 2; k++) {
+        backend_counts(&w, "site", k * 200, k * 50);
+        backend_counts(&w, "api", k * 200 + 1000, 0);
+        assert_int_equal(look(&w, k ? JUDGE_EARLY : JUDGE_FIRST), k ? JUDGED_BADLY : JUDGED_NOT);
+    }
+    assert_string_equal(fact(&w, "judge.requests"), "400");
+    assert_string_equal(fact(&w, "judge.errors"), "50");
     world_fini(&w);
 }
 
@@ -546,6 +588,8 @@ int main(void)
         cmocka_unit_test(a_balancer_that_counts_anew_is_left_out_for_that_look),
         cmocka_unit_test(slow_is_what_is_so_up_to_the_end),
         cmocka_unit_test(one_that_its_balancer_calls_down_fails_the_stage),
+        cmocka_unit_test(one_that_stands_by_is_not_down),
+        cmocka_unit_test(backends_of_one_balancer_are_counted_apart),
         cmocka_unit_test(a_balancer_that_does_not_count_is_refused_by_name),
         cmocka_unit_test(every_judge_is_heard),
         cmocka_unit_test(a_program_judges_by_its_status_and_says_why),

@@ -278,7 +278,7 @@ static void show_tells_every_server(void **state)
     assert_string_equal(
         rig_fact(&show, "lb.b.app2"),
         "{\"balancer\":\"b\",\"backend\":\"shop\",\"server\":\"app2\",\"state\":\"UP\",\"admin\":"
-        "\"ready\",\"sessions\":0,\"queued\":0,\"weight\":20,\"serving\":true}");
+        "\"ready\",\"sessions\":0,\"queued\":0,\"weight\":20,\"serving\":true,\"up\":true}");
     RUN(&none, "command.show", {"program", "[\"/nosuch/program\"]"}, {"backend", "shop"});
     assert_int_equal(none.r->outcome, OUT_FAILED);
     assert_says(none.r->err.text, "/nosuch/program");

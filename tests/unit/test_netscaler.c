@@ -411,7 +411,7 @@ static void a_thousand_servers_are_one_question(void **state)
     snprintf(name, sizeof name, "lb.http://127.0.0.1:%d.web999", port_c);
     assert_says(rig_fact(&show, name),
                 "\"state\":\"UP\",\"admin\":\"enabled\",\"sessions\":0,\"queued\":0,\"weight\":1,"
-                "\"requests\":0,\"serving\":true}");
+                "\"requests\":0,\"serving\":true,\"up\":true}");
 }
 
 static void who_else_sends_there_is_found(void **state)
