@@ -3,6 +3,7 @@
 #include "plans/judge.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,8 +119,8 @@ static void prometheus_make(struct compiler *c, const struct value *v, struct pl
     char *end = NULL;
     if (max == NULL || max->kind != VALUE_SCALAR)
         return; /* told already */
-    (void)strtod(max->text, &end);
-    if (end == max->text || *end != '\0')
+    double most = strtod(max->text, &end);
+    if (end == max->text || *end != '\0' || !isfinite(most))
         problem_at(c->r.problems, max->at, "release: judge: prometheus: max: '%s' is not a number",
                    max->text);
 }

@@ -563,6 +563,8 @@ static void a_program_judges_by_its_status_and_says_why(void **state)
     } rows[] = {
         {"echo looking; echo all is well", OUT_OK, "well", "cmd: status 0: all is well"},
         {"echo one; echo carts are empty >&2; exit 3", OUT_OK, "badly", "cmd: status 3: carts are empty"},
+        {"seq 1 3000; echo the carts are full; exit 4", OUT_OK, "badly", "cmd: status 4: the carts are full"},
+        {"printf %3000d 7", OUT_OK, "well", "    7"}, /* the end of a line that is too long */
         {"exit 1", OUT_OK, "badly", "cmd: status 1: it said nothing"},
         {"kill -9 $$", OUT_FAILED, "", "was ended by signal 9"}, /* no verdict */
     };

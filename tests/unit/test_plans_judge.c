@@ -121,6 +121,12 @@ static void every_mistake_is_told_with_its_place(void **state)
         {HEAD BALANCER "  judge: {errors: 1%, on_no_traffic: maybe}\n", "'maybe' is not stop or pass"},
         {HEAD BALANCER "  judge: {errors: 1%}\n  soak: 0s\n", "`soak` is 0, so there is no time in which"},
         {HEAD BALANCER "  judge: {slower: 2x}\n  soak: 3s\n", "slower: it takes a `soak` of at least 5s"},
+        {HEAD "  judge: {prometheus: {url: 'http://mon:9090', query: up, max: nan}}\n",
+         "release: judge: prometheus: max: 'nan' is not a number"},
+        {HEAD "  judge: {prometheus: {url: 'http://mon:9090', query: up, max: 1e999}}\n",
+         "release: judge: prometheus: max: '1e999' is not a number"},
+        {HEAD "  judge: {prometheus: {url: 'http://mon:9090', query: up, max: 1ms}}\n",
+         "release: judge: prometheus: max: '1ms' is not a number"},
         {HEAD "  judge: {errors: 1%}\n",
          "pillar/prod.sls:7:10: release: judge: what clients get is counted by a balancer, and "
          "`balancer:` names none\n"},
