@@ -107,8 +107,16 @@ class Table:
         return sorted(self.services.items(), key=lambda s: (s[0][0], s[0][1], s[0][2], order(s[0][3]) if s[0][3] else ()))
 
     def count(self, key, server):
-        """active, inactive, templates"""
-        states = [c[1] for c in self.connections if c[4] == server and (key[0] or c[3] == key[3] and c[0] == NAMES[key[2]])]
+        """active, inactive, templates. A mark's server has port 0, its connections have the port that their client asked for; which mark
+        they had is not listed, so those to a service that has an address are none of its."""
+        host, _, port = server.rpartition(":")
+        addressed = {(NAMES[k[2]], k[3]) for k in self.services if not k[0]}
+        if key[0]:
+            ours = [c for c in self.connections if (c[4] == server or port == "0" and c[4].rpartition(":")[0] == host)
+                    and (c[0], c[3]) not in addressed]
+        else:
+            ours = [c for c in self.connections if c[4] == server and (c[0], c[3]) == (NAMES[key[2]], key[3])]
+        states = [c[1] for c in ours]
         active, templates = states.count("ESTABLISHED"), states.count("NONE")
         return active, len(states) - active - templates, templates
 

@@ -119,6 +119,30 @@ static void a_list_is_read_by_its_columns(void **state)
     assert_true(s->active == 1 && s->weight == 2 && s->inactive == 3 && s->templates == 4);
 }
 
+static void connections_of_a_mark_are_those_to_any_port(void **state)
+{
+    static const char text[] =
+        "quiescent 0\nopen 10.0.0.11:80 2\nopen 10.0.0.11:443 3\nopen 10.0.0.12:80 7\n"
+        "open [2001:db8::b]:80 1\nopen [2001:db8::b]:443 1\nlist\n" HEAD TITLES "FWM  1 wlc\n"
+        "  -> 10.0.0.11:0                  1         0           1          4         \n"
+        "  -> 10.0.0.13:0                  1         0           0          0         \n"
+        "TCP  10.0.0.1:80 wrr\n"
+        "  -> 10.0.0.11:80                 1         0           0          0         \n"
+        "  -> 10.0.0.12:8080               1         0           0          0         \n"
+        "FWM  2 IPv6 wlc\n"
+        "  -> [2001:db8::b]:0              1         0           0          0         \n";
+    (void)state;
+    auto_arena struct arena a = {0};
+    struct lvs_table t;
+    struct err err;
+    if (!parse(text, &a, &t, &err))
+        fail_msg("%s", err.text);
+    static const int64_t wanted[] = {5, 0, 2, 0, 2};
+    assert_int_equal(t.n, sizeof wanted / sizeof *wanted);
+    for (size_t i = 0; i < t.n; i++)
+        assert_int_equal(t.rows[i].open, wanted[i]);
+}
+
 static void what_is_no_list_is_said(void **state)
 {
     static const struct {
@@ -129,7 +153,8 @@ static void what_is_no_list_is_said(void **state)
         {"<html>\n", "no list"},
         {"list\n", "no line \"IP Virtual Server\""},
         {"list\n<html><body>\n", "no line \"IP Virtual Server\""},
-        {"open a b\nlist\n", "are no number"},
+        {"open 10.0.0.11:80 b\nlist\n", "are no number"},
+        {"open app1:80 1\nlist\n", "\"app1:80\", which is no address"},
         {"list\n" HEAD, "no column Weight"},
         {"list\n" HEAD
          "Prot LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port Forward Weight ActiveConn "
@@ -168,6 +193,7 @@ int main(void)
         cmocka_unit_test(services_have_one_way_to_be_written),
         cmocka_unit_test(an_address_without_a_port_is_each_of_them),
         cmocka_unit_test(a_list_is_read_by_its_columns),
+        cmocka_unit_test(connections_of_a_mark_are_those_to_any_port),
         cmocka_unit_test(what_is_no_list_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,8 +37,9 @@ struct lvs_server {
     struct lvs_address address;
     int weight;
     int64_t active, inactive, templates;
-    int64_t
-        open; /* connections that may still carry something, of all services of this address; 0 where they were not asked for */
+    /* Connections that may still carry something, of all services of this address (port 0: to any port of its host); 0 where
+     * they were not asked for. */
+    int64_t open;
 };
 struct lvs_table {
     struct lvs_service *services;

@@ -117,7 +117,7 @@ static const char *const column_names[N_COLUMNS] = {"Weight", "PersistConn", "Ac
 struct lvs_reader {
     struct arena *a;
     struct lvs_table *t;
-    struct lvs_server *opens; /* text and open only */
+    struct lvs_server *opens; /* address and open only */
     size_t n_opens, room;
     int columns[N_COLUMNS]; /* which word of a real server's line; 0: no title names it */
     int n_titles;
@@ -180,6 +180,18 @@ static bool take_service(struct lvs_reader *r, const struct words *w, struct err
     return true;
 }
 
+/* A mark's real server has port 0, and each of its connections that of its client's. */
+static int64_t open_of(const struct lvs_reader *r, const struct lvs_server *s)
+{
+    int64_t ret = 0;
+    for (size_t i = 0; i < r->n_opens; i++) {
+        const struct lvs_address *to = &r->opens[i].address;
+        if (!strcmp(to->host, s->address.host) && (s->address.port == 0 || to->port == s->address.port))
+            ret += r->opens[i].open;
+    }
+    return ret;
+}
+
 static bool take_server(struct lvs_reader *r, const struct words *w, struct err *err)
 {
     int64_t n[N_COLUMNS];
@@ -200,10 +212,7 @@ static bool take_server(struct lvs_reader *r, const struct words *w, struct err 
     }
     s->weight = (int)n[COL_WEIGHT];
     s->templates = n[COL_TEMPLATES], s->active = n[COL_ACTIVE], s->inactive = n[COL_INACTIVE];
-    for (size_t i = 0; i < r->n_opens; i++) {
-        if (!strcmp(r->opens[i].text, s->text))
-            s->open = r->opens[i].open;
-    }
+    s->open = open_of(r, s);
     r->t->n++;
     return true;
 }
@@ -244,8 +253,11 @@ static bool take_open(struct lvs_reader *r, const struct words *w, struct err *e
     struct lvs_server *s = &r->opens[r->n_opens];
     if (r->n_opens >= r->room)
         return err_set(err, E_LIMIT, "has connections to more than %d real servers", ROWS_MAX);
-    *s = (struct lvs_server){.text = w->w[1]};
+    *s = (struct lvs_server){.open = 0};
     r->n_opens++;
+    if (!lvs_address_parse(w->w[1], r->a, &s->address) || s->address.port < 0)
+        return err_set(err, E_PROTO, "has connections to \"%.100s\", which is no address with its port",
+                       w->w[1]);
     return number_parse(w->w[2], INT32_MAX, &s->open) ||
            err_set(err, E_PROTO, "the connections of %.100s are no number", w->w[1]);
 }
