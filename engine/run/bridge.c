@@ -224,7 +224,7 @@ void bridge_core_plan(const struct plan *plan, struct arena *arena, struct core_
 /* What is asked first; what else, when the soak is over, goes with it. */
 static const struct plan_step *judge_step(const struct plan_judge *judge)
 {
-    return judge->step.verb ? &judge->step : judge->cmd.verb ? &judge->cmd : &judge->prometheus;
+    return judge->step.verb ? &judge->step : judge->prometheus.verb ? &judge->prometheus : &judge->cmd;
 }
 
 const struct verb *bridge_verb(const struct plan *plan, const struct op_req *req,
@@ -475,10 +475,11 @@ static void other_drains(const struct job_basis *a, struct job *job)
     }
 }
 
+/* A program of the user's comes last: one that does not end takes no time from the others. */
 static void other_judges(const struct job_basis *a, struct job *job, const struct plan_step *first)
 {
     const struct plan_judge *judge = plan_role_of(a->plan, job->req.group).judge;
-    const struct plan_step *asked[] = {&judge->cmd, &judge->prometheus};
+    const struct plan_step *asked[] = {&judge->prometheus, &judge->cmd};
     for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++)
         if (asked[i]->verb && asked[i] != first)
             job_also(job, step_job(a, asked[i], verb_find(asked[i]->verb, NULL), &job->req));
@@ -491,10 +492,10 @@ struct job *bridge_job(const struct job_basis *a, const struct op_req *req)
     struct job *job = step_job(a, step, verb, req);
     if (req->role == ROLE_GUARD && req->step != CORE_NO_STEP)
         other_drains(a, job);
-    if (req->role == ROLE_JUDGE && req->look == JUDGE_LAST)
-        other_judges(a, job, step);
     for (const struct plan_step *also = step->also; also; also = also->also)
         job_also(job, step_job(a, also, verb_find(also->verb, NULL), req));
+    if (req->role == ROLE_JUDGE && req->look == JUDGE_LAST)
+        other_judges(a, job, step);
     return job;
 }
 

@@ -156,10 +156,9 @@ static const char *key_of(const json_t *row, struct arena *a)
                         text_of(row, "server"));
 }
 
-static json_t *rows_of(const struct op_result *r)
+static void add_rows(json_t *rows, const struct op_result *r)
 {
     auto_arena struct arena scratch = {0};
-    json_t *rows = json_object();
     for (size_t i = 0; i < r->n_facts; i++) {
         json_t *row =
             str_starts(r->facts[i].name, LB_FACT_SHOW) ? json_loads(r->facts[i].value, 0, NULL) : NULL;
@@ -168,7 +167,6 @@ static json_t *rows_of(const struct op_result *r)
             json_object_set(rows, key_of(row, &scratch), row);
         json_decref(row);
     }
-    return rows;
 }
 
 static bool fell(const json_t *row, const json_t *before, const char *key)
@@ -297,24 +295,52 @@ static void say_numbers(const struct judge *j, struct facts *facts, struct arena
                   numbers[i].n < 0 ? "" : arena_printf(arena, "%lld", (long long)numbers[i].n));
 }
 
-/* The balancers' part. */
-static enum judged counts_say(struct judge *j, const struct core *core, const struct op_req *req,
-                              const struct op_result *r, struct buf *why)
+static bool is_job_of(const struct job *job, const struct plan_step *step)
 {
+    return step->verb && strcmp(job->spec.verb->name, step->verb) == 0;
+}
+
+/* What all balancers told; *ret_lack: why one could not be asked. */
+static json_t *rows_told(const struct plan_judge *judge, const struct job *job, const char **ret_lack)
+{
+    json_t *rows = json_object();
+    *ret_lack = NULL;
+    for (; job; job = job->also) {
+        if (is_job_of(job, &judge->cmd) || is_job_of(job, &judge->prometheus))
+            continue;
+        add_rows(rows, job->own);
+        if (job->own->outcome != OUT_OK && !*ret_lack)
+            *ret_lack = job->own->err.text;
+    }
+    return rows;
+}
+
+/* The balancers' part. Those that could not be asked have counted on: what that comes to is seen in a later look. */
+static enum judged counts_say(struct judge *j, const struct core *core, const struct job *job,
+                              struct buf *why)
+{
+    const struct op_req *req = &job->req;
     const struct plan_judge *judge = plan_role_of(j->plan, req->group).judge;
-    json_t *rows = rows_of(r);
+    const char *lack;
+    json_t *rows = rows_told(judge, job, &lack);
     if (req->look == JUDGE_FIRST || !j->last) {
         j->role = req->group;
         learn_servers(j, judge);
         j->tally = (struct soak_counts){.ms = -1, .others_ms = -1, .n_others = count_others(j, core)};
     } else {
         take_rows(j, core, judge, rows);
+        if (lack)
+            json_object_update_missing(rows, j->last);
     }
     json_decref(j->last);
     j->last = rows;
-    enum judged said = verdict_of(judge, &j->tally, (enum judge_look)req->look, why);
-    j->tally.decided |= req->look == JUDGE_LAST && j->tally.released.of >= judge->min_requests;
-    return said;
+    struct soak_counts t = j->tally;
+    t.decided |= lack != NULL;
+    enum judged said = verdict_of(judge, &t, (enum judge_look)req->look, why);
+    j->tally.decided |= req->look == JUDGE_LAST && !lack && t.released.of >= judge->min_requests;
+    if (lack)
+        buf_printf(why, "%snot all balancers could be asked: %s", why->len > 0 ? "; " : "", lack);
+    return lack && said == JUDGED_WELL ? JUDGED_NOT : said;
 }
 
 /* Bad is what one judge calls bad, and well what all do. */
@@ -326,43 +352,47 @@ static enum judged both(enum judged a, enum judged b)
 }
 
 /* What a program or a query said, when the soak is over. */
-static enum judged ask_says(const struct plan_step *step, const struct op_result *r, const char *name,
+static enum judged ask_says(const struct plan_step *step, const struct job *job, const char *name,
                             struct buf *why)
 {
-    const char *said = op_pair_value(r->facts, r->n_facts, name);
     auto_buf struct buf words = BUF_INIT(100);
     if (!step->verb)
         return JUDGED_WELL;
+    while (job && !is_job_of(job, step))
+        job = job->also;
+    if (!job)
+        return JUDGED_NOT;
+    const struct op_result *r = job->own;
+    const char *said = r->outcome == OUT_OK ? op_pair_value(r->facts, r->n_facts, name) : NULL;
     buf_printf(&words, "%s" JUDGE_WORDS, name);
     const char *text = op_pair_value(r->facts, r->n_facts, buf_str(&words));
-    buf_printf(why, "%s%s", why->len > 0 ? "; " : "", text ? text : "");
+    buf_puts(why, why->len > 0 ? "; " : "");
+    if (said)
+        buf_puts(why, text ? text : "");
+    else
+        buf_printf(why, "%s: no verdict (%s)", name + strlen(JUDGE_FACT), r->err.text);
     return !said                            ? JUDGED_NOT
            : strcmp(said, JUDGE_WELL) == 0  ? JUDGED_WELL
            : strcmp(said, JUDGE_BADLY) == 0 ? JUDGED_BADLY
                                             : JUDGED_NOT;
 }
 
-enum judged judge_take(struct judge *j, const struct core *core, const struct op_req *req,
-                       const struct op_result *r, struct facts *facts)
+enum judged judge_take(struct judge *j, const struct core *core, const struct job *job, struct facts *facts)
 {
     auto_arena struct arena scratch = {0};
+    const struct op_req *req = &job->req;
     const struct plan_judge *judge = plan_role_of(j->plan, req->group).judge;
-    uint32_t none = (uint32_t)j->plan->n_nodes;
     auto_buf struct buf why = BUF_INIT(4000);
     enum judged said = JUDGED_WELL;
-    if (r->outcome != OUT_OK) {
-        facts_set(facts, none, JUDGE_FACT_WHY, r->err.text);
-        return JUDGED_NOT;
-    }
     if (judge->step.verb) {
-        said = counts_say(j, core, req, r, &why);
+        said = counts_say(j, core, job, &why);
         say_numbers(j, facts, &scratch);
     }
     if (req->look == JUDGE_LAST) {
-        said = both(said, ask_says(&judge->cmd, r, JUDGE_FACT "cmd", &why));
-        said = both(said, ask_says(&judge->prometheus, r, JUDGE_FACT "prometheus", &why));
+        said = both(said, ask_says(&judge->cmd, job, JUDGE_FACT "cmd", &why));
+        said = both(said, ask_says(&judge->prometheus, job, JUDGE_FACT "prometheus", &why));
     }
-    facts_set(facts, none, JUDGE_FACT_WHY, buf_str(&why));
+    facts_set(facts, (uint32_t)j->plan->n_nodes, JUDGE_FACT_WHY, buf_str(&why));
     return said;
 }
 
@@ -383,10 +413,11 @@ void judge_fits(const struct plan *plan, uint32_t role, const struct op_result *
 {
     const struct plan_judge *judge = plan_role_of(plan, role).judge;
     struct judge *j = judge_new(plan);
-    json_t *rows = rows_of(r), *told = json_object(), *row;
+    json_t *rows = json_object(), *told = json_object(), *row;
     const char *name;
     size_t known = 0;
     j->role = role;
+    add_rows(rows, r);
     learn_servers(j, judge);
     json_object_foreach(rows, name, row)
     {

@@ -13,6 +13,7 @@
 #define JUDGE_FACT_WHY "judge.why"
 
 struct facts;
+struct job;
 struct judge;
 struct judge *judge_new(const struct plan *plan);
 void judge_free(struct judge *j);
@@ -20,7 +21,7 @@ void judge_free(struct judge *j);
 void judge_program_fits(const struct plan_judge *judge, struct problems *problems);
 /* r: what the judge's step told. Would it know all that its limits are about? */
 void judge_fits(const struct plan *plan, uint32_t role, const struct op_result *r, struct problems *problems);
-enum judged judge_take(struct judge *j, const struct core *core, const struct op_req *req,
-                       const struct op_result *r, struct facts *facts);
+/* job: whoever was asked, each by itself. One that could not be asked has nothing to say, and hides nobody else's word. */
+enum judged judge_take(struct judge *j, const struct core *core, const struct job *job, struct facts *facts);
 
 #endif

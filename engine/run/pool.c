@@ -55,7 +55,7 @@ static void one_run(struct job *job, int64_t deadline_ms)
 {
     job->spec.deadline_mono_ms = deadline_ms;
     job->op = op_new(&job->spec);
-    job->result = op_run(job->op);
+    job->own = job->result = op_run(job->op);
 }
 
 static struct op_pair *fact_of(struct op_pair *facts, size_t n, const char *name)

@@ -95,16 +95,17 @@ static void take_job(struct run *l, struct job *job, struct event *ret)
     else
         ledger_output(&l->ledger, job, outbuf_take(&job->out));
     ledger_output(&l->ledger, job, outbuf_tail(&job->out));
-    *ret = (struct event){.kind = EV_OUTCOME,
-                          .op = job->req.op,
-                          .node = job->req.node,
-                          .outcome = r->outcome,
-                          .ready = r->ready,
-                          .changed = r->changed,
-                          .lost = r->lost,
-                          .unreached = of_node && unreached(job),
-                          .late = of_node && r->err.code == E_LATE && verb->effect == EFFECT_READ,
-                          .gauge = judges ? judge_take(l->judge, l->core, &job->req, r, l->facts) : r->gauge};
+    *ret =
+        (struct event){.kind = EV_OUTCOME,
+                       .op = job->req.op,
+                       .node = job->req.node,
+                       .outcome = judges ? OUT_OK : r->outcome, /* its verdict says what could not be asked */
+                       .ready = r->ready,
+                       .changed = r->changed,
+                       .lost = r->lost,
+                       .unreached = of_node && unreached(job),
+                       .late = of_node && r->err.code == E_LATE && verb->effect == EFFECT_READ,
+                       .gauge = judges ? judge_take(l->judge, l->core, job, l->facts) : r->gauge};
 }
 
 /* When the core has ended: its status and summary, for the journal and the chat rooms. */

@@ -59,7 +59,8 @@ struct job {
     struct op_spec spec;
     int64_t budget_ms; /* the deadline counts from when a worker takes it, not from when it queued */
     struct op *op;
-    const struct op_result *result;
+    const struct op_result *own;    /* what this one said */
+    const struct op_result *result; /* as `own`, or as all of them */
     struct job *also; /* the same question to further balancers: this worker asks them too, one by one */
     struct op_result folded; /* what all of them said; `result` then points here */
     struct outbuf out;

@@ -32,7 +32,8 @@ struct soak_counts {
     const char *down; /* a released server that gets no requests, and its balancer says why; NULL: none */
     const char *anew; /* a balancer that began to count anew; NULL: none did */
     uint32_t n_anew;  /* how often */
-    bool decided;     /* by these counts, in a look after the soak; what else is asked was not of one mind */
+    /* A look after the soak had enough already, or not all balancers were in this one: it fails a stage as an early one does. */
+    bool decided;
 };
 
 /* `why` gets the verdict's words: what was seen and what was wanted. */

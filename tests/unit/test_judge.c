@@ -247,6 +247,7 @@ struct world {
     struct judge *j;
     struct op_pair rows[8];
     size_t n_rows;
+    const char *lack; /* why not all balancers could be asked; NULL: all were */
 };
 
 /* app1 is released, app2 is not, app3 is of the environment and left alone by --only. */
@@ -305,13 +306,54 @@ static void counts(struct world *w, const char *lb, const char *server, int requ
         arena_printf(&w->arena, "\"requests\":%d,\"errors\":%d,\"answer_ms\":10", requests, errors));
 }
 
+/* What a program or a query said; NULL: it has no such judge. */
+struct said {
+    const char *verdict, *words; /* NULL: it could not be asked, for these words */
+};
+
+static struct job *job_of(struct world *w, struct job *job, const struct plan_step *step, const char *name,
+                          const struct said *said)
+{
+    struct op_pair *facts = arena_array(&w->arena, 2, sizeof(*facts));
+    struct op_result *r = arena_alloc(&w->arena, sizeof(*r));
+    facts[0] = (struct op_pair){arena_printf(&w->arena, "judge.%s", name), said->verdict};
+    facts[1] = (struct op_pair){arena_printf(&w->arena, "judge.%s.words", name), said->words};
+    *r = said->verdict ? (struct op_result){.outcome = OUT_OK, .facts = facts, .n_facts = 2}
+                       : (struct op_result){.outcome = OUT_FAILED};
+    if (!said->verdict)
+        err_set(&r->err, E_STATUS, "%s", said->words);
+    *job = (struct job){.spec = {.verb = verb_find(step->verb, NULL)}, .own = r};
+    return job;
+}
+
+static enum judged look_at(struct world *w, enum judge_look look, const struct said *cmd,
+                           const struct said *prometheus)
+{
+    struct job jobs[3], *first = NULL, **end = &first;
+    struct op_result counted = {.outcome = OUT_OK, .facts = w->rows, .n_facts = w->n_rows};
+    if (w->lack) {
+        counted.outcome = OUT_UNKNOWN;
+        err_set(&counted.err, E_NET, "%s", w->lack);
+    }
+    w->judge.cmd.verb = cmd ? "measure.cmd" : NULL;
+    w->judge.prometheus.verb = prometheus ? "measure.prometheus" : NULL;
+    if (w->judge.step.verb) {
+        jobs[0] = (struct job){.spec = {.verb = verb_find(w->judge.step.verb, NULL)}, .own = &counted};
+        *end = &jobs[0], end = &jobs[0].also;
+    }
+    if (prometheus)
+        *end = job_of(w, &jobs[1], &w->judge.prometheus, "prometheus", prometheus), end = &jobs[1].also;
+    if (cmd)
+        *end = job_of(w, &jobs[2], &w->judge.cmd, "cmd", cmd);
+    first->req = (struct op_req){.role = ROLE_JUDGE, .look = (uint8_t)look, .node = 2, .step = CORE_NO_STEP};
+    enum judged ret = judge_take(w->j, w->core, first, w->facts);
+    w->n_rows = 0;
+    return ret;
+}
+
 static enum judged look(struct world *w, enum judge_look look)
 {
-    const struct op_req req = {.role = ROLE_JUDGE, .look = (uint8_t)look, .node = 2, .step = CORE_NO_STEP};
-    const struct op_result r = {.outcome = OUT_OK, .facts = w->rows, .n_facts = w->n_rows};
-    enum judged said = judge_take(w->j, w->core, &req, &r, w->facts);
-    w->n_rows = 0;
-    return said;
+    return look_at(w, look, NULL, NULL);
 }
 
 static const char *fact(struct world *w, const char *name)
@@ -494,15 +536,8 @@ static void a_balancer_that_does_not_count_is_refused_by_name(void **state)
 
 static enum judged asked(struct world *w, const char *cmd, const char *prometheus)
 {
-    w->judge.cmd.verb = cmd ? "measure.cmd" : NULL;
-    w->judge.prometheus.verb = prometheus ? "measure.prometheus" : NULL;
-    if (cmd) {
-        w->rows[w->n_rows++] = (struct op_pair){"judge.cmd", cmd};
-        w->rows[w->n_rows++] = (struct op_pair){"judge.cmd.words", "cmd: status 1: no good"};
-    }
-    if (prometheus)
-        w->rows[w->n_rows++] = (struct op_pair){"judge.prometheus", prometheus};
-    return look(w, JUDGE_LAST);
+    const struct said program = {cmd, "cmd: status 1: no good"}, query = {prometheus, "prometheus: 1"};
+    return look_at(w, JUDGE_LAST, cmd ? &program : NULL, prometheus ? &query : NULL);
 }
 
 /* One that calls it bad is enough; well it is when all say so. */
@@ -529,6 +564,61 @@ static void every_judge_is_heard(void **state)
     assert_int_equal(asked(&w, JUDGE_WELL, JUDGE_WELL), JUDGED_WELL);
     counts(&w, "lb1", "app1", 1000, 0);
     assert_int_equal(asked(&w, JUDGE_BADLY, JUDGE_WELL), JUDGED_BADLY);
+    world_fini(&w);
+}
+
+/* What it cannot say is said, and what the others say is heard all the same. */
+static void one_that_cannot_be_asked_hides_nobody(void **state)
+{
+    (void)state;
+    struct world w;
+    const struct said mute = {NULL, "/bin/is-well was ended by signal 9"},
+                      well = {JUDGE_WELL, "prometheus: 0"}, bad = {JUDGE_BADLY, "cmd: status 1: no good"};
+    world_init(&w);
+    counts(&w, "lb1", "app1", 0, 0);
+    assert_int_equal(look(&w, JUDGE_FIRST), JUDGED_NOT);
+    counts(&w, "lb1", "app1", 200, 0);
+    assert_int_equal(look_at(&w, JUDGE_LAST, &mute, &well), JUDGED_NOT);
+    assert_string_equal(
+        fact(&w, JUDGE_FACT_WHY),
+        "0% errors (0 of 200 requests); the others 0% errors (0 of 0 requests); answers take 10 ms; "
+        "cmd: no verdict (/bin/is-well was ended by signal 9); prometheus: 0");
+    counts(&w, "lb1", "app1", 400, 200);
+    assert_int_equal(look_at(&w, JUDGE_LAST, &mute, &mute), JUDGED_BADLY);
+    assert_string_equal(fact(&w, "judge.errors"), "200");
+    world_fini(&w);
+    world_init(&w);
+    w.lack = "lb2: connection refused";
+    assert_int_equal(look_at(&w, JUDGE_LAST, &bad, &mute), JUDGED_BADLY);
+    assert_int_equal(look_at(&w, JUDGE_LAST, NULL, &well), JUDGED_NOT);
+    assert_non_null(
+        strstr(fact(&w, JUDGE_FACT_WHY), "; not all balancers could be asked: lb2: connection refused; "));
+    world_fini(&w);
+}
+
+/* Of two balancers one is away for a while: the other's counts are heard, and it counts on meanwhile. */
+static void a_balancer_that_is_away_hides_no_other(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    counts(&w, "lb1", "app1", 0, 0);
+    counts(&w, "lb2", "app1", 0, 0);
+    assert_int_equal(look(&w, JUDGE_FIRST), JUDGED_NOT);
+    w.lack = "lb2: connection refused";
+    counts(&w, "lb1", "app1", 200, 0);
+    assert_int_equal(look(&w, JUDGE_LAST), JUDGED_NOT);
+    counts(&w, "lb1", "app1", 400, 5);
+    assert_int_equal(look(&w, JUDGE_LAST), JUDGED_NOT);
+    w.lack = NULL;
+    counts(&w, "lb1", "app1", 400, 5);
+    counts(&w, "lb2", "app1", 300, 13);
+    assert_int_equal(look(&w, JUDGE_LAST), JUDGED_BADLY); /* the first that has all: it decides */
+    assert_string_equal(fact(&w, "judge.requests"), "700");
+    assert_string_equal(fact(&w, "judge.errors"), "18");
+    w.lack = "lb2: connection refused";
+    counts(&w, "lb1", "app1", 600, 200);
+    assert_int_equal(look(&w, JUDGE_EARLY), JUDGED_BADLY);
     world_fini(&w);
 }
 
@@ -594,6 +684,8 @@ int main(void)
         cmocka_unit_test(backends_of_one_balancer_are_counted_apart),
         cmocka_unit_test(a_balancer_that_does_not_count_is_refused_by_name),
         cmocka_unit_test(every_judge_is_heard),
+        cmocka_unit_test(one_that_cannot_be_asked_hides_nobody),
+        cmocka_unit_test(a_balancer_that_is_away_hides_no_other),
         cmocka_unit_test(a_program_judges_by_its_status_and_says_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
