@@ -37,13 +37,15 @@ static bool dir_goes_back(const struct core *core, uint32_t i)
     return dir_of(core, i) == DIR_BEFORE || dir_of(core, i) == DIR_BACK;
 }
 
-/* Nothing of it was touched, and yet: whatever ended meanwhile was started again from the directory, as it was then. */
+/* Nothing of it was touched, and yet: whatever ended meanwhile was started again from the directory, as it was then.
+ * Where nothing ran before there is nothing that it should run, and nothing that ended. */
 bool host_may_run_new(const struct core *core, uint32_t i)
 {
     const struct node_kept *k = &core->nodes[i].kept;
     bool untouched = k->state == NODE_PENDING || k->state == NODE_FAILED ||
                      (k->state == NODE_UNDONE && !k->touched); /* drained, and given back */
-    return untouched && has_sisters(core, i) && dir_of(core, i) != DIR_UNTOUCHED;
+    return untouched && has_sisters(core, i) && (core->plan->node_flags[i] & CORE_NODE_HAS_BEFORE) &&
+           dir_of(core, i) != DIR_UNTOUCHED;
 }
 
 /* Before a node leaves, the first of its host prepares for all, and cleans up for all; while nodes change, whoever
