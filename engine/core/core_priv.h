@@ -293,6 +293,7 @@ bool node_stays_out(const struct core *core, uint32_t i);
 uint32_t host_first(const struct core *core, uint32_t i);
 uint32_t host_end(const struct core *core, uint32_t i); /* the first node behind its host */
 bool host_has_done(const struct core *core, uint32_t i, uint16_t step);
+bool host_is_prepared(const struct core *core, uint32_t i);
 bool host_turned(const struct core *core, uint32_t i);
 bool host_may_run_new(const struct core *core, uint32_t i);
 bool host_has_one_out(const struct core *core, uint32_t i); /* another than this one */

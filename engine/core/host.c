@@ -104,6 +104,13 @@ bool host_lets_out(const struct core *core, uint32_t i)
            (way->dir_step == CORE_NO_STEP || !dir_goes_back(core, i));
 }
 
+/* Its directory was prepared, or is being: by the first, for all. */
+bool host_is_prepared(const struct core *core, uint32_t i)
+{
+    enum node_state first = (enum node_state)core->nodes[host_first(core, i)].kept.state;
+    return first != NODE_FAILED && first != NODE_GONE;
+}
+
 static bool changes_now(const struct core *core, const struct node *n)
 {
     const struct core_step_def *def = n->op ? step_def(core, n->op_step) : NULL;

@@ -47,13 +47,14 @@ static bool owes_undo(const struct core *core, uint32_t i)
     return false;
 }
 
-/* `owner` as in core_step_def.group. */
+/* `owner` as in core_step_def.group. Nobody whose host could not be prepared: what runs once would run in what is half
+ * there. */
 static uint32_t first_in_state(const struct core *core, uint8_t owner, enum node_state state)
 {
     uint32_t i = owner > 1 ? core->plan->groups[owner - 2].end : 0;
     uint32_t end = owner > 0 ? core->plan->groups[owner - 1].end : core->plan->n_nodes;
     for (; i < end; i++)
-        if (core->nodes[i].kept.state == state)
+        if (core->nodes[i].kept.state == state && (state != NODE_PENDING || host_is_prepared(core, i)))
             return i;
     return core->plan->n_nodes;
 }

@@ -45,6 +45,7 @@ MUTANTS = [
     ("a node that may be in rotation is drained unseen", "node.c", "return node_may_be_in(n) &&", "return false &&"),
     ("the soak asks the first check", "core.c", "def->waits && w->soak_step == CORE_NO_STEP)", "plan->steps[i].waits)"),
     ("a soak look loses the node", "roll.c", "if (n->kept.state == NODE_OUT || n->kept.state == NODE_BACK) { /* admitted", "if (false) { /* admitted"),
+    ("a run-once step runs where nothing was prepared", "life.c", "(state != NODE_PENDING || host_is_prepared(core, i))", "true"),
     ("a soak ends without its judge", "roll.c", " || (stage_group(core)->judges && !core->kept.judged))", ")"),
     ("a judge's first word is its last", "judge.c", "} else if (last && said == JUDGED_WELL) {", "} else if (said != JUDGED_BADLY) {\n        said = JUDGED_WELL;"),
     ("a judge that has seen too little passes", "apply.c", "row->b == JUDGED_WELL || (row->b == JUDGED_NOT", "row->b != JUDGED_BADLY || (row->b == JUDGED_NOT"),
