@@ -319,7 +319,8 @@ void roll_soak_outcome(struct core *core, struct update *up, uint32_t i, const s
     pause = pause < 500 ? 500 : pause > 10000 ? 10000 : pause;
     if (!good)
         pause = 1000;
-    if (core->now + pause <= core->soak_until || !good)
+    bool judge_waits = stage_group(core)->judges && !core->kept.judged;
+    if (core->now + pause <= core->soak_until || judge_waits || !good)
         node_due(core, n, core->now + pause);
 }
 
