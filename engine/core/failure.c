@@ -8,8 +8,10 @@ static void leave(struct core *core, struct update *up, uint32_t i, uint16_t ste
     /* A drain that was certainly refused has moved nobody. */
     bool refused = step == way_of(core, i)->drain_step && step != CORE_NO_STEP && why == WHY_BACK_FAILED &&
                    !node_drained(&core->nodes[i]);
-    bool serves =
-        where_walked(core, i) == WHERE_IT_WAS || k->state == NODE_DONE || k->state == NODE_UNDONE || refused;
+    /* Not begun, or failed before anything of it was: it never left. */
+    bool stayed = (k->state == NODE_PENDING || k->state == NODE_FAILED) && !k->debt;
+    bool serves = where_walked(core, i) == WHERE_IT_WAS || k->state == NODE_DONE || k->state == NODE_UNDONE ||
+                  refused || stayed;
     emit_note(core, up, NOTE_NODE_LEFT, i, step, why, serves ? WHERE_IT_WAS : WHERE_TOLD);
 }
 
