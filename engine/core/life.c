@@ -160,12 +160,13 @@ static bool any_suspect(const struct core *core)
 }
 
 /* Instances that were not touched are looked at before anything that ran once is undone: one that runs the new revision
- * all the same goes back first. */
+ * all the same goes back first. A plan that verifies nothing cannot look, and undoes all the same. */
 static enum life life_back_after(const struct core *core)
 {
     enum life life = (enum life)core->kept.life;
     bool looks = false, undoes = life_has_steps(core, LIFE_BACK_ONCE);
-    each_node(core, i) looks |= host_may_run_new(core, i);
+    if (life_has_steps(core, LIFE_BACK_VERIFY))
+        each_node(core, i) looks |= host_may_run_new(core, i);
     if (life == LIFE_BACK_VERIFY && core->kept.counts[NODE_DONE] > 0)
         return LIFE_BACK;
     if (life == LIFE_BACK_VERIFY && undoes)

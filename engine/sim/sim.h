@@ -63,6 +63,7 @@ struct sim_shape {
     enum on_timeout on_timeout;
     uint8_t retries;
     bool hooks, blind_check;
+    bool unverified; /* it has no steps to verify with */
     /* Roles, in their order: so many nodes each, n_nodes in all. window, min_up and max_failed hold for each, the floor
      * as far as it leaves one that may go. 0 = one role of all. */
     uint32_t roles[CORE_GROUPS_MAX], n_roles;

@@ -131,7 +131,8 @@ static void add_phase(const struct sim_shape *shape, const struct stock_step *ro
             (r->does == DOES_ONCE &&
              (shape->once == ONCE_NO ||
               (shape->once_role != g && (g >= shape->n_roles || shape->once_role < shape->n_roles)))) ||
-            (is_lb_step(r->does) && (shape->n_lbs == 0 || p->bare[g]));
+            (is_lb_step(r->does) && (shape->n_lbs == 0 || p->bare[g])) ||
+            (phase == PHASE_VERIFY && shape->unverified);
         if ((int)at == phase && !skipped)
             add(shape, p, at, r->does, does_name(r->does), tag);
         if (shape->hooks && phase == PHASE_CHANGE && !skipped && r->does == DOES_START)

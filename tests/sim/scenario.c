@@ -93,6 +93,8 @@ static bool plan_flag(struct sim_shape *shape, const char *word)
         return shape->hooks = true;
     if (strcmp(word, "blind") == 0)
         return shape->blind_check = true;
+    if (strcmp(word, "unverified") == 0)
+        return shape->unverified = true;
     if (strcmp(word, "undo") == 0)
         return shape->once_undo = true;
     if (strcmp(word, "judge") == 0)
@@ -228,6 +230,8 @@ static void put_plan(const struct scenario *sc, struct buf *out)
                                : "");
     if (s->judge_late)
         buf_puts(out, " judge-late");
+    if (s->unverified)
+        buf_puts(out, " unverified");
     if (!sc->steady)
         buf_printf(out, " seed %" PRIu64, sc->seed);
     buf_puts(out, "\n");
@@ -405,7 +409,7 @@ static bool drop_moves(struct scenario *sc)
 static bool simpler_shape(struct scenario *sc)
 {
     bool any = false;
-    for (int k = 0; k < 17; k++) {
+    for (int k = 0; k < 18; k++) {
         struct scenario less = *sc;
         struct sim_shape *s = &less.shape;
         s->plan = less.plan_name;
@@ -427,6 +431,7 @@ static bool simpler_shape(struct scenario *sc)
         case 14: s->n_bare = 0; break;
         case 15: s->once_role = 0; break;
         case 16: s->judge = s->judge_passes = s->judge_late = false; break;
+        case 17: s->unverified = false; break;
         }
         s->plan = sc->shape.plan;
         bool same = memcmp(&less.shape, &sc->shape, sizeof(less.shape)) == 0 && less.steady == sc->steady;
