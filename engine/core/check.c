@@ -9,7 +9,8 @@ static bool counts_agree(const struct core *core)
 {
     uint32_t counts[NODE_STATE_COUNT] = {0}, of_group[CORE_GROUPS_MAX][NODE_STATE_COUNT];
     uint32_t g = 0, none = core->plan->n_nodes, n_groups = core->plan->n_groups;
-    uint32_t inflight = (core->nodes[none].op != 0) + (core->nodes[none].side_op != 0);
+    uint32_t inflight =
+        (core->nodes[none].op != 0) + (core->nodes[none].side_op != 0) + (core->judge_op != 0);
     memset(of_group, 0, n_groups * sizeof(of_group[0]));
     each_node(core, i)
     {

@@ -93,16 +93,17 @@ static void on_outcome(struct core *core, struct update *up, const struct event 
     if (ev->op == 0 || ev->node > none)
         return;
     struct node *n = &core->nodes[ev->node];
-    if (n->op == ev->op) {
+    if (core->judge_op == ev->op && ev->node == none) {
+        core->n_inflight--;
+        core->judge_op = 0;
+        judge_outcome(core, up, ev);
+    } else if (n->op == ev->op) {
         core->n_inflight--;
         node_outcome(core, up, ev->node, ev);
     } else if (n->side_op == ev->op && ev->node == none) {
         core->n_inflight--;
         n->side_op = 0;
-        if (n->side_role == ROLE_JUDGE)
-            judge_outcome(core, up, ev);
-        else
-            roll_capacity_outcome(core, ev);
+        roll_capacity_outcome(core, ev);
     } else if (n->side_op == ev->op) {
         core->n_inflight--;
         guard_outcome(core, up, ev->node, ev);

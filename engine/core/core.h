@@ -63,7 +63,7 @@ struct core_group {
     int64_t soak_ms;
     bool judges;           /* while it soaks, ROLE_JUDGE asks what clients got */
     bool judge_late;       /* ... only when the soak is over */
-    int64_t judge_look_ms; /* how long a look may take; 0: as long as any */
+    int64_t judge_look_ms; /* how long the look behind the soak may take; 0: as long as any */
     uint8_t unjudged;      /* enum unjudged */
     int64_t judge_wait_ms; /* how long beyond the soak a judge may wait until it has seen enough */
 };

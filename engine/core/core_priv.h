@@ -176,6 +176,8 @@ struct core {
         then; /* enum order: given and not written yet, since open intents are closed first; and behind it */
     uint8_t asks;       /* the group whose reading is under way */
     uint8_t judge_look; /* enum judge_look: under way, or the next */
+    uint32_t
+        judge_op; /* 0 = none. Beside all else: a program may take a minute, and the way back does not wait for it */
     struct reading readings[CORE_GROUPS_MAX];
     int64_t soak_until, judge_due, min_due;
 

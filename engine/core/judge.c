@@ -25,22 +25,20 @@ void judge_begin(struct core *core)
 
 int64_t judge_due(const struct core *core)
 {
-    if (!judging(core) || core->nodes[core->plan->n_nodes].side_op)
+    if (!judging(core) || core->judge_op)
         return CORE_NEVER;
     return core->judge_due > core->now ? core->judge_due : core->now;
 }
 
 void judge_look(struct core *core, struct update *up)
 {
-    struct node *none = &core->nodes[core->plan->n_nodes];
-    if (!judging(core) || none->side_op || core->judge_due > core->now || !has_room(core, up))
+    if (!judging(core) || core->judge_op || core->judge_due > core->now || !has_room(core, up))
         return;
     if (core->judge_look != JUDGE_FIRST)
         core->judge_look = core->now < core->soak_until ? JUDGE_EARLY : JUDGE_LAST;
-    int64_t ms = stage_group(core)->judge_look_ms;
-    none->side_op = node_dispatch(core, up, core->plan->n_nodes, CORE_NO_STEP, ROLE_JUDGE,
-                                  core->now + (ms > 0 ? ms : LOOK_MS));
-    none->side_role = ROLE_JUDGE;
+    int64_t ms = core->judge_look == JUDGE_LAST ? stage_group(core)->judge_look_ms : 0;
+    core->judge_op = node_dispatch(core, up, core->plan->n_nodes, CORE_NO_STEP, ROLE_JUDGE,
+                                   core->now + (ms > 0 ? ms : LOOK_MS));
     struct op_req *op = &up->ops[up->n_ops - 1];
     op->group = (uint8_t)core_group_of(core->plan, core->plan->stage_end[core->kept.stage] - 1);
     op->look = core->judge_look;

@@ -47,6 +47,7 @@ MUTANTS = [
     ("a soak look loses the node", "roll.c", "if (n->kept.state == NODE_OUT || n->kept.state == NODE_BACK) { /* admitted", "if (false) { /* admitted"),
     ("a run-once step runs where nothing was prepared", "life.c", "(state != NODE_PENDING || host_is_prepared(core, i))", "true"),
     ("health is not asked while a judge waits", "roll.c", "bool judge_waits = stage_group(core)->judges && !core->kept.judged;", "bool judge_waits = false;"),
+    ("a judge under way keeps the floor from being asked", "roll.c", "if (none->side_op || r->due > core->now)", "if (none->side_op || core->judge_op || r->due > core->now)"),
     ("a soak ends without its judge", "roll.c", " || (stage_group(core)->judges && !core->kept.judged))", ")"),
     ("a judge's first word is its last", "judge.c", "} else if (last && said == JUDGED_WELL) {", "} else if (said != JUDGED_BADLY) {\n        said = JUDGED_WELL;"),
     ("a judge that has seen too little passes", "apply.c", "row->b == JUDGED_WELL || (row->b == JUDGED_NOT", "row->b != JUDGED_BADLY || (row->b == JUDGED_NOT"),

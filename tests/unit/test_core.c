@@ -449,6 +449,55 @@ static void a_command_before_the_drain_takes_nobody_out(void **state)
     world_free(&w);
 }
 
+/* A program that judges may take a minute. Who is found unhealthy meanwhile goes back at once: the floor is asked for it
+ * beside the judge. A look of the soak itself asks no program, and has no such time. */
+static void a_judge_under_way_keeps_nobody_in_rotation(void **state)
+{
+    static struct world w;
+    (void)state;
+    memset(&w, 0, sizeof(w));
+    make_plan(&w, 4, 1, true);
+    w.plan.groups[0].judges = true;
+    w.plan.groups[0].judge_look_ms = 60000;
+    w.plan.groups[0].judge_wait_ms = 600000;
+    core_init(w.core, &w.plan);
+    core_init(w.twin, &w.plan);
+    int64_t until = -1;
+    int early = 0;
+    bool drained = false;
+    feed(&w, (struct event){.kind = EV_START});
+    for (int k = 0; k < 300 && !drained; k++) {
+        size_t at = 0;
+        while (at < w.n_ops && w.ops[at].role == ROLE_JUDGE && w.ops[at].look == JUDGE_LAST)
+            until = w.ops[at++].deadline_ms; /* asked, and not answered */
+        if (at == w.n_ops) {
+            w.now = core_due(w.core);
+            assert_int_not_equal(w.now, CORE_NEVER);
+            feed(&w, (struct event){.kind = EV_TIMER});
+            continue;
+        }
+        struct op_req op = w.ops[at];
+        bool judge = op.role == ROLE_JUDGE;
+        drained = op.back && op.step == S_DRAIN && op.role == ROLE_RUN;
+        early += judge;
+        assert_true(!judge || op.deadline_ms <= w.now + 10000);
+        w.now += 10;
+        w.ops[at] = w.ops[--w.n_ops];
+        feed(&w,
+             (struct event){.kind = EV_OUTCOME,
+                            .op = op.op,
+                            .node = op.node,
+                            .outcome = OUT_OK,
+                            .ready = op.role == ROLE_SOAK ? until < 0
+                                                          : op.role != ROLE_OBSERVE || op.step == S_WAITUP,
+                            .changed = true,
+                            .gauge = judge ? JUDGED_NOT : 4});
+    }
+    assert_true(drained && early > 1);
+    assert_true(until > w.now + 50000);
+    world_free(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -456,6 +505,7 @@ int main(void)
         cmocka_unit_test(released_everywhere_when_nothing_fails),
         cmocka_unit_test(random_worlds_end_and_resume),
         cmocka_unit_test(a_drain_is_owed_wherever_it_stands),
+        cmocka_unit_test(a_judge_under_way_keeps_nobody_in_rotation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
