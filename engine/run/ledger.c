@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "plans/judge.h"
 
 void *grown(void *array, size_t n, size_t *cap, size_t size)
 {
@@ -43,23 +44,56 @@ void ledger_fini(struct ledger *l)
     arena_fini(&l->arena);
 }
 
-/* Who failed first, where and why: the end names it. An outcome comes right before what the core makes of it.
- */
+/* A judge that has seen too little stops the release, unless its role lets that pass. */
+static bool judge_stops(const struct plan *plan, const struct record *record)
+{
+    size_t stage = (size_t)record->a;
+    if (record->b != JUDGED_NOT || stage >= plan->n_stages)
+        return record->b != JUDGED_WELL;
+    const struct plan_role role = plan_role_of(plan, (size_t)plan->nodes[plan->stage_end[stage] - 1].role);
+    return !role.judge || !role.judge->passes;
+}
+
+/* A release turns or stops by it, however many may fail. */
+static bool decides(const struct plan *plan, const struct record *record)
+{
+    enum phase phase = (enum phase)record->a;
+    if (record->kind != ROW_NOTE)
+        return false;
+    if (record->code == NOTE_JUDGED)
+        return judge_stops(plan, record);
+    if (record->code == NOTE_GANG_BAD)
+        return phase == PHASE_BEFORE || phase == PHASE_AFTER || phase == PHASE_HOOK_BEFORE ||
+               phase == PHASE_HOOK_AFTER || (phase == PHASE_VERIFY && record->b == 0);
+    return record->code == NOTE_SOAK_FAILED;
+}
+
+/* From here on, what fails is no reason any more. */
+static bool turns_or_stops(const struct record *record)
+{
+    return record->kind == ROW_NOTE &&
+           ((record->code == NOTE_LIFE && record->a == LIFE_BACK) || record->code == NOTE_STOPPING);
+}
+
+/* Who failed first, where and why: the end names it; or what it ends by, where others were allowed to fail before. An
+ * outcome comes right before what the core makes of it. */
 static void keep_failure(struct ledger *l, const struct record *record, const struct row *row)
 {
     bool outcome = record->kind == ROW_OUTCOME && record->code != OUT_OK;
     bool deadline = record->kind == ROW_NOTE && record->code == NOTE_DEADLINE;
-    bool failed =
-        record->kind == ROW_NOTE && (record->code == NOTE_NODE_FAILED || record->code == NOTE_GANG_BAD ||
-                                     record->code == NOTE_NODE_LEFT || record->code == NOTE_SOAK_FAILED);
-    bool judged = record->kind == ROW_NOTE && record->code == NOTE_JUDGED && record->b != JUDGED_WELL;
-    failed |= judged;
+    bool decided = decides(l->plan, record);
+    bool failed = record->kind == ROW_NOTE &&
+                  (record->code == NOTE_NODE_FAILED || record->code == NOTE_GANG_BAD ||
+                   record->code == NOTE_NODE_LEFT || record->code == NOTE_SOAK_FAILED || decided);
+    bool judged = record->kind == ROW_NOTE && record->code == NOTE_JUDGED;
     size_t n = strlen(row->node);
     if (outcome || deadline)
         str_keep(l->said, sizeof(l->said), row->text);
     else if (record->kind == ROW_OUTCOME)
         l->said[0] = '\0';
-    if (!failed || l->failed[0])
+    bool first = !l->failed[0] || (decided && !l->decided);
+    l->decided |= decided || turns_or_stops(record);
+    if (!failed || !first)
         return;
     bool its_own =
         !judged && l->said[0] && strncmp(l->said, row->node, n) == 0 && (n == 0 || l->said[n] == ':');

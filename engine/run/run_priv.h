@@ -156,6 +156,7 @@ struct ledger {
     struct arena arena;           /* texts of the rows */
     char said[800];               /* the last thing that went wrong in this turn, "app1: check: ..." */
     char failed[800];             /* the same of what failed first; "" = nothing has */
+    bool decided;                 /* the release turned or stops: what fails now is no reason any more */
 };
 struct release_ending {
     int exit_status;

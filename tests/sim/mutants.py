@@ -125,6 +125,9 @@ LOOP = [
 # The same for other parts, by their unit tests: what is broken, file, text, instead, test
 PARTS = [
     ("a limit is broken when it is so by the numbers seen", "verdict.c", "rate_above(t->released, (double)j->errors_ppm / 1e6) >= at.level", "rate_above(t->released, (double)j->errors_ppm / 1e6) >= 0.5", "test_judge"),
+    ("a judge that lets pass is told as what failed", "run/ledger.c", "return !role.judge || !role.judge->passes;", "return role.judge != NULL;", "test_run_ledger"),
+    ("what was allowed to fail is told as the reason", "run/ledger.c", "(decided && !l->decided)", "false", "test_run_ledger"),
+    ("what fails on the way back is told as the reason", "run/ledger.c", "record->a == LIFE_BACK", "record->a == LIFE_END", "test_run_ledger"),
     ("many looks are as good as one", "verdict.c", "{VERDICT_LEVEL_EARLY, VERDICT_LEAST_EARLY}", "{VERDICT_LEVEL, VERDICT_LEAST}", "test_judge"),
     ("a balancer that counts anew is believed", "run/judge.c", "json_object_set_new(anew, text_of(row, \"balancer\"), json_true());", "(void)row;", "test_judge"),
     ("what came before the soak counts", "run/judge.c", 'number_of(row, "requests") - number_of(before, "requests")', 'number_of(row, "requests")', "test_judge"),
