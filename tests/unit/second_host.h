@@ -10,7 +10,7 @@
 struct second_host {
     pid_t sshd, inside; /* inside: whose mount namespace; 0: this program's */
     int port;
-    char conf[160], key[160], known[160];
+    char conf[176], key[160], known[176];
     struct target ssh;
 };
 
