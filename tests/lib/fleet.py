@@ -102,6 +102,8 @@ class Node:
     def __init__(self, fleet, number):
         self.fleet, self.id = fleet, f"app{number}"
         self.host, self.port, self.ssh_port = f"{fleet.net}.{10 + number}", fleet.base + 80, fleet.base + 22
+        if fleet.ports_apart:
+            self.port = fleet.base + 30 + number
         self.dir = f"{fleet.dir}/nodes/{self.id}"
         self.srv, self.home = f"{self.dir}/srv", f"{self.dir}/home"
         self.conf = f"{self.dir}/supervisord.conf"
@@ -182,17 +184,19 @@ class Fleet:
     """mode: rolling (releases/ and current) or in-place (srv is the checkout). varnish: None, "nodes" (a balancer of
     its own over the nodes) or "front" (before the HAProxies, which alone know the nodes). node_varnish: every node has
     a Varnish of its own between the HAProxies and the app. workers: the first so many nodes are behind no balancer.
-    instances: so many processes on every node, zope1 to zopeN, each a server of its own (app1-zope1)."""
+    instances: so many processes on every node, zope1 to zopeN, each a server of its own (app1-zope1). ports_apart: for what counts
+    connections by port alone, since the nodes share one machine."""
 
     def __init__(self, directory=None, n_nodes=4, balancers=2, varnish="nodes", ssh=None, mode="rolling",
                  sticky=False, keep_state=False, first="v1", pillar=None, node_varnish=False, workers=0,
-                 instances=0):
+                 instances=0, ports_apart=False):
         self.own_dir = directory is None
         self.dir = os.path.realpath(directory or tempfile.mkdtemp(prefix="release-fleet-"))
         os.makedirs(self.dir, mode=0o700, exist_ok=True)
         self.net, self.base, self._net_held = reserve_net()
         self.ssh = ssh or os.environ.get("FLEET_TRANSPORT", "ssh")
         self.mode, self.first, self.node_varnish, self.instances = mode, first, node_varnish, instances
+        self.ports_apart = ports_apart
         self.nodes = [Node(self, i + 1) for i in range(n_nodes)]
         servers = [(n.id, n.host, n.front_port) for n in self.nodes[workers:]] if not instances else [
             (f"{n.id}-{program}", n.host, port) for n in self.nodes for program, port in n.programs.items()]
