@@ -80,7 +80,7 @@ def leftovers(fleet):
     for pid in marked(fleet.dir):
         text = cmdline(pid)
         harmless = ("sshd", "haproxy", "apache2", "varnishd", "vcache", "supervisord", "app.py", "release-load", "ssh-agent",
-                    "git daemon ", "git-daemon ", "aws_world.py")
+                    "git daemon ", "git-daemon ", "aws_world.py", "caddy run")
         if pid in known or not alive(pid) or not text or any(word in text for word in harmless):
             continue
         if b"PYTEST_CURRENT_TEST=" in environ_of(pid) and "release" not in text:
