@@ -246,7 +246,7 @@ void lb_forget_told(struct lb *lb);
 /* Sessions and queues of all places: reports facts and gauge. False: one is not told. */
 bool lb_idle_sum(struct lb *lb, int64_t *ret);
 bool lb_idle_count(struct lb *lb, int64_t *ret);
-/* For `count`: established connections to the node's port, on the node. */
+/* For `count`: established and half-closed connections to the node's port, on the node. */
 bool lb_idle_on_node(struct lb *lb, int64_t *ret);
 
 /* ---- the verbs -------------------------------------------------------------------------------------------

@@ -13,10 +13,11 @@
 #define TOLD_MAX  200
 #define NAMES_MAX 300
 
-/* On the node: established connections to its port, "$1" in hex as the kernel prints it. */
+/* On the node: connections to its port, "$1" in hex as the kernel prints it: established (01), and those that their client has
+ * half closed and may still read an answer from (08, CLOSE_WAIT). */
 static const char node_script[] =
     "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v p=\"$1\" "
-    "'$4 == \"01\" { n = split($2, a, \":\"); if (a[n] == p) c++ } END { print c + 0 }'\n";
+    "'$4 == \"01\" || $4 == \"08\" { n = split($2, a, \":\"); if (a[n] == p) c++ } END { print c + 0 }'\n";
 
 /* ---- arguments -------------------------------------------------------------------------------------------
  */

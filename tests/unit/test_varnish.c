@@ -269,6 +269,26 @@ static void connections_can_be_counted_on_the_node(void **state)
     close(fd);
 }
 
+/* Its client has said all, and still reads. */
+static void half_closed_ones_are_counted_on_the_node(void **state)
+{
+    (void)state;
+    auto_call struct call drain, busy;
+    int port = port_pick(), at = rig_listen(port), fd = rig_connect(port);
+    char text[16];
+    snprintf(text, sizeof text, "%d", port);
+    const struct op_pair vars[] = {{"port", text}};
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    RUN(&drain, "varnish.drain", ON(&one, "web2"));
+    rig_vars = vars, rig_n_vars = 1;
+    RUN(&busy, "varnish.wait_idle", ON(&one, "web2"), {"idle", "node"});
+    rig_vars = NULL, rig_n_vars = 0;
+    assert_ok(&busy);
+    assert_int_equal(busy.r->gauge, 1);
+    close(fd);
+    close(at);
+}
+
 static void capacity_show_and_names(void **state)
 {
     (void)state;
@@ -737,6 +757,7 @@ int main(void)
         T(labelled_vcls_are_drained_as_well),
         T(wait_idle_counts_requests),
         T(connections_can_be_counted_on_the_node),
+        T(half_closed_ones_are_counted_on_the_node),
         T(capacity_show_and_names),
         T(an_answer_that_is_cut_is_not_believed),
         T(logins),
