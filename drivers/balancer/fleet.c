@@ -167,21 +167,32 @@ static void show_server(struct lb *lb, size_t peer, const struct lb_server *s)
              row);
 }
 
+static bool show_peer(struct lb *lb, size_t peer)
+{
+    struct lb_table t;
+    if (!lb->kind->list(lb, peer, LB_ASK_COUNTS, &t))
+        return false;
+    for (size_t k = 0; k < t.n; k++)
+        show_server(lb, peer, &t.rows[k]);
+    return show_pools(lb, peer);
+}
+
+/* One that cannot be asked fails it, and hides no other. */
 enum outcome lb_run_show(struct op *op)
 {
     auto_lb struct lb lb;
+    struct op_failure first = {.failed = false};
     if (!lb_open_fleet(op, &lb))
         return op_end(op);
     for (size_t i = 0; i < lb.n_peers; i++) {
-        struct lb_table t;
-        if (!lb.kind->list(&lb, i, LB_ASK_COUNTS, &t))
-            return op_end(op);
-        for (size_t k = 0; k < t.n; k++)
-            show_server(&lb, i, &t.rows[k]);
-        if (!show_pools(&lb, i))
-            return op_end(op);
+        if (show_peer(&lb, i))
+            continue;
+        const struct op_failure failure = op_set_aside(op);
+        first = first.failed ? first : failure;
     }
-    return OUT_OK;
+    if (first.failed)
+        op_take_up(op, &first);
+    return op_end(op);
 }
 
 /* ---- who else sends there -------------------------------------------------- */

@@ -246,7 +246,7 @@ enum outcome op_unknown(struct op *op, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 enum outcome op_end(struct op *op);
 bool op_failed(const struct op *op);
-/* Between the two a failed op acts again as one that has not failed, to undo what it did: what fails there is forgotten, and what was
+/* Between the two a failed op acts again as one that has not failed, to undo what it did or to ask others: what fails there is forgotten, and what was
  * recorded before stands again. */
 struct op_failure {
     bool failed;

@@ -272,13 +272,19 @@ static void secrets_go_by_stdin_and_are_not_told(void **state)
 static void show_tells_every_server(void **state)
 {
     (void)state;
-    auto_call struct call show, none;
+    auto_call struct call show, half, none;
     RUN(&show, "command.show", FLEET);
     assert_ok(&show);
     assert_string_equal(
         rig_fact(&show, "lb.b.app2"),
         "{\"balancer\":\"b\",\"backend\":\"shop\",\"server\":\"app2\",\"state\":\"UP\",\"admin\":"
         "\"ready\",\"sessions\":0,\"queued\":0,\"weight\":20,\"serving\":true,\"up\":true}");
+    fault("a", "say {\"error\": \"it is locked\"}");
+    RUN(&half, "command.show", FLEET);
+    assert_int_not_equal(half.r->outcome, OUT_OK);
+    assert_says(half.r->err.text, "a: ");
+    assert_null(rig_fact(&half, "lb.a.app2"));
+    assert_says(rig_fact(&half, "lb.b.app2"), "\"server\":\"app2\"");
     RUN(&none, "command.show", {"program", "[\"/nosuch/program\"]"}, {"backend", "shop"});
     assert_int_equal(none.r->outcome, OUT_FAILED);
     assert_says(none.r->err.text, "/nosuch/program");
