@@ -65,12 +65,6 @@ workers() {
         report "$workers_pid ${20} $workers_is"
     done
 }
-current_pids() {
-    printf ' '
-    workers | while read -r current_pid _ current_is; do
-        [ "$current_is" = leaving ] || printf '%s ' "$current_pid"
-    done
-}
 stamp_of() {
     stat -c '%i %.9Z' "$file"
 }
@@ -196,17 +190,16 @@ take_back() {
     mv -f "$was" "$file"
     [ "$1" = yes ] || stamp_of >"$same"
 }
+# Until every worker that takes connections began after we asked: new ones may also be those of a reload that somebody else asked for
+# just before, and have the former file.
 reload() {
-    reload_old=$(current_pids)
+    reload_from=$(started_now)
     said=$(call "$@" -s reload 2>&1) || return
     read -r reload_began _ </proc/uptime
     reload_now=$reload_began
     while [ "$((${reload_now%.*} - ${reload_began%.*}))" -le "$put_wait" ]; do
-        reload_left='' reload_new=''
-        for reload_pid in $(current_pids); do
-            case $reload_old in *" $reload_pid "*) reload_left=yes ;; *) reload_new=yes ;; esac
-        done
-        [ -z "$reload_new" ] || [ -n "$reload_left" ] || return 0
+        reload_seen=$(workers | awk -v from="$reload_from" '$3 != "leaving" { if ($2 < from) left = 1; else new = 1 } END { print new - left }')
+        [ "$reload_seen" != 1 ] || return 0
         sleep 0.05
         read -r reload_now _ </proc/uptime
     done
